@@ -1,0 +1,1 @@
+"""The HTTP face: Starlette routes, SSE, problems, middleware."""

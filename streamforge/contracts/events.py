@@ -1,0 +1,57 @@
+"""The event log's own shapes: what a writer appends, what a reader gets."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from streamforge.contracts.job import JobError, JobStatus, Playback, RenditionView, Stage
+
+
+class JobChange(BaseModel):
+    """One append to the log: the event, and what it changes in the job row, in the same transaction.
+
+    Fields left None leave the job row as it is. `progress` never lowers what the row already has.
+    """
+
+    stage: Stage
+    message: str
+    progress: int | None = None
+    event: str = "progress"
+    details: dict[str, Any] | None = None
+    status: JobStatus | None = None
+    error: JobError | None = None
+    result: dict[str, Any] | None = None
+    source: dict[str, Any] | None = None
+    renditions: list[RenditionView] | None = None
+    playback: Playback | None = None
+
+
+class PartProgress(BaseModel):
+    """How far one concurrently encoded part of a stage is: a chunk of video or a track of audio.
+
+    Workers on several machines each report their own parts; the log adds them up under the job row's lock, which is
+    what makes the overall progress right without any of them knowing the others. `done` and `whole` share a unit
+    (frames); `whole` is the work of all parts together, also of those that have not begun. The stage's progress is
+    low + (high − low) × Σ done ÷ whole.
+    """
+
+    part: str
+    done: float
+    whole: float
+    low: int
+    high: int
+
+
+class LoggedEvent(BaseModel):
+    """One row of the log. `seq` counts 1, 2, 3 … per job without gaps; it is the SSE id and the replay cursor."""
+
+    job_id: UUID
+    seq: int
+    event: str
+    stage: Stage
+    progress: int
+    message: str
+    details: dict[str, Any] | None
+    created_at: datetime

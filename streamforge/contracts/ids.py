@@ -1,0 +1,53 @@
+"""Job ids, keys and workflow ids: how they are made, parsed and kept safe."""
+
+import unicodedata
+from uuid import UUID, uuid4
+
+from streamforge.errors import InvalidKey, MalformedJobId
+
+MAX_KEY_BYTES = 255
+
+
+def new_job_id() -> UUID:
+    return uuid4()
+
+
+def parse_job_id(text: str) -> UUID:
+    """The canonical 8-4-4-4-12 form only: uuid.UUID() also takes braces, 'urn:' and missing dashes."""
+    try:
+        job_id = UUID(text)
+    except ValueError:
+        job_id = None
+    if job_id is None or str(job_id) != text.lower():
+        raise MalformedJobId("A job id is a UUID like 550e8400-e29b-41d4-a716-446655440000.")
+    return job_id
+
+
+def clean_key(raw: str) -> str:
+    """A key names the video for people; it may contain folders, as in object storage. It never becomes a path on
+    disk, but it is echoed in workflow ids, logs and URLs, so traversal, absolute paths and control characters
+    (header and log injection) are refused rather than repaired.
+
+    Raises InvalidKey.
+    """
+    key = unicodedata.normalize("NFC", raw.strip())
+    if not key:
+        raise InvalidKey("`key` is empty; leave it out to use the file's name.")
+    if len(key.encode()) > MAX_KEY_BYTES:
+        raise InvalidKey(f"`key` is longer than {MAX_KEY_BYTES} bytes.")
+    if any(unicodedata.category(char) in {"Cc", "Cs", "Zl", "Zp"} for char in key) or "\\" in key:
+        raise InvalidKey("`key` contains a control character or a backslash.")
+    if key.startswith("/") or any(part in {"", ".", ".."} for part in key.split("/")):
+        raise InvalidKey("`key` must be a relative name without empty, `.` or `..` parts, like `films/intro.mp4`.")
+    return key
+
+
+def key_from_filename(filename: str | None) -> str:
+    """The file's own name, without the folders some browsers and clients send along."""
+    name = (filename or "").replace("\\", "/").rsplit("/", 1)[-1]
+    return clean_key(name) if name.strip() else "video"
+
+
+def workflow_id(key: str, job_id: UUID) -> str:
+    """`video-processing-<key>-<unique>`: readable in the Temporal web UI, unique by the job id's first 12 hex digits."""
+    return f"video-processing-{key}-{job_id.hex[:12]}"

@@ -1,0 +1,108 @@
+"""A job as the world sees it: the body of `GET /jobs/<id>` and of everything that speaks about a job."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
+
+class JobStatus(StrEnum):
+    PENDING = "pending"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_over(self) -> bool:
+        return self in {JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED}
+
+
+class Stage(StrEnum):
+    """Where a job is. `failed` and `cancelled` are the last stage of a job that ends there."""
+
+    UPLOADING = "uploading"
+    TRANSCODING = "transcoding"
+    VALIDATION = "validation"
+    PACKAGING = "packaging"
+    STORAGE = "storage"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class JobError(BaseModel):
+    """Why a job failed. `code` is stable; `message` is one sentence a person can act on."""
+
+    code: str
+    message: str
+    stage: Stage
+    fault: str
+    retryable: bool
+
+
+class VmafScore(BaseModel):
+    """VMAF of one rendition against the source, at the source's resolution, 0–100."""
+
+    mean: float
+    harmonic_mean: float
+    worst: float
+    worst_at: float = Field(description="seconds from the start")
+    frames_scored: int
+
+
+class RenditionView(BaseModel):
+    """One video rendition. `bitrate` is the measured average in bit/s, null until it is known."""
+
+    name: str
+    width: int
+    height: int
+    codec: str
+    bitrate: int | None = None
+    progress: int = 0
+    vmaf: VmafScore | None = None
+
+
+class Playback(BaseModel):
+    """What a player opens; paths on this API."""
+
+    hls: str
+    dash: str
+    poster: str | None = None
+
+
+class EventView(BaseModel):
+    stage: Stage
+    progress: int
+    message: str
+    created_at: datetime
+
+
+class JobView(BaseModel):
+    """`GET /jobs/<id>`. Times are UTC."""
+
+    id: UUID
+    key: str
+    bucket: str
+    status: JobStatus
+    stage: Stage
+    progress: int
+    workflow_id: str
+    created_at: datetime
+    updated_at: datetime
+    completed_at: datetime | None = None
+    error_message: str | None = None
+    error: JobError | None = None
+    result: dict[str, Any] | None = None
+    external_id: str | None = None
+    metadata: dict[str, Any] | None = None
+    priority: int = 3
+    profile: str | None = None
+    size_bytes: int | None = None
+    eta_seconds: float | None = None
+    queue_position: int | None = None
+    playback: Playback | None = None
+    renditions: list[RenditionView] = []
+    latest_events: list[EventView] = []

@@ -1,0 +1,141 @@
+"""What is known about a source, what is planned for it, and what came out. Crosses worker ↔ child ↔ workflow.
+
+Units: seconds unless a name ends in `_ticks`; ticks are 1/VIDEO_TIMESCALE for video, 1/sample_rate for audio.
+"""
+
+from pydantic import BaseModel, Field
+
+VIDEO_TIMESCALE = 90_000
+"""Ticks per second of every video rendition: MPEG's own clock, exact for 24, 25, 30, 50, 60 and the /1.001 rates."""
+
+
+class VideoSource(BaseModel):
+    """The stream that will be encoded. `width` × `height` is the picture as a viewer sees it: rotated, square pixels."""
+
+    index: int
+    codec: str
+    coded_width: int
+    coded_height: int
+    width: int
+    height: int
+    rotation: int = Field(description="degrees clockwise to turn the coded picture: 0, 90, 180 or 270")
+    pixel_format: str
+    frame_rate: float
+    frame_count: int = Field(description="frames found by reading every packet, not the header's claim")
+    start: float = Field(description="presentation time of the first frame, in the source's own clock")
+    duration: float
+    longest_gap: float = Field(description="the longest time one frame stays on screen")
+    variable_frame_rate: bool
+
+
+class AudioSource(BaseModel):
+    index: int
+    codec: str
+    channels: int
+    sample_rate: int
+    language: str | None = None
+    title: str | None = None
+
+
+class Source(BaseModel):
+    """What the probe found out."""
+
+    container: str
+    size_bytes: int
+    duration: float
+    video: VideoSource
+    audio: list[AudioSource] = []
+
+
+class VideoRendition(BaseModel):
+    """One rung of the ladder, ready for the encoder: every option is decided here."""
+
+    name: str
+    width: int
+    height: int
+    codec: str = Field(description="h264, hevc or av1")
+    encoder: str = Field(description="the encoder's name in FFmpeg, like libx264")
+    options: dict[str, str]
+    max_bitrate: int = Field(description="bit/s, the cap on the CRF")
+
+
+class AudioRendition(BaseModel):
+    name: str
+    stream_index: int
+    codec: str = "aac"
+    bitrate: int
+    sample_rate: int
+    channels: int
+    language: str | None = None
+    title: str | None = None
+    default: bool = False
+
+
+class Chunk(BaseModel):
+    """A piece of the timeline that one activity encodes: frames with start ≤ t < end, t counted from the first frame.
+
+    The end of the last chunk is None: it takes whatever is still there.
+    """
+
+    index: int
+    start: float
+    end: float | None
+    expected_frames: int
+
+
+class Plan(BaseModel):
+    """Everything decided before the first frame is encoded. Printable; the same source and settings give the same plan."""
+
+    renditions: list[VideoRendition]
+    audio: list[AudioRendition]
+    chunks: list[Chunk]
+    segment_seconds: float
+    gop_seconds: float
+    edit_offset_ticks: int = Field(
+        description="Constant added to all video time stamps so that no decode time is negative; the init segment's edit "
+        "list takes it away again (CMAF, ISO/IEC 23000-19 §7.5.13)."
+    )
+
+    @property
+    def total_frames(self) -> int:
+        return sum(chunk.expected_frames for chunk in self.chunks)
+
+
+class Segment(BaseModel):
+    """One CMAF media segment in the store. Named after its start, as DASH's `$Time$` wants it."""
+
+    start_ticks: int
+    duration_ticks: int
+    size_bytes: int
+
+    @property
+    def file_name(self) -> str:
+        return f"{self.start_ticks}.m4s"
+
+
+class EncodedTrack(BaseModel):
+    """Segments of one rendition, or of one rendition within one chunk, in order."""
+
+    name: str
+    timescale: int
+    codec_string: str = Field(description="RFC 6381, like avc1.64001f")
+    init_sha256: str
+    init_size_bytes: int
+    frames: int = Field(description="video frames, or audio packets")
+    segments: list[Segment]
+
+
+class EncodedChunk(BaseModel):
+    index: int
+    tracks: list[EncodedTrack]
+
+
+class RenditionScore(BaseModel):
+    """VMAF of one rendition; see contracts.job.VmafScore for the meaning of each number."""
+
+    name: str
+    mean: float
+    harmonic_mean: float
+    worst: float
+    worst_at: float
+    frames_scored: int

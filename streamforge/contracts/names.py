@@ -1,0 +1,30 @@
+"""Names that operators see in the Temporal web UI and that running histories depend on. Never rename; only add."""
+
+from typing import Final
+
+TASK_QUEUE: Final = "video-processing"
+"""Workflows and light activities."""
+
+MEDIA_TASK_QUEUE: Final = "video-processing-media"
+"""Activities that saturate cores. Its own queue, so that bookkeeping never waits behind an encode."""
+
+PROCESS_VIDEO: Final = "ProcessVideo"
+SWEEP_RETENTION: Final = "SweepRetention"
+RETENTION_SCHEDULE_ID: Final = "streamforge-retention"
+
+UPLOAD: Final = "upload"
+PROBE: Final = "probe"
+ENCODE_CHUNK: Final = "transcode_chunk"
+ENCODE_AUDIO: Final = "transcode_audio"
+VALIDATE: Final = "validate"
+PACKAGE: Final = "package"
+STORE: Final = "store"
+RECORD_OUTCOME: Final = "record_outcome"
+DISCARD: Final = "discard"
+SWEEP: Final = "sweep"
+
+SEARCH_JOB_ID: Final = "StreamForgeJobId"
+SEARCH_STAGE: Final = "StreamForgeStage"
+SEARCH_KEY: Final = "StreamForgeKey"
+SEARCH_ATTRIBUTES: Final = (SEARCH_JOB_ID, SEARCH_STAGE, SEARCH_KEY)
+"""All of Temporal's type Keyword."""

@@ -1,0 +1,1 @@
+"""The only place that imports asyncpg: pool, named queries, migrations, LISTEN."""

@@ -1,0 +1,205 @@
+"""Every error StreamForge can show, with its code, HTTP status, whose fault it is and whether trying again can help.
+
+    StreamForgeError
+    ├── InputError        the caller's file or request: fix it and send it again       4xx, never retried
+    │   ├── RequestError  … already wrong in the HTTP request
+    │   └── SourceError   … wrong inside the video
+    └── ServiceError      ours: the machine, a dependency, a defect                    5xx, retried unless hopeless
+
+`code` is stable and part of the public contract; the message is one sentence a person can act on. What helps an
+operator but not the caller (paths, stderr, stack) goes to the log through `debug`, never to the wire.
+"""
+
+from enum import StrEnum
+from typing import ClassVar
+
+
+class Fault(StrEnum):
+    """Whose fault an error is."""
+
+    CALLER = "caller"
+    SERVICE = "service"
+
+
+class StreamForgeError(Exception):
+    """Base of all errors with a stable code. Subclasses set the class variables; instances carry the sentence."""
+
+    code: ClassVar[str] = "internal"
+    http_status: ClassVar[int] = 500
+    fault: ClassVar[Fault] = Fault.SERVICE
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, debug: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.debug = debug
+
+
+class InputError(StreamForgeError):
+    code = "input.invalid"
+    http_status = 400
+    fault = Fault.CALLER
+
+
+# ── already wrong in the request ────────────────────────────────────────────────────────────────────────────────────
+class RequestError(InputError):
+    code = "request.invalid"
+
+
+class MalformedJobId(RequestError):
+    code = "request.malformed_job_id"
+
+
+class MissingVideo(RequestError):
+    code = "request.missing_video"
+
+
+class InvalidKey(RequestError):
+    code = "request.invalid_key"
+
+
+class InvalidField(RequestError):
+    code = "request.invalid_field"
+
+
+class MalformedMultipart(RequestError):
+    code = "request.malformed_multipart"
+
+
+class EmptyUpload(RequestError):
+    code = "input.empty"
+
+
+class UploadTooLarge(RequestError):
+    code = "input.too_large"
+    http_status = 413
+
+
+class JobNotFound(RequestError):
+    code = "job.not_found"
+    http_status = 404
+
+
+class MediaNotFound(RequestError):
+    code = "media.not_found"
+    http_status = 404
+
+
+class RangeNotSatisfiable(RequestError):
+    code = "media.range_not_satisfiable"
+    http_status = 416
+
+
+class JobAlreadyOver(RequestError):
+    code = "job.already_over"
+    http_status = 409
+
+
+class RequestTimedOut(StreamForgeError):
+    code = "request.timeout"
+    http_status = 504
+    retryable = True
+
+
+# ── wrong inside the video ──────────────────────────────────────────────────────────────────────────────────────────
+class SourceError(InputError):
+    code = "input.invalid_source"
+    http_status = 422
+
+
+class NotAVideo(SourceError):
+    code = "input.not_a_video"
+
+
+class NoVideoStream(SourceError):
+    code = "input.no_video"
+
+
+class TruncatedSource(SourceError):
+    code = "input.truncated"
+
+
+class UndecodableSource(SourceError):
+    code = "input.undecodable"
+
+
+class UnsupportedDimensions(SourceError):
+    code = "input.unsupported_dimensions"
+
+
+class SourceTooLong(SourceError):
+    code = "input.too_long"
+
+
+class SourceTooExpensive(SourceError):
+    """The media child hit its memory or time limit on this source."""
+
+    code = "input.too_expensive"
+
+
+class QualityBelowMinimum(SourceError):
+    code = "quality.below_minimum"
+
+
+# ── ours ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+class ServiceError(StreamForgeError):
+    code = "internal"
+    retryable = True
+
+
+class InvalidSettings(ServiceError):
+    code = "settings.invalid"
+    retryable = False
+
+
+class MissingPart(ServiceError):
+    code = "setup.missing_part"
+    retryable = False
+
+
+class PortInUse(ServiceError):
+    code = "setup.port_in_use"
+    retryable = False
+
+
+class AlreadyRunning(ServiceError):
+    code = "setup.already_running"
+    retryable = False
+
+
+class DiskFull(ServiceError):
+    code = "storage.disk_full"
+    http_status = 507
+
+
+class StorageUnavailable(ServiceError):
+    code = "storage.unavailable"
+    http_status = 503
+
+
+class StorageCorrupted(ServiceError):
+    """Bytes in the store are not the bytes that were written."""
+
+    code = "storage.corrupted"
+
+
+class DatabaseUnavailable(ServiceError):
+    code = "database.unavailable"
+    http_status = 503
+
+
+class TemporalUnavailable(ServiceError):
+    code = "temporal.unavailable"
+    http_status = 503
+
+
+class MediaChildCrashed(ServiceError):
+    """A media child process died by a signal, without a word."""
+
+    code = "media.crashed"
+
+
+class OutputInvalid(ServiceError):
+    """What an encoder wrote did not pass its own verification."""
+
+    code = "media.output_invalid"

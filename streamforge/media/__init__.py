@@ -1,0 +1,1 @@
+"""The only place that imports av or runs ffmpeg, always inside child processes."""

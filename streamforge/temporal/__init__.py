@@ -1,0 +1,1 @@
+"""How processes reach Temporal, and the worker's composition root."""
