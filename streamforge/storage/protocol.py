@@ -41,7 +41,7 @@ class Storage(Protocol):
         under `scratch` that is removed at the end. Never write to it."""
         ...
 
-    def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
+    def walk(self, prefix: str) -> AsyncIterator[ObjectInfo]:
         """Objects whose name starts with the folder `prefix` (ends in `/`, or empty for all)."""
         ...
 
