@@ -1,0 +1,10 @@
+"""PostgreSQL and Temporal as child processes, and the supervisor of `streamforge up`.
+
+    child       one child process: its log, its signals, its end when ours comes
+    postgres    an embedded PostgreSQL cluster
+    temporal    an embedded Temporal server
+    endpoints   what a running `up` leaves in DIR/run for `api`, `worker` and the next `up`
+    supervisor  `up` itself: starts the parts, restarts the crashed, stops all of them
+
+Needs the `embedded` extra, except for `endpoints`.
+"""

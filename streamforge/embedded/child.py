@@ -1,0 +1,122 @@
+"""One child process: where its output goes, how it is told to stop, and that it never outlives us."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from streamforge.errors import ServiceError
+
+POLL_SECONDS = 0.01
+LOG_TAIL_BYTES = 4096
+
+
+class ChildDied(ServiceError):
+    """A child process ended while it was needed."""
+
+    code = "setup.part_died"
+
+
+class Child:
+    """A child process with a log file, in a session of its own: Ctrl-C in a terminal reaches only us, and we decide
+    the order in which children stop. Bound to no event loop, so that it can be stopped from another one.
+
+    On Linux `stop_signal` is also what the kernel sends when we are gone, even by kill -9. That is tied to the
+    *thread* that called `start`: call it from one that lives as long as the child should.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        log: Path,
+        *,
+        privileges: Sequence[str] = (),
+        stop_signal: signal.Signals = signal.SIGTERM,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        self.name = name
+        self.log = log
+        self._command = [*_die_with_parent(stop_signal, privileges), *command]
+        self._stop_signal = stop_signal
+        self._env = env
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as output:
+            self._process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env=self._env,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._started().pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; negative when a signal ended it."""
+        return self._started().poll()
+
+    async def wait(self) -> int:
+        while (code := self.exit_code) is None:  # noqa: ASYNC110: no event tells of another process's end
+            await asyncio.sleep(POLL_SECONDS)
+        return code
+
+    async def wait_until(self, is_ready: Callable[[], bool], timeout_seconds: float) -> None:
+        """Raises ChildDied, with the last line of its log, when it ends or is not ready in time."""
+        deadline = time.monotonic() + timeout_seconds
+        while not is_ready():
+            if (code := self.exit_code) is not None:
+                raise ChildDied(f"{self.name} ended with code {code} at its start: {self.last_words()}")
+            if time.monotonic() > deadline:
+                raise ChildDied(f"{self.name} was not ready after {timeout_seconds:.0f} s; see {self.log}.")
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Ask, wait, insist. Afterwards neither it nor anything in its session runs."""
+        if self._process is None:
+            return
+        if self.exit_code is None:
+            self._process.send_signal(self._stop_signal)
+        try:
+            await asyncio.wait_for(self.wait(), grace_seconds)
+        except TimeoutError:
+            self.kill()
+            await self.wait()
+
+    def kill(self) -> None:
+        """The whole session: a worker's media children must not go on encoding for nobody."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+    def last_words(self) -> str:
+        with self.log.open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - LOG_TAIL_BYTES))
+            lines = log.read().decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else "it said nothing"
+
+    def _started(self) -> "subprocess.Popen[bytes]":
+        if self._process is None:
+            raise RuntimeError(f"{self.name} was not started")
+        return self._process
+
+
+def _die_with_parent(stop_signal: signal.Signals, privileges: Sequence[str]) -> list[str]:
+    """setpriv rather than preexec_fn: Python code between fork and exec can deadlock in a program with threads, and
+    setpriv sets the death signal after the change of user, which would clear it. Where there is no setpriv (macOS),
+    the next `up` cleans up instead."""
+    setpriv = shutil.which("setpriv")
+    if setpriv is None:
+        return []
+    return [setpriv, "--pdeathsig", stop_signal.name.removeprefix("SIG"), *privileges]

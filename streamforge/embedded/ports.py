@@ -1,0 +1,27 @@
+"""Free and busy TCP ports, asked before anything is started on them."""
+
+import socket
+
+from streamforge.errors import PortInUse
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """A port nobody listens on now. The kernel picks at random, so that two callers hardly ever get the same."""
+    with socket.create_server((host, 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def claim(host: str, port: int, *, flag: str) -> int:
+    """`port` if it can be listened on, a free one for 0.
+
+    Raises PortInUse, naming the command line flag that changes it.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.create_server((host, port), family=family) as probe:
+            return int(probe.getsockname()[1])
+    except OSError as error:
+        raise PortInUse(
+            f"Port {port} on {host} is not free; choose another with {flag} N, or {flag} 0 for any free one.",
+            debug=str(error),
+        ) from error

@@ -1,0 +1,111 @@
+"""The embedded PostgreSQL: a cluster that survives whatever happens to its owner."""
+
+import os
+import signal
+import stat
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import psutil
+import pytest
+
+from streamforge.embedded import leftovers
+from streamforge.embedded.postgres import EmbeddedPostgres
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[EmbeddedPostgres]:
+    server = EmbeddedPostgres(tmp_path / "pg", settings={"fsync": "off"})
+    yield server
+    await server.stop()
+
+
+async def query(dsn: str, sql: str) -> object:
+    connection = await asyncpg.connect(dsn)
+    try:
+        return await connection.fetchval(sql)
+    finally:
+        await connection.close()
+
+
+async def test_start_returns_a_dsn_that_answers_at_once(server: EmbeddedPostgres) -> None:
+    version = await query(await server.start(), "show server_version_num")
+    assert int(str(version)) >= 180000
+
+
+async def test_server_settings_reach_the_server(server: EmbeddedPostgres) -> None:
+    assert await query(await server.start(), "show fsync") == "off"
+
+
+async def test_it_listens_on_loopback_only_and_on_no_socket_file(server: EmbeddedPostgres) -> None:
+    await server.start()
+    assert server.child is not None
+    addresses = {c.laddr.ip for c in psutil.Process(server.child.pid).net_connections("tcp")}
+    assert addresses == {"127.0.0.1"}
+    assert psutil.Process(server.child.pid).net_connections("unix") == []
+
+
+async def test_a_password_is_needed_and_lies_in_a_file_for_its_owner_only(
+    server: EmbeddedPostgres, tmp_path: Path
+) -> None:
+    dsn = await server.start()
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        await asyncpg.connect(dsn, password="guessed")
+    password_file = tmp_path / "pg" / "password"
+    assert stat.S_IMODE(password_file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(password_file.parent.stat().st_mode) == 0o700
+
+
+async def test_stop_leaves_no_process_and_the_next_start_finds_the_data(server: EmbeddedPostgres) -> None:
+    await query(await server.start(), "create table kept as select 42 as answer")
+    assert server.child is not None
+    pid = server.child.pid
+
+    await server.stop()
+
+    assert not psutil.pid_exists(pid)
+    assert await query(await server.start(), "select answer from kept") == 42
+
+
+async def test_what_was_committed_before_a_kill_is_there_after_the_next_start(server: EmbeddedPostgres) -> None:
+    dsn = await server.start()
+    await query(dsn, "create table kept as select 42 as answer")
+    assert server.child is not None
+    os.kill(server.child.pid, signal.SIGKILL)
+    assert await server.child.wait() == -signal.SIGKILL
+
+    assert await query(await server.start(), "select answer from kept") == 42
+
+
+async def test_a_server_whose_owner_vanished_is_ended_by_the_next_owner(
+    server: EmbeddedPostgres, tmp_path: Path
+) -> None:
+    await server.start()
+    assert server.child is not None
+    orphan = psutil.Process(server.child.pid)
+
+    heir = EmbeddedPostgres(tmp_path / "pg", settings={"fsync": "off"})
+    try:
+        assert await query(await heir.start(), "select 1") == 1
+        assert not leftovers.is_alive(orphan)
+    finally:
+        await heir.stop()
+
+
+async def test_a_lock_file_that_names_a_process_of_somebody_else_is_no_obstacle(
+    server: EmbeddedPostgres, tmp_path: Path
+) -> None:
+    await server.start()
+    await server.stop()
+    (tmp_path / "pg" / "cluster" / "postmaster.pid").write_text(f"{os.getpid()}\n")
+
+    assert await query(await server.start(), "select 1") == 1
+
+
+async def test_a_half_made_cluster_is_made_again(server: EmbeddedPostgres, tmp_path: Path) -> None:
+    half_made = tmp_path / "pg" / "cluster.new"
+    half_made.mkdir(parents=True)
+    (half_made / "PG_VERSION").write_text("18\n")
+
+    assert await query(await server.start(), "select 1") == 1
