@@ -3,6 +3,8 @@
 import sys
 from pathlib import Path
 
+from temporalio.service import RPCError
+
 from streamforge.embedded import ports
 from streamforge.embedded.child import Child
 from streamforge.errors import MissingPart, TemporalUnavailable
@@ -75,6 +77,6 @@ class EmbeddedTemporal:
     async def _takes_workflows(self) -> bool:
         try:
             await ensure_search_attributes(await connect(self._settings))
-        except TemporalUnavailable:
+        except (TemporalUnavailable, RPCError):
             return False
         return True

@@ -1,0 +1,201 @@
+"""`streamforge up`: starts the parts, restarts the crashed, stops all of them in order.
+
+lock DIR → end what a killed `up` left → claim ports → PostgreSQL ∥ Temporal → API ∥ worker → ready
+stop:  API ∥ worker → Temporal → PostgreSQL
+"""
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import psutil
+import structlog
+
+from streamforge.embedded import endpoints, leftovers, ports
+from streamforge.embedded.child import Child, ChildDied
+from streamforge.embedded.endpoints import ProcessRecord, RunFile
+from streamforge.embedded.postgres import EmbeddedPostgres
+from streamforge.embedded.service import Service
+from streamforge.embedded.temporal import EmbeddedTemporal
+from streamforge.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+LEFTOVER_GRACE_SECONDS = 3.0
+API_STOP_SECONDS = 8.0
+WORKER_STOP_LIMIT_SECONDS = 15.0
+"""With 6 s for Temporal and 8 s for PostgreSQL, everything has stopped within 30 s."""
+FIRST_BACKOFF_SECONDS = 0.2
+LONGEST_BACKOFF_SECONDS = 30.0
+STABLE_AFTER_SECONDS = 60.0
+"""A part that has lived so long is restarted at once when it crashes."""
+
+
+class Part(Protocol):
+    name: str
+    child: Child | None
+
+    async def start(self) -> object: ...
+
+    async def stop(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class UpOptions:
+    """What the command line adds to the settings. Port 0 means any free port."""
+
+    temporal_port: int = 7233
+    ui_port: int = 8233
+    with_worker: bool = True
+    config_file: Path | None = None
+
+
+@asynccontextmanager
+async def running(settings: Settings, options: UpOptions) -> AsyncIterator[RunFile]:
+    """Everything runs inside the block: entered when the API answers, left when nothing runs any more.
+
+    `settings.database.dsn` and `settings.temporal.address`, where set, replace the embedded part.
+
+    Raises AlreadyRunning, PortInUse, MissingPart, ChildDied.
+    """
+    data_dir = settings.data_dir.resolve()
+    with endpoints.exclusive(data_dir):
+        await asyncio.to_thread(_end_leftovers, data_dir)
+        supervisor = _Supervisor(settings, options, data_dir)
+        try:
+            await supervisor.start()
+            yield supervisor.run_file
+        finally:
+            await supervisor.stop()
+            endpoints.path_of(data_dir).unlink(missing_ok=True)
+
+
+class _Supervisor:
+    """The parts of one `up`. Making it claims every port; nothing has started yet."""
+
+    def __init__(self, settings: Settings, options: UpOptions, data_dir: Path) -> None:
+        self._data_dir = data_dir
+        host = settings.server.host
+        port = ports.claim(host, settings.server.port, flag="--port")
+        url = f"http://{_reachable(host)}:{port}"
+        logs = data_dir / "logs"
+        self._postgres = None
+        if settings.database.dsn is None:
+            self._postgres = EmbeddedPostgres(data_dir / "postgres", log=logs / "postgres.log")
+        self._temporal = None
+        if settings.temporal.address is None:
+            self._temporal = EmbeddedTemporal(
+                data_dir / "temporal", options.temporal_port, options.ui_port, log=logs / "temporal.log"
+            )
+        self.run_file = RunFile(
+            dsn=settings.database.dsn or "",
+            temporal_address=settings.temporal.address or "",
+            api_url=url,
+            ui_url=self._temporal.ui_url if self._temporal else None,
+        )
+        config = ["--config", str(options.config_file)] if options.config_file else []
+        place = ["--data-dir", str(data_dir)]
+        self._services = [
+            Service(
+                "API",
+                [*config, "api", *place, "--host", host, "--port", str(port)],
+                logs / "api.log",
+                stop_seconds=API_STOP_SECONDS,
+                health_url=f"{url}/health",
+            )
+        ]
+        if options.with_worker:
+            grace = min(settings.worker.graceful_shutdown_seconds + 2, WORKER_STOP_LIMIT_SECONDS)
+            worker = Service("worker", [*config, "worker", *place], logs / "worker.log", stop_seconds=grace)
+            self._services.append(worker)
+        self._keepers: list[asyncio.Task[None]] = []
+
+    @property
+    def _embedded(self) -> list[Part]:
+        return [part for part in (self._temporal, self._postgres) if part is not None]
+
+    async def start(self) -> None:
+        await self._start_together(self._embedded)
+        if self._postgres is not None:
+            self.run_file.dsn = self._postgres.dsn
+        if self._temporal is not None:
+            self.run_file.temporal_address = self._temporal.address
+        self._record()
+        await self._start_together(self._services)
+        self._keepers = [asyncio.create_task(self._keep(part)) for part in [*self._embedded, *self._services]]
+
+    async def stop(self) -> None:
+        await _cancel(self._keepers)
+        await asyncio.gather(*(service.stop() for service in self._services))
+        for part in self._embedded:
+            await part.stop()
+
+    async def _start_together(self, parts: Sequence[Part]) -> None:
+        """The first failure is the one to report; a part that is still starting is stopped by `stop`."""
+        starting = [asyncio.create_task(self._start(part)) for part in parts]
+        try:
+            await asyncio.gather(*starting)
+        finally:
+            await _cancel(starting)
+
+    async def _start(self, part: Part) -> None:
+        await part.start()
+        self._record()
+
+    async def _keep(self, part: Part) -> None:
+        """Restart `part` whenever it ends, waiting longer each time it does not last."""
+        backoff = FIRST_BACKOFF_SECONDS
+        while True:
+            began = time.monotonic()
+            assert part.child is not None
+            code = await part.child.wait()
+            if time.monotonic() - began > STABLE_AFTER_SECONDS:
+                backoff = FIRST_BACKOFF_SECONDS
+            log.warning("part ended, restarting", part=part.name, code=code, in_seconds=backoff)
+            await asyncio.sleep(backoff)
+            backoff = min(backoff * 2, LONGEST_BACKOFF_SECONDS)
+            try:
+                await self._start(part)
+            except ChildDied as error:
+                log.warning("part does not start", part=part.name, reason=error.message)
+                await part.stop()
+
+    def _record(self) -> None:
+        """After every start: an `up` that is killed later must not leave processes that the next one does not know."""
+        parts = [*self._embedded, *self._services]
+        children = [part.child for part in parts if part.child is not None and part.child.exit_code is None]
+        self.run_file.processes = [_record_of(child) for child in children]
+        endpoints.write(self._data_dir, self.run_file)
+
+
+def _record_of(child: Child) -> ProcessRecord:
+    return ProcessRecord(name=child.name, pid=child.pid, started_at=psutil.Process(child.pid).create_time())
+
+
+async def _cancel(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _reachable(host: str) -> str:
+    """The name under which this machine reaches what listens on `host`."""
+    everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104
+    return everywhere.get(host, f"[{host}]" if ":" in host else host)
+
+
+def _end_leftovers(data_dir: Path) -> None:
+    """End the processes of an `up` that was killed, with all that they started."""
+    left = endpoints.read(data_dir)
+    families: list[psutil.Process] = []
+    for record in left.processes if left else []:
+        with suppress(psutil.Error):
+            process = psutil.Process(record.pid)
+            if abs(process.create_time() - record.started_at) < 1:
+                families += [process, *process.children(recursive=True)]
+    leftovers.end_all(families, signal.SIGTERM, LEFTOVER_GRACE_SECONDS)
