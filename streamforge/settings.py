@@ -43,6 +43,7 @@ class TranscodeSettings(Section):
     segment_seconds: PositiveFloat = 4
     gop_seconds: PositiveFloat = 2
     encoder_threads: PositiveInt = 2
+    max_chunk_seconds: PositiveFloat = 32
     max_frame_rate: PositiveFloat = 60
     audio_bitrate: PositiveInt = 128_000
 
@@ -159,7 +160,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 
 def _refuse_unknown_variables() -> None:
-    """pydantic-settings ignores a misspelt top-level variable; a setting that silently does nothing is worse than an error."""
+    """pydantic-settings ignores a misspelt top-level variable; a setting that silently does nothing is worse."""
     for name in os.environ:
         if not name.startswith(ENV_PREFIX) or name == CONFIG_FILE_VARIABLE:
             continue

@@ -49,5 +49,5 @@ def key_from_filename(filename: str | None) -> str:
 
 
 def workflow_id(key: str, job_id: UUID) -> str:
-    """`video-processing-<key>-<unique>`: readable in the Temporal web UI, unique by the job id's first 12 hex digits."""
+    """`video-processing-<key>-<unique>`: readable in the Temporal web UI, unique by the first 12 digits of the job id."""
     return f"video-processing-{key}-{job_id.hex[:12]}"

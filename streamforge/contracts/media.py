@@ -10,7 +10,7 @@ VIDEO_TIMESCALE = 90_000
 
 
 class VideoSource(BaseModel):
-    """The stream that will be encoded. `width` × `height` is the picture as a viewer sees it: rotated, square pixels."""
+    """The stream that will be encoded. `width` × `height` is what a viewer sees: rotated, with square pixels."""
 
     index: int
     codec: str
@@ -24,8 +24,9 @@ class VideoSource(BaseModel):
     frame_count: int = Field(description="frames found by reading every packet, not the header's claim")
     start: float = Field(description="presentation time of the first frame, in the source's own clock")
     duration: float
-    longest_gap: float = Field(description="the longest time one frame stays on screen")
+    reorder_gap: float = Field(description="longest time that two neighbouring frames take: what B-frames may need")
     variable_frame_rate: bool
+    seekable: bool = Field(description="every frame has a time stamp, so the timeline can be cut into chunks")
 
 
 class AudioSource(BaseModel):
@@ -83,18 +84,29 @@ class Chunk(BaseModel):
     expected_frames: int
 
 
+class QualityTarget(BaseModel):
+    """What validation asks for. `floors` holds the lowest acceptable VMAF mean of each rendition, by its name."""
+
+    enabled: bool
+    floors: dict[str, float]
+    failure_is_fatal: bool
+    sample_every_frames: int
+
+
 class Plan(BaseModel):
-    """Everything decided before the first frame is encoded. Printable; the same source and settings give the same plan."""
+    """Everything decided before the first frame is encoded. The same source and settings give the same plan."""
 
     renditions: list[VideoRendition]
     audio: list[AudioRendition]
     chunks: list[Chunk]
     segment_seconds: float
     gop_seconds: float
+    max_frame_rate: float
     edit_offset_ticks: int = Field(
-        description="Constant added to all video time stamps so that no decode time is negative; the init segment's edit "
-        "list takes it away again (CMAF, ISO/IEC 23000-19 §7.5.13)."
+        description="Added to all video time stamps so that no decode time is negative; the edit list in the init "
+        "segment takes it away again (CMAF, ISO/IEC 23000-19 §7.5.13)."
     )
+    quality: QualityTarget
 
     @property
     def total_frames(self) -> int:

@@ -73,16 +73,17 @@ class EncodeAudioInput(BaseModel):
     rendition: AudioRendition
 
 
-class ValidateInput(BaseModel):
+class ValidateChunkInput(BaseModel):
     original: StoredSource
     source: Source
     plan: Plan
-    video: list[EncodedTrack]
+    chunk: Chunk
+    encoded: EncodedChunk
 
 
-class ValidateResult(BaseModel):
+class ChunkScores(BaseModel):
+    index: int
     scores: list[RenditionScore]
-    warning: str | None = None
 
 
 class PackageInput(BaseModel):
@@ -136,6 +137,7 @@ class SweepResult(BaseModel):
 
 
 __all__ = [
+    "ChunkScores",
     "DiscardInput",
     "EncodeAudioInput",
     "EncodeChunkInput",
@@ -152,6 +154,5 @@ __all__ = [
     "SweepInput",
     "SweepResult",
     "UploadInput",
-    "ValidateInput",
-    "ValidateResult",
+    "ValidateChunkInput",
 ]

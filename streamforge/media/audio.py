@@ -1,0 +1,202 @@
+"""Encode one audio track, whole: AAC cut into chunks clicks at every joint, because each frame overlaps its neighbours."""
+
+import hashlib
+import struct
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.container import InputContainer, OutputContainer
+from av.filter import Graph
+from pydantic import BaseModel
+
+from streamforge.contracts.media import AudioRendition, EncodedTrack, Segment, Source
+from streamforge.media.cmaf import MUXER_OPTIONS, codec_string, init_segment, split_fragments
+from streamforge.media.encode import INIT_NAME, REPORT_EVERY_SECONDS
+from streamforge.media.progress import Progress
+from streamforge.media.source import open_source
+
+AAC_FRAME = 1024
+PRIMING = AAC_FRAME
+"""Samples the encoder puts before the first real one. Kept, and cut by the edit list, so that time 0 is exact."""
+
+LATEST_SOUND_SECONDS = 600
+"""Sound this long after the last picture is cut: a forged time stamp must not make us encode days of silence."""
+
+
+class AudioTask(BaseModel):
+    """`target` is an existing folder; the rendition gets a folder in it."""
+
+    path: Path
+    source: Source
+    rendition: AudioRendition
+    segment_seconds: float
+    target: Path
+
+
+def run(task: AudioTask, on_progress: Progress) -> EncodedTrack:
+    """Time 0 of the result is the first video frame: silence fills what is missing, what comes before is cut.
+
+    A track of which nothing decodes comes back without segments; a film is worth showing without its third language.
+    """
+    folder = task.target / task.rendition.name
+    folder.mkdir(parents=True)
+    whole = folder / "track.mp4"
+    with open_source(task.path) as source, av.open(str(whole), "w", format="mp4", options=_options(task)) as target:
+        packets = _encode(task, source, target, on_progress)
+    data = whole.read_bytes()
+    whole.unlink()
+    if packets == 0:
+        return _track(task, b"", [], 0)
+    moov, fragments = split_fragments(data)
+    init = init_segment(moov, PRIMING)
+    (folder / INIT_NAME).write_bytes(init)
+    segments = [_write_segment(folder, fragment) for fragment in fragments]
+    return _track(task, init, segments, packets)
+
+
+def _options(task: AudioTask) -> dict[str, str]:
+    """Every AAC frame is a key frame, so here fragments are cut by duration."""
+    flags = MUXER_OPTIONS["movflags"].removeprefix("frag_keyframe+")
+    return MUXER_OPTIONS | {"movflags": flags, "frag_duration": str(round(task.segment_seconds * 1_000_000))}
+
+
+def _encode(task: AudioTask, source: InputContainer, target: OutputContainer, on_progress: Progress) -> int:
+    rendition = task.rendition
+    stream = target.add_stream("aac", rate=rendition.sample_rate)
+    assert isinstance(stream, AudioStream)
+    stream.codec_context.bit_rate = rendition.bitrate
+    stream.codec_context.layout = "stereo"
+    packets = 0
+    reported = time.monotonic()
+    frames: Iterator[AudioFrame | None] = Resampler(task).frames(source)
+    for frame in frames:
+        for packet in stream.encode(frame):
+            packet.pts = packet.dts = (packet.pts or 0) + PRIMING
+            target.mux(packet)
+            packets += 1
+        if frame is not None and time.monotonic() - reported >= REPORT_EVERY_SECONDS:
+            reported = time.monotonic()
+            on_progress({"seconds": float(frame.time or 0)})
+    return packets
+
+
+class Resampler:
+    """Decoded frames of one track, in stereo at the rendition's rate, on the video's timeline and without holes."""
+
+    def __init__(self, task: AudioTask) -> None:
+        self._rendition = task.rendition
+        self._start = Fraction(task.source.video.start) if task.source.video.seekable else None
+        self._latest = task.source.video.duration + LATEST_SOUND_SECONDS
+        self._graph: Graph | None = None
+        self._shape: tuple[object, ...] | None = None
+        self._next_sample = 0
+
+    def frames(self, source: InputContainer) -> Iterator[AudioFrame | None]:
+        """Ends with None, as an encoder wants it. Nothing at all when nothing decodes."""
+        for frame in self._decoded(source):
+            shape = (frame.format.name, frame.layout.name, frame.sample_rate)
+            if shape != self._shape:
+                yield from self._drained()
+                self._build(frame)
+                self._shape = shape
+            assert self._graph is not None
+            self._graph.push(frame)
+            yield from self._pulled()
+        if self._graph is not None:
+            yield from self._drained()
+            yield None
+
+    def _decoded(self, source: InputContainer) -> Iterator[AudioFrame]:
+        for packet in source.demux(source.streams[self._rendition.stream_index]):
+            try:
+                frames = packet.decode()
+            except av.error.FFmpegError:
+                continue  # A broken packet is a moment of silence.
+            for frame in frames:
+                if isinstance(frame, AudioFrame) and frame.sample_rate and self._place(frame):
+                    yield frame
+
+    def _place(self, frame: AudioFrame) -> bool:
+        """Move the frame to the video's clock, in samples of its own rate. False = too late to be kept."""
+        rate = frame.sample_rate
+        if self._start is None or frame.pts is None or frame.time_base is None:
+            frame.pts = self._next_sample
+        else:
+            frame.pts = round((frame.pts * frame.time_base - self._start) * rate)
+        frame.time_base = Fraction(1, rate)
+        self._next_sample = frame.pts + frame.samples
+        return frame.pts < self._latest * rate
+
+    def _build(self, frame: AudioFrame) -> None:
+        graph = Graph()
+        source = graph.add_abuffer(
+            sample_rate=frame.sample_rate,
+            format=frame.format.name,
+            layout=frame.layout.name,
+            time_base=Fraction(1, frame.sample_rate),
+        )
+        # async fills holes with silence and squeezes overlaps; first_pts makes time 0 the first picture.
+        first = "" if self._shape is not None else ":first_pts=0"
+        rate = self._rendition.sample_rate
+        resample = graph.add("aresample", f"{rate}:async=1000{first}")
+        layout = graph.add("aformat", f"sample_fmts=fltp:channel_layouts=stereo:sample_rates={rate}")
+        sink = graph.add("abuffersink")
+        graph.link_nodes(source, resample, layout, sink).configure(auto_buffer=False)
+        graph.set_audio_frame_size(AAC_FRAME)
+        self._graph = graph
+
+    def _pulled(self) -> Iterator[AudioFrame]:
+        assert self._graph is not None
+        while True:
+            try:
+                frame = self._graph.pull()
+            except (av.error.BlockingIOError, av.error.EOFError):
+                return
+            assert isinstance(frame, AudioFrame)
+            yield frame
+
+    def _drained(self) -> Iterator[AudioFrame]:
+        if self._graph is not None:
+            self._graph.push(None)
+            yield from self._pulled()
+
+
+def _write_segment(folder: Path, fragment: bytes) -> Segment:
+    """Times of a fragment from its own boxes: `tfdt` says when it begins, `trun` how many AAC frames it has."""
+    decode_time, count = _decode_time(fragment), _sample_count(fragment)
+    start = max(0, decode_time - PRIMING)
+    segment = Segment(
+        start_ticks=start,
+        duration_ticks=decode_time - PRIMING + count * AAC_FRAME - start,
+        size_bytes=len(fragment),
+    )
+    (folder / segment.file_name).write_bytes(fragment)
+    return segment
+
+
+def _decode_time(fragment: bytes) -> int:
+    """ISO/IEC 14496-12 §8.8.12: version 1 has 64 bits."""
+    at = fragment.index(b"tfdt") + 4
+    return int(struct.unpack_from(">Q" if fragment[at] == 1 else ">I", fragment, at + 4)[0])
+
+
+def _sample_count(fragment: bytes) -> int:
+    """ISO/IEC 14496-12 §8.8.8."""
+    return int(struct.unpack_from(">I", fragment, fragment.index(b"trun") + 8)[0])
+
+
+def _track(task: AudioTask, init: bytes, segments: list[Segment], packets: int) -> EncodedTrack:
+    return EncodedTrack(
+        name=task.rendition.name,
+        timescale=task.rendition.sample_rate,
+        codec_string=codec_string(init) if init else "mp4a.40.2",
+        init_sha256=hashlib.sha256(init).hexdigest(),
+        init_size_bytes=len(init),
+        frames=packets,
+        segments=segments,
+    )

@@ -1,0 +1,99 @@
+"""What this machine can do: encoders, libvmaf, GPU. Asked at start and by `streamforge doctor`."""
+
+import os
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import av
+import imageio_ffmpeg
+import pynvml
+from pydantic import BaseModel
+
+from streamforge.errors import MissingPart
+
+
+class Gpu(BaseModel):
+    name: str
+    memory_bytes: int
+    utilisation_percent: int
+
+
+class Capabilities(BaseModel):
+    """`encoders` are FFmpeg's names of those that can be opened here; `ffmpeg` is the program with libvmaf, if any."""
+
+    encoders: list[str]
+    ffmpeg: str | None
+    libvmaf: bool
+    cores: int
+    gpus: list[Gpu]
+    av_version: str
+    ffmpeg_version: str
+
+
+ENCODERS = ("libx264", "libx265", "libsvtav1", "aac", "h264_nvenc", "hevc_nvenc", "av1_nvenc")
+
+
+def detect() -> Capabilities:
+    ffmpeg = _ffmpeg_or_none()
+    return Capabilities(
+        encoders=[name for name in ENCODERS if _has_encoder(name)],
+        ffmpeg=ffmpeg,
+        libvmaf=ffmpeg is not None and _has_libvmaf(ffmpeg),
+        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1),
+        gpus=_gpus(),
+        av_version=av.__version__,
+        ffmpeg_version=av.ffmpeg_version_info,
+    )
+
+
+@cache
+def ffmpeg_path() -> Path:
+    """The ffmpeg of imageio-ffmpeg (or $IMAGEIO_FFMPEG_EXE), which has libvmaf and its models built in.
+
+    Raises MissingPart.
+    """
+    found = _ffmpeg_or_none()
+    if found is None:
+        raise MissingPart("No ffmpeg is there to measure quality with; run `pip install imageio-ffmpeg`.")
+    return Path(found)
+
+
+def _ffmpeg_or_none() -> str | None:
+    try:
+        return str(imageio_ffmpeg.get_ffmpeg_exe())
+    except RuntimeError:
+        return None
+
+
+def _has_libvmaf(ffmpeg: str) -> bool:
+    listing = subprocess.run([ffmpeg, "-hide_banner", "-filters"], capture_output=True, text=True, check=False)
+    return " libvmaf " in listing.stdout
+
+
+def _has_encoder(name: str) -> bool:
+    try:
+        av.codec.Codec(name, "w")
+    except av.codec.codec.UnknownCodecError:
+        return False
+    return True
+
+
+def _gpus() -> list[Gpu]:
+    """NVIDIA's GPUs, as its own management library sees them; none where there is no driver."""
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return []
+    try:
+        handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
+        return [
+            Gpu(
+                name=pynvml.nvmlDeviceGetName(handle),
+                memory_bytes=pynvml.nvmlDeviceGetMemoryInfo(handle).total,
+                utilisation_percent=pynvml.nvmlDeviceGetUtilizationRates(handle).gpu,
+            )
+            for handle in handles
+        ]
+    finally:
+        pynvml.nvmlShutdown()

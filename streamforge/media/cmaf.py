@@ -1,0 +1,119 @@
+"""CMAF at the level of boxes: take FFmpeg's fragmented MP4 apart into one init segment and its fragments.
+
+Boxes are `size:u32 type:4 …` (ISO/IEC 14496-12 §4.2). Only files that StreamForge's own muxer wrote are read here.
+"""
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+from streamforge.errors import OutputInvalid
+
+MUXER_OPTIONS = {
+    # A fragment begins at every key frame; times stay what they are, so fragments of chunks encoded apart line up.
+    "movflags": "frag_keyframe+empty_moov+default_base_moof+frag_discont",
+    "use_editlist": "0",
+    "avoid_negative_ts": "disabled",
+}
+
+FTYP = struct.pack(">I4s4sI4s4s4s", 28, b"ftyp", b"cmfc", 0, b"cmfc", b"iso6", b"dash")
+
+
+def boxes(data: bytes) -> Iterator[tuple[str, int, int]]:
+    """(type, begin, end) of the boxes that lie side by side in `data`."""
+    at = 0
+    while at + 8 <= len(data):
+        size, kind = struct.unpack_from(">I4s", data, at)
+        if size == 1:
+            (size,) = struct.unpack_from(">Q", data, at + 8)
+        if size < 8:
+            raise OutputInvalid("An encoded file is damaged.", debug=f"box {kind!r} of size {size} at {at}")
+        yield kind.decode("latin-1"), at, at + size
+        at += size
+
+
+def split_fragments(data: bytes) -> tuple[bytes, list[bytes]]:
+    """The `moov` box, and each `moof` + `mdat` pair in order."""
+    moov = b""
+    fragments: list[bytes] = []
+    for kind, begin, end in boxes(data):
+        if kind == "moov":
+            moov = data[begin:end]
+        elif kind == "moof":
+            fragments.append(data[begin:end])
+        elif kind == "mdat" and fragments:
+            fragments[-1] += data[begin:end]
+    if not moov or not fragments:
+        raise OutputInvalid("The encoder wrote no fragments.")
+    return moov, fragments
+
+
+def init_segment(moov: bytes, edit_offset_ticks: int) -> bytes:
+    """`ftyp` + `moov`, with an edit list that takes `edit_offset_ticks` away from every presentation time.
+
+    FFmpeg writes the box only when it sees the first sample before the header, and then differently for each chunk; all
+    init segments of a rendition must be the same bytes.
+    """
+    elst = struct.pack(">I4sIIIiI", 28, b"elst", 0, 1, 0, edit_offset_ticks, 0x10000)
+    edts = struct.pack(">I4s", 8 + len(elst), b"edts") + elst
+    patched = bytearray(moov)
+    trak = _child(patched, 0, "trak")
+    tkhd = _child(patched, trak, "tkhd")
+    (tkhd_size,) = struct.unpack_from(">I", patched, tkhd)
+    for container in (0, trak):
+        (size,) = struct.unpack_from(">I", patched, container)
+        struct.pack_into(">I", patched, container, size + len(edts))
+    patched[tkhd + tkhd_size : tkhd + tkhd_size] = edts
+    return FTYP + bytes(patched)
+
+
+def _child(data: bytes | bytearray, container: int, kind: str) -> int:
+    """Offset of the first `kind` box inside the container box at `container`."""
+    (size,) = struct.unpack_from(">I", data, container)
+    for found, begin, _ in boxes(bytes(data[container + 8 : container + size])):
+        if found == kind:
+            return container + 8 + begin
+    raise OutputInvalid("The encoder wrote a header without the expected boxes.", debug=f"no {kind}")
+
+
+def concatenate(target: Path, parts: list[Path]) -> None:
+    """An init segment and segments, one behind the other: a playable fragmented MP4."""
+    with target.open("wb") as file:
+        for part in parts:
+            file.write(part.read_bytes())
+
+
+# ── RFC 6381 codec strings, from the decoder configuration in the init segment ──────────────────────────────────────
+def codec_string(init: bytes) -> str:
+    """Like avc1.64001f, hvc1.1.6.L93.B0 or av01.0.04M.08: what a player asks its decoder before it downloads media."""
+    for box, read in ((b"avcC", _avc), (b"hvcC", _hevc), (b"av1C", _av1)):
+        at = init.find(box)
+        if at >= 0:
+            return read(init[at + 4 :])
+    if b"mp4a" in init:
+        return "mp4a.40.2"
+    raise OutputInvalid("The encoder wrote no decoder configuration.")
+
+
+def _avc(config: bytes) -> str:
+    """ISO/IEC 14496-15 §5.3.3.1: version, profile, constraints, level."""
+    return f"avc1.{config[1:4].hex()}"
+
+
+def _hevc(config: bytes) -> str:
+    """ISO/IEC 14496-15 annex E.3: profile space and idc, compatibility flags bit-reversed, tier and level, constraints."""
+    space = ("", "A", "B", "C")[config[1] >> 6]
+    tier = "H" if config[1] & 0x20 else "L"
+    (compatibility,) = struct.unpack_from(">I", config, 2)
+    reversed_flags = int(f"{compatibility:032b}"[::-1], 2)
+    constraints = config[6:12].rstrip(b"\0")
+    suffix = "".join(f".{byte:X}" for byte in constraints)
+    return f"hvc1.{space}{config[1] & 0x1F}.{reversed_flags:X}.{tier}{config[12]}{suffix}"
+
+
+def _av1(config: bytes) -> str:
+    """AV1 in ISOBMFF §2.3.3: profile and level, tier, bit depth."""
+    profile, level = config[1] >> 5, config[1] & 0x1F
+    tier = "H" if config[2] & 0x80 else "M"
+    depth = 8 if not config[2] & 0x40 else (12 if config[2] & 0x20 else 10)
+    return f"av01.{profile}.{level:02}{tier}.{depth:02}"

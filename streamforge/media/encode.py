@@ -1,0 +1,221 @@
+"""Encode one chunk: decode its piece of the source once, feed every rendition, write CMAF segments.
+
+Key frames stand on the same time stamps in all renditions, at the first frame of every GOP slot of the source's
+timeline, so that a player can switch between them and chunks encoded apart join without a seam.
+"""
+
+import hashlib
+import time
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.container import OutputContainer
+from av.video.frame import PictureType, VideoFrame
+from av.video.stream import VideoStream
+from pydantic import BaseModel
+
+from streamforge.contracts.media import (
+    VIDEO_TIMESCALE,
+    Chunk,
+    EncodedChunk,
+    EncodedTrack,
+    Plan,
+    Segment,
+    Source,
+    VideoRendition,
+)
+from streamforge.errors import OutputInvalid, UndecodableSource
+from streamforge.media.cmaf import MUXER_OPTIONS, codec_string, init_segment, split_fragments
+from streamforge.media.frames import FrameWindow
+from streamforge.media.progress import Progress
+from streamforge.media.scaling import PIXEL_FORMAT, Scaler, Size
+
+REPORT_EVERY_SECONDS = 0.25
+INIT_NAME = "init.mp4"
+
+
+class EncodeTask(BaseModel):
+    """`target` is an empty folder; each rendition gets a folder in it, with its init segment and its segments."""
+
+    path: Path
+    source: Source
+    plan: Plan
+    chunk: Chunk
+    target: Path
+
+
+@dataclass
+class Cuts:
+    """Where GOPs begin, in ticks from the source's first frame, found while encoding."""
+
+    gop_ticks: int
+    segment_ticks: int
+    gop_starts: list[int] = field(default_factory=list)
+    end: int = 0
+    frames: int = 0
+    _slot: int = -1
+
+    def starts_gop(self, ticks: int, duration: int) -> bool:
+        """Whether the frame at `ticks` is the first one in its slot. One tick of slack: 29.97 does not divide evenly."""
+        self.frames += 1
+        self.end = ticks + duration
+        slot = (ticks + 1) // self.gop_ticks
+        if slot == self._slot:
+            return False
+        self._slot = slot
+        self.gop_starts.append(ticks)
+        return True
+
+    def segments(self) -> list[tuple[int, int, int]]:
+        """(start, duration, GOPs in it) of each segment."""
+        grouped: dict[int, list[int]] = {}
+        for start in self.gop_starts:
+            grouped.setdefault((start + 1) // self.segment_ticks, []).append(start)
+        starts = [group[0] for group in grouped.values()]
+        ends = [*starts[1:], self.end]
+        return [(s, e - s, len(g)) for s, e, g in zip(starts, ends, grouped.values(), strict=True)]
+
+
+def run(task: EncodeTask, on_progress: Progress) -> EncodedChunk:
+    """Raises UndecodableSource when the window holds no picture, OutputInvalid when an encoder misbehaves."""
+    plan = task.plan
+    cuts = Cuts(round(plan.gop_seconds * VIDEO_TIMESCALE), round(plan.segment_seconds * VIDEO_TIMESCALE))
+    frame_rate = min(task.source.video.frame_rate, plan.max_frame_rate)
+    encoders = [RenditionEncoder(r, task.target / r.name, frame_rate) for r in plan.renditions]
+    try:
+        _encode_window(task, cuts, encoders, on_progress)
+    finally:
+        for encoder in encoders:
+            encoder.close()
+    if cuts.frames == 0:
+        raise UndecodableSource(f"No picture can be decoded from {task.chunk.start:.1f} s on; the video is damaged.")
+    return EncodedChunk(
+        index=task.chunk.index, tracks=[encoder.write_segments(cuts, plan.edit_offset_ticks) for encoder in encoders]
+    )
+
+
+def _encode_window(task: EncodeTask, cuts: Cuts, encoders: list["RenditionEncoder"], on_progress: Progress) -> None:
+    scaler = Scaler(task.source.video, [Size(r.width, r.height) for r in task.plan.renditions])
+    began = reported = time.monotonic()
+    with FrameWindow(task.path, task.source.video, task.chunk, task.plan.max_frame_rate) as window:
+        for frame in window:
+            is_key = cuts.starts_gop(frame.ticks, frame.duration)
+            pictures = scaler.scale(frame.picture, frame.ticks + task.plan.edit_offset_ticks)
+            for encoder, picture in zip(encoders, pictures, strict=True):
+                encoder.encode(picture, frame.ticks, frame.duration, is_key)
+            now = time.monotonic()
+            if now - reported >= REPORT_EVERY_SECONDS:
+                reported = now
+                on_progress({"frames": cuts.frames, "fps": round(cuts.frames / (now - began), 1)})
+    for encoder in encoders:
+        encoder.flush()
+    on_progress({"frames": cuts.frames, "fps": round(cuts.frames / max(1e-3, time.monotonic() - began), 1)})
+
+
+class RenditionEncoder:
+    """Encoder and muxer of one rendition of one chunk.
+
+    The n-th packet's decode time is the n-th frame's presentation time; presentation times are shifted up by the edit
+    offset to make room. So a chunk's decode times span exactly its own piece of the timeline, and chunks encoded apart
+    cannot overlap at their joint, also with a variable frame rate (an encoder's own decode times do).
+    """
+
+    def __init__(self, rendition: VideoRendition, folder: Path, frame_rate: float) -> None:
+        self._rendition = rendition
+        self._folder = folder
+        folder.mkdir(parents=True)
+        self._file = folder / "chunk.mp4"
+        self._frame_rate = Fraction(frame_rate).limit_denominator(1001)
+        self._container: OutputContainer = av.open(str(self._file), "w", format="mp4", options=_muxer_options())
+        self._stream: VideoStream | None = None
+        self._times: list[tuple[int, int]] = []
+        self._gop: list[av.Packet[VideoStream]] = []
+        self._packets = 0
+
+    def encode(self, picture: VideoFrame, ticks: int, duration: int, is_key: bool) -> None:
+        if self._stream is None:
+            self._stream = self._open_encoder(picture)
+        # A decoded frame carries its source's picture type; left alone, every I-frame of it would become a key frame.
+        picture.pict_type = PictureType.I if is_key else PictureType.NONE
+        picture.duration = duration
+        self._times.append((ticks, duration))
+        self._take(self._stream.encode(picture))
+
+    def flush(self) -> None:
+        if self._stream is not None:
+            self._take(self._stream.encode(None))
+            self._write_gop()
+        self._container.close()
+
+    def close(self) -> None:
+        self._container.close()
+
+    def _take(self, packets: "list[av.Packet[VideoStream]]") -> None:
+        for packet in packets:
+            if packet.is_keyframe:
+                self._write_gop()
+            self._gop.append(packet)
+
+    def _write_gop(self) -> None:
+        latest = None
+        decode_times = [self._times[self._packets + position] for position in range(len(self._gop))]
+        stamped = []
+        for packet, (ticks, duration) in zip(reversed(self._gop), reversed(decode_times), strict=True):
+            # Never after its own presentation, should reordering need more room than the edit offset gives.
+            limit = packet.pts if latest is None else min(packet.pts or 0, latest - 1)
+            packet.dts = latest = min(ticks, limit or 0)
+            packet.duration = duration
+            stamped.append(packet)
+        self._container.mux(list(reversed(stamped)))
+        self._packets += len(self._gop)
+        self._gop = []
+
+    def write_segments(self, cuts: Cuts, edit_offset_ticks: int) -> EncodedTrack:
+        moov, fragments = split_fragments(self._file.read_bytes())
+        self._file.unlink()
+        if len(fragments) != len(cuts.gop_starts) or self._packets != cuts.frames:
+            raise OutputInvalid(
+                "An encoder did not put its key frames where it was told.",
+                debug=f"{self._rendition.name}: {len(fragments)} fragments of {len(cuts.gop_starts)}, "
+                f"{self._packets} pictures of {cuts.frames}",
+            )
+        init = init_segment(moov, edit_offset_ticks)
+        (self._folder / INIT_NAME).write_bytes(init)
+        remaining = iter(fragments)
+        segments = []
+        for start, duration, gops in cuts.segments():
+            data = b"".join(next(remaining) for _ in range(gops))
+            segment = Segment(start_ticks=start, duration_ticks=duration, size_bytes=len(data))
+            (self._folder / segment.file_name).write_bytes(data)
+            segments.append(segment)
+        return EncodedTrack(
+            name=self._rendition.name,
+            timescale=VIDEO_TIMESCALE,
+            codec_string=codec_string(init),
+            init_sha256=hashlib.sha256(init).hexdigest(),
+            init_size_bytes=len(init),
+            frames=self._packets,
+            segments=segments,
+        )
+
+    def _open_encoder(self, picture: VideoFrame) -> VideoStream:
+        stream = self._container.add_stream(
+            self._rendition.encoder, rate=self._frame_rate, options=dict(self._rendition.options)
+        )
+        assert isinstance(stream, VideoStream)
+        context = stream.codec_context
+        context.width, context.height, context.pix_fmt = self._rendition.width, self._rendition.height, PIXEL_FORMAT
+        context.time_base = stream.time_base = Fraction(1, VIDEO_TIMESCALE)
+        context.color_range = picture.color_range
+        context.colorspace = picture.colorspace
+        context.color_primaries = picture.color_primaries
+        context.color_trc = picture.color_trc
+        if self._rendition.codec == "hevc":
+            context.codec_tag = "hvc1"  # Apple players refuse hev1.
+        return stream
+
+
+def _muxer_options() -> dict[str, str]:
+    return MUXER_OPTIONS | {"video_track_timescale": str(VIDEO_TIMESCALE)}

@@ -1,0 +1,241 @@
+"""What is in this file, and can it be processed? Reads every packet header once and decodes one frame.
+
+The header's own claims (duration, frame count, frame rate) are not trusted: WebM from a browser has no duration, and
+truncated or hostile files lie.
+"""
+
+import itertools
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+from pydantic import BaseModel
+
+from streamforge.contracts.media import AudioSource, Source, VideoSource
+from streamforge.errors import (
+    NotAVideo,
+    SourceTooLong,
+    TruncatedSource,
+    UndecodableSource,
+    UnsupportedDimensions,
+)
+from streamforge.media.progress import Progress
+from streamforge.media.source import main_video, open_source
+
+MIN_SIDE = 16
+MAX_ASPECT = 32
+FALLBACK_FRAME_RATE = 25.0
+COMPLETE = 0.98
+"""A source with less than this share of the frames its index lists was cut off."""
+
+
+class ProbeTask(BaseModel):
+    path: Path
+    max_width: int
+    max_height: int
+    max_duration: float
+
+
+def run(task: ProbeTask, on_progress: Progress) -> Source:
+    """Raises NotAVideo, NoVideoStream, TruncatedSource, UndecodableSource, UnsupportedDimensions, SourceTooLong."""
+    with open_source(task.path) as container:
+        stream = main_video(container)
+        _check_dimensions(stream.width, stream.height, task)
+        declared_frames = stream.frames
+        timeline = _read_timeline(container, stream, on_progress)
+    if timeline.frame_count == 0:
+        raise UndecodableSource("The video stream is empty; there is no picture in this file.")
+    _check_complete(timeline.packet_count, declared_frames)
+    with open_source(task.path) as container:
+        frame = _first_frame(container, main_video(container))
+        video = _describe_video(main_video(container), frame, timeline)
+        _check_dimensions(video.width, video.height, task)
+        if video.duration > task.max_duration:
+            raise SourceTooLong(
+                f"The video is {video.duration / 3600:.1f} hours long; the limit is {task.max_duration / 3600:.1f}."
+            )
+        return Source(
+            container=container.format.name,
+            size_bytes=task.path.stat().st_size,
+            duration=video.duration,
+            video=video,
+            audio=list(_describe_audio(container)),
+        )
+
+
+def _check_dimensions(width: int, height: int, task: ProbeTask) -> None:
+    if width == 0 and height == 0:
+        return  # Some streams only tell with the first frame.
+    if width > task.max_width or height > task.max_height:
+        raise UnsupportedDimensions(
+            f"The picture is {width}×{height}; the largest that is accepted is {task.max_width}×{task.max_height}."
+        )
+    if min(width, height) < MIN_SIDE or max(width, height) > MAX_ASPECT * min(width, height):
+        raise UnsupportedDimensions(f"A picture of {width}×{height} is too small or too narrow to be a video.")
+
+
+# ── the timeline, from packets ──────────────────────────────────────────────────────────────────────────────────────
+@dataclass
+class Timeline:
+    """Presentation times of all packets of the video stream, in its time base."""
+
+    time_base: Fraction
+    times: "array[int]" = field(default_factory=lambda: array("q"))
+    without_time: int = 0
+    packet_count: int = 0
+    last_duration: int = 0
+
+    @property
+    def frame_count(self) -> int:
+        return len(self.times) + self.without_time
+
+    def gaps(self) -> Iterator[int]:
+        """Times between neighbours on screen. Sorts in place: packets come in decode order."""
+        ordered = sorted(self.times)
+        return (later - earlier for earlier, later in itertools.pairwise(ordered) if later > earlier)
+
+
+def _read_timeline(container: InputContainer, stream: VideoStream, on_progress: Progress) -> Timeline:
+    timeline = Timeline(time_base=stream.time_base or Fraction(1, 90_000))
+    try:
+        for packet in container.demux(stream):
+            if packet.size:
+                _add_packet(timeline, packet)
+            if timeline.packet_count % 5000 == 1:
+                on_progress({"packets": timeline.packet_count})
+    except av.error.FFmpegError as error:
+        if timeline.packet_count == 0:
+            raise UndecodableSource("The video stream cannot be read.", debug=str(error)) from error
+    return timeline
+
+
+def _add_packet(timeline: Timeline, packet: "av.Packet[VideoStream]") -> None:
+    timeline.packet_count += 1
+    if packet.is_discard:
+        return  # Outside the edit list: decoded for reference, never shown.
+    if packet.pts is None:
+        timeline.without_time += 1
+    else:
+        timeline.times.append(packet.pts)
+    if packet.duration:
+        timeline.last_duration = packet.duration
+
+
+def _check_complete(found: int, declared: int) -> None:
+    if declared > 1 and found < declared * COMPLETE - 1:
+        raise TruncatedSource(
+            f"The video is cut off: its index lists {declared} frames, but only {found} are there "
+            f"({100 * found // declared} %). Send the complete file."
+        )
+
+
+# ── the first picture ───────────────────────────────────────────────────────────────────────────────────────────────
+def _first_frame(container: InputContainer, stream: VideoStream) -> VideoFrame:
+    """Proof that the stream decodes, and the only trustworthy word on size, rotation and pixel format."""
+    failures = 0
+    for packet in container.demux(stream):
+        try:
+            for frame in packet.decode():
+                return frame
+        except av.error.FFmpegError as error:
+            failures += 1
+            if failures > 100:
+                raise UndecodableSource("The video cannot be decoded; it is damaged.", debug=str(error)) from error
+    raise UndecodableSource("No picture in this video can be decoded; it is damaged or encrypted.")
+
+
+def _describe_video(stream: VideoStream, frame: VideoFrame, timeline: Timeline) -> VideoSource:
+    seconds = timeline.time_base
+    gaps = sorted(timeline.gaps())
+    usual_gap = gaps[len(gaps) // 2] if gaps else 0
+    frame_rate = _frame_rate(stream, float(usual_gap * seconds))
+    seekable = timeline.without_time == 0 and len(gaps) > 0
+    duration = _duration(timeline, usual_gap, seconds) if seekable else timeline.frame_count / frame_rate
+    rotation = round(-frame.rotation) % 360
+    width, height = _display_size(stream, frame, rotation)
+    if stream.codec_context.name in {"png", "mjpeg", "bmp", "webp"} and timeline.frame_count == 1:
+        raise NotAVideo("This is a single picture, not a video.")
+    return VideoSource(
+        index=stream.index,
+        codec=stream.codec_context.name,
+        coded_width=frame.width,
+        coded_height=frame.height,
+        width=width,
+        height=height,
+        rotation=rotation,
+        pixel_format=frame.format.name,
+        frame_rate=_plausible(frame_rate, timeline.frame_count, duration),
+        frame_count=timeline.frame_count,
+        start=float((frame.pts or 0) * (frame.time_base or seconds)) if seekable else 0.0,
+        duration=duration,
+        reorder_gap=_reorder_gap(timeline),
+        variable_frame_rate=bool(gaps) and gaps[-1] > 1.5 * gaps[0] + 2,
+        seekable=seekable,
+    )
+
+
+def _duration(timeline: Timeline, usual_gap: int, seconds: Fraction) -> float:
+    span = max(timeline.times) - min(timeline.times)
+    last = timeline.last_duration if 0 < timeline.last_duration < 100 * usual_gap else usual_gap
+    return float((span + last) * seconds)
+
+
+def _reorder_gap(timeline: Timeline) -> float:
+    ordered = sorted(timeline.times)
+    gap = max((later - earlier for earlier, later in zip(ordered, ordered[2:], strict=False)), default=0)
+    return float(gap * timeline.time_base)
+
+
+def _frame_rate(stream: VideoStream, usual_gap: float) -> float:
+    """The claimed rate when the time stamps agree with it, because Matroska rounds those to milliseconds."""
+    claimed = _claimed_rate(stream)
+    if usual_gap == 0 or abs(claimed * usual_gap - 1) < 0.05:
+        return claimed
+    return 1 / usual_gap
+
+
+def _claimed_rate(stream: VideoStream) -> float:
+    rate = float(stream.average_rate or stream.guessed_rate or 0)
+    return rate if 0 < rate <= 1000 else FALLBACK_FRAME_RATE
+
+
+def _plausible(frame_rate: float, frame_count: int, duration: float) -> float:
+    """The usual rate, unless a few bursts made it absurd: then the average."""
+    average = frame_count / duration if duration > 0 else frame_rate
+    return frame_rate if 0.1 <= frame_rate <= 1000 and frame_rate < 8 * average else average
+
+
+def _display_size(stream: VideoStream, frame: VideoFrame, rotation: int) -> tuple[int, int]:
+    """The picture with square pixels, as a viewer sees it: the longer reading of the pixel shape, so no detail is lost."""
+    shape = stream.sample_aspect_ratio or Fraction(1)
+    width, height = Fraction(frame.width), Fraction(frame.height)
+    if Fraction(1, 16) <= shape <= 16:
+        width, height = (width * shape, height) if shape >= 1 else (width, height / shape)
+    if rotation in {90, 270}:
+        width, height = height, width
+    return round(width), round(height)
+
+
+def _describe_audio(container: InputContainer) -> Iterator[AudioSource]:
+    for stream in container.streams.audio:
+        context = stream.codec_context
+        if context is None or context.channels < 1 or context.sample_rate < 1:
+            continue  # A track whose header is empty cannot be decoded.
+        yield AudioSource(
+            index=stream.index,
+            codec=context.name,
+            channels=context.channels,
+            sample_rate=context.sample_rate,
+            language=_language(stream.metadata.get("language")),
+            title=stream.metadata.get("title") or None,
+        )
+
+
+def _language(tag: str | None) -> str | None:
+    return tag if tag and tag != "und" and tag.isascii() and tag.replace("-", "").isalnum() else None

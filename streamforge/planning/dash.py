@@ -1,0 +1,114 @@
+"""The DASH manifest over the same CMAF segments (ISO/IEC 23009-1, profile isoff-live with a static presentation)."""
+
+from fractions import Fraction
+from xml.etree import ElementTree as ET
+
+from streamforge.contracts.media import EncodedTrack
+from streamforge.planning.manifests import INIT_SEGMENT, Presentation, peak_bitrate, seconds
+
+NAMESPACE = "urn:mpeg:dash:schema:mpd:2011"
+
+
+def manifest(presentation: Presentation) -> str:
+    """A static MPD: one period, the video renditions in one adaptation set, each audio track in one of its own."""
+    duration = max(seconds(track.encoded) for track in [*presentation.video, *presentation.audio])
+    mpd = ET.Element(
+        "MPD",
+        {
+            "xmlns": NAMESPACE,
+            "type": "static",
+            "profiles": "urn:mpeg:dash:profile:isoff-live:2011,urn:mpeg:dash:profile:cmaf:2019",
+            "mediaPresentationDuration": f"PT{duration:.3f}S",
+            "minBufferTime": f"PT{presentation.plan.segment_seconds:.3f}S",
+        },
+    )
+    period = ET.SubElement(mpd, "Period", {"id": "0", "start": "PT0S"})
+    _add_video(period, presentation)
+    _add_audio(period, presentation)
+    ET.indent(mpd)
+    return ET.tostring(mpd, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _add_video(period: ET.Element, presentation: Presentation) -> None:
+    adaptation = ET.SubElement(
+        period,
+        "AdaptationSet",
+        {
+            "id": "0",
+            "contentType": "video",
+            "mimeType": "video/mp4",
+            "segmentAlignment": "true",
+            "startWithSAP": "1",
+            "maxWidth": str(max(track.rendition.width for track in presentation.video)),
+            "maxHeight": str(max(track.rendition.height for track in presentation.video)),
+        },
+    )
+    _add_segments(adaptation, presentation.video[0].encoded)  # Key frames are aligned: one timeline is everybody's.
+    for track in presentation.video:
+        ET.SubElement(
+            adaptation,
+            "Representation",
+            {
+                "id": track.rendition.name,
+                "codecs": track.encoded.codec_string,
+                "bandwidth": str(peak_bitrate(track.encoded, presentation.plan.segment_seconds)),
+                "width": str(track.rendition.width),
+                "height": str(track.rendition.height),
+                "frameRate": _rate(presentation.frame_rate),
+                "sar": "1:1",
+            },
+        )
+
+
+def _add_audio(period: ET.Element, presentation: Presentation) -> None:
+    for number, track in enumerate(presentation.audio, start=1):
+        language = {"lang": track.rendition.language} if track.rendition.language else {}
+        adaptation = ET.SubElement(
+            period,
+            "AdaptationSet",
+            {"id": str(number), "contentType": "audio", "mimeType": "audio/mp4", "startWithSAP": "1"} | language,
+        )
+        role = "main" if track.rendition.default else "alternate"
+        ET.SubElement(adaptation, "Role", {"schemeIdUri": "urn:mpeg:dash:role:2011", "value": role})
+        _add_segments(adaptation, track.encoded)
+        representation = ET.SubElement(
+            adaptation,
+            "Representation",
+            {
+                "id": track.rendition.name,
+                "codecs": track.encoded.codec_string,
+                "bandwidth": str(peak_bitrate(track.encoded, presentation.plan.segment_seconds)),
+                "audioSamplingRate": str(track.rendition.sample_rate),
+            },
+        )
+        configuration = {
+            "schemeIdUri": "urn:mpeg:dash:23003:3:audio_channel_configuration:2011",
+            "value": str(track.rendition.channels),
+        }
+        ET.SubElement(representation, "AudioChannelConfiguration", configuration)
+
+
+def _add_segments(adaptation: ET.Element, track: EncodedTrack) -> None:
+    template = ET.SubElement(
+        adaptation,
+        "SegmentTemplate",
+        {
+            "timescale": str(track.timescale),
+            "initialization": f"$RepresentationID$/{INIT_SEGMENT}",
+            "media": "$RepresentationID$/$Time$.m4s",
+        },
+    )
+    timeline = ET.SubElement(template, "SegmentTimeline")
+    last: ET.Element | None = None
+    for segment in track.segments:
+        duration = str(segment.duration_ticks)
+        if last is not None and last.get("d") == duration:
+            last.set("r", str(int(last.get("r", "0")) + 1))
+        else:
+            # Segments of one track follow each other without gaps, so only the first needs its time.
+            first = {"t": str(segment.start_ticks)} if last is None else {}
+            last = ET.SubElement(timeline, "S", first | {"d": duration})
+
+
+def _rate(rate: Fraction) -> str:
+    return str(rate.numerator) if rate.denominator == 1 else f"{rate.numerator}/{rate.denominator}"

@@ -1,0 +1,68 @@
+"""Exact encoder options. Chunks are encoded apart and must join without a seam, so every option that an encoder would
+otherwise choose by looking at its input or its machine is fixed here: threads, key frames, GOP structure.
+
+Rate control is capped CRF: constant quality, with a ceiling per rendition. Whole-file average bit rate cannot survive
+cutting a film into chunks.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+MAX_BITRATE_1080P30 = 6_500_000
+"""bit/s of the ceiling for H.264 1080p30, about Apple's HLS authoring recommendation; other sizes follow from it."""
+
+BITS_FOLLOW_PIXELS = 0.75
+"""Larger pictures need fewer bits per pixel: the ceiling grows with pixels to this power."""
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """One encoder of FFmpeg. `efficiency` is the share of H.264's bits it needs for the same picture."""
+
+    name: str
+    crf: int
+    efficiency: float
+    private_options: Callable[["Encoder", int, int], dict[str, str]]
+
+    def max_bitrate(self, width: int, height: int, frame_rate: float) -> int:
+        pixels = (width * height) / (1920 * 1080)
+        pace = float(max(1.0, frame_rate / 30) ** 0.5)
+        ceiling = MAX_BITRATE_1080P30 * self.efficiency * float(pixels**BITS_FOLLOW_PIXELS) * pace
+        return max(200_000, round(ceiling / 1000) * 1000)
+
+    def options(self, preset: str, threads: int, max_bitrate: int) -> dict[str, str]:
+        return {"preset": preset, "crf": str(self.crf)} | self.private_options(self, threads, max_bitrate)
+
+
+def _x264(_: Encoder, threads: int, max_bitrate: int) -> dict[str, str]:
+    kbit = max_bitrate // 1000
+    params = (
+        f"keyint=infinite:min-keyint=1:scenecut=0:open-gop=0:threads={threads}"
+        f":vbv-maxrate={kbit}:vbv-bufsize={kbit * 2}:stitchable=1"
+    )
+    return {"profile": "high", "x264-params": params}
+
+
+def _x265(_: Encoder, threads: int, max_bitrate: int) -> dict[str, str]:
+    kbit = max_bitrate // 1000
+    return {
+        "x265-params": f"keyint=-1:min-keyint=1:scenecut=0:open-gop=0:frame-threads=1:pools={threads}"
+        f":vbv-maxrate={kbit}:vbv-bufsize={kbit * 2}:repeat-headers=0:info=0:log-level=error"
+    }
+
+
+def _svt_av1(_: Encoder, threads: int, max_bitrate: int) -> dict[str, str]:
+    return {
+        "svtav1-params": f"keyint=-1:scd=0:irefresh-type=2:mbr={max_bitrate // 1000}:lp={threads}:enable-force-key-frames=1"
+    }
+
+
+ENCODERS = {
+    "h264": Encoder("libx264", 23, 1.0, _x264),
+    "hevc": Encoder("libx265", 26, 0.65, _x265),
+    "av1": Encoder("libsvtav1", 32, 0.55, _svt_av1),
+}
+
+
+def encoder_for(codec: str) -> Encoder:
+    return ENCODERS[codec]
