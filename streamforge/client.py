@@ -28,6 +28,12 @@ class ServerUnreachable(ServiceError):
     code = "client.unreachable"
 
 
+class JobNotCompleted(StreamForgeError):
+    """The job that was waited for failed or was cancelled."""
+
+    code = "client.job_not_completed"
+
+
 class RequestRefused(StreamForgeError):
     """The server's own answer that something is wrong: its stable `code`, HTTP `status` and the sentence."""
 
@@ -98,6 +104,15 @@ class StreamForgeClient:
 
     async def cancel(self, job_id: UUID) -> None:
         await self._request("DELETE", f"/jobs/{job_id}")
+
+    async def follow(self, job_id: UUID, on_event: Callable[[StreamEvent], None]) -> JobView:
+        """Watch the job to its end; the completed job. Raises JobNotCompleted, with the job's own error sentence."""
+        async for event in self.watch(job_id):
+            on_event(event)
+        job = await self.job(job_id)
+        if job.status is not JobStatus.COMPLETED:
+            raise JobNotCompleted(job.error_message or f"The job ended as {job.status}.")
+        return job
 
     async def watch(self, job_id: UUID, *, last_event_id: str | None = None) -> AsyncIterator[StreamEvent]:
         """The job's events until `done`, which comes last. A stream that breaks is resumed after the last event seen:

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from streamforge.client import StreamEvent
 from streamforge.contracts.job import JobView, RenditionView, Stage
 from streamforge.planning.stages import BANDS
 
@@ -30,6 +31,16 @@ def upload_reporter(report: Report) -> Callable[[int, int], None]:
         report(Stage.UPLOADING, UPLOAD_BAND_END * done // max(size, 1), "Sending")
 
     return sent
+
+
+def event_reporter(report: Report) -> Callable[[StreamEvent], None]:
+    """What `StreamForgeClient.follow` calls."""
+
+    def seen(event: StreamEvent) -> None:
+        if event.stage is not None and event.progress is not None:
+            report(event.stage, event.progress, event.message or "")
+
+    return seen
 
 
 @contextmanager

@@ -1,0 +1,5 @@
+"""`python -m streamforge`."""
+
+from streamforge.cli import main
+
+main()

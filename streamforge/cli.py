@@ -1,0 +1,251 @@
+"""The `streamforge` command. What a command needs is imported inside it: `--help` is quick, and each process loads only
+its own parts, so that the web process never loads media code."""
+# ruff: noqa: PLC0415
+
+import asyncio
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
+
+import typer
+
+from streamforge import __version__, embedded
+from streamforge.errors import StreamForgeError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from streamforge.contracts.job import JobView
+    from streamforge.embedded.supervisor import UpOptions
+    from streamforge.settings import Settings
+
+LOCAL_API = "http://127.0.0.1:8081"
+
+app = typer.Typer(
+    name="streamforge",
+    help="A video in over HTTP, a verified HLS + DASH stream out, live progress on the way.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", metavar="DIR", help="Uploads, output, databases and logs lie here.")
+]
+Host = Annotated[str | None, typer.Option(help="Address to listen on. (default: 127.0.0.1)")]
+Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Port of the API; 0: any. (default: 8081)")]
+Url = Annotated[str, typer.Option(help="Where the API listens.")]
+Video = Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, readable=True)]
+
+
+def main() -> None:
+    """Errors that have a sentence end as that sentence on stderr; only defects show a traceback."""
+    try:
+        app()
+    except StreamForgeError as error:
+        print(f"streamforge: {error.message}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"streamforge {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def with_settings(
+    context: typer.Context,
+    config: Annotated[Path | None, typer.Option(help="Settings file. (default: ./config.yaml)")] = None,
+    version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True)] = False,
+) -> None:
+    context.obj = config
+
+
+def _settings(
+    context: typer.Context, data_dir: Path | None = None, host: str | None = None, port: int | None = None
+) -> "Settings":
+    """What the command line names wins over environment and file."""
+    from streamforge.settings import load
+
+    settings = load(context.obj)
+    server = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    return settings.model_copy(
+        update={
+            "data_dir": (data_dir or settings.data_dir).resolve(),
+            "server": settings.server.model_copy(update=server),
+        }
+    )
+
+
+def _service_settings(*arguments: Any) -> "Settings":
+    """The same, for a process that serves: with logs, and joined to the `up` that runs on the data folder."""
+    from streamforge.embedded.endpoints import join
+    from streamforge.observability import configure_logging
+
+    settings = _settings(*arguments)
+    configure_logging(settings.log)
+    return join(settings)
+
+
+@app.command()
+def up(
+    context: typer.Context,
+    *,
+    host: Host = None,
+    port: Port = None,
+    data_dir: DataDir = None,
+    temporal_port: Annotated[int, typer.Option(min=0, max=65535, help="0: any.")] = 7233,
+    ui_port: Annotated[int, typer.Option(min=0, max=65535, help="Temporal's web page; 0: any.")] = 8233,
+    no_worker: Annotated[bool, typer.Option("--no-worker", help="Workers run elsewhere.")] = False,
+) -> None:
+    """Run everything on this machine: PostgreSQL, Temporal, the API and a worker."""
+    embedded.require()
+    from streamforge.embedded.signals import until_signal
+    from streamforge.embedded.supervisor import UpOptions
+    from streamforge.observability import configure_logging
+
+    settings = _settings(context, data_dir, host, port)
+    configure_logging(settings.log)
+    options = UpOptions(temporal_port, ui_port, with_worker=not no_worker, config_file=context.obj)
+    asyncio.run(until_signal(_up(settings, options)))
+
+
+async def _up(settings: "Settings", options: "UpOptions") -> None:
+    from streamforge.embedded.supervisor import running
+
+    began = time.monotonic()
+    async with running(settings, options) as parts:
+        print(f"StreamForge is ready after {time.monotonic() - began:.1f} s.")
+        print(f"  API          {parts.api_url}")
+        print(f"  Temporal UI  {parts.ui_url or 'where ' + parts.temporal_address + ' has it'}")
+        print(f"  data, logs   {settings.data_dir.resolve()}")
+        print(f"Try it:        curl -F video=@FILE {parts.api_url}/process", flush=True)
+        await asyncio.Event().wait()
+
+
+@app.command()
+def api(context: typer.Context, host: Host = None, port: Port = None, data_dir: DataDir = None) -> None:
+    """Run the HTTP API; any number of them may run. Joins the `up` on the same data folder."""
+    from streamforge.api.server import serve
+
+    asyncio.run(serve(_service_settings(context, data_dir, host, port)))
+
+
+@app.command()
+def worker(context: typer.Context, data_dir: DataDir = None) -> None:
+    """Run a worker; any number, on any machine. Joins the `up` on the same data folder."""
+    from streamforge.temporal.worker import run_worker
+
+    asyncio.run(run_worker(_service_settings(context, data_dir)))
+
+
+@app.command()
+def migrate(context: typer.Context, data_dir: DataDir = None) -> None:
+    """Bring the database schema and Temporal's search attributes up to date."""
+    from streamforge.embedded.endpoints import join
+
+    asyncio.run(_migrate(join(_settings(context, data_dir))))
+
+
+async def _migrate(settings: "Settings") -> None:
+    from streamforge.db.migrations import apply_migrations
+    from streamforge.errors import TemporalUnavailable
+    from streamforge.temporal.connect import connect, ensure_search_attributes
+
+    assert settings.database.dsn is not None
+    applied = await apply_migrations(settings.database.dsn)
+    print(f"Applied {', '.join(applied)}." if applied else "The schema is up to date.")
+    try:
+        await ensure_search_attributes(await connect(settings.temporal))
+    except TemporalUnavailable as error:
+        print(f"{error.message} Its search attributes will be registered when a worker starts.")
+
+
+@app.command()
+def demo(
+    context: typer.Context,
+    video: Annotated[Path | None, typer.Argument(metavar="[FILE]", exists=True, dir_okay=False)] = None,
+) -> None:
+    """Start everything, process one video, show the result, stop everything."""
+    embedded.require()
+    from rich.console import Console
+
+    from streamforge import demo
+    from streamforge.embedded.signals import until_signal
+
+    work = demo.run(_settings(context), video or demo.sample_video(), context.obj, Console())
+    if asyncio.run(until_signal(work)):
+        raise typer.Exit(130)
+
+
+@app.command()
+def submit(
+    file: Video,
+    key: Annotated[str | None, typer.Option(help="Name of the video. (default: the file's name)")] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Follow the job to its end.")] = False,
+    url: Url = LOCAL_API,
+) -> None:
+    """Send a video. Prints the job's id, or with --watch follows it."""
+    asyncio.run(_submit(file, key, watch, url))
+
+
+async def _submit(file: Path, key: str | None, watch: bool, url: str) -> None:
+    from rich.console import Console
+
+    from streamforge.client import StreamForgeClient
+    from streamforge.terminal import event_reporter, progress_display, upload_reporter
+
+    console = Console()
+    async with StreamForgeClient(url) as client:
+        if not watch:
+            print(await client.submit(file, key=key))
+            return
+        with progress_display(console) as report:
+            job_id = await client.submit(file, key=key, on_progress=upload_reporter(report))
+            console.print(f"Job {job_id}", highlight=False)
+            job = await client.follow(job_id, event_reporter(report))
+    _print_result(console, url, job)
+
+
+@app.command()
+def watch(job: UUID, url: Url = LOCAL_API) -> None:
+    """Follow a job to its end. Exits with 1 when it fails."""
+    asyncio.run(_watch(job, url))
+
+
+async def _watch(job_id: UUID, url: str) -> None:
+    from rich.console import Console
+
+    from streamforge.client import StreamForgeClient
+    from streamforge.terminal import event_reporter, progress_display
+
+    console = Console()
+    async with StreamForgeClient(url) as client:
+        with progress_display(console) as report:
+            job = await client.follow(job_id, event_reporter(report))
+    _print_result(console, url, job)
+
+
+def _print_result(console: "Console", url: str, job: "JobView") -> None:
+    from streamforge.terminal import rendition_table
+
+    console.print(rendition_table(job))
+    if job.playback is not None:
+        lines = f"HLS   {url}{job.playback.hls}\nDASH  {url}{job.playback.dash}"
+        console.print(lines, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def doctor(context: typer.Context, data_dir: DataDir = None) -> None:
+    """Look at every part and say what to do about those that are not well. Exits with 1 when one is missing."""
+    from rich.console import Console
+
+    from streamforge.doctor import Level, examine, print_findings
+
+    findings = asyncio.run(examine(_settings(context, data_dir)))
+    print_findings(Console(), findings)
+    if any(finding.level is Level.FAILED for finding in findings):
+        raise typer.Exit(1)

@@ -1,0 +1,61 @@
+"""`streamforge demo`: everything from nothing, one video through it, everything stopped again. The output stays."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console
+
+from streamforge.client import StreamForgeClient
+from streamforge.contracts.job import JobView
+from streamforge.embedded.supervisor import UpOptions, running
+from streamforge.errors import MissingPart, OutputInvalid
+from streamforge.settings import Settings
+from streamforge.storage import layout
+from streamforge.terminal import event_reporter, progress_display, rendition_table, upload_reporter
+
+SAMPLE = Path(__file__).parents[1] / "tests" / "media" / "bbb-720p-5s.mp4"
+
+
+def sample_video() -> Path:
+    """Raises MissingPart outside of a checkout, where the sample is not installed."""
+    if not SAMPLE.is_file():
+        raise MissingPart("The sample video is only part of a checkout; name a video: `streamforge demo FILE`.")
+    return SAMPLE
+
+
+async def run(settings: Settings, video: Path, config_file: Path | None, console: Console) -> None:
+    """Free ports and a data folder of its own, so that it never meets an `up` that is running.
+
+    Raises JobNotCompleted, RequestRefused, and what `running` raises.
+    """
+    settings = _apart(settings)
+    console.print("Starting PostgreSQL, Temporal, the API and a worker …")
+    async with running(settings, UpOptions(temporal_port=0, ui_port=0, config_file=config_file)) as parts:
+        console.print(f"Ready: {parts.api_url}, workflows on {parts.ui_url or parts.temporal_address}\n")
+        job = await _process(parts.api_url, video, console)
+        console.print(rendition_table(job))
+        for line in _places(settings, parts.api_url, job):
+            console.print(line, highlight=False, soft_wrap=True)
+
+
+def _apart(settings: Settings) -> Settings:
+    server = settings.server.model_copy(update={"host": "127.0.0.1", "port": 0})
+    return settings.model_copy(update={"data_dir": settings.data_dir / "demo", "server": server})
+
+
+async def _process(url: str, video: Path, console: Console) -> JobView:
+    async with StreamForgeClient(url) as client:
+        with progress_display(console) as report:
+            job_id = await client.submit(video, on_progress=upload_reporter(report))
+            return await client.follow(job_id, event_reporter(report))
+
+
+def _places(settings: Settings, url: str, job: JobView) -> Iterator[str]:
+    """Where the manifests lie: in the store, which stays, and on the API, which `up` brings back."""
+    if job.playback is None:
+        raise OutputInvalid("The job completed without anything to play.")
+    store = settings.storage.url or settings.data_dir / "storage"
+    for kind, path in (("HLS", job.playback.hls), ("DASH", job.playback.dash)):
+        yield f"{kind:<5} {store}/{layout.output(job.id, path.removeprefix(f'/media/{job.id}/'))}"
+        yield f"      {url}{path}"
+    yield f"\nTo play them: streamforge up --data-dir {settings.data_dir}"

@@ -1,0 +1,162 @@
+"""`streamforge doctor`: looks at every part and says, for each that is not well, what to do."""
+
+import asyncio
+import platform
+import shutil
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from streamforge import embedded
+from streamforge.db.pool import connect as connect_database
+from streamforge.embedded import endpoints
+from streamforge.errors import StreamForgeError
+from streamforge.media.capabilities import Capabilities, detect
+from streamforge.planning.encoders import encoder_for
+from streamforge.settings import Settings
+from streamforge.storage import open_storage
+from streamforge.temporal.connect import connect as connect_temporal
+
+GIB = 2**30
+
+
+class Level(StrEnum):
+    OK = "ok"
+    NOTE = "note"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Finding:
+    part: str
+    level: Level
+    says: str
+    advice: str = ""
+
+
+Check = Callable[[Settings], Awaitable[Finding]]
+
+
+async def examine(settings: Settings) -> list[Finding]:
+    """All findings, the good ones too. What a running `up` embeds is looked at as well."""
+    running = endpoints.read(settings.data_dir) if endpoints.is_running(settings.data_dir) else None
+    if running is not None:
+        settings = endpoints.with_parts(settings, running)
+    capabilities = await asyncio.to_thread(detect)
+    on_this_machine = [
+        _python(),
+        _encoders(settings, capabilities),
+        _libvmaf(settings, capabilities),
+        _gpu(capabilities),
+    ]
+    return on_this_machine + [await _finding(part, check, settings) for part, check in CHECKS.items()]
+
+
+async def _finding(part: str, check: Check, settings: Settings) -> Finding:
+    try:
+        return await check(settings)
+    except StreamForgeError as error:
+        return Finding(part, Level.FAILED, error.message, f"Cause: {error.debug}" if error.debug else "")
+
+
+def _python() -> Finding:
+    return Finding("Python", Level.OK, f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+
+
+def _encoders(settings: Settings, capabilities: Capabilities) -> Finding:
+    needed = {encoder_for(settings.transcode.codec).name, "aac"}
+    if missing := needed - set(capabilities.encoders):
+        return Finding(
+            "encoders",
+            Level.FAILED,
+            f"PyAV {capabilities.av_version} has no {' and no '.join(sorted(missing))}.",
+            "Install PyAV's own wheel: `pip install --only-binary av --force-reinstall av`.",
+        )
+    return Finding("encoders", Level.OK, f"{', '.join(capabilities.encoders)} on {capabilities.cores} cores")
+
+
+def _libvmaf(settings: Settings, capabilities: Capabilities) -> Finding:
+    if capabilities.libvmaf:
+        return Finding("libvmaf", Level.OK, str(capabilities.ffmpeg))
+    return Finding(
+        "libvmaf",
+        Level.FAILED if settings.validation.enabled else Level.NOTE,
+        f"{capabilities.ffmpeg or 'no ffmpeg is there, so it'} cannot measure VMAF",
+        "`pip install --force-reinstall imageio-ffmpeg`, or set STREAMFORGE_VALIDATION__ENABLED=false.",
+    )
+
+
+def _gpu(capabilities: Capabilities) -> Finding:
+    if not capabilities.gpus:
+        return Finding("GPU", Level.OK, "no NVIDIA GPU; everything runs on the CPU")
+    names = (f"{gpu.name} ({gpu.memory_bytes / GIB:.0f} GiB)" for gpu in capabilities.gpus)
+    return Finding("GPU", Level.OK, ", ".join(names))
+
+
+async def _database(settings: Settings) -> Finding:
+    if settings.database.dsn is None:
+        return _embedded_postgres()
+    connection = await connect_database(settings.database.dsn)
+    version = ".".join(map(str, connection.get_server_version()[:2]))
+    await connection.close()
+    return Finding("database", Level.OK, f"PostgreSQL {version} answers")
+
+
+async def _temporal(settings: Settings) -> Finding:
+    if settings.temporal.address is None:
+        return _embedded_temporal()
+    await connect_temporal(settings.temporal)
+    return Finding("Temporal", Level.OK, f"answers at {settings.temporal.address}")
+
+
+# Nothing is configured and nothing runs: then `up` must be able to start its own.
+def _embedded_postgres() -> Finding:
+    embedded.require()
+    from streamforge.embedded import postgres  # noqa: PLC0415 - not there without the extra
+
+    postgres.binaries()
+    return Finding("database", Level.OK, "PostgreSQL is installed; `streamforge up` starts it")
+
+
+def _embedded_temporal() -> Finding:
+    embedded.require()
+    from streamforge.embedded import temporal  # noqa: PLC0415 - not there without the extra
+
+    temporal.binary()
+    return Finding("Temporal", Level.OK, "Temporal is installed; `streamforge up` starts it")
+
+
+async def _storage(settings: Settings) -> Finding:
+    await open_storage(settings).check()
+    return Finding("storage", Level.OK, f"{settings.storage.url or settings.data_dir / 'storage'} takes objects")
+
+
+async def _disk(settings: Settings) -> Finding:
+    free = shutil.disk_usage(_nearest_folder(settings.data_dir)).free
+    says = f"{free / GIB:.1f} GiB free for {settings.data_dir}"
+    if free < settings.input.min_free_disk_bytes:
+        needed = settings.input.min_free_disk_bytes / GIB
+        advice = f"Uploads are refused below {needed:.1f} GiB: free some, or name another folder with data_dir."
+        return Finding("disk", Level.FAILED, says, advice)
+    return Finding("disk", Level.OK, says)
+
+
+def _nearest_folder(path: Path) -> Path:
+    return next(folder for folder in (path.resolve(), *path.resolve().parents) if folder.is_dir())
+
+
+CHECKS: dict[str, Check] = {"database": _database, "Temporal": _temporal, "storage": _storage, "disk": _disk}
+
+
+MARKS = {Level.OK: "[green]✓[/]", Level.NOTE: "[yellow]![/]", Level.FAILED: "[red]✗[/]"}
+
+
+def print_findings(console: Console, findings: Sequence[Finding]) -> None:
+    for finding in findings:
+        console.print(f"{MARKS[finding.level]} {finding.part:<9} {escape(finding.says)}", highlight=False)
+        if finding.advice:
+            console.print(f"            → {escape(finding.advice)}", highlight=False)
