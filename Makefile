@@ -1,0 +1,58 @@
+# Needs Python 3.11 or later and make; everything else comes with `make setup`, into .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+LOCK := requirements.lock
+LOCK_OPTIONS := --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up test lint format bench lock clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
+
+setup: $(INSTALLED) ## .venv with everything in it; quick when nothing changed
+
+# The stamp is written last: an interrupted setup is done again.
+$(INSTALLED): $(LOCK) pyproject.toml
+	@command -v $(PYTHON) > /dev/null || { echo "$(PYTHON) is not there: install Python 3.11 or later, or name one: make PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "StreamForge needs Python 3.11 or later, and $(PYTHON) is `$(PYTHON) -V 2>&1`; name another: make PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || { echo "$(PYTHON) has no venv module: install it (Debian: apt-get install python3-venv)"; exit 1; }
+	@$(BIN)/python -c '' 2> /dev/null || $(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(LOCK)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup ## process a video from nothing and show the result; FILE=… for your own
+	@$(BIN)/streamforge demo $(if $(FILE),"$(FILE)")
+
+up: setup ## run everything on this machine until Ctrl-C
+	@exec $(BIN)/streamforge up
+
+test: setup ## all tests; ARGS=… for pytest
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: setup ## style, types, layers, Dockerfile
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/hadolint docker/Dockerfile
+
+format: setup ## what can be put right by itself
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: setup ## measure this machine
+	$(BIN)/python -m bench
+
+# Names, versions and hashes only: where they come from is for each machine to say.
+lock: setup ## choose the newest allowed versions again
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip compile $(LOCK_OPTIONS) --upgrade --all-extras pyproject.toml --output-file $(LOCK)
+	$(BIN)/uv pip compile $(LOCK_OPTIONS) --constraint $(LOCK) pyproject.toml --output-file docker/$(LOCK)
+
+clean: ## remove what make and the tools made; data/ stays
+	rm -rf $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
