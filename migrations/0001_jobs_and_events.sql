@@ -47,7 +47,9 @@ CREATE TABLE progress_events (
     id          bigserial PRIMARY KEY,
     job_id      uuid NOT NULL REFERENCES jobs ON DELETE CASCADE,
     seq         bigint NOT NULL,
-    event       text NOT NULL DEFAULT 'progress',
+    event       text NOT NULL DEFAULT 'progress'
+                -- Becomes the `event:` line of a stream: no line breaks, and no name that a stream or EventSource uses itself.
+                CHECK (event ~ '^[a-z][a-z_]*$' AND event NOT IN ('message', 'open', 'error', 'status', 'reset', 'done')),
     stage       text NOT NULL,
     progress    smallint NOT NULL,
     message     text NOT NULL,
@@ -59,7 +61,24 @@ CREATE TABLE progress_events (
 -- What each concurrently encoded part of a stage has done; summed into jobs.progress under the job row's lock.
 CREATE TABLE part_progress (
     job_id  uuid NOT NULL REFERENCES jobs ON DELETE CASCADE,
+    stage   text NOT NULL,
     part    text NOT NULL,
     done    double precision NOT NULL,
-    PRIMARY KEY (job_id, part)
+    PRIMARY KEY (job_id, stage, part)
 );
+
+-- What every view of a job carries beside its row.
+CREATE FUNCTION latest_events(job uuid) RETURNS jsonb STABLE LANGUAGE sql AS $$
+    SELECT coalesce(jsonb_agg(latest), '[]')
+    FROM (SELECT stage, progress, message, created_at FROM progress_events
+          WHERE job_id = job ORDER BY seq DESC LIMIT 10) AS latest
+$$;
+COMMENT ON FUNCTION latest_events IS 'the ten latest, newest first';
+
+CREATE FUNCTION queue_position(job jobs) RETURNS bigint STABLE LANGUAGE sql AS $$
+    SELECT count(*) FROM jobs AS other
+    WHERE job.status = 'pending' AND other.status = 'pending'
+      AND (other.priority, other.created_at, other.id) < (job.priority, job.created_at, job.id)
+    HAVING job.status = 'pending'
+$$;
+COMMENT ON FUNCTION queue_position IS 'how many pending jobs go before this one; null when it does not wait';

@@ -1,1 +1,1 @@
-"""The only place that imports asyncpg: pool, named queries, migrations, LISTEN."""
+"""PostgreSQL. The only package that imports asyncpg; SQL lives in queries.sql and in the migrations."""

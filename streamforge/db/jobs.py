@@ -1,0 +1,132 @@
+"""The rows of `jobs`: what the API, the launcher and retention ask about them. Changes go through the event log."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from streamforge.contracts.job import EventView, JobError, JobStatus, Playback, RenditionView, Stage
+from streamforge.db.pool import Database, Row
+
+
+class NewJob(BaseModel):
+    """A job as it is accepted: its bytes are in the store under `source_object`."""
+
+    id: UUID
+    key: str
+    workflow_id: str
+    source_object: str
+    size_bytes: int
+    external_id: str | None = None
+    metadata: dict[str, Any] | None = None
+    priority: int = 3
+    profile: str | None = None
+    webhook_url: str | None = None
+    captions: str | None = None
+
+
+class JobState(BaseModel):
+    """What a stream begins with. `event_seq` is the number of the job's latest event."""
+
+    id: UUID
+    status: JobStatus
+    stage: Stage
+    progress: int
+    event_seq: int
+
+
+class JobRow(JobState, NewJob):
+    """One row of `jobs`."""
+
+    bucket: str
+    error_message: str | None
+    result: dict[str, Any] | None
+    created_at: datetime
+    updated_at: datetime
+    completed_at: datetime | None
+    started_at: datetime | None
+    launched_at: datetime | None
+    source: dict[str, Any] | None
+    renditions: list[RenditionView] | None
+    playback: Playback | None
+    error: JobError | None
+
+
+class JobOverview(JobRow):
+    """A row, its ten latest events (newest first), and how many pending jobs go before it (None unless pending)."""
+
+    latest_events: list[EventView]
+    queue_position: int | None
+
+
+class Jobs:
+    """All methods raise DatabaseUnavailable."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def create(self, job: NewJob, *, progress: int, message: str) -> None:
+        """Insert the row together with its first event. Calling it again with the same id changes nothing."""
+        await self._database.fetch(
+            "create_job",
+            job.id,
+            job.key,
+            job.workflow_id,
+            job.source_object,
+            job.size_bytes,
+            job.external_id,
+            job.metadata,
+            job.priority,
+            job.profile,
+            job.webhook_url,
+            job.captions,
+            progress,
+            message,
+        )
+
+    async def get(self, job_id: UUID) -> JobOverview | None:
+        return _overview(await self._database.fetch_one("get_job", job_id))
+
+    async def newest(
+        self, limit: int, *, after: tuple[datetime, UUID] | None = None, status: JobStatus | None = None
+    ) -> list[JobOverview]:
+        """A page of jobs, newest first. `after` is (created_at, id) of the last job on the page before."""
+        created_at, job_id = after or (None, None)
+        rows = await self._database.fetch("list_jobs", created_at, job_id, status, limit)
+        return [JobOverview.model_validate(dict(row)) for row in rows]
+
+    async def state(self, job_id: UUID) -> JobState | None:
+        row = await self._database.fetch_one("job_state", job_id)
+        return None if row is None else JobState.model_validate(dict(row))
+
+    async def unlaunched(self, limit: int = 100) -> list[JobRow]:
+        """Pending jobs that Temporal has not taken, the most urgent first."""
+        rows = await self._database.fetch("unlaunched_jobs", limit)
+        return [JobRow.model_validate(dict(row)) for row in rows]
+
+    async def mark_launched(self, job_id: UUID) -> JobStatus | None:
+        """Record that Temporal has the workflow. The job's status now, for it may have been cancelled meanwhile;
+        None when the job is gone."""
+        row = await self._database.fetch_one("mark_launched", job_id)
+        return None if row is None else JobStatus(row["status"])
+
+    async def expired(self, before: datetime) -> list[UUID]:
+        """Jobs that were over before that moment. Running ones never expire."""
+        return _ids(await self._database.fetch("expired_jobs", before))
+
+    async def existing(self, ids: Iterable[UUID]) -> set[UUID]:
+        return set(_ids(await self._database.fetch("existing_jobs", list(ids))))
+
+    async def delete(self, ids: Iterable[UUID]) -> list[UUID]:
+        """Delete the jobs that are over, with their events; which ones went. Open streams of theirs end."""
+        return _ids(await self._database.fetch("delete_jobs", list(ids)))
+
+
+def _overview(row: Row | None) -> JobOverview | None:
+    return None if row is None else JobOverview.model_validate(dict(row))
+
+
+def _ids(rows: Sequence[Row]) -> list[UUID]:
+    return [UUID(str(row["id"])) for row in rows]

@@ -1,0 +1,94 @@
+"""One connection that only listens. Tells its reader about notifications, and about every moment it may have missed some."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self
+
+import structlog
+
+from streamforge.db.pool import availability_errors, connect
+from streamforge.db.queries import QUERIES
+from streamforge.db.retry import backoff
+from streamforge.errors import DatabaseUnavailable
+
+EVENTS_CHANNEL = "streamforge_events"
+LIVENESS_INTERVAL = 10.0
+LIVENESS_TIMEOUT = 5.0
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class Listener:
+    """LISTEN on a dedicated connection: on a pooled one it would be lost at the first release.
+
+    Notifications are not kept for who is not connected. So `on_reconnected` is called each time the connection begins
+    to listen, the first time too, and the reader then looks into the table; `on_notification` gets each payload.
+    Both run in the event loop and must not block.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        on_notification: Callable[[str], None],
+        on_reconnected: Callable[[], None],
+        *,
+        liveness_interval: float = LIVENESS_INTERVAL,
+    ) -> None:
+        self._dsn = dsn
+        self._on_notification = on_notification
+        self._on_reconnected = on_reconnected
+        self._liveness_interval = liveness_interval
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._keep_listening(), name="listener")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _keep_listening(self) -> None:
+        delays = backoff()
+        while True:
+            try:
+                await self._listen_until_lost()
+                delays = backoff()
+            except DatabaseUnavailable as error:
+                log.warning("listener cannot connect", reason=error.debug)
+            except Exception:
+                # Without its listener a process would serve streams that stand still: never let the task die.
+                log.exception("listener failed")
+            await asyncio.sleep(next(delays))
+
+    async def _listen_until_lost(self) -> None:
+        connection = await connect(self._dsn)
+        lost = asyncio.Event()
+        connection.add_termination_listener(lambda _: lost.set())
+        try:
+            with availability_errors():
+                await connection.add_listener(EVENTS_CHANNEL, self._received)
+            log.debug("listening")
+            self._on_reconnected()
+            await self._watch(connection, lost)
+            log.warning("listener lost its connection")
+        finally:
+            connection.terminate()
+
+    async def _watch(self, connection: Any, lost: asyncio.Event) -> None:
+        """Return when the connection is dead. A cut cable says nothing, so ask for a sign of life now and then."""
+        while not lost.is_set():
+            try:
+                await asyncio.wait_for(lost.wait(), self._liveness_interval)
+            except TimeoutError:
+                with availability_errors():
+                    await connection.execute(QUERIES["ping"], timeout=LIVENESS_TIMEOUT)
+
+    def _received(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
+        self._on_notification(str(payload))

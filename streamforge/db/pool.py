@@ -1,0 +1,121 @@
+"""A pool of connections to PostgreSQL that speaks in named queries and in StreamForge's errors."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Self
+
+import asyncpg
+
+from streamforge.db.queries import QUERIES
+from streamforge.errors import DatabaseUnavailable
+
+Row = Mapping[str, Any]
+
+CONNECT_TIMEOUT = 10.0
+COMMAND_TIMEOUT = 30.0
+
+# What says "try again later": nobody listens, the server is starting or stopping, the connection died under us, or
+# nothing came back in time. A wrong password or name counts, too: while containers start in any order, both are
+# often wrong for a moment only.
+_AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.InterfaceError,
+)
+
+
+@contextmanager
+def availability_errors() -> Iterator[None]:
+    """Turn every way of not reaching the database into DatabaseUnavailable."""
+    try:
+        yield
+    except asyncpg.DataError:
+        # Wrong arguments are an InterfaceError to asyncpg, and a defect of ours.
+        raise
+    except _AWAY as error:
+        raise DatabaseUnavailable("The database does not answer.", debug=repr(error)) from error
+
+
+async def connect(dsn: str) -> asyncpg.Connection[asyncpg.Record]:
+    """One connection outside of any pool, for migrations and LISTEN. Raises DatabaseUnavailable."""
+    with availability_errors():
+        return await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT)
+
+
+class Session:
+    """Queries on one connection, inside a transaction."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    async def fetch(self, query: str, *args: object) -> Sequence[Row]:
+        rows: Sequence[Row] = await self._connection.fetch(QUERIES[query], *args)
+        return rows
+
+    async def fetch_one(self, query: str, *args: object) -> Row | None:
+        row: Row | None = await self._connection.fetchrow(QUERIES[query], *args)
+        return row
+
+
+class Database:
+    """The pool. Survives restarts of PostgreSQL: dead connections are replaced on their next use, and calls in between
+    raise DatabaseUnavailable, which is retryable."""
+
+    def __init__(self, pool: Any, dsn: str) -> None:
+        self._pool = pool
+        self.dsn = dsn
+
+    @classmethod
+    async def open(cls, dsn: str, size: int = 10) -> Self:
+        """Raises DatabaseUnavailable when nobody answers."""
+        with availability_errors():
+            pool = await asyncpg.create_pool(
+                dsn,
+                min_size=1,
+                max_size=size,
+                timeout=CONNECT_TIMEOUT,
+                command_timeout=COMMAND_TIMEOUT,
+                init=_speak_json,
+            )
+        return cls(pool, dsn)
+
+    async def close(self) -> None:
+        """Waits a moment for running queries, then cuts them off."""
+        try:
+            async with asyncio.timeout(5):
+                await self._pool.close()
+        except TimeoutError:
+            self._pool.terminate()
+
+    async def fetch(self, query: str, *args: object) -> Sequence[Row]:
+        async with self._session() as session:
+            return await session.fetch(query, *args)
+
+    async def fetch_one(self, query: str, *args: object) -> Row | None:
+        async with self._session() as session:
+            return await session.fetch_one(query, *args)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Session]:
+        with availability_errors():
+            async with self._pool.acquire(timeout=CONNECT_TIMEOUT) as connection, connection.transaction():
+                yield Session(connection)
+
+    @asynccontextmanager
+    async def _session(self) -> AsyncIterator[Session]:
+        with availability_errors():
+            async with self._pool.acquire(timeout=CONNECT_TIMEOUT) as connection:
+                yield Session(connection)
+
+
+async def _speak_json(connection: Any) -> None:
+    await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=json.dumps, decoder=json.loads)

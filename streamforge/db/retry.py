@@ -1,0 +1,40 @@
+"""Waiting for a database that is away."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Iterator
+from typing import TypeVar
+
+import structlog
+
+from streamforge.errors import DatabaseUnavailable
+
+T = TypeVar("T")
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+def backoff(first: float = 0.1, longest: float = 5.0) -> Iterator[float]:
+    """Seconds to wait before each next try: doubling, with jitter so that processes do not come back in step."""
+    delay = first
+    while True:
+        yield delay * random.uniform(0.75, 1.25)  # noqa: S311 - jitter, not a secret
+        delay = min(delay * 2, longest)
+
+
+async def until_available(operation: Callable[[], Awaitable[T]], *, give_up_after: float | None = None) -> T:
+    """Repeat `operation` while it raises DatabaseUnavailable; after `give_up_after` seconds let the error through.
+
+    `operation` may have been committed when its connection died, and then runs again: it must bear that.
+    """
+    clock = asyncio.get_running_loop()
+    deadline = None if give_up_after is None else clock.time() + give_up_after
+    for delay in backoff():
+        try:
+            return await operation()
+        except DatabaseUnavailable as error:
+            if deadline is not None and clock.time() + delay > deadline:
+                raise
+            log.warning("database away, waiting", reason=error.debug, seconds=round(delay, 2))
+        await asyncio.sleep(delay)
+    raise AssertionError("backoff never ends")
