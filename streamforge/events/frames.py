@@ -68,7 +68,8 @@ DONE = b"event: done\ndata: {}\n\n"
 
 
 def come_back() -> bytes:
-    """This server cannot go on with the stream; resume it, here or elsewhere. The spread keeps a thousand clients from coming back in the same instant."""
+    """This server cannot go on with the stream; resume it, here or elsewhere. The spread keeps a thousand clients from
+    coming back in the same instant."""
     return f"retry: {random.randint(500, 3000)}\n\n".encode()  # noqa: S311 - jitter, not a secret
 
 

@@ -1,0 +1,77 @@
+"""The application as a value: routes, middleware, error handlers, and what is opened at its start."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Route
+
+from streamforge.api.health import health, index, ready
+from streamforge.api.jobs import cancel_job, get_job, list_events, list_jobs
+from streamforge.api.media import media
+from streamforge.api.middleware import AccessLog, Deadline, RealClientIp, Recovery, RequestId
+from streamforge.api.problems import HANDLERS
+from streamforge.api.process import process
+from streamforge.api.services import AppState, open_services
+from streamforge.api.stream import stream
+from streamforge.settings import ServerSettings, Settings
+
+EXPOSED_HEADERS = [
+    "Location",
+    "X-Request-ID",
+    "Content-Range",
+    "Content-Length",
+    "Accept-Ranges",
+    "ETag",
+    "Retry-After",
+]
+
+
+def create_app(settings: Settings) -> Starlette:
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[AppState]:
+        async with open_services(settings) as services:
+            yield {"services": services}
+
+    return Starlette(
+        routes=routes(settings.server),
+        middleware=middleware(settings.server),
+        exception_handlers=dict(HANDLERS),
+        lifespan=lifespan,
+    )
+
+
+def routes(settings: ServerSettings) -> list[Route]:
+    timed = [Middleware(Deadline, seconds=settings.request_timeout_seconds)]
+    return [
+        Route("/", index, middleware=timed),
+        Route("/health", health, middleware=timed),
+        Route("/ready", ready, middleware=timed),
+        Route("/jobs", list_jobs, middleware=timed),
+        Route("/jobs/{job_id}", get_job, middleware=timed),
+        Route("/jobs/{job_id}", cancel_job, methods=["DELETE"], middleware=timed),
+        Route("/jobs/{job_id}/events", list_events, middleware=timed),
+        # No deadline: these take as long as the network does.
+        Route("/process", process, methods=["POST"]),
+        Route("/jobs/{job_id}/stream", stream),
+        Route("/media/{job_id}/{path:path}", media),
+    ]
+
+
+def middleware(settings: ServerSettings) -> list[Middleware]:
+    """From the outside to the inside. CORS lies around Recovery, so that a page can read a 500, too."""
+    return [
+        Middleware(RequestId),
+        Middleware(RealClientIp, trusted=settings.trusted_proxies),
+        Middleware(AccessLog),
+        Middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "HEAD", "POST", "DELETE", "OPTIONS"],
+            allow_headers=["*"],
+            expose_headers=EXPOSED_HEADERS,
+        ),
+        Middleware(Recovery),
+    ]

@@ -1,0 +1,99 @@
+"""`/jobs`: look at jobs, list them, cancel them, read their log."""
+
+from uuid import UUID
+
+from starlette.responses import JSONResponse, Response
+
+from streamforge.api.services import Request, Services, services_of
+from streamforge.api.views import job_view, page_cursor, parse_page_cursor
+from streamforge.contracts.events import JobChange
+from streamforge.contracts.ids import parse_job_id
+from streamforge.contracts.job import JobStatus, Stage
+from streamforge.db.jobs import JobOverview
+from streamforge.errors import InvalidField, JobAlreadyOver, JobNotFound, TemporalUnavailable
+
+MAX_SEQ = 2**63 - 1
+
+
+async def get_job(request: Request) -> Response:
+    return _view(await _find(services_of(request), parse_job_id(request.path_params["job_id"])))
+
+
+async def list_jobs(request: Request) -> Response:
+    query = request.query_params
+    limit = _number(request, "limit", default=20, lowest=1, highest=100)
+    page = await services_of(request).jobs.newest(
+        limit,
+        after=parse_page_cursor(query["cursor"]) if query.get("cursor") else None,
+        status=_status(query.get("status")),
+    )
+    return JSONResponse(
+        {
+            "jobs": [job_view(job).model_dump(mode="json") for job in page],
+            "next_cursor": page_cursor(page) if len(page) == limit else None,
+        }
+    )
+
+
+async def list_events(request: Request) -> Response:
+    """A page of the job's log after event number `after`, oldest first."""
+    services = services_of(request)
+    job_id = parse_job_id(request.path_params["job_id"])
+    after = _number(request, "after", default=0, lowest=0, highest=MAX_SEQ)
+    limit = _number(request, "limit", default=100, lowest=1, highest=1000)
+    events = await services.events.after(job_id, after, limit)
+    if not events and await services.jobs.state(job_id) is None:
+        raise JobNotFound("There is no such job.")
+    return JSONResponse({"events": [event.model_dump(mode="json") for event in events]})
+
+
+async def cancel_job(request: Request) -> Response:
+    services = services_of(request)
+    job = await _find(services, parse_job_id(request.path_params["job_id"]))
+    if job.status is JobStatus.CANCELLED:
+        return _view(job, status_code=202)
+    if job.status.is_over:
+        raise JobAlreadyOver(f"The job is over already: it {job.status}.")
+    if not await _cancel_workflow(services, job):
+        # Nobody runs who could tell the log; one who is just being started is told by the launcher.
+        change = JobChange(stage=Stage.CANCELLED, status=JobStatus.CANCELLED, message="Cancelled")
+        await services.events.append(job.id, change)
+    return _view(await _find(services, job.id), status_code=202)
+
+
+async def _cancel_workflow(services: Services, job: JobOverview) -> bool:
+    try:
+        return await services.workflows.cancel(job.workflow_id)
+    except TemporalUnavailable:
+        if job.launched_at is not None:
+            raise
+        return False
+
+
+async def _find(services: Services, job_id: UUID) -> JobOverview:
+    job = await services.jobs.get(job_id)
+    if job is None:
+        raise JobNotFound("There is no such job.")
+    return job
+
+
+def _view(job: JobOverview, status_code: int = 200) -> Response:
+    return Response(job_view(job).model_dump_json(), status_code, media_type="application/json")
+
+
+def _number(request: Request, name: str, *, default: int, lowest: int, highest: int) -> int:
+    text = request.query_params.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) <= 19 and lowest <= int(text) <= highest):
+        raise InvalidField(f"`{name}` is a number from {lowest} to {highest}.")
+    return int(text)
+
+
+def _status(text: str | None) -> JobStatus | None:
+    if text is None:
+        return None
+    try:
+        return JobStatus(text)
+    except ValueError as error:
+        raise InvalidField(f"`status` is one of {', '.join(JobStatus)}.") from error

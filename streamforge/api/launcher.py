@@ -1,0 +1,85 @@
+"""Starts the workflows of jobs that Temporal has not taken yet."""
+
+import asyncio
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from streamforge.api.workflows import Workflows
+from streamforge.db.jobs import JobRow, Jobs
+from streamforge.db.retry import backoff
+from streamforge.errors import DatabaseUnavailable, TemporalUnavailable
+
+PAGE = 100
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class Launcher:
+    """A background task that owes every pending row its workflow. It looks at start-up, for what a killed process
+    left; whenever it is woken, after an upload; and again, with growing pauses, while a start fails. Several
+    processes may do this for the same rows: the workflow's id belongs to the job, so one start wins and the others
+    change nothing.
+    """
+
+    def __init__(self, jobs: Jobs, workflows: Workflows) -> None:
+        self._jobs = jobs
+        self._workflows = workflows
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._wake.set()
+        self._task = asyncio.create_task(self._run(), name="launcher")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._task is not None
+        self._task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._task
+
+    def wake(self) -> None:
+        """A job was accepted."""
+        self._wake.set()
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            for delay in backoff(first=0.2):
+                self._wake.clear()
+                if await self._launch_all():
+                    break
+                await asyncio.sleep(delay)
+
+    async def _launch_all(self) -> bool:
+        """Whether nothing is left to do."""
+        try:
+            while jobs := await self._jobs.unlaunched(PAGE):
+                # One job that cannot be started must not hold up the others.
+                launched = [await self._launch(job) for job in jobs]
+                if not all(launched):
+                    return False
+        except DatabaseUnavailable as error:
+            log.warning("launcher waits for the database", reason=error.debug)
+            return False
+        except Exception:
+            log.exception("launcher failed")
+            return False
+        return True
+
+    async def _launch(self, job: JobRow) -> bool:
+        try:
+            await self._workflows.start(job)
+            status = await self._jobs.mark_launched(job.id)
+            if status is None or status.is_over:
+                # Cancelled while it was being started.
+                await self._workflows.cancel(job.workflow_id)
+        except TemporalUnavailable as error:
+            log.warning("job waits for Temporal", job_id=str(job.id), reason=error.debug)
+            return False
+        return True

@@ -1,0 +1,92 @@
+"""`/media/<job>/…`: manifests, segments and pictures for players."""
+
+from email.utils import format_datetime
+from pathlib import PurePosixPath
+
+from starlette.responses import Response, StreamingResponse
+
+from streamforge.api.problems import problem
+from streamforge.api.ranges import ByteRange, UnsatisfiableRange, parse_range
+from streamforge.api.services import Request, services_of
+from streamforge.contracts.ids import parse_job_id
+from streamforge.errors import MediaNotFound
+from streamforge.storage import ObjectInfo, layout
+
+CONTENT_TYPES = {
+    ".m3u8": "application/vnd.apple.mpegurl",
+    ".mpd": "application/dash+xml",
+    ".m4s": "video/mp4",
+    ".mp4": "video/mp4",
+    ".vtt": "text/vtt",
+    ".jpg": "image/jpeg",
+    ".json": "application/json",
+}
+SEGMENTS = {".m4s", ".mp4"}
+"""Never change once written. Everything else is asked for again each time, and mostly answered with 304."""
+
+
+async def media(request: Request) -> Response:
+    info = await _find(request)
+    headers = _headers(info)
+    if _names(request.headers.get("if-none-match"), info):
+        return Response(status_code=304, headers=headers)
+    try:
+        wanted = parse_range(_usable_range(request, info), info.size_bytes)
+    except UnsatisfiableRange as error:
+        return problem(
+            request, error.http_status, error.code, error.message, {"Content-Range": f"bytes */{error.size}"}
+        )
+    return _send(request, info, headers, wanted)
+
+
+async def _find(request: Request) -> ObjectInfo:
+    job_id = parse_job_id(request.path_params["job_id"])
+    name = request.path_params["path"]
+    # The path arrives percent-decoded: %2e%2e and %5c are dots and backslashes by now.
+    if any(part in {"", ".", ".."} for part in name.split("/")) or "\\" in name or not name.isprintable():
+        raise MediaNotFound("There is no such file.")
+    info = await services_of(request).storage.stat(layout.output(job_id, name))
+    if info is None:
+        raise MediaNotFound("There is no such file.")
+    return info
+
+
+def _send(request: Request, info: ObjectInfo, headers: dict[str, str], wanted: ByteRange | None) -> Response:
+    part = wanted or ByteRange(0, info.size_bytes, info.size_bytes)
+    headers["Content-Length"] = str(part.length)
+    status = 200
+    if wanted is not None:
+        headers["Content-Range"] = part.content_range
+        status = 206
+    if request.method == "HEAD":
+        return Response(status_code=status, headers=headers)
+    body = services_of(request).storage.read(info.name, part.start, part.length)
+    return StreamingResponse(body, status, headers)
+
+
+def _headers(info: ObjectInfo) -> dict[str, str]:
+    suffix = PurePosixPath(info.name).suffix
+    return {
+        "Content-Type": CONTENT_TYPES.get(suffix, "application/octet-stream"),
+        "Cache-Control": "public, max-age=31536000, immutable" if suffix in SEGMENTS else "no-cache",
+        "ETag": f'"{info.etag}"',
+        "Last-Modified": format_datetime(info.modified_at, usegmt=True),
+        "Accept-Ranges": "bytes",
+        # Outputs derive from strangers' files: never let a browser guess that one is a page.
+        "X-Content-Type-Options": "nosniff",
+    }
+
+
+def _usable_range(request: Request, info: ObjectInfo) -> str | None:
+    """The Range header, unless If-Range says that it was meant for other bytes."""
+    condition = request.headers.get("if-range")
+    if condition is not None and condition not in {f'"{info.etag}"', _headers(info)["Last-Modified"]}:
+        return None
+    return request.headers.get("range")
+
+
+def _names(if_none_match: str | None, info: ObjectInfo) -> bool:
+    if if_none_match is None:
+        return False
+    tags = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
+    return "*" in tags or f'"{info.etag}"' in tags

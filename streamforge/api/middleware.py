@@ -1,0 +1,170 @@
+"""What surrounds every request. Pure ASGI: nothing here buffers a body or starts a task."""
+
+import asyncio
+import re
+import time
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from uuid import uuid4
+
+import structlog
+from sse_starlette.sse import SendTimeoutError
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from streamforge.api.problems import internal_problem
+from streamforge.errors import RequestTimedOut
+
+Networks = Sequence[IPv4Network | IPv6Network]
+
+log = structlog.stdlib.get_logger(__name__)
+access = structlog.stdlib.get_logger("streamforge.access")
+
+# What a client sends ends up in log lines and headers: no spaces, quotes or line breaks.
+_SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+
+
+class RequestId:
+    """Give every request an id, its caller's if that is sane; echo it, and bind it to every log line below."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        sent = Headers(scope=scope).get("x-request-id", "")
+        request_id = sent if _SANE_REQUEST_ID.fullmatch(sent) else uuid4().hex
+        scope.setdefault("state", {})["request_id"] = request_id
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["X-Request-ID"] = request_id
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            await self.app(scope, receive, send_with_id)
+
+
+class RealClientIp:
+    """Put the caller's address into the scope. X-Forwarded-For is written by whoever likes to: it is believed only as
+    far as trusted proxies vouch for it, from the right end, where the nearest proxy appended, to the left."""
+
+    def __init__(self, app: ASGIApp, trusted: Networks) -> None:
+        self.app = app
+        self.trusted = trusted
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and self.trusted and scope.get("client"):
+            forwarded = ",".join(Headers(scope=scope).getlist("x-forwarded-for"))
+            address, port = scope["client"]
+            found = real_client(address, forwarded, self.trusted)
+            scope["client"] = (found, port if found == address else 0)
+        await self.app(scope, receive, send)
+
+
+def real_client(peer: str, forwarded_for: str, trusted: Networks) -> str:
+    """The first address, walking back from `peer`, that is not a trusted proxy's."""
+    client = peer
+    for entry in reversed(forwarded_for.split(",")):
+        hop, claimed = _address(client), _address(entry)
+        if hop is None or claimed is None or not any(hop in network for network in trusted):
+            break
+        client = str(claimed)
+    return client
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    """An address as proxies write it: maybe in brackets, maybe with a port, maybe IPv4 dressed as IPv6."""
+    text = text.strip()
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
+
+
+class AccessLog:
+    """One line for each request, when it has ended; for a stream that is when the client went."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        status, sent, began = 0, 0, time.perf_counter()
+
+        async def count(message: Message) -> None:
+            nonlocal status, sent
+            status = message.get("status", status)
+            sent += len(message.get("body", b""))
+            await send(message)
+
+        try:
+            await self.app(scope, receive, count)
+        finally:
+            access.info(
+                "request",
+                method=scope["method"],
+                # Still percent-encoded: a line break in a path must not begin a line of its own in the log.
+                path=scope["raw_path"].decode("latin-1"),
+                # 0: the client went, or the request was cut off, before there was an answer.
+                status=status,
+                bytes=sent,
+                duration_ms=round((time.perf_counter() - began) * 1000, 1),
+                client=scope["client"][0] if scope.get("client") else None,
+            )
+
+
+class Recovery:
+    """Turn what nobody caught into a 500 that tells nothing, and a log line that tells everything."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = False
+
+        async def watch(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watch)
+        except (ClientDisconnect, SendTimeoutError):
+            log.info("client went away", path=scope["raw_path"].decode("latin-1"))
+        except Exception:
+            log.exception("request crashed")
+            # Half an answer cannot be taken back: the server then cuts the connection, and the client can tell.
+            if not started:
+                await internal_problem(Request(scope))(scope, receive, send)
+
+
+class Deadline:
+    """End requests that take too long. Wrapped around single routes: streams, uploads and media may take as long as
+    they need."""
+
+    def __init__(self, app: ASGIApp, seconds: float) -> None:
+        self.app = app
+        self.seconds = seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            async with asyncio.timeout(self.seconds) as deadline:
+                await self.app(scope, receive, send)
+        except TimeoutError as error:
+            if not deadline.expired():
+                raise
+            raise RequestTimedOut("The request took too long; try again.") from error

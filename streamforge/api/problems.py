@@ -1,0 +1,63 @@
+"""Every error as `application/problem+json` (RFC 9457) with a stable `code`."""
+
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ExceptionHandler
+
+from streamforge.errors import StreamForgeError
+
+RETRY_AFTER_SECONDS = 5
+
+log = structlog.stdlib.get_logger(__name__)
+
+_ROUTER_SENTENCES = {
+    404: ("not_found", "There is nothing at this address."),
+    405: ("method_not_allowed", "This address does not know that method."),
+}
+
+
+def problem(
+    request: Request[Any], status: int, code: str, detail: str, headers: Mapping[str, str] | None = None
+) -> Response:
+    body = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "request_id": request.scope.get("state", {}).get("request_id"),
+    }
+    return Response(json.dumps(body), status_code=status, headers=headers, media_type="application/problem+json")
+
+
+def internal_problem(request: Request[Any]) -> Response:
+    """For errors nobody foresaw: the log has the rest, under the same request id."""
+    return problem(request, 500, "internal", "Something went wrong on our side; the log knows what.")
+
+
+async def _known_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, StreamForgeError)
+    if error.http_status >= 500:
+        log.warning("request failed", code=error.code, detail=error.message, debug=error.debug)
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if error.http_status == 503 else None
+    return problem(request, error.http_status, error.code, error.message, headers)
+
+
+async def _router_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    code, detail = _ROUTER_SENTENCES.get(error.status_code, ("http", error.detail))
+    return problem(request, error.status_code, code, detail, error.headers)
+
+
+HANDLERS: Mapping[type[Exception], ExceptionHandler] = {
+    StreamForgeError: _known_error,
+    HTTPException: _router_error,
+}
+"""Anything else is caught by streamforge.api.middleware.Recovery."""

@@ -1,0 +1,93 @@
+"""`POST /process`: a video comes in; it is answered when its bytes are safe."""
+
+from typing import Any
+from uuid import UUID
+
+from starlette.responses import JSONResponse, Response
+
+from streamforge.api.fields import PARSERS, parse_field
+from streamforge.api.forms import Form, Part
+from streamforge.api.services import Request, Services, services_of
+from streamforge.api.uploads import IncomingFile
+from streamforge.contracts.ids import key_from_filename, new_job_id, workflow_id
+from streamforge.db.jobs import NewJob
+from streamforge.db.retry import until_available
+from streamforge.errors import EmptyUpload, InvalidField, MissingVideo
+from streamforge.storage import layout
+
+RECEIVED_PROGRESS = 5
+DATABASE_PATIENCE = 30.0
+"""Seconds. Somebody has just sent gigabytes; a database that restarts is no reason to ask for them again."""
+
+
+async def process(request: Request) -> Response:
+    services = services_of(request)
+    job_id = new_job_id()
+    await services.uploads.admit(_content_length(request))
+    async with services.uploads.receive(job_id) as incoming:
+        form = Form(request.headers.get("content-type", ""), request.stream())
+        fields = await _read(form, incoming)
+        await _accept(services, _new_job(job_id, fields, incoming.size_bytes), incoming)
+    return JSONResponse(
+        {"job_id": str(job_id), "message": "Video processing started"},
+        status_code=202,
+        headers={"Location": f"/jobs/{job_id}"},
+    )
+
+
+async def _read(form: Form, incoming: IncomingFile) -> dict[str, Any]:
+    """The video's bytes go to `incoming`; what remains are the fields' values, and the file's name under `filename`."""
+    fields: dict[str, Any] = {}
+    async for part in form.parts():
+        name = "filename" if part.name == "video" else part.name
+        if name in fields:
+            raise InvalidField(f"`{part.name[:64]}` is there twice; send one video, and each field once.")
+        if part.name == "video":
+            fields["filename"] = part.filename or ""
+            await _receive(part, incoming)
+        else:
+            text = await part.text()
+            if name in PARSERS:
+                fields[name] = parse_field(name, text)
+    if "filename" not in fields:
+        raise MissingVideo("The form has no file in a field named `video`.")
+    return fields
+
+
+async def _receive(video: Part, incoming: IncomingFile) -> None:
+    async for piece in video.pieces():
+        await incoming.write(piece)
+    if incoming.size_bytes == 0:
+        raise EmptyUpload("The video is empty: not one byte arrived.")
+    await incoming.finish()
+
+
+def _new_job(job_id: UUID, fields: dict[str, Any], size_bytes: int) -> NewJob:
+    filename = fields.pop("filename")
+    given = {name: value for name, value in fields.items() if value is not None}
+    key = given.pop("key", None) or key_from_filename(filename)
+    return NewJob(
+        id=job_id,
+        key=key,
+        workflow_id=workflow_id(key, job_id),
+        source_object=layout.original(job_id),
+        size_bytes=size_bytes,
+        **given,
+    )
+
+
+async def _accept(services: Services, job: NewJob, incoming: IncomingFile) -> None:
+    """First the bytes, then the row: a row always has its bytes. Bytes whose row could not be written belong to nobody,
+    and the retention sweep takes them; to delete them here could rob a row that was committed unheard."""
+    await services.storage.put_file(job.source_object, incoming.path)
+    await until_available(
+        lambda: services.jobs.create(job, progress=RECEIVED_PROGRESS, message="File received"),
+        give_up_after=DATABASE_PATIENCE,
+    )
+    services.launcher.wake()
+
+
+def _content_length(request: Request) -> int | None:
+    """Unknown for chunked bodies. The server has refused anything that is not a number."""
+    length = request.headers.get("content-length")
+    return int(length) if length is not None else None

@@ -1,0 +1,97 @@
+"""What request handlers work with, opened when the application starts."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TypedDict
+
+from starlette.requests import Request as StarletteRequest
+
+from streamforge.api.launcher import Launcher
+from streamforge.api.uploads import Uploads
+from streamforge.api.workflows import Workflows
+from streamforge.db.jobs import Jobs
+from streamforge.db.listener import Listener
+from streamforge.db.migrations import apply_migrations
+from streamforge.db.pool import Database
+from streamforge.db.retry import until_available
+from streamforge.errors import MissingPart
+from streamforge.events.broadcaster import Broadcaster
+from streamforge.events.log import EventLog
+from streamforge.events.stream import JobStreams
+from streamforge.settings import Settings
+from streamforge.storage import Storage, open_storage
+from streamforge.temporal.connect import connect
+
+STARTUP_PATIENCE = 60.0
+"""Seconds to wait for a database that starts beside us."""
+
+
+@dataclass(frozen=True)
+class Services:
+    settings: Settings
+    database: Database
+    jobs: Jobs
+    events: EventLog
+    broadcaster: Broadcaster
+    streams: JobStreams
+    storage: Storage
+    uploads: Uploads
+    workflows: Workflows
+    launcher: Launcher
+
+
+class AppState(TypedDict):
+    services: Services
+
+
+Request = StarletteRequest[AppState]
+
+
+def services_of(request: Request) -> Services:
+    return request.state["services"]
+
+
+@asynccontextmanager
+async def open_services(settings: Settings) -> AsyncIterator[Services]:
+    """Needs the database, for which it waits a bounded time, but not Temporal: jobs are accepted without it.
+
+    Raises MissingPart, DatabaseUnavailable, MigrationEdited.
+    """
+    temporal = await connect(settings.temporal, lazy=True)
+    uploads = Uploads(settings.data_dir / "uploads", settings.input)
+    await asyncio.to_thread(uploads.prepare)
+    database = await _open_database(settings)
+    try:
+        jobs, events = Jobs(database), EventLog(database)
+        broadcaster = Broadcaster(events, jobs)
+        workflows = Workflows(temporal)
+        async with (
+            Listener(database.dsn, broadcaster.on_notification, broadcaster.on_reconnected),
+            Launcher(jobs, workflows) as launcher,
+        ):
+            yield Services(
+                settings=settings,
+                database=database,
+                jobs=jobs,
+                events=events,
+                broadcaster=broadcaster,
+                streams=JobStreams(events, jobs, broadcaster),
+                storage=open_storage(settings),
+                uploads=uploads,
+                workflows=workflows,
+                launcher=launcher,
+            )
+    finally:
+        await database.close()
+
+
+async def _open_database(settings: Settings) -> Database:
+    dsn = settings.database.dsn
+    if dsn is None:
+        raise MissingPart("No database is configured: run `streamforge up`, or set STREAMFORGE_DATABASE__DSN.")
+    await until_available(lambda: apply_migrations(dsn), give_up_after=STARTUP_PATIENCE)
+    return await until_available(
+        lambda: Database.open(dsn, settings.database.pool_size), give_up_after=STARTUP_PATIENCE
+    )

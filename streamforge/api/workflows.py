@@ -1,0 +1,98 @@
+"""The API's side of Temporal: workflows by name, so that the web process never loads what they do."""
+
+from datetime import timedelta
+
+from temporalio.client import Client
+from temporalio.common import (
+    Priority,
+    SearchAttributeKey,
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDReusePolicy,
+)
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from streamforge.contracts import names
+from streamforge.contracts.job import Stage
+from streamforge.contracts.pipeline import ProcessVideo, ProcessVideoResult
+from streamforge.db.jobs import JobRow
+from streamforge.errors import TemporalUnavailable
+from streamforge.temporal.connect import ensure_search_attributes
+
+RPC_TIMEOUT = timedelta(seconds=5)
+
+
+class Workflows:
+    """All methods raise TemporalUnavailable. The client may be a lazy one, that connects at the first call."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._searchable = False
+
+    async def start(self, job: JobRow) -> None:
+        """Start the job's workflow. That it runs already, or ever did, is success: the id is the job's own."""
+        try:
+            await self._register_search_attributes()
+            await self._client.start_workflow(
+                names.PROCESS_VIDEO,
+                ProcessVideo(
+                    job_id=job.id,
+                    key=job.key,
+                    source_object=job.source_object,
+                    size_bytes=job.size_bytes,
+                    priority=job.priority,
+                    profile=job.profile,
+                ),
+                id=job.workflow_id,
+                task_queue=names.TASK_QUEUE,
+                result_type=ProcessVideoResult,
+                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                static_summary=f"{job.key} · {job.size_bytes / 1e6:.1f} MB",
+                search_attributes=_search_attributes(job),
+                priority=Priority(priority_key=job.priority),
+                rpc_timeout=RPC_TIMEOUT,
+            )
+        except WorkflowAlreadyStartedError:
+            return
+        except (RPCError, RuntimeError) as error:
+            raise _unavailable(error) from error
+
+    async def cancel(self, workflow_id: str) -> bool:
+        """Ask the workflow to end. False when Temporal knows none of that name that still runs."""
+        try:
+            await self._client.get_workflow_handle(workflow_id).cancel(rpc_timeout=RPC_TIMEOUT)
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return False
+            raise _unavailable(error) from error
+        except RuntimeError as error:
+            raise _unavailable(error) from error
+        return True
+
+    async def check(self) -> None:
+        try:
+            await self._client.service_client.check_health(timeout=RPC_TIMEOUT)
+        except (RPCError, RuntimeError) as error:
+            raise _unavailable(error) from error
+
+    async def _register_search_attributes(self) -> None:
+        """Whoever comes first, API or worker: without them Temporal refuses to start our workflows."""
+        if not self._searchable:
+            await ensure_search_attributes(self._client)
+            self._searchable = True
+
+
+def _search_attributes(job: JobRow) -> TypedSearchAttributes:
+    values = {
+        names.SEARCH_JOB_ID: str(job.id),
+        names.SEARCH_KEY: job.key,
+        names.SEARCH_STAGE: Stage.UPLOADING.value,
+    }
+    return TypedSearchAttributes(
+        [SearchAttributePair(SearchAttributeKey.for_keyword(name), value) for name, value in values.items()]
+    )
+
+
+def _unavailable(error: Exception) -> TemporalUnavailable:
+    return TemporalUnavailable("Temporal does not answer.", debug=repr(error))
