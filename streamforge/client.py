@@ -141,8 +141,8 @@ class StreamForgeClient:
             async with aconnect_sse(self._http, "GET", f"/jobs/{job_id}/stream", headers=headers) as source:
                 await _refuse_errors(source.response)
                 async for frame in source.aiter_sse():
-                    # httpx-sse also reports heartbeat comments, as frames without an event.
-                    if frame.event:
+                    # httpx-sse also reports heartbeat comments, as frames without data.
+                    if frame.data:
                         yield _event_of(frame)
         except httpx.TransportError as error:
             raise self._unreachable(error) from error

@@ -1,0 +1,197 @@
+"""The Python client against a scripted server: what it sends, what it makes of the answers, how it resumes."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from streamforge.client import JobNotCompleted, RequestRefused, ServerUnreachable, StreamForgeClient
+from streamforge.contracts.job import JobStatus
+from streamforge.embedded.ports import free_port
+
+JOB = UUID("550e8400-e29b-41d4-a716-446655440000")
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+@asynccontextmanager
+async def served(endpoint: Endpoint) -> AsyncIterator[StreamForgeClient]:
+    """A client of a server that answers everything with `endpoint`."""
+    app = Starlette(routes=[Route("/{path:path}", endpoint, methods=["GET", "POST", "DELETE"])])
+    server = uvicorn.Server(uvicorn.Config(app, port=free_port(), log_level="error", lifespan="off"))
+    serving = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0)
+    try:
+        async with StreamForgeClient(f"http://127.0.0.1:{server.config.port}", give_up_seconds=5) as client:
+            yield client
+    finally:
+        server.should_exit = True
+        await serving
+
+
+def frame(event: str, data: dict[str, object], number: int | None = None) -> bytes:
+    head = f"id: {number}\n" if number is not None else ""
+    return f"{head}event: {event}\ndata: {json.dumps(data)}\n\n".encode()
+
+
+STATUS = frame("status", {"job_id": str(JOB), "status": "processing", "stage": "transcoding", "progress": 10})
+DONE = frame("done", {})
+
+
+def progress(number: int) -> bytes:
+    return frame("progress", {"job_id": str(JOB), "stage": "transcoding", "progress": 10 + number}, number)
+
+
+def stream(*frames: bytes) -> Response:
+    async def body() -> AsyncIterator[bytes]:
+        for each in frames:
+            yield each
+
+    return StreamingResponse(body(), media_type="text/event-stream")
+
+
+def job_json(status: str, **more: object) -> dict[str, object]:
+    at = "2026-01-01T00:00:00Z"
+    return {
+        "id": str(JOB), "key": "film.mp4", "bucket": "input", "status": status, "stage": "completed",
+        "progress": 100, "workflow_id": "w", "created_at": at, "updated_at": at, **more,
+    }  # fmt: skip
+
+
+async def test_submit_sends_the_file_as_video_with_its_fields_and_returns_the_job_id(tmp_path: Path) -> None:
+    video = tmp_path / "film.mp4"
+    video.write_bytes(b"bytes of a film" * 10_000)
+    sent: dict[str, object] = {}
+
+    async def receive(request: Request) -> Response:
+        async with request.form() as form:
+            upload = form["video"]
+            assert not isinstance(upload, str)
+            sent.update(key=form["key"], webhook=form["webhook_url"], name=upload.filename, body=await upload.read())
+        return JSONResponse({"job_id": str(JOB), "message": "Video processing started"}, 202)
+
+    async with served(receive) as client:
+        job_id = await client.submit(video, key="films/one", webhook_url="https://example.org/hook")
+
+    assert job_id == JOB
+    assert sent["key"] == "films/one"
+    assert sent["webhook"] == "https://example.org/hook"
+    assert sent["name"] == "film.mp4"
+    assert sent["body"] == video.read_bytes()
+
+
+async def test_submit_reports_how_many_bytes_are_sent_while_it_sends_them(tmp_path: Path) -> None:
+    video = tmp_path / "film.mp4"
+    video.write_bytes(bytes(1_000_000))
+    reports: list[tuple[int, int]] = []
+
+    async def receive(request: Request) -> Response:
+        await request.body()
+        return JSONResponse({"job_id": str(JOB)}, 202)
+
+    async with served(receive) as client:
+        await client.submit(video, on_progress=lambda sent, size: reports.append((sent, size)))
+
+    assert reports == sorted(reports)
+    assert len(reports) > 5
+    assert reports[-1] == (1_000_000, 1_000_000)
+
+
+async def test_a_problem_becomes_an_exception_with_its_code_and_sentence(tmp_path: Path) -> None:
+    async def refuse(request: Request) -> Response:
+        problem = {"code": "job.not_found", "detail": "There is no such job.", "status": 404}
+        return JSONResponse(problem, 404, media_type="application/problem+json")
+
+    async with served(refuse) as client:
+        with pytest.raises(RequestRefused) as refused:
+            await client.job(JOB)
+
+    assert refused.value.status == 404
+    assert refused.value.code == "job.not_found"
+    assert refused.value.message == "There is no such job."
+
+
+async def test_an_error_page_of_a_proxy_is_an_exception_with_a_sentence_too() -> None:
+    async def proxy(request: Request) -> Response:
+        return Response("<html>Bad Gateway</html>", 502)
+
+    async with served(proxy) as client:
+        with pytest.raises(RequestRefused, match="502 Bad Gateway"):
+            await client.cancel(JOB)
+
+
+async def test_a_server_that_is_not_there_is_one_sentence_that_says_what_to_do() -> None:
+    async with StreamForgeClient(f"http://127.0.0.1:{free_port()}", give_up_seconds=0) as client:
+        with pytest.raises(ServerUnreachable, match="is `streamforge up` running"):
+            await client.job(JOB)
+        with pytest.raises(ServerUnreachable):
+            [event async for event in client.watch(JOB)]
+
+
+async def test_watch_yields_typed_events_until_done() -> None:
+    async def talk(request: Request) -> Response:
+        return stream(STATUS, b": heartbeat\n\n", progress(1), b": heartbeat\n\n", DONE)
+
+    async with served(talk) as client:
+        events = [event async for event in client.watch(JOB)]
+
+    assert [event.event for event in events] == ["status", "progress", "done"]
+    assert events[0].status is JobStatus.PROCESSING
+    assert events[1].id == "1"
+    assert events[1].progress == 11
+
+
+async def test_a_broken_stream_is_resumed_after_the_last_event_seen() -> None:
+    cursors: list[str | None] = []
+
+    async def break_once(request: Request) -> Response:
+        cursors.append(request.headers.get("last-event-id"))
+        return stream(STATUS, progress(1), progress(2)) if len(cursors) == 1 else stream(STATUS, progress(3), DONE)
+
+    async with served(break_once) as client:
+        events = [event async for event in client.watch(JOB)]
+
+    assert cursors == [None, "2"]
+    assert [event.id for event in events if event.event == "progress"] == ["1", "2", "3"]
+
+
+async def test_watch_waits_for_a_server_that_restarts_but_not_for_a_job_that_does_not_exist() -> None:
+    answers = [Response("starting", 503), stream(STATUS, DONE)]
+
+    async def restart(request: Request) -> Response:
+        return answers.pop(0)
+
+    async with served(restart) as client:
+        events = [event.event async for event in client.watch(JOB)]
+    assert events == ["status", "done"]
+
+    async def unknown(request: Request) -> Response:
+        return JSONResponse({"code": "job.not_found", "detail": "There is no such job."}, 404)
+
+    async with served(unknown) as client:
+        with pytest.raises(RequestRefused, match="no such job"):
+            [event async for event in client.watch(JOB)]
+
+
+async def test_follow_returns_the_completed_job_and_raises_the_sentence_of_a_failed_one() -> None:
+    ends = [job_json("completed"), job_json("failed", error_message="The file is not a video.")]
+
+    async def talk(request: Request) -> Response:
+        return stream(STATUS, DONE) if request.url.path.endswith("/stream") else JSONResponse(ends.pop(0))
+
+    async with served(talk) as client:
+        seen: list[str] = []
+        job = await client.follow(JOB, lambda event: seen.append(event.event))
+        assert job.status is JobStatus.COMPLETED
+        assert seen == ["status", "done"]
+        with pytest.raises(JobNotCompleted, match="not a video"):
+            await client.follow(JOB, lambda event: None)
