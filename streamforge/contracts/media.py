@@ -112,6 +112,9 @@ class Plan(BaseModel):
     def total_frames(self) -> int:
         return sum(chunk.expected_frames for chunk in self.chunks)
 
+    def without_chunks(self) -> "Plan":
+        return self.model_copy(update={"chunks": []})
+
 
 class Segment(BaseModel):
     """One CMAF media segment in the store. Named after its start, as DASH's `$Time$` wants it."""
@@ -137,8 +140,9 @@ class EncodedTrack(BaseModel):
     segments: list[Segment]
 
 
-class EncodedChunk(BaseModel):
-    index: int
+class EncodedTracks(BaseModel):
+    """What one chunk or one audio track came to, with every segment: the receipt that is kept in the store."""
+
     tracks: list[EncodedTrack]
 
 

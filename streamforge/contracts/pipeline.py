@@ -4,12 +4,10 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-from streamforge.contracts.job import JobError, JobStatus, RenditionView, Stage
+from streamforge.contracts.job import JobError, JobStatus, Playback, RenditionView, Stage
 from streamforge.contracts.media import (
     AudioRendition,
     Chunk,
-    EncodedChunk,
-    EncodedTrack,
     Plan,
     RenditionScore,
     Source,
@@ -25,13 +23,6 @@ class ProcessVideo(BaseModel):
     size_bytes: int
     priority: int = 3
     profile: str | None = None
-
-
-class ProcessVideoResult(BaseModel):
-    hls: str
-    dash: str
-    duration: float
-    renditions: list[RenditionView]
 
 
 class UploadInput(BaseModel):
@@ -60,10 +51,14 @@ class ProbedSource(BaseModel):
 
 
 class EncodeChunkInput(BaseModel):
+    """`plan` comes without the other chunks: a ten-hour film has a thousand of them, and as many of these inputs."""
+
     original: StoredSource
     source: Source
     plan: Plan
     chunk: Chunk
+    chunk_count: int
+    total_frames: int
 
 
 class EncodeAudioInput(BaseModel):
@@ -73,12 +68,25 @@ class EncodeAudioInput(BaseModel):
     rendition: AudioRendition
 
 
+class EncodedPart(BaseModel):
+    """A chunk or an audio track whose segments are in the store.
+
+    What it holds in detail lies in the store, too, as `receipt`: it would not fit Temporal's history for long films.
+    """
+
+    receipt: str
+    frames: int
+    size_bytes: int
+
+
 class ValidateChunkInput(BaseModel):
     original: StoredSource
     source: Source
     plan: Plan
     chunk: Chunk
-    encoded: EncodedChunk
+    encoded: EncodedPart
+    chunk_count: int
+    total_frames: int
 
 
 class ChunkScores(BaseModel):
@@ -86,45 +94,65 @@ class ChunkScores(BaseModel):
     scores: list[RenditionScore]
 
 
+class EncodedStream(BaseModel):
+    """Everything that was encoded for a job, by receipts; `chunks` in order."""
+
+    chunks: list[EncodedPart]
+    audio: list[EncodedPart]
+
+
 class PackageInput(BaseModel):
-    job_id: UUID
-    source: Source
-    plan: Plan
-    video: list[EncodedTrack]
-    audio: list[EncodedTrack]
-
-
-class PackagedStream(BaseModel):
-    """Names of the manifests, relative to the job's output folder, and of every file they mention with its size."""
-
-    hls: str
-    dash: str
-    files: dict[str, int]
-
-
-class StoreInput(BaseModel):
-    job_id: UUID
     original: StoredSource
     source: Source
     plan: Plan
+    encoded: EncodedStream
+
+
+class PackagedStream(BaseModel):
+    """The manifests that were written, as names in the job's output folder, with their sizes."""
+
+    manifests: dict[str, int]
+
+
+class StoreInput(BaseModel):
+    original: StoredSource
+    source: Source
+    plan: Plan
+    encoded: EncodedStream
     packaged: PackagedStream
-    video: list[EncodedTrack]
     scores: list[RenditionScore]
     warnings: list[str] = []
 
 
+class ProcessVideoResult(BaseModel):
+    """Result of the workflow, and of the job: `GET /jobs/<id>` shows it as `result`."""
+
+    duration: float
+    size_bytes: int
+    file_count: int
+    source_sha256: str
+    renditions: list[RenditionView]
+    playback: Playback
+    warnings: list[str] = []
+
+
 class Outcome(BaseModel):
-    """How a job ended, for the log. `error` is set when it failed."""
+    """How a job ended, for the log. `result` comes with completed, `error` with failed."""
 
     job_id: UUID
     status: JobStatus
     stage: Stage
     message: str
+    result: ProcessVideoResult | None = None
     error: JobError | None = None
 
 
 class DiscardInput(BaseModel):
+    """What to remove from the store. Work files always go; the original stays where another try could succeed."""
+
     job_id: UUID
+    output: bool
+    original: bool
 
 
 class SweepInput(BaseModel):
@@ -134,25 +162,3 @@ class SweepInput(BaseModel):
 class SweepResult(BaseModel):
     jobs_removed: int
     orphans_removed: int
-
-
-__all__ = [
-    "ChunkScores",
-    "DiscardInput",
-    "EncodeAudioInput",
-    "EncodeChunkInput",
-    "EncodedChunk",
-    "Outcome",
-    "PackageInput",
-    "PackagedStream",
-    "ProbeInput",
-    "ProbedSource",
-    "ProcessVideo",
-    "ProcessVideoResult",
-    "StoreInput",
-    "StoredSource",
-    "SweepInput",
-    "SweepResult",
-    "UploadInput",
-    "ValidateChunkInput",
-]

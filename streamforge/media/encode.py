@@ -19,8 +19,8 @@ from pydantic import BaseModel
 from streamforge.contracts.media import (
     VIDEO_TIMESCALE,
     Chunk,
-    EncodedChunk,
     EncodedTrack,
+    EncodedTracks,
     Plan,
     Segment,
     Source,
@@ -78,7 +78,7 @@ class Cuts:
         return [(s, e - s, len(g)) for s, e, g in zip(starts, ends, grouped.values(), strict=True)]
 
 
-def run(task: EncodeTask, on_progress: Progress) -> EncodedChunk:
+def run(task: EncodeTask, on_progress: Progress) -> EncodedTracks:
     """Raises UndecodableSource when the window holds no picture, OutputInvalid when an encoder misbehaves."""
     plan = task.plan
     cuts = Cuts(round(plan.gop_seconds * VIDEO_TIMESCALE), round(plan.segment_seconds * VIDEO_TIMESCALE))
@@ -91,9 +91,7 @@ def run(task: EncodeTask, on_progress: Progress) -> EncodedChunk:
             encoder.close()
     if cuts.frames == 0:
         raise UndecodableSource(f"No picture can be decoded from {task.chunk.start:.1f} s on; the video is damaged.")
-    return EncodedChunk(
-        index=task.chunk.index, tracks=[encoder.write_segments(cuts, plan.edit_offset_ticks) for encoder in encoders]
-    )
+    return EncodedTracks(tracks=[encoder.write_segments(cuts, plan.edit_offset_ticks) for encoder in encoders])
 
 
 def _encode_window(task: EncodeTask, cuts: Cuts, encoders: list["RenditionEncoder"], on_progress: Progress) -> None:

@@ -11,7 +11,7 @@ NAMESPACE = "urn:mpeg:dash:schema:mpd:2011"
 
 def manifest(presentation: Presentation) -> str:
     """A static MPD: one period, the video renditions in one adaptation set, each audio track in one of its own."""
-    duration = max(seconds(track.encoded) for track in [*presentation.video, *presentation.audio])
+    duration = max(seconds(track) for track in presentation.tracks)
     mpd = ET.Element(
         "MPD",
         {

@@ -33,6 +33,10 @@ class Presentation:
     audio: list[AudioTrack]
 
     @property
+    def tracks(self) -> list[EncodedTrack]:
+        return [*(track.encoded for track in self.video), *(track.encoded for track in self.audio)]
+
+    @property
     def frame_rate(self) -> Fraction:
         """Broadcast rates are exact fractions: 29.97 means 30000/1001."""
         rate = min(self.source.video.frame_rate, self.plan.max_frame_rate)
@@ -59,6 +63,18 @@ def joined(chunks: list[list[EncodedTrack]]) -> list[EncodedTrack]:
             target.segments.extend(track.segments)
             target.frames += track.frames
     return whole
+
+
+def media_files(presentation: Presentation) -> dict[str, int]:
+    """Every init and media segment that the manifests mention, with its size in bytes."""
+    return {
+        f"{track.name}/{name}": size
+        for track in presentation.tracks
+        for name, size in [
+            (INIT_SEGMENT, track.init_size_bytes),
+            *((segment.file_name, segment.size_bytes) for segment in track.segments),
+        ]
+    }
 
 
 def seconds(track: EncodedTrack) -> float:

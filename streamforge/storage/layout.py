@@ -4,6 +4,7 @@ from uuid import UUID
 
 ORIGINALS = "input/"
 OUTPUTS = "output/"
+WORK = "work/"
 
 
 def original_folder(job_id: UUID) -> str:
@@ -21,3 +22,12 @@ def output_folder(job_id: UUID) -> str:
 
 def output(job_id: UUID, name: str) -> str:
     return f"{output_folder(job_id)}{name}"
+
+
+def work_folder(job_id: UUID) -> str:
+    """Receipts of what is encoded and scored, while the job runs."""
+    return f"{WORK}{job_id}/"
+
+
+def receipt(job_id: UUID, name: str) -> str:
+    return f"{work_folder(job_id)}{name}.json"

@@ -1,0 +1,45 @@
+"""Receipts: what a finished piece of work came to, kept in the store under a name derived from its inputs.
+
+An activity that finds its receipt has nothing to do: that is what makes a retry redo only what is missing. The receipt
+is written last, after everything it speaks of is published.
+"""
+
+import hashlib
+import json
+from importlib.metadata import version
+from typing import Any, TypeVar
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from streamforge.errors import StorageCorrupted
+from streamforge.storage import Storage, layout
+
+R = TypeVar("R", bound=BaseModel)
+
+
+def receipt_name(job_id: UUID, title: str, **inputs: Any) -> str:
+    """`<title>-<digest>`: other inputs, or another version of the encoders, are other work."""
+    canonical = json.dumps(inputs | {"av": version("av")}, sort_keys=True, default=_dumped)
+    return layout.receipt(job_id, f"{title}-{hashlib.sha256(canonical.encode()).hexdigest()[:16]}")
+
+
+def _dumped(value: Any) -> Any:
+    return value.model_dump(mode="json") if isinstance(value, BaseModel) else str(value)
+
+
+async def find(storage: Storage, name: str, kind: type[R]) -> R | None:
+    data = await storage.get_bytes(name)
+    return None if data is None else kind.model_validate_json(data)
+
+
+async def read(storage: Storage, name: str, kind: type[R]) -> R:
+    """Raises StorageCorrupted when it is gone."""
+    found = await find(storage, name, kind)
+    if found is None:
+        raise StorageCorrupted("A piece of the encoded stream has vanished from the media store.", debug=name)
+    return found
+
+
+async def write(storage: Storage, name: str, content: BaseModel) -> None:
+    await storage.put_bytes(name, content.model_dump_json().encode())

@@ -1,0 +1,65 @@
+"""The sweep: rows, originals, outputs and receipts of jobs past their time, and folders that belong to no job."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from temporalio import activity
+
+from activities.heartbeats import Checkpoint, heartbeats
+from streamforge.contracts import names
+from streamforge.contracts.pipeline import SweepInput, SweepResult
+from streamforge.db.jobs import Jobs
+from streamforge.storage import Storage, layout
+
+FOLDERS = (layout.ORIGINALS, layout.OUTPUTS, layout.WORK)
+ORPHAN_GRACE = timedelta(hours=24)
+"""An upload lies in the store a moment before its row is written; only what is older than this can be nobody's."""
+
+
+class RetentionActivities:
+    def __init__(self, storage: Storage, jobs: Jobs, keep: timedelta) -> None:
+        self._storage = storage
+        self._jobs = jobs
+        self._keep = keep
+
+    @activity.defn(name=names.SWEEP)
+    async def sweep(self, _: SweepInput) -> SweepResult:
+        """Jobs that still run are never touched, however old. Files go before rows, so that nothing is forgotten."""
+        now = datetime.now(UTC)
+        async with heartbeats() as checkpoint:
+            expired = await self._jobs.expired(now - self._keep)
+            for number, job_id in enumerate(expired, start=1):
+                await self._remove_files(job_id)
+                checkpoint.set({"jobs": number})
+            await self._jobs.delete(expired)
+            orphans = await self._remove_orphans(now - ORPHAN_GRACE, checkpoint)
+        return SweepResult(jobs_removed=len(expired), orphans_removed=orphans)
+
+    async def _remove_files(self, job_id: UUID) -> None:
+        for folder in FOLDERS:
+            await self._storage.delete(f"{folder}{job_id}/")
+
+    async def _remove_orphans(self, before: datetime, checkpoint: Checkpoint) -> int:
+        removed = 0
+        for folder in FOLDERS:
+            found = {name: _job_id(name) for name in await self._storage.list_folders(folder)}
+            known = await self._jobs.existing(job_id for job_id in found.values() if job_id is not None)
+            for name, job_id in found.items():
+                if job_id not in known and await self._untouched_since(f"{folder}{name}/", before):
+                    await self._storage.delete(f"{folder}{name}/")
+                    removed += 1
+                    checkpoint.set({"orphans": removed})
+        return removed
+
+    async def _untouched_since(self, folder: str, before: datetime) -> bool:
+        async for info in self._storage.walk(folder):
+            if info.modified_at > before:
+                return False
+        return True
+
+
+def _job_id(name: str) -> UUID | None:
+    try:
+        return UUID(name)
+    except ValueError:
+        return None

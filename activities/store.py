@@ -1,0 +1,109 @@
+"""The last stage: every file that the manifests mention is in the store, complete. Then, and only then, it is a stream."""
+
+from temporalio import activity
+
+from activities.heartbeats import Checkpoint, heartbeats
+from activities.stream import read_presentation
+from streamforge.contracts import names
+from streamforge.contracts.events import JobChange
+from streamforge.contracts.job import Playback, RenditionView, Stage, VmafScore
+from streamforge.contracts.media import RenditionScore
+from streamforge.contracts.pipeline import ProcessVideoResult, StoreInput
+from streamforge.errors import StorageCorrupted
+from streamforge.events.log import EventLog
+from streamforge.events.reporter import Reporter
+from streamforge.planning.manifests import (
+    DASH_MANIFEST,
+    HLS_MASTER,
+    Presentation,
+    average_bitrate,
+    media_files,
+)
+from streamforge.planning.stages import progress_at
+from streamforge.storage import Storage, layout
+
+
+class StoreActivities:
+    def __init__(self, storage: Storage, log: EventLog) -> None:
+        self._storage = storage
+        self._log = log
+
+    @activity.defn(name=names.STORE)
+    async def store(self, work: StoreInput) -> ProcessVideoResult:
+        """Raises StorageCorrupted, naming the first file that is missing or has another size."""
+        async with heartbeats() as checkpoint, Reporter(self._log, work.original.job_id) as reporter:
+            presentation = await read_presentation(self._storage, work.source, work.plan, work.encoded)
+            files = media_files(presentation) | work.packaged.manifests
+            await self._verify(work, files, checkpoint, reporter)
+            result = _result(work, presentation, files)
+            done = progress_at(Stage.STORAGE, 1)
+            await reporter.state(
+                JobChange(
+                    stage=Stage.STORAGE,
+                    progress=done,
+                    message=f"{len(files)} files verified",
+                    renditions=result.renditions,
+                    playback=result.playback,
+                )
+            )
+            return result
+
+    async def _verify(
+        self, work: StoreInput, files: dict[str, int], checkpoint: Checkpoint, reporter: Reporter
+    ) -> None:
+        """A retry goes on behind the last file that the attempt before it had verified."""
+        verified = int((checkpoint.previous or {}).get("verified", 0))
+        for number, (name, size) in enumerate(files.items(), start=1):
+            if number <= verified:
+                continue
+            found = await self._storage.stat(layout.output(work.original.job_id, name))
+            if found is None or found.size_bytes != size:
+                raise StorageCorrupted(
+                    "A file of the stream is not complete in the media store.",
+                    debug=f"{name}: {found.size_bytes if found else 'missing'}, expected {size}",
+                )
+            checkpoint.set({"verified": number})
+            reporter.report(
+                JobChange(
+                    stage=Stage.STORAGE,
+                    progress=progress_at(Stage.STORAGE, number / len(files)),
+                    message="Verifying what is stored",
+                )
+            )
+
+
+def _result(work: StoreInput, presentation: Presentation, files: dict[str, int]) -> ProcessVideoResult:
+    base = f"/media/{work.original.job_id}"
+    scores = {score.name: score for score in work.scores}
+    return ProcessVideoResult(
+        duration=work.source.duration,
+        size_bytes=sum(files.values()),
+        file_count=len(files),
+        source_sha256=work.original.sha256,
+        renditions=[
+            RenditionView(
+                name=track.rendition.name,
+                width=track.rendition.width,
+                height=track.rendition.height,
+                codec=track.rendition.codec,
+                bitrate=average_bitrate(track.encoded),
+                progress=100,
+                vmaf=_vmaf(scores.get(track.rendition.name)),
+            )
+            for track in presentation.video
+        ],
+        playback=Playback(hls=f"{base}/{HLS_MASTER}", dash=f"{base}/{DASH_MANIFEST}"),
+        warnings=work.warnings,
+    )
+
+
+def _vmaf(score: RenditionScore | None) -> VmafScore | None:
+    if score is None:
+        return None
+    return VmafScore(
+        mean=round(score.mean, 2),
+        harmonic_mean=round(score.harmonic_mean, 2),
+        worst=round(score.worst, 2),
+        worst_at=round(score.worst_at, 3),
+        frames_scored=score.frames_scored,
+    )

@@ -1,0 +1,140 @@
+"""Encode chunks of video and tracks of audio, each in a child process, each published once and for good."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from temporalio import activity
+
+from activities import receipts
+from activities.heartbeats import heartbeats
+from activities.scratch import Scratch
+from streamforge.contracts import names
+from streamforge.contracts.events import JobChange, PartProgress
+from streamforge.contracts.job import Stage
+from streamforge.contracts.media import EncodedTrack, EncodedTracks
+from streamforge.contracts.pipeline import EncodeAudioInput, EncodeChunkInput, EncodedPart, StoredSource
+from streamforge.errors import OutputInvalid
+from streamforge.events.log import EventLog
+from streamforge.events.reporter import Reporter
+from streamforge.media.audio import AudioTask
+from streamforge.media.child import MediaChildren
+from streamforge.media.encode import EncodeTask
+from streamforge.planning.manifests import INIT_SEGMENT
+from streamforge.planning.stages import BANDS
+from streamforge.storage import Storage, layout
+
+
+class TranscodeActivities:
+    def __init__(self, storage: Storage, log: EventLog, children: MediaChildren, scratch: Scratch) -> None:
+        self._storage = storage
+        self._log = log
+        self._children = children
+        self._scratch = scratch
+
+    @activity.defn(name=names.ENCODE_CHUNK)
+    async def transcode_chunk(self, work: EncodeChunkInput) -> EncodedPart:
+        """All renditions of one chunk. A chunk that is already in the store is not encoded again."""
+        receipt = receipts.receipt_name(
+            work.original.job_id,
+            f"chunk-{work.chunk.index:05}",
+            source=work.original.sha256,
+            chunk=work.chunk,
+            plan=work.plan,
+        )
+        async with heartbeats() as checkpoint, Reporter(self._log, work.original.job_id) as reporter:
+            if (done := await receipts.find(self._storage, receipt, EncodedTracks)) is None:
+
+                def on_progress(progress: dict[str, Any]) -> None:
+                    checkpoint.set(progress)
+                    reporter.report(*_chunk_progress(work, progress["frames"], progress["fps"]))
+
+                done = await self._encode_chunk(work, receipt, on_progress)
+            reporter.report(*_chunk_progress(work, work.chunk.expected_frames, None))
+            return _part(receipt, done)
+
+    async def _encode_chunk(
+        self, work: EncodeChunkInput, receipt: str, on_progress: Callable[[dict[str, Any]], None]
+    ) -> EncodedTracks:
+        with self._scratch.folder_for("chunk") as folder:
+            async with self._storage.local_file(work.original.source_object, self._scratch.folder) as path:
+                task = EncodeTask(path=path, source=work.source, plan=work.plan, chunk=work.chunk, target=folder)
+                encoded = await self._children.run("encode", task, EncodedTracks, on_progress)
+            return await self._publish(work.original, folder, encoded, receipt)
+
+    @activity.defn(name=names.ENCODE_AUDIO)
+    async def transcode_audio(self, work: EncodeAudioInput) -> EncodedPart:
+        """One audio track, whole: AAC that is cut into chunks clicks at the joints."""
+        receipt = receipts.receipt_name(
+            work.original.job_id, work.rendition.name, source=work.original.sha256, rendition=work.rendition
+        )
+        async with heartbeats() as checkpoint:
+            done = await receipts.find(self._storage, receipt, EncodedTracks)
+            if done is None:
+                done = await self._encode_audio(work, receipt, checkpoint.set)
+            return _part(receipt, done)
+
+    async def _encode_audio(
+        self, work: EncodeAudioInput, receipt: str, on_progress: Callable[[dict[str, Any]], None]
+    ) -> EncodedTracks:
+        with self._scratch.folder_for("audio") as folder:
+            async with self._storage.local_file(work.original.source_object, self._scratch.folder) as path:
+                task = AudioTask(
+                    path=path,
+                    source=work.source,
+                    rendition=work.rendition,
+                    segment_seconds=work.plan.segment_seconds,
+                    target=folder,
+                )
+                track = await self._children.run("audio", task, EncodedTrack, on_progress)
+            return await self._publish(work.original, folder, EncodedTracks(tracks=[track]), receipt)
+
+    async def _publish(
+        self, original: StoredSource, folder: Path, encoded: EncodedTracks, receipt: str
+    ) -> EncodedTracks:
+        """Segments first, the receipt last. Cancelled in the middle, the next attempt writes the same names again."""
+        for track in encoded.tracks:
+            if not track.segments:
+                continue
+            await self._publish_init(original, folder / track.name / INIT_SEGMENT, track)
+            for segment in track.segments:
+                name = layout.output(original.job_id, f"{track.name}/{segment.file_name}")
+                await self._storage.put_file(name, folder / track.name / segment.file_name)
+        await receipts.write(self._storage, receipt, encoded)
+        return encoded
+
+    async def _publish_init(self, original: StoredSource, path: Path, track: EncodedTrack) -> None:
+        """All chunks share one init segment; a decoder set up by one must be able to play all."""
+        name = layout.output(original.job_id, f"{track.name}/{INIT_SEGMENT}")
+        published = await self._storage.get_bytes(name)
+        if published is None:
+            await self._storage.put_file(name, path)
+        elif hashlib.sha256(published).hexdigest() != track.init_sha256:
+            raise OutputInvalid("Chunks of one rendition do not fit together.", debug=f"init segments of {track.name}")
+
+
+def _chunk_progress(work: EncodeChunkInput, frames: int, fps: float | None) -> tuple[JobChange, PartProgress]:
+    low, high = BANDS[Stage.TRANSCODING]
+    names_of_all = ", ".join(rendition.name for rendition in work.plan.renditions)
+    position = f", chunk {work.chunk.index + 1} of {work.chunk_count}" if work.chunk_count > 1 else ""
+    change = JobChange(
+        stage=Stage.TRANSCODING,
+        message=f"Transcoding {names_of_all}{position}",
+        details={"chunk": work.chunk.index, "frames": frames, "fps": fps} if fps else None,
+    )
+    return change, PartProgress(
+        part=f"chunk-{work.chunk.index}",
+        done=min(frames, work.chunk.expected_frames),
+        whole=work.total_frames,
+        low=low,
+        high=high,
+    )
+
+
+def _part(receipt: str, encoded: EncodedTracks) -> EncodedPart:
+    return EncodedPart(
+        receipt=receipt,
+        frames=encoded.tracks[0].frames,
+        size_bytes=sum(segment.size_bytes for track in encoded.tracks for segment in track.segments),
+    )

@@ -1,0 +1,49 @@
+"""Between our errors and Temporal's: what a failed activity says, and what a workflow reads from it."""
+
+from pydantic import BaseModel
+from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, TimeoutType
+
+from streamforge.contracts.job import JobError, Stage
+from streamforge.errors import Fault, MediaChildCrashed, OutputInvalid, ServiceError, StreamForgeError
+
+HOPELESS_AFTER = {MediaChildCrashed.code: 3, OutputInvalid.code: 3, ServiceError.code: 5}
+"""Errors that may be chance the first time and are the file's or our own doing when they come again."""
+
+
+class FailureDetails(BaseModel):
+    """Travels in the failure's details, because a workflow only sees what was serialised."""
+
+    code: str
+    message: str
+    fault: str
+    retryable: bool
+
+
+def to_application_error(error: StreamForgeError, attempt: int = 1) -> ApplicationError:
+    """`type` is the stable code, so the Temporal web UI shows it and policies can name it."""
+    hopeless = attempt >= HOPELESS_AFTER.get(error.code, attempt + 1)
+    return ApplicationError(
+        error.message,
+        FailureDetails(code=error.code, message=error.message, fault=error.fault, retryable=error.retryable),
+        type=error.code,
+        non_retryable=hopeless or not error.retryable,
+    )
+
+
+def to_job_error(error: BaseException, stage: Stage) -> JobError:
+    """What the world is told. Anything without details of ours is our own defect, and says no more than that."""
+    cause = error.cause if isinstance(error, ActivityError) and error.cause is not None else error
+    if isinstance(cause, ApplicationError) and cause.details:
+        details = FailureDetails.model_validate(cause.details[0])
+        return JobError(stage=stage, **details.model_dump())
+    if isinstance(cause, TimeoutError):
+        gone = cause.type == TimeoutType.HEARTBEAT
+        message = "The worker vanished in the middle of it." if gone else "The stage took longer than it may."
+        return JobError(code="internal.timeout", message=message, stage=stage, fault=Fault.SERVICE, retryable=True)
+    return JobError(
+        code="internal",
+        message="Something went wrong on our side; the log has the details under this job's id.",
+        stage=stage,
+        fault=Fault.SERVICE,
+        retryable=True,
+    )

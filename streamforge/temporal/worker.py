@@ -1,0 +1,130 @@
+"""The worker's composition root: every part is built here, handed to the activities, and closed in reverse order."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+
+import structlog
+from temporalio.client import Client
+from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from activities.outcome import OutcomeActivities
+from activities.package import PackageActivities
+from activities.probe import ProbeActivities
+from activities.retention import RetentionActivities
+from activities.scratch import Scratch
+from activities.store import StoreActivities
+from activities.transcode import TranscodeActivities
+from activities.upload import UploadActivities
+from activities.validate import ValidateActivities
+from streamforge.contracts import names
+from streamforge.db.jobs import Jobs
+from streamforge.db.pool import Database
+from streamforge.errors import MissingPart
+from streamforge.events.log import EventLog
+from streamforge.media.child import MediaChildren
+from streamforge.media.trial import TrialResult, TrialTask
+from streamforge.planning.trial import trial_rendition
+from streamforge.settings import Settings
+from streamforge.storage import open_storage
+from streamforge.temporal.connect import connect, ensure_search_attributes
+from streamforge.temporal.interceptor import FailureInterceptor
+from streamforge.temporal.schedule import ensure_retention_schedule
+from workflows.process_video import ProcessVideoWorkflow
+from workflows.sweep_retention import SweepRetentionWorkflow
+
+log = structlog.stdlib.get_logger(__name__)
+
+CANCEL_DELIVERY = timedelta(milliseconds=500)
+"""A cancel reaches an activity with the answer to a heartbeat; by default the SDK sends those only now and then."""
+
+
+async def run_worker(settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT. Raises MissingPart, InvalidSettings, DatabaseUnavailable, TemporalUnavailable."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with worker(settings):
+        log.info("worker ready", queues=[names.TASK_QUEUE, names.MEDIA_TASK_QUEUE])
+        await stop.wait()
+        log.info("worker stopping")
+
+
+@asynccontextmanager
+async def worker(settings: Settings) -> AsyncIterator[Client]:
+    """Both task queues, served until the block ends; then running activities get their grace and go back."""
+    if settings.database.dsn is None:
+        raise MissingPart("No database is configured: run `streamforge up`, or set STREAMFORGE_DATABASE__DSN.")
+    async with AsyncExitStack() as stack:
+        database = await Database.open(settings.database.dsn, settings.database.pool_size)
+        stack.push_async_callback(database.close)
+        scratch = Scratch(settings.data_dir / "scratch")
+        stack.callback(scratch.close)
+        children = await stack.enter_async_context(
+            MediaChildren(settings.media.memory_limit_bytes, settings.media.stall_timeout_seconds)
+        )
+        await _check_encoder(children, settings)
+        client = await connect(settings.temporal)
+        await ensure_search_attributes(client)
+        await ensure_retention_schedule(client, settings.retention)
+        for one in _workers(client, settings, database, children, scratch):
+            await stack.enter_async_context(one)
+        yield client
+
+
+async def _check_encoder(children: MediaChildren, settings: Settings) -> None:
+    """A misspelt preset should be one sentence now, not a failed job later."""
+    await children.run("trial", TrialTask(rendition=trial_rendition(settings.transcode)), TrialResult)
+
+
+def _workers(
+    client: Client, settings: Settings, database: Database, children: MediaChildren, scratch: Scratch
+) -> list[Worker]:
+    storage = open_storage(settings)
+    events = EventLog(database)
+    upload = UploadActivities(storage, events)
+    probe = ProbeActivities(storage, events, children, scratch, settings)
+    transcode = TranscodeActivities(storage, events, children, scratch)
+    validate = ValidateActivities(storage, events, children, scratch)
+    package = PackageActivities(storage, events)
+    store = StoreActivities(storage, events)
+    outcome = OutcomeActivities(storage, events)
+    retention = RetentionActivities(storage, Jobs(database), timedelta(days=settings.retention.days))
+    grace = timedelta(seconds=settings.worker.graceful_shutdown_seconds)
+    bookkeeping = Worker(
+        client,
+        task_queue=names.TASK_QUEUE,
+        workflows=[ProcessVideoWorkflow, SweepRetentionWorkflow],
+        activities=[
+            upload.upload,
+            probe.probe,
+            package.package,
+            store.store,
+            outcome.record_outcome,
+            outcome.discard,
+            retention.sweep,
+        ],
+        workflow_runner=SandboxedWorkflowRunner(
+            restrictions=SandboxRestrictions.default.with_passthrough_modules(
+                "streamforge", "pydantic", "pydantic_core"
+            )
+        ),
+        interceptors=[FailureInterceptor()],
+        max_concurrent_activities=20,
+        max_heartbeat_throttle_interval=CANCEL_DELIVERY,
+        graceful_shutdown_timeout=grace,
+    )
+    media = Worker(
+        client,
+        task_queue=names.MEDIA_TASK_QUEUE,
+        activities=[transcode.transcode_chunk, transcode.transcode_audio, validate.validate_chunk],
+        interceptors=[FailureInterceptor()],
+        max_concurrent_activities=settings.worker.max_concurrent_media,
+        max_heartbeat_throttle_interval=CANCEL_DELIVERY,
+        graceful_shutdown_timeout=grace,
+    )
+    return [bookkeeping, media]
