@@ -45,7 +45,7 @@ def availability_errors() -> Iterator[None]:
         raise DatabaseUnavailable("The database does not answer.", debug=repr(error)) from error
 
 
-async def connect(dsn: str) -> asyncpg.Connection[asyncpg.Record]:
+async def connect(dsn: str) -> "asyncpg.Connection[asyncpg.Record]":
     """One connection outside of any pool, for migrations and LISTEN. Raises DatabaseUnavailable."""
     with availability_errors():
         return await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT)
