@@ -35,11 +35,13 @@ class Listener:
         on_reconnected: Callable[[], None],
         *,
         liveness_interval: float = LIVENESS_INTERVAL,
+        liveness_timeout: float = LIVENESS_TIMEOUT,
     ) -> None:
         self._dsn = dsn
         self._on_notification = on_notification
         self._on_reconnected = on_reconnected
         self._liveness_interval = liveness_interval
+        self._liveness_timeout = liveness_timeout
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -88,7 +90,7 @@ class Listener:
                 await asyncio.wait_for(lost.wait(), self._liveness_interval)
             except TimeoutError:
                 with availability_errors():
-                    await connection.execute(QUERIES["ping"], timeout=LIVENESS_TIMEOUT)
+                    await connection.execute(QUERIES["ping"], timeout=self._liveness_timeout)
 
     def _received(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
         self._on_notification(str(payload))

@@ -30,6 +30,8 @@ _AWAY = (
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
     asyncpg.InterfaceError,
+    # What asyncpg says when the server's farewell (FATAL, then closed) arrives between two of our queries.
+    asyncpg.InternalClientError,
 )
 
 

@@ -1,0 +1,88 @@
+"""What tests stand on: a real PostgreSQL and a real Temporal server, started once; a database of its own for each test."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from factories import run_sql
+from temporalio.testing import WorkflowEnvironment
+
+from streamforge.db.jobs import Jobs
+from streamforge.db.migrations import apply_migrations
+from streamforge.db.pool import Database
+from streamforge.embedded.postgres import EmbeddedPostgres
+from streamforge.events.log import EventLog
+
+TEMPLATE = "streamforge_template"
+
+# Whatever a test database loses in a power cut, nobody will miss.
+FAST_AND_CARELESS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
+
+
+def database_named(dsn: str, name: str) -> str:
+    return dsn.rpartition("/")[0] + f"/{name}"
+
+
+@pytest.fixture(scope="session")
+def postgres_dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server with the template database: the schema as the migrations make it."""
+    server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"), settings=FAST_AND_CARELESS)
+
+    async def start() -> str:
+        dsn = await server.start()
+        await run_sql(dsn, f"CREATE DATABASE {TEMPLATE}")
+        await apply_migrations(database_named(dsn, TEMPLATE))
+        return dsn
+
+    try:
+        yield asyncio.run(start())
+    finally:
+        asyncio.run(server.stop())
+
+
+@pytest.fixture
+async def empty_database_dsn(postgres_dsn: str) -> AsyncIterator[str]:
+    async for dsn in _own_database(postgres_dsn, "template0"):
+        yield dsn
+
+
+@pytest.fixture
+async def database_dsn(postgres_dsn: str) -> AsyncIterator[str]:
+    async for dsn in _own_database(postgres_dsn, TEMPLATE):
+        yield dsn
+
+
+async def _own_database(server: str, template: str) -> AsyncIterator[str]:
+    name = f"test_{uuid4().hex}"
+    await run_sql(server, f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield database_named(server, name)
+    await run_sql(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+async def database(database_dsn: str) -> AsyncIterator[Database]:
+    database = await Database.open(database_dsn)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def jobs(database: Database) -> Jobs:
+    return Jobs(database)
+
+
+@pytest.fixture
+def events(database: Database) -> EventLog:
+    return EventLog(database)
+
+
+@pytest.fixture(scope="session")
+def temporal_address() -> Iterator[str]:
+    """A development server, in memory."""
+    binary = Path(sys.executable).parent / "temporal"
+    server = asyncio.run(WorkflowEnvironment.start_local(dev_server_existing_path=str(binary)))
+    yield server.client.service_client.config.target_host
+    asyncio.run(server.shutdown())

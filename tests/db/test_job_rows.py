@@ -1,0 +1,115 @@
+"""Job rows: what is asked about them beside the event log."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+from factories import CANCELLED, COMPLETED, FAILED, PROCESSING, accepted, new_job, progress, run_sql
+
+from streamforge.contracts.job import JobStatus, Stage
+from streamforge.db.jobs import Jobs
+from streamforge.events.log import EventLog
+
+
+async def test_an_accepted_job_is_pending_at_five_percent_with_its_first_event(jobs: Jobs) -> None:
+    asked = new_job(key="films/intro.mp4", metadata={"tags": ["a", {"ü": None}]}, external_id="42", priority=2)
+    await jobs.create(asked, progress=5, message="File received")
+    job = await jobs.get(asked.id)
+    assert job is not None
+    assert (job.status, job.stage, job.progress, job.event_seq) == (JobStatus.PENDING, Stage.UPLOADING, 5, 1)
+    assert (job.key, job.metadata, job.external_id, job.priority) == (
+        "films/intro.mp4", {"tags": ["a", {"ü": None}]}, "42", 2,
+    )  # fmt: skip
+    assert [event.message for event in job.latest_events] == ["File received"]
+
+
+async def test_accepting_the_same_job_twice_changes_nothing(jobs: Jobs) -> None:
+    """A connection may die after the commit and before the answer; the API then asks again."""
+    job = new_job()
+    await jobs.create(job, progress=5, message="File received")
+    await jobs.create(job, progress=5, message="File received")
+    state = await jobs.state(job.id)
+    assert state is not None
+    assert state.event_seq == 1
+
+
+async def test_an_unknown_job_is_none(jobs: Jobs) -> None:
+    assert await jobs.get(uuid4()) is None
+    assert await jobs.state(uuid4()) is None
+    assert await jobs.mark_launched(uuid4()) is None
+
+
+async def test_latest_events_are_ten_and_newest_first(jobs: Jobs, events: EventLog) -> None:
+    job_id = await accepted(jobs)
+    for percent in range(11, 26):
+        await events.append(job_id, progress(percent))
+    job = await jobs.get(job_id)
+    assert job is not None
+    assert [event.progress for event in job.latest_events] == list(range(25, 15, -1))
+
+
+async def test_pages_go_from_new_to_old_without_repeating_when_jobs_arrive_in_between(jobs: Jobs) -> None:
+    ids = [await accepted(jobs) for _ in range(5)]
+    first = await jobs.newest(2)
+    await accepted(jobs)
+    second = await jobs.newest(2, after=(first[-1].created_at, first[-1].id))
+    third = await jobs.newest(2, after=(second[-1].created_at, second[-1].id))
+    assert [job.id for job in first + second + third] == ids[::-1]
+
+
+async def test_jobs_created_in_the_same_instant_are_paged_by_id(jobs: Jobs, database_dsn: str) -> None:
+    ids = {await accepted(jobs) for _ in range(4)}
+    await run_sql(database_dsn, "UPDATE jobs SET created_at = now()")
+    first = await jobs.newest(3)
+    rest = await jobs.newest(3, after=(first[-1].created_at, first[-1].id))
+    assert {job.id for job in first} | {job.id for job in rest} == ids
+    assert len(first) + len(rest) == 4
+
+
+async def test_a_page_can_hold_one_status_only(jobs: Jobs, events: EventLog) -> None:
+    await accepted(jobs)
+    failed = await accepted(jobs)
+    await events.append(failed, FAILED)
+    assert [job.id for job in await jobs.newest(10, status=JobStatus.FAILED)] == [failed]
+
+
+async def test_queue_position_counts_who_goes_first_urgency_before_age(jobs: Jobs, events: EventLog) -> None:
+    ordinary = await accepted(jobs)
+    later = await accepted(jobs)
+    urgent = await accepted(jobs, priority=1)
+    running = await accepted(jobs, priority=1)
+    await events.append(running, PROCESSING)
+    positions = {job.id: job.queue_position for job in await jobs.newest(10)}
+    assert positions == {urgent: 0, ordinary: 1, later: 2, running: None}
+
+
+async def test_unlaunched_are_the_pending_jobs_that_temporal_does_not_have(jobs: Jobs, events: EventLog) -> None:
+    ordinary, launched, cancelled = [await accepted(jobs) for _ in range(3)]
+    urgent = await accepted(jobs, priority=1)
+    assert await jobs.mark_launched(launched) is JobStatus.PENDING
+    await events.append(cancelled, CANCELLED)
+    assert [job.id for job in await jobs.unlaunched()] == [urgent, ordinary]
+
+
+async def test_marking_a_cancelled_job_as_launched_tells_that_it_was_cancelled(jobs: Jobs, events: EventLog) -> None:
+    job_id = await accepted(jobs)
+    await events.append(job_id, CANCELLED)
+    assert await jobs.mark_launched(job_id) is JobStatus.CANCELLED
+
+
+@pytest.mark.parametrize("ending", [COMPLETED, FAILED, CANCELLED])
+async def test_a_job_expires_by_when_it_ended(jobs: Jobs, events: EventLog, ending: object) -> None:
+    over, running = await accepted(jobs), await accepted(jobs)
+    await events.append(over, ending)
+    await events.append(running, PROCESSING)
+    now = datetime.now(UTC)
+    assert await jobs.expired(now + timedelta(minutes=1)) == [over]
+    assert await jobs.expired(now - timedelta(minutes=1)) == []
+
+
+async def test_only_jobs_that_are_over_are_deleted_and_their_events_go_with_them(jobs: Jobs, events: EventLog) -> None:
+    over, running = await accepted(jobs), await accepted(jobs)
+    await events.append(over, COMPLETED)
+    assert await jobs.delete([over, running, uuid4()]) == [over]
+    assert await jobs.existing([over, running]) == {running}
+    assert await events.after(over, 0) == []

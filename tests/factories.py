@@ -1,0 +1,63 @@
+"""Small makers of test data, shared by the test folders."""
+
+from uuid import UUID, uuid4
+
+import asyncpg
+
+from streamforge.contracts.events import JobChange
+from streamforge.contracts.ids import workflow_id
+from streamforge.contracts.job import JobError, JobStatus, Stage
+from streamforge.db.jobs import Jobs, NewJob
+from streamforge.storage import layout
+
+
+async def run_sql(dsn: str, sql: str, *args: object) -> list[asyncpg.Record]:
+    """For what no production code does, such as turning back a clock."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        return await connection.fetch(sql, *args)
+    finally:
+        await connection.close()
+
+
+def new_job(**fields: object) -> NewJob:
+    job_id = uuid4()
+    key = str(fields.pop("key", "clip.mp4"))
+    return NewJob.model_validate(
+        {
+            "id": job_id,
+            "key": key,
+            "workflow_id": workflow_id(key, job_id),
+            "source_object": layout.original(job_id),
+            "size_bytes": 1000,
+            **fields,
+        }
+    )
+
+
+async def accepted(jobs: Jobs, **fields: object) -> UUID:
+    """A job as `POST /process` leaves it: pending, one event."""
+    job = new_job(**fields)
+    await jobs.create(job, progress=5, message="File received")
+    return job.id
+
+
+def progress(percent: int, message: str = "Working", stage: Stage = Stage.TRANSCODING) -> JobChange:
+    return JobChange(stage=stage, progress=percent, message=message)
+
+
+PROCESSING = JobChange(stage=Stage.UPLOADING, progress=10, message="File saved", status=JobStatus.PROCESSING)
+COMPLETED = JobChange(stage=Stage.COMPLETED, message="Completed", status=JobStatus.COMPLETED)
+CANCELLED = JobChange(stage=Stage.CANCELLED, message="Cancelled", status=JobStatus.CANCELLED)
+FAILED = JobChange(
+    stage=Stage.TRANSCODING,
+    message="The file is not a video.",
+    status=JobStatus.FAILED,
+    error=JobError(
+        code="input.not_a_video",
+        message="The file is not a video.",
+        stage=Stage.TRANSCODING,
+        fault="caller",
+        retryable=False,
+    ),
+)
