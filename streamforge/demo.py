@@ -28,13 +28,13 @@ async def run(settings: Settings, video: Path, config_file: Path | None, console
 
     Raises JobNotCompleted, RequestRefused, and what `running` raises.
     """
-    settings = _apart(settings)
+    apart = _apart(settings)
     console.print("Starting PostgreSQL, Temporal, the API and a worker …")
-    async with running(settings, UpOptions(temporal_port=0, ui_port=0, config_file=config_file)) as parts:
+    async with running(apart, UpOptions(temporal_port=0, ui_port=0, config_file=config_file)) as parts:
         console.print(f"Ready: {parts.api_url}, workflows on {parts.ui_url or parts.temporal_address}\n")
         job = await _process(parts.api_url, video, console)
         console.print(rendition_table(job))
-        for line in _places(settings, parts.api_url, job):
+        for line in _places(settings, apart.data_dir, job):
             console.print(line, highlight=False, soft_wrap=True)
 
 
@@ -50,12 +50,15 @@ async def _process(url: str, video: Path, console: Console) -> JobView:
             return await client.follow(job_id, event_reporter(report))
 
 
-def _places(settings: Settings, url: str, job: JobView) -> Iterator[str]:
+def _places(settings: Settings, data_dir: Path, job: JobView) -> Iterator[str]:
     """Where the manifests lie: in the store, which stays, and on the API, which `up` brings back."""
     if job.playback is None:
         raise OutputInvalid("The job completed without anything to play.")
-    store = settings.storage.url or settings.data_dir / "storage"
-    for kind, path in (("HLS", job.playback.hls), ("DASH", job.playback.dash)):
+    store = settings.storage.url or data_dir / "storage"
+    url = f"http://{settings.server.host}:{settings.server.port}"
+    manifests = {"HLS": job.playback.hls, "DASH": job.playback.dash}
+    for kind, path in manifests.items():
         yield f"{kind:<5} {store}/{layout.output(job.id, path.removeprefix(f'/media/{job.id}/'))}"
-        yield f"      {url}{path}"
-    yield f"\nTo play them: streamforge up --data-dir {settings.data_dir}"
+    yield f"\nTo play them: streamforge up --data-dir {data_dir}"
+    for kind, path in manifests.items():
+        yield f"{kind:<5} {url}{path}"

@@ -69,13 +69,14 @@ def _bars(console: Console) -> Iterator[Report]:
 
 @contextmanager
 def _lines(console: Console) -> Iterator[Report]:
-    seen: tuple[Stage, int, str] | None = None
+    last = ("", -1, "")
 
     def report(stage: Stage, percent: int, message: str) -> None:
-        nonlocal seen
-        if seen != (stage, percent, message):
-            seen = (stage, percent, message)
-            console.print(f"{stage:<12} {percent:>3} %  {message}", markup=False, highlight=False)
+        nonlocal last
+        line = (stage, percent, message or last[2])
+        if line != last:
+            last = line
+            console.print(f"{line[0]:<12} {line[1]:>3} %  {line[2]}", markup=False, highlight=False)
 
     yield report
 

@@ -7,7 +7,23 @@ from collections.abc import Callable, Sequence
 
 import psutil
 
+from streamforge.embedded.endpoints import RunFile
+
 POLL_SECONDS = 0.02
+GRACE_SECONDS = 3.0
+SAME_START_SECONDS = 1.0
+
+
+def end_recorded(left: RunFile | None) -> None:
+    """End the processes of an `up` that was killed, with all that they started. A later process that got one of
+    their pids started at another time, and is left alone."""
+    families: list[psutil.Process] = []
+    for record in left.processes if left else []:
+        with contextlib.suppress(psutil.Error):
+            process = psutil.Process(record.pid)
+            if abs(process.create_time() - record.started_at) < SAME_START_SECONDS:
+                families += [process, *process.children(recursive=True)]
+    end_all(families, signal.SIGTERM, GRACE_SECONDS)
 
 
 def end_all(processes: Sequence[psutil.Process], first_signal: signal.Signals, grace_seconds: float) -> None:

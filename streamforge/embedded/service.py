@@ -1,5 +1,6 @@
 """`streamforge api` and `streamforge worker` as children of `up`."""
 
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,9 @@ import httpx
 from streamforge.embedded.child import Child
 
 START_SECONDS = 30.0
+
+# It logs every request, and while we wait for the API there are many.
+logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 class Service:

@@ -5,10 +5,9 @@ stop:  API ∥ worker → Temporal → PostgreSQL
 """
 
 import asyncio
-import signal
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,8 +25,7 @@ from streamforge.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-LEFTOVER_GRACE_SECONDS = 3.0
-API_STOP_SECONDS = 8.0
+API_STOP_SECONDS = 10.0
 WORKER_STOP_LIMIT_SECONDS = 15.0
 """With 6 s for Temporal and 8 s for PostgreSQL, everything has stopped within 30 s."""
 FIRST_BACKOFF_SECONDS = 0.2
@@ -65,7 +63,7 @@ async def running(settings: Settings, options: UpOptions) -> AsyncIterator[RunFi
     """
     data_dir = settings.data_dir.resolve()
     with endpoints.exclusive(data_dir):
-        await asyncio.to_thread(_end_leftovers, data_dir)
+        await asyncio.to_thread(leftovers.end_recorded, endpoints.read(data_dir))
         supervisor = _Supervisor(settings, options, data_dir)
         try:
             await supervisor.start()
@@ -187,15 +185,3 @@ def _reachable(host: str) -> str:
     """The name under which this machine reaches what listens on `host`."""
     everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104
     return everywhere.get(host, f"[{host}]" if ":" in host else host)
-
-
-def _end_leftovers(data_dir: Path) -> None:
-    """End the processes of an `up` that was killed, with all that they started."""
-    left = endpoints.read(data_dir)
-    families: list[psutil.Process] = []
-    for record in left.processes if left else []:
-        with suppress(psutil.Error):
-            process = psutil.Process(record.pid)
-            if abs(process.create_time() - record.started_at) < 1:
-                families += [process, *process.children(recursive=True)]
-    leftovers.end_all(families, signal.SIGTERM, LEFTOVER_GRACE_SECONDS)

@@ -1,0 +1,85 @@
+"""The command line itself: quick, and every error one sentence with an exit code."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from commandline import streamforge
+
+from streamforge import __version__
+
+VIDEO = Path(__file__).parents[1] / "media" / "bbb-720p-5s.mp4"
+
+
+def assert_one_sentence(failed: "subprocess.CompletedProcess[str]", *words: str) -> None:
+    assert failed.returncode == 1
+    assert failed.stderr.startswith("streamforge: ")
+    assert failed.stderr.count("\n") == 1
+    for word in words:
+        assert word in failed.stderr
+
+
+def test_version(tmp_path: Path) -> None:
+    assert streamforge("--version", cwd=tmp_path).stdout == f"streamforge {__version__}\n"
+
+
+def test_the_command_line_loads_nothing_heavy_before_a_command_needs_it() -> None:
+    heavy = {"av", "temporalio", "asyncpg", "starlette", "httpx", "pydantic"}
+    script = f"import sys, streamforge.cli; print(sorted({heavy} & set(sys.modules)))"
+    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert shown.stdout == "[]\n"
+
+
+def test_every_command_is_in_the_help(tmp_path: Path) -> None:
+    text = streamforge("--help", cwd=tmp_path).stdout
+    for command in ("up", "api", "worker", "migrate", "demo", "submit", "watch", "doctor"):
+        assert f" {command} " in text
+
+
+@pytest.mark.parametrize("command", ["api", "worker", "migrate"])
+def test_without_an_up_to_join_it_says_how_to_get_one(tmp_path: Path, command: str) -> None:
+    refused = streamforge(command, "--data-dir", "data", cwd=tmp_path)
+    assert_one_sentence(refused, "streamforge up", "--data-dir", "STREAMFORGE_DATABASE__DSN")
+
+
+def test_a_misspelt_setting_is_named(tmp_path: Path) -> None:
+    assert_one_sentence(streamforge("worker", cwd=tmp_path, STREAMFORGE_TRANSCODE__PRESETT="fast"), "transcode.presett")
+    (tmp_path / "other.yaml").write_text("transcode: {codec: vp9}")
+    assert_one_sentence(streamforge("--config", "other.yaml", "worker", cwd=tmp_path), "transcode.codec")
+
+
+def test_a_settings_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    assert_one_sentence(streamforge("--config", "missing.yaml", "up", cwd=tmp_path), "missing.yaml")
+
+
+def test_submit_without_a_server_says_what_to_do(tmp_path: Path) -> None:
+    refused = streamforge("submit", str(VIDEO), "--url", "http://127.0.0.1:9", cwd=tmp_path)
+    assert_one_sentence(refused, "http://127.0.0.1:9", "streamforge up")
+
+
+def test_submit_of_a_file_that_is_not_there_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
+    refused = streamforge("submit", "missing.mp4", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "missing.mp4" in refused.stderr
+
+
+def test_doctor_says_for_every_part_how_it_is(tmp_path: Path) -> None:
+    report = streamforge("doctor", cwd=tmp_path)
+    assert report.returncode == 0, report.stdout
+    for part in ("Python", "encoders", "libvmaf", "GPU", "database", "Temporal", "storage", "disk"):
+        assert f"✓ {part}" in report.stdout
+
+
+def test_doctor_fails_and_says_what_to_do_when_a_part_is_away(tmp_path: Path) -> None:
+    report = streamforge(
+        "doctor", cwd=tmp_path,
+        STREAMFORGE_TEMPORAL__ADDRESS="127.0.0.1:9",
+        STREAMFORGE_INPUT__MIN_FREE_DISK_BYTES=str(2**60),
+    )  # fmt: skip
+    assert report.returncode == 1
+    assert "✗ Temporal" in report.stdout
+    assert "127.0.0.1:9" in report.stdout
+    assert "✗ disk" in report.stdout
+    assert "→ Uploads are refused below" in report.stdout
+    assert "✓ database" in report.stdout
