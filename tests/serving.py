@@ -42,8 +42,8 @@ class Api:
         files = None if video is None else {"video": (name, video, "video/mp4")}
         return await self.http.post("/process", data=fields, files=files)
 
-    async def post_ok(self, **fields: str) -> str:
-        response = await self.post(**fields)
+    async def post_ok(self, name: str = "clip.mp4", **fields: str) -> str:
+        response = await self.post(name=name, **fields)
         assert response.status_code == 202, response.text
         return str(response.json()["job_id"])
 

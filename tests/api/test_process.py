@@ -1,0 +1,318 @@
+"""`POST /process`: what is taken, what is refused and how, and that nothing is left behind."""
+
+import asyncio
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import AsyncIterator
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from factories import run_sql
+from serving import Api, assert_problem, serving
+
+from streamforge.api.fields import parse_field
+from streamforge.api.forms import MAX_PARTS
+from streamforge.db.jobs import Jobs
+from streamforge.errors import InvalidField
+from streamforge.settings import InputSettings, Settings
+
+BOUNDARY = "b0undary"
+
+
+def form(*parts: tuple[str, bytes], close: bool = True) -> bytes:
+    """A multipart body by hand: header lines and content of each part."""
+    body = b"".join(f"--{BOUNDARY}\r\n{head}\r\n\r\n".encode() + data + b"\r\n" for head, data in parts)
+    return body + (f"--{BOUNDARY}--\r\n".encode() if close else b"")
+
+
+def disposition(name: str, filename: str | None = None) -> str:
+    return f'Content-Disposition: form-data; name="{name}"' + (f'; filename="{filename}"' if filename else "")
+
+
+async def post_raw(
+    api: Api, body: bytes, content_type: str = f"multipart/form-data; boundary={BOUNDARY}"
+) -> httpx.Response:
+    return await api.http.post("/process", content=body, headers={"Content-Type": content_type})
+
+
+def assert_nothing_left(api: Api) -> None:
+    assert api.uploads == []
+    assert api.stored == []
+
+
+# ── accepted ────────────────────────────────────────────────────────────────────────────────────────────────────────
+async def test_a_video_is_accepted_and_its_bytes_are_in_the_store(api: Api) -> None:
+    video = os.urandom(150_000)
+    response = await api.post(video, "holiday.mp4")
+    assert response.status_code == 202
+    job_id = response.json()["job_id"]
+    assert response.json() == {"job_id": str(UUID(job_id)), "message": "Video processing started"}
+    assert response.headers["location"] == f"/jobs/{job_id}"
+    assert api.stored == [f"input/{job_id}/original"]
+    assert (api.settings.data_dir / "storage" / api.stored[0]).read_bytes() == video
+    assert api.uploads == []
+
+
+async def test_an_accepted_job_can_be_looked_at_at_once(api: Api) -> None:
+    job_id = await api.post_ok(name="holiday.mp4")
+    job = await api.job(job_id)
+    assert (job["key"], job["bucket"], job["status"], job["stage"], job["progress"]) == (
+        "holiday.mp4",
+        "input",
+        "pending",
+        "uploading",
+        5,
+    )
+    assert job["workflow_id"] == f"video-processing-holiday.mp4-{UUID(job_id).hex[:12]}"
+    assert job["size_bytes"] == len(b"some bytes")
+
+
+async def test_every_field_arrives(api: Api, rows: Jobs) -> None:
+    job_id = await api.post_ok(
+        key="films/intro.mp4",
+        priority="1",
+        profile="default",
+        metadata='{"owner": {"name": "Zoë"}, "tags": [1, null]}',
+        external_id="order-42",
+        webhook_url="https://example.org/hook?x=1",
+        captions="pt-BR",
+    )
+    job = await rows.get(UUID(job_id))
+    assert job is not None
+    assert job.key == "films/intro.mp4"
+    assert job.priority == 1
+    assert job.profile == "default"
+    assert job.metadata == {"owner": {"name": "Zoë"}, "tags": [1, None]}
+    assert job.external_id == "order-42"
+    assert job.webhook_url == "https://example.org/hook?x=1"
+    assert job.captions == "pt-BR"
+
+
+@pytest.mark.parametrize("order", ["fields first", "file first"])
+async def test_fields_may_come_before_or_after_the_file(api: Api, order: str) -> None:
+    parts = [(disposition("key"), b"named"), (disposition("video", "clip.mp4"), b"bytes")]
+    response = await post_raw(api, form(*(parts if order == "fields first" else parts[::-1])))
+    assert response.status_code == 202
+    assert (await api.job(response.json()["job_id"]))["key"] == "named"
+
+
+FILE_NAMES = {
+    "clip.mp4": "clip.mp4",
+    "C:\\Users\\me\\clip.mp4": "clip.mp4",
+    "/etc/passwd": "passwd",
+    "../../x.mp4": "x.mp4",
+    "Grüße 🎬.mp4": "Grüße 🎬.mp4",
+}
+
+
+async def test_the_key_defaults_to_the_files_own_name(api: Api) -> None:
+    for filename, key in FILE_NAMES.items():
+        body = form((disposition("video", filename.replace("\\", "\\\\")), b"bytes"))
+        response = await post_raw(api, body)
+        assert response.status_code == 202, response.text
+        assert (await api.job(response.json()["job_id"]))["key"] == key
+
+
+async def test_empty_optional_fields_count_as_left_out(api: Api) -> None:
+    """What a browser sends for inputs that nobody filled in."""
+    job_id = await api.post_ok(priority="", metadata="", webhook_url="", captions="", external_id="", profile="")
+    job = await api.job(job_id)
+    assert (job["priority"], job["metadata"], job["external_id"]) == (3, None, None)
+
+
+async def test_a_field_we_do_not_know_is_no_reason_to_refuse(api: Api) -> None:
+    await api.post_ok(submit="Upload")
+
+
+async def test_a_body_without_a_length_is_taken_as_it_comes(api: Api) -> None:
+    async def trickle() -> AsyncIterator[bytes]:
+        for byte in form((disposition("video", "a.mp4"), b"x" * 300), (disposition("key"), b"trickled")):
+            yield bytes([byte])
+
+    response = await api.http.post(
+        "/process", content=trickle(), headers={"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
+    )
+    assert response.status_code == 202
+    job = await api.job(response.json()["job_id"])
+    assert (job["key"], job["size_bytes"]) == ("trickled", 300)
+
+
+# ── refused ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("priority", "0"),
+        ("priority", "6"),
+        ("priority", "urgent"),
+        ("priority", "٣"),
+        ("profile", "cinema"),
+        ("metadata", "[1]"),
+        ("metadata", "{"),
+        ("metadata", '{"n": NaN}'),
+        ("metadata", '{"n": 1e999}'),
+        ("metadata", '{"nul": "\\u0000"}'),
+        ("metadata", '{"half": "\\ud800"}'),
+        ("metadata", json.dumps({"long": "x" * 16 * 1024})),
+        ("metadata", "[" * 16_000),
+        ("external_id", "x" * 256),
+        ("external_id", "a\nb"),
+        ("webhook_url", "ftp://example.org/"),
+        ("webhook_url", "javascript:alert(1)"),
+        ("webhook_url", "https://"),
+        ("webhook_url", "https://example.org:99999/"),
+        ("webhook_url", "https://[::1/"),
+        ("webhook_url", "https://example.org/a b"),
+        ("webhook_url", "https://example.org/\r\nHost: evil"),
+        ("captions", "klingon"),
+        ("captions", "en_US"),
+    ],
+)
+def test_a_field_that_makes_no_sense_is_named(field: str, value: str) -> None:
+    with pytest.raises(InvalidField, match=f"`{field}`"):
+        parse_field(field, value)
+
+
+async def test_a_bad_field_refuses_the_upload_wherever_it_stands(api: Api) -> None:
+    video, bad = (disposition("video", "a.mp4"), b"bytes"), (disposition("priority"), b"urgent")
+    for parts in ([video, bad], [bad, video]):
+        assert_problem(await post_raw(api, form(*parts)), 400, "request.invalid_field")
+    assert_nothing_left(api)
+
+
+async def test_a_key_that_climbs_or_injects_is_refused(api: Api) -> None:
+    for key in ("../../x", "/etc/passwd", "a/../b", "a//b", "a\\b", "a\nb", "x" * 256, ""):
+        assert_problem(await api.post(key=key), 400, "request.invalid_key")
+    assert_nothing_left(api)
+
+
+async def test_an_empty_video(api: Api) -> None:
+    assert_problem(await api.post(b""), 400, "input.empty")
+    assert_nothing_left(api)
+
+
+async def test_a_form_without_a_video(api: Api) -> None:
+    assert_problem(await post_raw(api, form((disposition("key"), b"x"))), 400, "request.missing_video")
+    assert_problem(await api.http.post("/process"), 400, "request.missing_video")
+    assert_problem(await api.post(video=None, key="urlencoded"), 400, "request.missing_video")
+    assert_nothing_left(api)
+
+
+async def test_two_videos_or_a_field_twice(api: Api) -> None:
+    video, key = (disposition("video", "a.mp4"), b"bytes"), (disposition("key"), b"k")
+    for parts in ([video, video], [video, key, key]):
+        assert_problem(await post_raw(api, form(*parts)), 400, "request.invalid_field")
+    assert_nothing_left(api)
+
+
+NO_FORMS = [
+    ("video/mp4", b"bytes"),
+    ("application/json", b"{}"),
+    ("multipart/form-data", b"no boundary"),
+    (f"multipart/form-data; boundary={'x' * 300}", b""),
+    (f"multipart/form-data; boundary={BOUNDARY}", b"not a form"),
+    (f"multipart/form-data; boundary={BOUNDARY}", form((disposition("video", "a"), b"cut off"), close=False)),
+    (f"multipart/form-data; boundary={BOUNDARY}", form(("X-Nothing: here", b"a part without a name"))),
+    (f"multipart/form-data; boundary={BOUNDARY}", form((f"X: {'y' * 10_000}", b"a header without an end"))),
+    (
+        f"multipart/form-data; boundary={BOUNDARY}",
+        form(*[(disposition(f"f{n}"), b"") for n in range(MAX_PARTS + 1)]),
+    ),
+]
+
+
+async def test_a_body_that_is_no_form(api: Api) -> None:
+    for content_type, body in NO_FORMS:
+        assert_problem(await post_raw(api, body, content_type), 400, "request.malformed_multipart")
+    assert_nothing_left(api)
+
+
+async def test_a_text_field_cannot_fill_the_memory(api: Api) -> None:
+    response = await post_raw(api, form((disposition("key"), b"x" * 100_000)))
+    assert_problem(response, 400, "request.invalid_field")
+
+
+async def test_a_video_above_the_limit_is_refused_while_it_arrives(api: Api) -> None:
+    assert_problem(await api.post(b"x" * 200_001), 413, "input.too_large")
+    assert_nothing_left(api)
+    assert (await api.post(b"x" * 200_000)).status_code == 202
+
+
+async def test_a_video_that_announces_its_size_is_refused_before_it_is_sent(api: Api) -> None:
+    """curl waits for `100 Continue` before a large body: it is not sent at all."""
+    reader, writer = await asyncio.open_connection(*api.address)
+    writer.write(
+        b"POST /process HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 99999999999\r\n"
+        b"Content-Type: multipart/form-data; boundary=b\r\n\r\n"
+    )
+    assert (await reader.readline()).startswith(b"HTTP/1.1 413")
+    writer.close()
+    assert_nothing_left(api)
+
+
+async def test_no_room_on_the_disk_is_said_before_the_upload(settings: Settings) -> None:
+    greedy = InputSettings(min_free_disk_bytes=2**62)
+    async with serving(settings.model_copy(update={"input": greedy})) as api:
+        assert_problem(await api.post(), 507, "storage.disk_full")
+        assert_nothing_left(api)
+
+
+async def test_a_disk_that_fills_up_during_the_upload(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody else's file, between the first check and the last byte."""
+    free = iter([10_000, 10])
+    usage = shutil.disk_usage(settings.data_dir.parent)
+    monkeypatch.setattr("streamforge.api.uploads.CHECK_DISK_EVERY", 1000)
+    monkeypatch.setattr("streamforge.api.uploads.shutil.disk_usage", lambda _: usage._replace(free=next(free)))
+    limits = InputSettings(min_free_disk_bytes=100)
+    async with serving(settings.model_copy(update={"input": limits})) as api:
+        assert_problem(await api.post(b"x" * 5000), 507, "storage.disk_full")
+        assert_nothing_left(api)
+
+
+# ── left behind ─────────────────────────────────────────────────────────────────────────────────────────────────────
+async def test_an_aborted_upload_leaves_nothing(api: Api, rows: Jobs) -> None:
+    _, writer = await asyncio.open_connection(*api.address)
+    writer.write(
+        b"POST /process HTTP/1.1\r\nHost: x\r\nContent-Length: 150000\r\n"
+        b"Content-Type: multipart/form-data; boundary=" + BOUNDARY.encode() + b"\r\n\r\n"
+        + form((disposition("video", "a.mp4"), b"x" * 70_000), close=False)
+    )  # fmt: skip
+    await writer.drain()
+    await until(lambda: len(api.uploads) == 1)
+    writer.close()
+    await until(lambda: api.uploads == [])
+    assert api.stored == []
+    assert await rows.newest(10) == []
+
+
+async def test_what_a_killed_api_left_is_removed_at_the_next_start_but_no_live_upload(settings: Settings) -> None:
+    folder = settings.data_dir / "uploads"
+    folder.mkdir(parents=True)
+    leftover, live, young = [folder / f"{uuid4()}.part" for _ in range(3)]
+    for path in (leftover, live, young):
+        path.write_bytes(b"half a video")
+    for path in (leftover, live):
+        os.utime(path, (1, 1))
+    with live.open("rb") as another_api:
+        fcntl.flock(another_api, fcntl.LOCK_EX)
+        async with serving(settings) as api:
+            assert api.uploads == sorted([live, young])
+
+
+async def test_a_database_that_blinks_does_not_cost_the_upload(api: Api, database_dsn: str, rows: Jobs) -> None:
+    await run_sql(
+        database_dsn,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid()",
+    )
+    job_id = await api.post_ok()
+    assert (await api.job(job_id))["status"] == "pending"
+
+
+async def until(condition: object) -> None:
+    """Wait for another process's or task's effect on the disk, for which there is no signal."""
+    async with asyncio.timeout(10):
+        while not condition():  # type: ignore[operator]
+            await asyncio.sleep(0.005)
