@@ -1,5 +1,6 @@
 """Free and busy TCP ports, asked before anything is started on them."""
 
+import errno
 import socket
 
 from streamforge.errors import PortInUse
@@ -21,7 +22,7 @@ def claim(host: str, port: int, *, flag: str) -> int:
         with socket.create_server((host, port), family=family) as probe:
             return int(probe.getsockname()[1])
     except OSError as error:
+        why = "is in use by another program" if error.errno == errno.EADDRINUSE else f"cannot be used: {error.strerror}"
         raise PortInUse(
-            f"Port {port} on {host} is not free; choose another with {flag} N, or {flag} 0 for any free one.",
-            debug=str(error),
+            f"Port {port} on {host} {why}; choose another with {flag} N, or {flag} 0 for any free one."
         ) from error

@@ -14,6 +14,9 @@ async def until_signal(work: Coroutine[Any, Any, None]) -> bool:
     cut that short. True when a signal ended it."""
     asked_to_stop = asyncio.Event()
     for number in STOP_SIGNALS:
+        # Under nohup a closed terminal is no reason to stop.
+        if number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
+            continue
         asyncio.get_running_loop().add_signal_handler(number, asked_to_stop.set)
     working = asyncio.create_task(work)
     waiting = asyncio.create_task(asked_to_stop.wait())

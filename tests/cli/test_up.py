@@ -126,7 +126,7 @@ def test_a_busy_port_is_one_sentence_before_anything_starts(tmp_path: Path, flag
         refused = streamforge("up", *arguments, "--data-dir", "data", cwd=tmp_path)
 
     assert refused.returncode == 1
-    assert refused.stderr.startswith(f"streamforge: Port {ports[flag]} on 127.0.0.1 is not free;")
+    assert refused.stderr.startswith(f"streamforge: Port {ports[flag]} on 127.0.0.1 is in use by another program;")
     assert f"{flag} N" in refused.stderr
     assert refused.stderr.count("\n") == 1
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["run"]
