@@ -21,6 +21,7 @@ CONTENT_TYPES = {
     ".jpg": "image/jpeg",
     ".json": "application/json",
 }
+MAX_DEPTH = 8
 SEGMENTS = {".m4s", ".mp4"}
 """Never change once written. Everything else is asked for again each time, and mostly answered with 304."""
 
@@ -42,13 +43,20 @@ async def media(request: Request) -> Response:
 async def _find(request: Request) -> ObjectInfo:
     job_id = parse_job_id(request.path_params["job_id"])
     name = request.path_params["path"]
-    # The path arrives percent-decoded: %2e%2e and %5c are dots and backslashes by now.
-    if any(part in {"", ".", ".."} for part in name.split("/")) or "\\" in name or not name.isprintable():
+    if not _is_safe(name):
         raise MediaNotFound("There is no such file.")
     info = await services_of(request).storage.stat(layout.output(job_id, name))
     if info is None:
         raise MediaNotFound("There is no such file.")
     return info
+
+
+def _is_safe(name: str) -> bool:
+    """The path arrives percent-decoded: %2e%2e and %5c are dots and backslashes by now. Names that no file system
+    takes are a 404, too, and no error of the store."""
+    parts = name.split("/")
+    climbs = any(part in {"", ".", ".."} or len(part.encode(errors="replace")) > 255 for part in parts)
+    return not climbs and len(parts) <= MAX_DEPTH and "\\" not in name and name.isprintable()
 
 
 def _send(request: Request, info: ObjectInfo, headers: dict[str, str], wanted: ByteRange | None) -> Response:

@@ -24,6 +24,8 @@ access = structlog.stdlib.get_logger("streamforge.access")
 # What a client sends ends up in log lines and headers: no spaces, quotes or line breaks.
 _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
+MAX_LOGGED_PATH = 512
+
 
 class RequestId:
     """Give every request an id, its caller's if that is sane; echo it, and bind it to every log line below."""
@@ -114,14 +116,18 @@ class AccessLog:
             access.info(
                 "request",
                 method=scope["method"],
-                # Still percent-encoded: a line break in a path must not begin a line of its own in the log.
-                path=scope["raw_path"].decode("latin-1"),
+                path=_loggable_path(scope),
                 # 0: the client went, or the request was cut off, before there was an answer.
                 status=status,
                 bytes=sent,
                 duration_ms=round((time.perf_counter() - began) * 1000, 1),
                 client=scope["client"][0] if scope.get("client") else None,
             )
+
+
+def _loggable_path(scope: Scope) -> str:
+    """Still percent-encoded: a line break in a path must not begin a line of its own in the log."""
+    return bytes(scope["raw_path"][:MAX_LOGGED_PATH]).decode("latin-1")
 
 
 class Recovery:
@@ -144,7 +150,7 @@ class Recovery:
         try:
             await self.app(scope, receive, watch)
         except (ClientDisconnect, SendTimeoutError):
-            log.info("client went away", path=scope["raw_path"].decode("latin-1"))
+            log.info("client went away", path=_loggable_path(scope))
         except Exception:
             log.exception("request crashed")
             # Half an answer cannot be taken back: the server then cuts the connection, and the client can tell.

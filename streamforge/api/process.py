@@ -1,5 +1,8 @@
 """`POST /process`: a video comes in; it is answered when its bytes are safe."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -12,12 +15,22 @@ from streamforge.api.uploads import IncomingFile
 from streamforge.contracts.ids import key_from_filename, new_job_id, workflow_id
 from streamforge.db.jobs import NewJob
 from streamforge.db.retry import until_available
-from streamforge.errors import EmptyUpload, InvalidField, MissingVideo
+from streamforge.errors import EmptyUpload, InvalidField, MissingVideo, RequestTimedOut
 from streamforge.storage import layout
 
 RECEIVED_PROGRESS = 5
 DATABASE_PATIENCE = 30.0
 """Seconds. Somebody has just sent gigabytes; a database that restarts is no reason to ask for them again."""
+SILENCE_SECONDS = 300.0
+"""An upload may take days, but not be silent for so long: its sender is gone, and TCP was never told."""
+
+
+@dataclass(frozen=True)
+class _Form:
+    """What came beside the video: the name of its file, and the fields' values."""
+
+    filename: str
+    fields: dict[str, Any]
 
 
 async def process(request: Request) -> Response:
@@ -25,9 +38,9 @@ async def process(request: Request) -> Response:
     job_id = new_job_id()
     await services.uploads.admit(_content_length(request))
     async with services.uploads.receive(job_id) as incoming:
-        form = Form(request.headers.get("content-type", ""), request.stream())
-        fields = await _read(form, incoming)
-        await _accept(services, _new_job(job_id, fields, incoming.size_bytes), incoming)
+        form = Form(request.headers.get("content-type", ""), _patiently(request.stream()))
+        job = _new_job(job_id, await _read(form, incoming), incoming.size_bytes)
+        await _accept(services, job, incoming)
     return JSONResponse(
         {"job_id": str(job_id), "message": "Video processing started"},
         status_code=202,
@@ -35,23 +48,23 @@ async def process(request: Request) -> Response:
     )
 
 
-async def _read(form: Form, incoming: IncomingFile) -> dict[str, Any]:
-    """The video's bytes go to `incoming`; what remains are the fields' values, and the file's name under `filename`."""
+async def _read(form: Form, incoming: IncomingFile) -> _Form:
+    """The video's bytes go to `incoming`."""
+    filename: str | None = None
     fields: dict[str, Any] = {}
     async for part in form.parts():
-        name = "filename" if part.name == "video" else part.name
-        if name in fields:
-            raise InvalidField(f"`{part.name[:64]}` is there twice; send one video, and each field once.")
+        if part.name in fields or (part.name == "video" and filename is not None):
+            raise InvalidField(f"`{part.name}` is there twice; send one video, and each field once.")
         if part.name == "video":
-            fields["filename"] = part.filename or ""
+            filename = part.filename or ""
             await _receive(part, incoming)
+        elif part.name in PARSERS:
+            fields[part.name] = parse_field(part.name, await part.text())
         else:
-            text = await part.text()
-            if name in PARSERS:
-                fields[name] = parse_field(name, text)
-    if "filename" not in fields:
+            await part.text()
+    if filename is None:
         raise MissingVideo("The form has no file in a field named `video`.")
-    return fields
+    return _Form(filename, fields)
 
 
 async def _receive(video: Part, incoming: IncomingFile) -> None:
@@ -62,10 +75,9 @@ async def _receive(video: Part, incoming: IncomingFile) -> None:
     await incoming.finish()
 
 
-def _new_job(job_id: UUID, fields: dict[str, Any], size_bytes: int) -> NewJob:
-    filename = fields.pop("filename")
-    given = {name: value for name, value in fields.items() if value is not None}
-    key = given.pop("key", None) or key_from_filename(filename)
+def _new_job(job_id: UUID, form: _Form, size_bytes: int) -> NewJob:
+    given = {name: value for name, value in form.fields.items() if value is not None}
+    key = given.pop("key", None) or key_from_filename(form.filename)
     return NewJob(
         id=job_id,
         key=key,
@@ -85,6 +97,18 @@ async def _accept(services: Services, job: NewJob, incoming: IncomingFile) -> No
         give_up_after=DATABASE_PATIENCE,
     )
     services.launcher.wake()
+
+
+async def _patiently(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    while True:
+        try:
+            async with asyncio.timeout(SILENCE_SECONDS):
+                piece = await anext(body, None)
+        except TimeoutError as error:
+            raise RequestTimedOut("The upload stood still for too long.") from error
+        if piece is None:
+            return
+        yield piece
 
 
 def _content_length(request: Request) -> int | None:

@@ -58,8 +58,11 @@ async def running(settings: Settings) -> AsyncIterator[str]:
         async with app.router.lifespan_context(app) as state:
             server = _Server(_config(app), cast(AppState, state))
             task = asyncio.create_task(server.serve(sockets=[listener]), name="uvicorn")
+            task.add_done_callback(lambda _: server.ready.set())
             try:
                 await server.ready.wait()
+                if task.done():
+                    task.result()
                 yield _url(listener)
             finally:
                 server.should_exit = True

@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import os
 import shutil
+import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -33,6 +34,7 @@ class IncomingFile:
         self._limits = limits
         self._buffer = bytearray()
         self._next_disk_check = CHECK_DISK_EVERY
+        self._writing = threading.Lock()
         self._file = path.open("wb", buffering=0)
         # Held until this process lets go or dies: the sign by which others know that somebody still writes here.
         fcntl.flock(self._file, fcntl.LOCK_EX)
@@ -52,8 +54,11 @@ class IncomingFile:
         await asyncio.to_thread(os.fsync, self._file.fileno())
 
     def discard(self) -> None:
+        """A cancelled request does not stop the thread that writes for it: wait, or its bytes go to whatever gets the
+        file's number next."""
         self.path.unlink(missing_ok=True)
-        self._file.close()
+        with self._writing:
+            self._file.close()
 
     async def _flush(self) -> None:
         if self.size_bytes >= self._next_disk_check:
@@ -66,8 +71,9 @@ class IncomingFile:
             raise DiskFull("The server's disk is full.", debug=str(error)) from error
 
     def _write_all(self, data: memoryview) -> None:
-        while data:
-            data = data[self._file.write(data) :]
+        with self._writing:
+            while data and not self._file.closed:
+                data = data[self._file.write(data) :]
 
 
 class Uploads:
@@ -101,7 +107,8 @@ class Uploads:
         try:
             yield incoming
         finally:
-            incoming.discard()
+            # In a thread: to free the blocks of a large file takes its time.
+            await asyncio.shield(asyncio.to_thread(incoming.discard))
 
 
 def too_large(limits: InputSettings) -> UploadTooLarge:

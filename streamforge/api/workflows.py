@@ -5,7 +5,6 @@ from datetime import timedelta
 from temporalio.client import Client
 from temporalio.common import (
     Priority,
-    SearchAttributeKey,
     SearchAttributePair,
     TypedSearchAttributes,
     WorkflowIDReusePolicy,
@@ -18,6 +17,7 @@ from streamforge.contracts.job import Stage
 from streamforge.contracts.pipeline import ProcessVideo, ProcessVideoResult
 from streamforge.db.jobs import JobRow
 from streamforge.errors import TemporalUnavailable
+from streamforge.temporal import attributes
 from streamforge.temporal.connect import ensure_search_attributes
 
 RPC_TIMEOUT = timedelta(seconds=5)
@@ -84,13 +84,12 @@ class Workflows:
 
 
 def _search_attributes(job: JobRow) -> TypedSearchAttributes:
-    values = {
-        names.SEARCH_JOB_ID: str(job.id),
-        names.SEARCH_KEY: job.key,
-        names.SEARCH_STAGE: Stage.UPLOADING.value,
-    }
     return TypedSearchAttributes(
-        [SearchAttributePair(SearchAttributeKey.for_keyword(name), value) for name, value in values.items()]
+        [
+            SearchAttributePair(attributes.JOB_ID, str(job.id)),
+            SearchAttributePair(attributes.KEY, job.key),
+            SearchAttributePair(attributes.STAGE, Stage.UPLOADING.value),
+        ]
     )
 
 

@@ -81,7 +81,7 @@ class _Channel:
         self._told = asyncio.Event()
         self._known_seq = 0
         self._reader: asyncio.Task[None] | None = None
-        self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._opened = asyncio.Event()
 
     @property
     def is_dead(self) -> bool:
@@ -91,8 +91,8 @@ class _Channel:
         self._reader = asyncio.create_task(self._read(), name=f"channel {self.job_id}")
 
     async def opened(self) -> None:
-        """Wait until everything after some point of the log is sure to come through the queues."""
-        await asyncio.shield(self._opened)
+        """Wait until everything after some point of the log is sure to come through the queues, or nothing will."""
+        await self._opened.wait()
 
     def tell(self, seq: int) -> None:
         if seq > self._known_seq:
@@ -105,11 +105,11 @@ class _Channel:
     def stop(self) -> None:
         if self._reader is not None:
             self._reader.cancel()
-        self._opened.cancel()
 
     def end(self, reason: StreamEnded) -> None:
         for subscription in self.subscriptions:
             subscription.end(reason)
+        self._opened.set()
 
     async def _read(self) -> None:
         try:
@@ -118,16 +118,14 @@ class _Channel:
                 await self._told.wait()
                 self._told.clear()
                 await until_available(self._catch_up)
-        except Exception as error:
+        except Exception:
             log.exception("channel failed", job_id=str(self.job_id))
-            if not self._opened.done():
-                self._opened.set_exception(error)
             self.end(ServerLeaving())
 
     async def _open(self) -> None:
         job = await until_available(lambda: self._jobs.state(self.job_id))
         self._known_seq = job.event_seq if job else 0
-        self._opened.set_result(None)
+        self._opened.set()
 
     async def _catch_up(self) -> None:
         found = await self._events.after(self.job_id, self._known_seq, PAGE)

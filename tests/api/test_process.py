@@ -124,7 +124,21 @@ async def test_empty_optional_fields_count_as_left_out(api: Api) -> None:
 
 
 async def test_a_field_we_do_not_know_is_no_reason_to_refuse(api: Api) -> None:
-    await api.post_ok(submit="Upload")
+    await api.post_ok(submit="Upload", filename="other.mp4")
+
+
+async def test_an_upload_that_falls_silent_is_ended(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streamforge.api.process.SILENCE_SECONDS", 0.1)
+
+    reader, writer = await asyncio.open_connection(*api.address)
+    writer.write(
+        b"POST /process HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n"
+        b"Content-Type: multipart/form-data; boundary=" + BOUNDARY.encode() + b"\r\n\r\n"
+        + form((disposition("video", "a.mp4"), b"half"), close=False)
+    )  # fmt: skip
+    assert (await reader.readline()).startswith(b"HTTP/1.1 504")
+    writer.close()
+    assert_nothing_left(api)
 
 
 async def test_a_body_without_a_length_is_taken_as_it_comes(api: Api) -> None:

@@ -1,0 +1,303 @@
+"""`/jobs`: looking, listing, cancelling; and that accepted jobs reach Temporal, whenever that is."""
+
+import asyncio
+import sys
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+from factories import CANCELLED, COMPLETED, FAILED, PROCESSING, accepted, progress
+from serving import Api, assert_problem, serving
+from temporalio import activity, workflow
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from streamforge.api.launcher import Launcher
+from streamforge.api.workflows import Workflows
+from streamforge.contracts import names
+from streamforge.contracts.events import JobChange
+from streamforge.contracts.job import JobStatus, JobView, Playback, Stage
+from streamforge.contracts.pipeline import Outcome, ProcessVideo, ProcessVideoResult
+from streamforge.db.jobs import Jobs
+from streamforge.events.log import EventLog
+from streamforge.settings import Settings, TemporalSettings
+
+
+# ── looking ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+async def test_a_job_is_shown_as_the_contract_says(api: Api, rows: Jobs, events: EventLog) -> None:
+    job_id = await accepted(rows, key="my-video.mp4")
+    await events.append(job_id, PROCESSING)
+    await events.append(job_id, progress(45, "Transcoding"))
+    job = await api.job(job_id)
+    JobView.model_validate(job)
+    assert {name: job[name] for name in ("id", "key", "bucket", "status", "stage", "progress")} == {
+        "id": str(job_id),
+        "key": "my-video.mp4",
+        "bucket": "input",
+        "status": "processing",
+        "stage": "transcoding",
+        "progress": 45,
+    }
+    assert str(job["created_at"]).endswith("Z")
+    assert str(job["updated_at"]).endswith("Z")
+    latest = job["latest_events"]
+    assert isinstance(latest, list)
+    assert [(event["stage"], event["progress"], event["message"]) for event in latest] == [
+        ("transcoding", 45, "Transcoding"),
+        ("uploading", 10, "File saved"),
+        ("uploading", 5, "File received"),
+    ]
+    assert latest[0]["created_at"].endswith("Z")
+    assert isinstance(job["eta_seconds"], float)
+
+
+async def test_a_waiting_job_knows_its_place_in_the_queue(api: Api, rows: Jobs) -> None:
+    await accepted(rows)
+    job = await api.job(await accepted(rows))
+    assert (job["queue_position"], job["eta_seconds"]) == (1, None)
+
+
+async def test_a_failed_job_says_why(api: Api, rows: Jobs, events: EventLog) -> None:
+    job_id = await accepted(rows)
+    await events.append(job_id, FAILED)
+    job = await api.job(job_id)
+    assert (job["status"], job["stage"], job["error_message"]) == ("failed", "failed", "The file is not a video.")
+    assert job["error"] == {
+        "code": "input.not_a_video",
+        "message": "The file is not a video.",
+        "stage": "transcoding",
+        "fault": "caller",
+        "retryable": False,
+    }
+    assert job["completed_at"] is not None
+
+
+async def test_a_completed_job_tells_what_to_play(api: Api, rows: Jobs, events: EventLog) -> None:
+    job_id = await accepted(rows)
+    playback = Playback(hls=f"/media/{job_id}/master.m3u8", dash=f"/media/{job_id}/manifest.mpd")
+    await events.append(job_id, JobChange(stage=Stage.STORAGE, message="Stored", playback=playback))
+    await events.append(job_id, COMPLETED)
+    job = await api.job(job_id)
+    assert job["playback"] == {**playback.model_dump()}
+    assert job["progress"] == 100
+
+
+async def test_an_id_that_is_none_and_one_that_is_nobodys(api: Api) -> None:
+    for path in ("/jobs/{}", "/jobs/{}/stream", "/jobs/{}/events"):
+        assert_problem(await api.http.get(path.format(uuid4())), 404, "job.not_found")
+        for malformed in ("42", "{" + str(uuid4()) + "}", uuid4().hex):
+            assert_problem(await api.http.get(path.format(malformed)), 400, "request.malformed_job_id")
+    assert_problem(await api.http.delete(f"/jobs/{uuid4()}"), 404, "job.not_found")
+
+
+# ── listing ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+async def test_pages_cover_all_jobs_newest_first(api: Api, rows: Jobs) -> None:
+    ids = [str(await accepted(rows)) for _ in range(5)]
+    seen: list[str] = []
+    query = {"limit": "2"}
+    while True:
+        page = (await api.http.get("/jobs", params=query)).json()
+        seen += [job["id"] for job in page["jobs"]]
+        if page["next_cursor"] is None:
+            break
+        query["cursor"] = page["next_cursor"]
+    assert seen == ids[::-1]
+
+
+async def test_a_list_can_be_narrowed_to_a_status(api: Api, rows: Jobs, events: EventLog) -> None:
+    await accepted(rows)
+    failed = await accepted(rows)
+    await events.append(failed, FAILED)
+    page = (await api.http.get("/jobs", params={"status": "failed"})).json()
+    assert [job["id"] for job in page["jobs"]] == [str(failed)]
+
+
+async def test_an_empty_list(api: Api) -> None:
+    assert (await api.http.get("/jobs")).json() == {"jobs": [], "next_cursor": None}
+
+
+async def test_parameters_that_make_no_sense(api: Api) -> None:
+    bad = [
+        {"limit": "0"}, {"limit": "101"}, {"limit": "x"}, {"status": "asleep"},
+        {"cursor": "nonsense"}, {"cursor": "W10="}, {"cursor": "WyJhIiwgImIiXQ=="}, {"cursor": "é"},
+    ]  # fmt: skip
+    for query in bad:
+        assert_problem(await api.http.get("/jobs", params=query), 400, "request.invalid_field")
+
+
+async def test_the_log_of_a_job_is_read_in_pages(api: Api, rows: Jobs, events: EventLog) -> None:
+    job_id = await accepted(rows)
+    for percent in (20, 30):
+        await events.append(job_id, progress(percent))
+    page = (await api.http.get(f"/jobs/{job_id}/events", params={"after": 1, "limit": 1})).json()
+    assert [(event["seq"], event["progress"]) for event in page["events"]] == [(2, 20)]
+    last = (await api.http.get(f"/jobs/{job_id}/events", params={"after": 3})).json()
+    assert last == {"events": []}
+
+
+# ── reaching Temporal ───────────────────────────────────────────────────────────────────────────────────────────────
+@pytest.fixture
+async def temporal(temporal_address: str) -> Client:
+    return await Client.connect(temporal_address, data_converter=pydantic_data_converter)
+
+
+async def launched(rows: Jobs, job_id: str) -> None:
+    """Until the launcher has handed the job over."""
+    async with asyncio.timeout(20):
+        while (job := await rows.get(UUID(job_id))) is None or job.launched_at is None:
+            await asyncio.sleep(0.01)
+
+
+async def test_an_accepted_job_becomes_a_workflow_that_can_be_found(
+    api_with_temporal: Api, rows: Jobs, temporal: Client
+) -> None:
+    job_id = await api_with_temporal.post_ok(key="films/intro.mp4", priority="2")
+    await launched(rows, job_id)
+    workflow_id = str((await api_with_temporal.job(job_id))["workflow_id"])
+    run = await temporal.get_workflow_handle(workflow_id).describe()
+    assert (run.workflow_type, run.task_queue) == ("ProcessVideo", "video-processing")
+    attributes = {pair.key.name: pair.value for pair in run.typed_search_attributes}
+    assert attributes["StreamForgeJobId"] == job_id
+    assert attributes["StreamForgeKey"] == "films/intro.mp4"
+    assert attributes["StreamForgeStage"] == "uploading"
+    assert "films/intro.mp4" in str(await run.static_summary())
+
+
+async def test_a_job_accepted_while_temporal_is_away_waits_and_is_started_when_it_is_back(
+    settings: Settings, rows: Jobs
+) -> None:
+    address = str(settings.temporal.address)
+    async with serving(settings) as api:
+        job_id = await api.post_ok()
+        assert (await api.job(job_id))["status"] == "pending"
+        async with await _temporal_on(int(address.rpartition(":")[2])) as server:
+            await launched(rows, job_id)
+            assert [w.id async for w in server.client.list_workflows()] == [(await api.job(job_id))["workflow_id"]]
+
+
+async def test_what_a_killed_api_owed_is_started_by_the_next(
+    settings: Settings, rows: Jobs, temporal_address: str
+) -> None:
+    job_id = str(await accepted(rows))
+    with_temporal = settings.model_copy(update={"temporal": TemporalSettings(address=temporal_address)})
+    async with serving(with_temporal):
+        await launched(rows, job_id)
+
+
+async def test_two_apis_that_start_the_same_job_start_it_once(
+    settings: Settings, rows: Jobs, temporal_address: str, temporal: Client
+) -> None:
+    ids = [str(await accepted(rows)) for _ in range(5)]
+    with_temporal = settings.model_copy(update={"temporal": TemporalSettings(address=temporal_address)})
+    async with serving(with_temporal), serving(with_temporal):
+        for job_id in ids:
+            await launched(rows, job_id)
+    for job in await rows.newest(10):
+        assert (await temporal.get_workflow_handle(job.workflow_id).describe()).status is not None
+
+
+async def _temporal_on(port: int) -> WorkflowEnvironment:
+    binary = str(Path(sys.executable).parent / "temporal")
+    return await WorkflowEnvironment.start_local(port=port, dev_server_existing_path=binary)
+
+
+# ── cancelling ──────────────────────────────────────────────────────────────────────────────────────────────────────
+async def test_a_job_that_was_never_launched_is_cancelled_at_once(api: Api) -> None:
+    """Temporal is away: there is nothing to tell it."""
+    job_id = await api.post_ok()
+    response = await api.http.delete(f"/jobs/{job_id}")
+    assert response.status_code == 202
+    assert response.json()["status"] == "cancelled"
+    assert [frame.event for frame in await api.whole_stream(job_id)] == ["status", "done"]
+
+
+async def test_cancelling_twice_is_harmless_and_cancelling_what_is_over_is_a_conflict(
+    api: Api, rows: Jobs, events: EventLog
+) -> None:
+    cancelled, completed, failed = [await accepted(rows) for _ in range(3)]
+    for job_id, ending in ((cancelled, CANCELLED), (completed, COMPLETED), (failed, FAILED)):
+        await events.append(job_id, ending)
+    assert (await api.http.delete(f"/jobs/{cancelled}")).json()["status"] == "cancelled"
+    assert_problem(await api.http.delete(f"/jobs/{completed}"), 409, "job.already_over")
+    assert_problem(await api.http.delete(f"/jobs/{failed}"), 409, "job.already_over")
+
+
+async def test_a_launched_job_cannot_be_cancelled_while_temporal_is_away(api: Api, rows: Jobs) -> None:
+    job_id = await accepted(rows)
+    await rows.mark_launched(job_id)
+    response = await api.http.delete(f"/jobs/{job_id}")
+    assert_problem(response, 503, "temporal.unavailable")
+    assert int(response.headers["retry-after"]) > 0
+
+
+async def test_a_workflow_temporal_has_forgotten_does_not_keep_its_job_from_being_cancelled(
+    api_with_temporal: Api, rows: Jobs
+) -> None:
+    job_id = await accepted(rows)
+    await rows.mark_launched(job_id)
+    response = await api_with_temporal.http.delete(f"/jobs/{job_id}")
+    assert (response.status_code, response.json()["status"]) == (202, "cancelled")
+
+
+async def test_a_job_cancelled_while_it_is_being_started_does_not_run(
+    api_with_temporal: Api, rows: Jobs, events: EventLog, temporal: Client
+) -> None:
+    """The launcher has read the row, the caller cancels, the launcher starts the workflow: it must notice."""
+    job_id = await accepted(rows)
+    before = (await rows.unlaunched())[0]
+    await events.append(job_id, CANCELLED)
+    launcher = Launcher(rows, Workflows(temporal))
+    assert await launcher._launch(before)
+    history = await temporal.get_workflow_handle(before.workflow_id).fetch_history()
+    assert any(event.HasField("workflow_execution_cancel_requested_event_attributes") for event in history.events)
+
+
+@workflow.defn(name=names.PROCESS_VIDEO)
+class WaitsToBeCancelled:
+    """Stands in for the real workflow: it works until somebody cancels it, and then says so in the log."""
+
+    @workflow.run
+    async def run(self, job: ProcessVideo) -> ProcessVideoResult:
+        try:
+            await workflow.wait_condition(lambda: False)
+        except asyncio.CancelledError:
+            outcome = Outcome(job_id=job.job_id, status=JobStatus.CANCELLED, stage=Stage.CANCELLED, message="Cancelled")
+            await workflow.execute_activity(names.RECORD_OUTCOME, outcome, start_to_close_timeout=timedelta(seconds=10))
+            raise
+        raise AssertionError("never")
+
+
+async def test_cancelling_a_running_job_ends_its_workflow_and_its_stream(
+    api_with_temporal: Api, rows: Jobs, events: EventLog, temporal: Client
+) -> None:
+    @activity.defn(name=names.RECORD_OUTCOME)
+    async def record(outcome: Outcome) -> None:
+        await events.append(
+            outcome.job_id, JobChange(stage=outcome.stage, status=outcome.status, message=outcome.message)
+        )
+
+    worker = Worker(
+        temporal,
+        task_queue=names.TASK_QUEUE,
+        workflows=[WaitsToBeCancelled],
+        activities=[record],
+        workflow_runner=UnsandboxedWorkflowRunner(),
+    )
+    async with worker:
+        job_id = await api_with_temporal.post_ok()
+        await launched(rows, job_id)
+        async with api_with_temporal.stream(job_id) as frames:
+            assert (await anext(frames)).event == "status"
+            response = await api_with_temporal.http.delete(f"/jobs/{job_id}")
+            again = await api_with_temporal.http.delete(f"/jobs/{job_id}")
+            assert (response.status_code, again.status_code) == (202, 202)
+            ending = [frame async for frame in frames]
+        assert [frame.event for frame in ending] == ["progress", "done"]
+        assert ending[0].data["stage"] == "cancelled"
+        handle = temporal.get_workflow_handle(response.json()["workflow_id"])
+        with pytest.raises(WorkflowFailureError):
+            await handle.result()
+        assert (await handle.describe()).status is WorkflowExecutionStatus.CANCELED

@@ -1,0 +1,177 @@
+"""`/media/<job>/…`: what players need, and no way to anything else."""
+
+import asyncio
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from serving import Api, assert_problem
+
+from streamforge.api.ranges import UnsatisfiableRange, parse_range
+from streamforge.storage import layout
+from streamforge.storage.local import LocalStorage
+
+SEGMENT = bytes(range(256)) * 4
+
+JOB = UUID("550e8400-e29b-41d4-a716-446655440000")
+
+
+@pytest.fixture
+async def media(api: Api) -> str:
+    """The address of a job's output with a manifest and a segment."""
+    store = LocalStorage(api.settings.data_dir / "storage")
+    for name, content in {
+        "master.m3u8": b"#EXTM3U\n",
+        "manifest.mpd": b"<MPD/>",
+        "720p/0.m4s": SEGMENT,
+        "720p/init.mp4": b"init",
+        "captions/en.vtt": b"WEBVTT\n",
+        "poster.jpg": b"jpg",
+        "report.json": b"{}",
+    }.items():
+        await store.put_bytes(layout.output(JOB, name), content)
+    await store.put_bytes(layout.original(JOB), b"private")
+    return f"/media/{JOB}"
+
+
+# ── whole files ─────────────────────────────────────────────────────────────────────────────────────────────────────
+async def test_types_and_caching_that_players_and_caches_expect(api: Api, media: str) -> None:
+    expected = {
+        "master.m3u8": ("application/vnd.apple.mpegurl", "no-cache"),
+        "manifest.mpd": ("application/dash+xml", "no-cache"),
+        "720p/0.m4s": ("video/mp4", "public, max-age=31536000, immutable"),
+        "720p/init.mp4": ("video/mp4", "public, max-age=31536000, immutable"),
+        "captions/en.vtt": ("text/vtt", "no-cache"),
+        "poster.jpg": ("image/jpeg", "no-cache"),
+        "report.json": ("application/json", "no-cache"),
+    }
+    for name, (content_type, caching) in expected.items():
+        response = await api.http.get(f"{media}/{name}")
+        assert response.status_code == 200
+        assert response.headers["content-type"].partition(";")[0] == content_type
+        assert response.headers["cache-control"] == caching
+        assert response.headers["content-length"] == str(len(response.content))
+        assert response.headers["accept-ranges"] == "bytes"
+
+
+async def test_head_is_get_without_the_bytes(api: Api, media: str) -> None:
+    head, get = await api.http.head(f"{media}/720p/0.m4s"), await api.http.get(f"{media}/720p/0.m4s")
+    assert head.content == b""
+    for header in ("content-length", "content-type", "etag", "last-modified", "cache-control"):
+        assert head.headers[header] == get.headers[header]
+
+
+async def test_a_player_on_another_site_may_read_it(api: Api, media: str) -> None:
+    response = await api.http.get(
+        f"{media}/720p/0.m4s", headers={"Origin": "https://player.example", "Range": "bytes=0-1"}
+    )
+    assert response.headers["access-control-allow-origin"] == "*"
+    assert {"content-range", "content-length"} <= {
+        name.strip().lower() for name in response.headers["access-control-expose-headers"].split(",")
+    }
+
+
+async def test_what_is_known_is_not_sent_again(api: Api, media: str) -> None:
+    etag = (await api.http.get(f"{media}/master.m3u8")).headers["etag"]
+    for known in (etag, f'"other", {etag}', f"W/{etag}", "*"):
+        response = await api.http.get(f"{media}/master.m3u8", headers={"If-None-Match": known})
+        assert (response.status_code, response.content) == (304, b"")
+        assert response.headers["etag"] == etag
+    assert (await api.http.get(f"{media}/master.m3u8", headers={"If-None-Match": '"other"'})).status_code == 200
+
+
+# ── ranges ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize(
+    ("header", "start", "end"),
+    [("bytes=0-99", 0, 100), ("bytes=1000-", 1000, 1024), ("bytes=-24", 1000, 1024), ("bytes=1000-9999", 1000, 1024)],
+)
+async def test_a_range(api: Api, media: str, header: str, start: int, end: int) -> None:
+    response = await api.http.get(f"{media}/720p/0.m4s", headers={"Range": header})
+    assert response.status_code == 206
+    assert response.content == SEGMENT[start:end]
+    assert response.headers["content-range"] == f"bytes {start}-{end - 1}/1024"
+    assert response.headers["content-length"] == str(end - start)
+
+
+async def test_a_range_outside_of_the_file(api: Api, media: str) -> None:
+    for header in ("bytes=1024-", "bytes=5000-6000", "bytes=-0"):
+        response = await api.http.get(f"{media}/720p/0.m4s", headers={"Range": header})
+        assert_problem(response, 416, "media.range_not_satisfiable")
+        assert response.headers["content-range"] == "bytes */1024"
+
+
+async def test_a_range_that_may_be_ignored_is(api: Api, media: str) -> None:
+    for header in ("bytes=0-1,5-6", "lines=1-2", "bytes=9-1", "bytes=x-", "bytes=-"):
+        response = await api.http.get(f"{media}/720p/0.m4s", headers={"Range": header})
+        assert (response.status_code, response.content) == (200, SEGMENT)
+
+
+async def test_a_range_of_bytes_that_have_changed_is_answered_with_the_whole(api: Api, media: str) -> None:
+    whole = await api.http.get(f"{media}/720p/0.m4s")
+    for condition, status in (
+        (whole.headers["etag"], 206),
+        (whole.headers["last-modified"], 206),
+        ('"other"', 200),
+        (f"W/{whole.headers['etag']}", 200),
+    ):
+        headers = {"Range": "bytes=0-1", "If-Range": condition}
+        assert (await api.http.get(f"{media}/720p/0.m4s", headers=headers)).status_code == status
+
+
+@given(st.integers(0, 50), st.integers(0, 60), st.integers(0, 60))
+def test_a_range_never_leaves_the_file(size: int, first: int, last: int) -> None:
+    whole = bytes(size)
+    for header in (f"bytes={first}-{last}", f"bytes={first}-", f"bytes=-{last}"):
+        try:
+            found = parse_range(header, size)
+        except UnsatisfiableRange:
+            continue
+        if found is not None:
+            assert found.length == len(whole[found.start : found.start + found.length]) > 0
+
+
+# ── no way out ──────────────────────────────────────────────────────────────────────────────────────────────────────
+ESCAPES = [
+    "../550e8400-e29b-41d4-a716-446655440000/master.m3u8",
+    "../../input/550e8400-e29b-41d4-a716-446655440000/original",
+    "%2e%2e/%2e%2e/input/550e8400-e29b-41d4-a716-446655440000/original",
+    "..%2f..%2finput%2f550e8400-e29b-41d4-a716-446655440000%2foriginal",
+    "720p/../../../../../../../../etc/passwd",
+    "..%5c..%5cinput",
+    "/etc/passwd",
+    "%2fetc%2fpasswd",
+    "./master.m3u8",
+    "master.m3u8%00.jpg",
+    "master.m3u8%0d%0aX: y",
+    "master.m3u8/",
+    "720p",
+    "720p/",
+    "",
+    "nothing.m4s",
+    "%ff%fe",
+    "x" * 5000,
+    "x/" * 3000 + "x",
+]
+
+
+async def test_only_files_of_the_jobs_output_are_there(api: Api, media: str) -> None:
+    """Sent by hand: HTTP clients tidy such paths up before they send them."""
+    for escape in ESCAPES:
+        status, body = await raw_get(api, f"{media}/{escape}")
+        assert (status, b"private" in body, b'"code"' in body) == (404, False, True), (escape, body)
+
+
+async def test_a_job_id_that_is_none(api: Api, media: str) -> None:
+    for job_id in ("..", "%2e%2e", "input", str(JOB).replace("-", "")):
+        status, body = await raw_get(api, f"/media/{job_id}/master.m3u8")
+        assert status == 400, body
+    assert (await api.http.get(f"/media/{uuid4()}/master.m3u8")).status_code == 404
+
+
+async def raw_get(api: Api, path: str) -> tuple[int, bytes]:
+    reader, writer = await asyncio.open_connection(*api.address)
+    writer.write(f"GET {path.replace(' ', '%20')} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    answer = await reader.read()
+    writer.close()
+    return int(answer.split(b" ", 2)[1]), answer
