@@ -12,6 +12,7 @@ import structlog
 
 from streamforge.contracts.job import JobStatus
 from streamforge.db.jobs import Jobs, JobState
+from streamforge.db.retry import until_available
 from streamforge.errors import DatabaseUnavailable, JobNotFound
 from streamforge.events import frames
 from streamforge.events.broadcaster import Broadcaster, ClientTooSlow, JobGone, ServerLeaving, Subscription
@@ -19,6 +20,7 @@ from streamforge.events.frames import DONE, Frame
 from streamforge.events.log import EventLog
 
 PAGE = 500
+DATABASE_PATIENCE = 20.0
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -37,7 +39,8 @@ class JobStreams:
 
         Raises JobNotFound, DatabaseUnavailable; afterwards trouble ends the stream, and the client resumes it.
         """
-        job = await self.jobs.state(job_id)
+        # EventSource gives up for good when it is answered with an error: rather let it wait.
+        job = await until_available(lambda: self.jobs.state(job_id), give_up_after=DATABASE_PATIENCE)
         if job is None:
             raise JobNotFound("There is no such job.")
         if job.status.is_over and _position(cursor, job) == job.event_seq:

@@ -307,6 +307,20 @@ async def test_all_connections_killed_in_the_middle_lose_nothing(
         assert ids(await take(frames, 2)) == [2, 3]
 
 
+async def test_a_stream_that_is_opened_while_the_database_blinks_waits_for_it(
+    api: Api, rows: Jobs, database_dsn: str
+) -> None:
+    """An EventSource that is answered with an error never comes back."""
+    job_id = await accepted(rows)
+    await run_sql(
+        database_dsn,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid()",
+    )
+    async with api.stream(job_id) as frames:
+        assert (await anext(frames)).event == "status"
+
+
 async def test_a_job_deleted_under_a_stream_ends_it(api: Api, rows: Jobs, events: EventLog, database_dsn: str) -> None:
     job_id = await accepted(rows)
     async with api.stream(job_id) as frames:
