@@ -1,30 +1,49 @@
 """S3, GCS, Azure and their kin, through obstore. A put is atomic by nature there."""
 
 import asyncio
+import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from contextlib import aclosing, asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 import obstore
-from obstore.exceptions import BaseError, NotFoundError
+from obstore.exceptions import BaseError
 from obstore.store import from_url
 
-from streamforge.errors import StorageUnavailable
-from streamforge.storage.protocol import ObjectInfo
+from streamforge.errors import InvalidSettings, StorageCorrupted, StorageUnavailable
+from streamforge.storage.disk import disk_error
+from streamforge.storage.protocol import ObjectInfo, is_object_name, object_name
 
 T = TypeVar("T")
 
 PIECE_BYTES = 256 * 1024
+FETCH_BYTES = 4 * 2**20
+PART_BYTES = 8 * 2**20
+PARTS_AT_ONCE = 4
+"""Memory of one upload is their product; S3 takes 10,000 parts, so files may have 80 GiB."""
+PROBE = ".streamforge-probe"
+
+# A download may take hours, so it has no limit but on silence. Retries here only bridge a hiccup: the longer outage is
+# for the caller to wait out, who can say so.
+CLIENT = {"timeout": timedelta(days=1), "connect_timeout": timedelta(seconds=5), "read_timeout": timedelta(minutes=1)}
+RETRIES = {
+    "max_retries": 3,
+    "retry_timeout": timedelta(seconds=30),
+    "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=2), "base": 2},
+}
 
 
 class BucketStorage:
     """Implements streamforge.storage.protocol.Storage over any store obstore can open.
 
     Credentials and endpoints come from the environment as for the vendors' own tools (AWS_ACCESS_KEY_ID,
-    AWS_ENDPOINT_URL, GOOGLE_SERVICE_ACCOUNT …).
+    GOOGLE_SERVICE_ACCOUNT …). For S3's kin (MinIO, Garage, Ceph …) set AWS_ENDPOINT_URL=https://host:port next to
+    AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION; one that says http:// is taken at its word. Buckets are
+    addressed by path, unless AWS_VIRTUAL_HOSTED_STYLE_REQUEST=true.
     """
 
     def __init__(self, store: Any) -> None:
@@ -32,56 +51,70 @@ class BucketStorage:
 
     @classmethod
     def from_url(cls, url: str) -> "BucketStorage":
-        return cls(from_url(url))
+        """Nothing is contacted yet. Raises InvalidSettings."""
+        try:
+            return cls(from_url(url, client_options=_client_options(), retry_config=RETRIES))  # type: ignore[call-overload]
+        except (BaseError, ValueError) as error:
+            raise InvalidSettings(
+                "Settings are not valid: storage.url must be a URL like s3://bucket/prefix or file:///path.",
+                debug=str(error),
+            ) from error
 
     async def put_file(self, name: str, path: Path) -> None:
-        await _reach(obstore.put_async(self.store, name, path))
+        await self._put(name, path)
         await asyncio.to_thread(path.unlink)
 
     async def put_bytes(self, name: str, data: bytes) -> None:
-        await _reach(obstore.put_async(self.store, name, data))
+        await self._put(name, data)
 
     async def get_bytes(self, name: str) -> bytes | None:
         try:
-            found = await _reach(obstore.get_async(self.store, name))
+            found = await _reach(obstore.get_async(self.store, object_name(name)))
             return bytes(await _reach(found.bytes_async()))
-        except NotFoundError:
+        except FileNotFoundError:
             return None
 
     async def stat(self, name: str) -> ObjectInfo | None:
+        if not is_object_name(name):
+            return None
         try:
             return _info(await _reach(obstore.head_async(self.store, name)))
-        except NotFoundError:
+        except FileNotFoundError:
             return None
 
     async def read(self, name: str, start: int, length: int) -> AsyncIterator[bytes]:
-        end = start + length
-        for offset in range(start, end, PIECE_BYTES):
-            piece = obstore.get_range_async(self.store, name, start=offset, end=min(end, offset + PIECE_BYTES))
-            yield bytes(await _reach(piece))
+        """One request, so that all bytes are of one version of the object."""
+        found = await self._open(name, start, length)
+        if found is None:
+            return
+        async with aclosing(_pieces(found, PIECE_BYTES)) as pieces:
+            async for piece in pieces:
+                for offset in range(0, min(length, len(piece)), PIECE_BYTES):
+                    yield piece[offset : min(length, offset + PIECE_BYTES)]
+                length -= len(piece)
+                if length <= 0:
+                    return
 
     @asynccontextmanager
     async def local_file(self, name: str, scratch: Path) -> AsyncIterator[Path]:
         scratch.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(dir=scratch, prefix="fetched-"))
         try:
-            target = folder / name.rsplit("/", 1)[-1]
-            found = await _reach(obstore.get_async(self.store, name))
-            with target.open("wb") as file:
-                async for piece in found.stream(min_chunk_size=4 * 2**20):
-                    await asyncio.to_thread(file.write, piece)
+            target = folder / object_name(name).rsplit("/", 1)[-1]
+            await self._fetch(name, target)
             yield target
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
     async def walk(self, prefix: str) -> AsyncIterator[ObjectInfo]:
-        listing = obstore.list(self.store, prefix=prefix.rstrip("/") or None)
-        while batch := await _reach(_next_batch(listing)):
+        listing = obstore.list(self.store, prefix=_folder(prefix), chunk_size=1000)
+        while batch := await _reach(anext(listing, None)):
             for meta in batch:
-                yield _info(meta)
+                if meta["path"] != PROBE:
+                    yield _info(meta)
 
     async def list_folders(self, prefix: str) -> list[str]:
-        found = await _reach(obstore.list_with_delimiter_async(self.store, prefix=prefix.rstrip("/") or None))
+        found = await _reach(obstore.list_with_delimiter_async(self.store, prefix=_folder(prefix)))
         return sorted(folder.rstrip("/").rsplit("/", 1)[-1] for folder in found["common_prefixes"])
 
     async def delete(self, prefix: str) -> int:
@@ -91,22 +124,73 @@ class BucketStorage:
         return len(names)
 
     async def check(self) -> None:
-        await self.put_bytes(".streamforge-probe", b"ok")
+        await self.put_bytes(PROBE, b"ok")
+
+    async def _put(self, name: str, content: Path | bytes) -> None:
+        put = obstore.put_async(
+            self.store, object_name(name), content, chunk_size=PART_BYTES, max_concurrency=PARTS_AT_ONCE
+        )
+        try:
+            await _reach(put)
+        except FileNotFoundError as error:
+            if isinstance(content, Path) and not content.exists():
+                raise
+            raise StorageUnavailable("The media store has no such bucket.", debug=str(error)) from error
+
+    async def _open(self, name: str, start: int, length: int) -> Any:
+        """What obstore found, or None where there is nothing to read: stores refuse a range that begins at the end."""
+        if length <= 0:
+            return None
+        options = {"range": (start, start + length)} if start else None
+        try:
+            return await _reach(obstore.get_async(self.store, object_name(name), options=options))  # type: ignore[arg-type]
+        except FileNotFoundError as error:
+            raise _vanished(name) from error
+        except StorageUnavailable:
+            info = await self.stat(name)
+            if info is not None and info.size_bytes <= start:
+                return None
+            raise
+
+    async def _fetch(self, name: str, target: Path) -> None:
+        try:
+            found = await _reach(obstore.get_async(self.store, name))
+        except FileNotFoundError as error:
+            raise _vanished(name) from error
+        try:
+            with target.open("wb") as file:
+                async for piece in _pieces(found, FETCH_BYTES):
+                    await asyncio.to_thread(file.write, piece)
+        except OSError as error:
+            raise disk_error(error) from error
 
 
-async def _next_batch(listing: Any) -> Any:
-    async for batch in listing:
-        return batch
-    return []
+def _client_options() -> dict[str, Any]:
+    """Options given in code replace all that obstore would read from the environment, AWS_ALLOW_HTTP among them."""
+    plain = os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://")
+    return CLIENT | {"allow_http": plain or os.environ.get("AWS_ALLOW_HTTP") == "true"}
+
+
+async def _pieces(found: Any, at_least: int) -> AsyncGenerator[bytes, None]:
+    stream = found.stream(min_chunk_size=at_least)
+    while (piece := await _reach(anext(stream, None))) is not None:
+        yield bytes(piece)
 
 
 async def _reach(call: Awaitable[T]) -> T:
+    """Raises FileNotFoundError, as obstore does, and StorageUnavailable for all else."""
     try:
         return await call
-    except (NotFoundError, FileNotFoundError):
-        raise
     except BaseError as error:
         raise StorageUnavailable("The media store does not answer right now.", debug=str(error)) from error
+
+
+def _vanished(name: str) -> StorageCorrupted:
+    return StorageCorrupted("A file has vanished from the media store.", debug=name)
+
+
+def _folder(prefix: str) -> str | None:
+    return object_name(prefix.removesuffix("/")) if prefix else None
 
 
 def _info(meta: Any) -> ObjectInfo:
@@ -114,5 +198,5 @@ def _info(meta: Any) -> ObjectInfo:
         name=meta["path"],
         size_bytes=meta["size"],
         modified_at=meta["last_modified"],
-        etag=(meta["e_tag"] or str(meta["last_modified"].timestamp())).strip('"'),
+        etag=(meta["e_tag"] or str(meta["last_modified"].timestamp())).removeprefix("W/").strip('"'),
     )

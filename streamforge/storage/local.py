@@ -1,18 +1,22 @@
 """A folder as object store. Publishing is write-aside, fsync, rename: atomic and safe through a power cut."""
 
 import asyncio
+import contextlib
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import IO, ParamSpec, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from streamforge.errors import DiskFull, StorageUnavailable
-from streamforge.storage.protocol import ObjectInfo
+from streamforge.errors import InvalidSettings, StorageCorrupted
+from streamforge.storage.disk import disk_error
+from streamforge.storage.protocol import ObjectInfo, is_object_name, object_name
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -20,6 +24,8 @@ T = TypeVar("T")
 PIECE_BYTES = 256 * 1024
 ASIDE = ".aside"
 """Where unfinished writes lie. On the same file system as the rest, so that the final rename is atomic."""
+ABANDONED_AFTER = timedelta(hours=24)
+"""No write takes so long: what is older was left by a process that was killed."""
 
 
 class LocalStorage:
@@ -30,7 +36,13 @@ class LocalStorage:
 
     @classmethod
     def from_url(cls, url: str) -> "LocalStorage":
-        return cls(Path(unquote(urlsplit(url).path)))
+        """Of `file:///an/absolute/path`. Raises InvalidSettings: `file://media/x` would mean the host `media`."""
+        parts = urlsplit(url)
+        if parts.netloc not in {"", "localhost"} or not parts.path.startswith("/"):
+            raise InvalidSettings(
+                "Settings are not valid: storage.url must name an absolute path, like file:///srv/media."
+            )
+        return cls(Path(unquote(parts.path)))
 
     async def put_file(self, name: str, path: Path) -> None:
         await self._in_thread(self._put_file, name, path)
@@ -45,18 +57,19 @@ class LocalStorage:
         return await self._in_thread(self._stat, name)
 
     async def read(self, name: str, start: int, length: int) -> AsyncIterator[bytes]:
-        with await self._in_thread(open, self._path(name), "rb") as file:
-            await asyncio.to_thread(file.seek, start)
-            while length > 0 and (piece := await asyncio.to_thread(file.read, min(length, PIECE_BYTES))):
+        with await self._in_thread(self._open, name) as file:
+            await self._in_thread(file.seek, start)
+            while length > 0 and (piece := await self._in_thread(file.read, min(length, PIECE_BYTES))):
                 length -= len(piece)
                 yield piece
 
     @asynccontextmanager
     async def local_file(self, name: str, scratch: Path) -> AsyncIterator[Path]:
+        (await self._in_thread(self._open, name)).close()
         yield self._path(name)
 
     async def walk(self, prefix: str) -> AsyncIterator[ObjectInfo]:
-        for info in await self._in_thread(lambda: list(self._walk(prefix))):
+        for info in await self._in_thread(lambda: sorted(self._walk(prefix), key=attrgetter("name"))):
             yield info
 
     async def list_folders(self, prefix: str) -> list[str]:
@@ -70,14 +83,16 @@ class LocalStorage:
 
     # ── what runs in threads ────────────────────────────────────────────────────────────────────────────────────────
     def _path(self, name: str) -> Path:
-        """Names are made by streamforge.storage.layout, but a traversal here would read any file: check again."""
-        path = self.root.joinpath(*name.split("/"))
-        if "\0" in name or any(part in {"", ".", ".."} for part in name.split("/")):
-            raise ValueError(f"not an object name: {name!r}")
-        return path
+        return self.root / object_name(name)
 
     def _folder(self, prefix: str) -> Path:
-        return self._path(prefix.rstrip("/")) if prefix else self.root
+        return self._path(prefix.removesuffix("/")) if prefix else self.root
+
+    def _open(self, name: str) -> IO[bytes]:
+        try:
+            return self._path(name).open("rb")
+        except FileNotFoundError as error:
+            raise StorageCorrupted("A file has vanished from the media store.", debug=name) from error
 
     def _put_file(self, name: str, path: Path) -> None:
         target = self._path(name)
@@ -117,17 +132,17 @@ class LocalStorage:
             return None
 
     def _stat(self, name: str) -> ObjectInfo | None:
-        try:
-            path = self._path(name)
-        except ValueError:
-            return None
-        return _info(path, name) if path.is_file() else None
+        return _info(self._path(name), name) if is_object_name(name) else None
 
     def _walk(self, prefix: str) -> Iterator[ObjectInfo]:
-        for path in sorted(self._folder(prefix).rglob("*")):
-            name = path.relative_to(self.root).as_posix()
-            if path.is_file() and not name.startswith(ASIDE):
-                yield _info(path, name)
+        for folder, folders, files in os.walk(self._folder(prefix), onerror=_ignore_vanished):
+            if Path(folder) == self.root and ASIDE in folders:
+                folders.remove(ASIDE)
+            for file in files:
+                path = Path(folder, file)
+                info = _info(path, path.relative_to(self.root).as_posix())
+                if info is not None:
+                    yield info
 
     def _folders(self, prefix: str) -> list[str]:
         folder = self._folder(prefix)
@@ -136,33 +151,49 @@ class LocalStorage:
         return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and entry.name != ASIDE)
 
     def _delete(self, prefix: str) -> int:
-        folder = self._folder(prefix)
         count = sum(1 for _ in self._walk(prefix))
-        shutil.rmtree(folder, ignore_errors=not folder.exists())
+        folder = self._folder(prefix)
+        while folder.is_dir():
+            with contextlib.suppress(FileNotFoundError):  # Somebody else is deleting it, too.
+                shutil.rmtree(folder)
         return count
 
     def _probe(self) -> None:
         self._put_bytes(f"{ASIDE}/probe", b"ok")
+        too_old = (datetime.now(UTC) - ABANDONED_AFTER).timestamp()
+        for aside in (self.root / ASIDE).iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                if aside.stat().st_mtime < too_old:
+                    aside.unlink()
 
     async def _in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return await asyncio.to_thread(work, *args, **kwargs)
         except OSError as error:
-            if error.errno in {28, 122}:  # ENOSPC, EDQUOT
-                raise DiskFull("The disk of the media store is full; free some space.", debug=str(error)) from error
-            raise StorageUnavailable(
-                "The media store cannot be read or written right now.", debug=str(error)
-            ) from error
+            raise disk_error(error) from error
 
 
-def _info(path: Path, name: str) -> ObjectInfo:
-    found = path.stat()
+def _info(path: Path, name: str) -> ObjectInfo | None:
+    """None when no file is there, or no longer."""
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        return None
     return ObjectInfo(
         name=name,
         size_bytes=found.st_size,
         modified_at=datetime.fromtimestamp(found.st_mtime, UTC),
-        etag=f"{found.st_mtime_ns:x}-{found.st_size:x}",
+        # Two writes of equal length may fall into one tick of the clock; they never share an inode.
+        etag=f"{found.st_ino:x}-{found.st_mtime_ns:x}-{found.st_size:x}",
     )
+
+
+def _ignore_vanished(error: OSError) -> None:
+    """Others may delete what is being listed here."""
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise error
 
 
 def _sync(path: Path) -> None:

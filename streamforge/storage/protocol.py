@@ -7,6 +7,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+MAX_NAME_BYTES = 1024
+"""Of S3; no part may be longer than file systems allow, either, so that every store takes the same names."""
+MAX_PART_BYTES = 255
+
 
 @dataclass(frozen=True)
 class ObjectInfo:
@@ -20,7 +24,8 @@ class ObjectInfo:
 
 class Storage(Protocol):
     """Every write is atomic: a reader sees the whole object or none (half-written files that are served are the
-    field's classic bug). Operations raise StorageUnavailable when trying again later can help."""
+    field's classic bug). Operations raise StorageUnavailable when trying again later can help, DiskFull when a disk is,
+    and ValueError for what is_object_name refuses."""
 
     async def put_file(self, name: str, path: Path) -> None:
         """Move `path` into the store; the file is gone afterwards. Durable when this returns."""
@@ -30,15 +35,22 @@ class Storage(Protocol):
     async def get_bytes(self, name: str) -> bytes | None:
         """The whole object, or None. For small objects: manifests, init segments, receipts."""
 
-    async def stat(self, name: str) -> ObjectInfo | None: ...
+    async def stat(self, name: str) -> ObjectInfo | None:
+        """None, too, for a name that no object can have."""
 
     def read(self, name: str, start: int, length: int) -> AsyncIterator[bytes]:
-        """Bytes [start, start + length) in pieces of at most 256 KiB."""
+        """Bytes [start, start + length) in pieces of at most 256 KiB; what lies behind the end is left out.
+
+        Raises StorageCorrupted when there is no such object: callers ask for what was stored before.
+        """
         ...
 
     def local_file(self, name: str, scratch: Path) -> AbstractAsyncContextManager[Path]:
         """The object as a file that media code can seek in: the stored file itself where there is one, else a copy
-        under `scratch` that is removed at the end. Never write to it."""
+        under `scratch` that is removed at the end. Never write to it.
+
+        Raises StorageCorrupted when there is no such object.
+        """
         ...
 
     def walk(self, prefix: str) -> AsyncIterator[ObjectInfo]:
@@ -53,3 +65,21 @@ class Storage(Protocol):
 
     async def check(self) -> None:
         """Raise StorageUnavailable unless objects can be written."""
+
+
+def is_object_name(name: str) -> bool:
+    """Names are made by streamforge.storage.layout, but a traversal in one would reach any file: stores check again."""
+    parts = name.split("/")
+    return (
+        name.isprintable()
+        and not any(part in {"", ".", ".."} for part in parts)
+        and len(name.encode()) <= MAX_NAME_BYTES
+        and all(len(part.encode()) <= MAX_PART_BYTES for part in parts)
+    )
+
+
+def object_name(name: str) -> str:
+    """Raises ValueError for what cannot be one."""
+    if not is_object_name(name):
+        raise ValueError(f"not an object name: {name!r}")
+    return name

@@ -1,0 +1,130 @@
+"""A real S3 endpoint for tests: rclone's, behind a gateway that can be told to misbehave."""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import httpx
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import StreamingResponse
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+BUCKET = "media"
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1"}
+
+
+class Gateway:
+    """Passes requests on. Ranges are answered with 206 as S3 does: rclone 1.75 sends the right bytes with 200.
+
+    Set `cut_bodies_after` to break the connection after so many bytes of each answer.
+    """
+
+    def __init__(self, upstream: str) -> None:
+        self.cut_bodies_after: int | None = None
+        self.requests: list[tuple[str, str]] = []
+        self._upstream = upstream
+        methods = ["GET", "HEAD", "PUT", "POST", "DELETE"]
+        self._app = Starlette(
+            routes=[Route("/{path:path}", self._forward, methods=methods)], lifespan=self._with_client
+        )
+        self._client: httpx.AsyncClient
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
+
+    @asynccontextmanager
+    async def _with_client(self, _: Starlette) -> AsyncIterator[None]:
+        async with httpx.AsyncClient(timeout=30) as self._client:
+            yield
+
+    async def _forward(self, request: Request) -> StreamingResponse:
+        self.requests.append((request.method, request.url.path))
+        target = self._upstream + request.scope["raw_path"].decode()
+        if request.url.query:
+            target += f"?{request.url.query}"
+        # With its Host, which the signature covers.
+        answer = await self._client.send(
+            self._client.build_request(
+                request.method, target, headers=request.headers.raw, content=await request.body()
+            ),
+            stream=True,
+        )
+        status = 206 if answer.status_code == 200 and "content-range" in answer.headers else answer.status_code
+        response = StreamingResponse(self._body(answer), status)
+        response.raw_headers = [(name.lower(), value) for name, value in answer.headers.raw]
+        return response
+
+    async def _body(self, answer: httpx.Response) -> AsyncIterator[bytes]:
+        sent = 0
+        try:
+            async for piece in answer.aiter_raw():
+                if self.cut_bodies_after is not None and sent + len(piece) > self.cut_bodies_after:
+                    yield piece[: self.cut_bodies_after - sent]
+                    raise ConnectionResetError
+                sent += len(piece)
+                yield piece
+        finally:
+            await answer.aclose()
+
+
+class Server(uvicorn.Server):
+    """In a thread of its own, so that each test may have its own event loop."""
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        thread = threading.Thread(target=self.run)
+        thread.start()
+        try:
+            yield
+        finally:
+            self.should_exit = True
+            thread.join()
+
+
+@contextmanager
+def bucket_server(folder: Path) -> Iterator[tuple[str, Gateway]]:
+    """The URL of the endpoint over `folder`, whose subfolders are the buckets, and its gateway."""
+    with socket.create_server(("127.0.0.1", 0)) as listening, _rclone(folder) as upstream:
+        gateway = Gateway(upstream)
+        config = uvicorn.Config(gateway, log_level="critical", lifespan="on", fd=listening.fileno())
+        with Server(config).running():
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}", gateway
+
+
+@contextmanager
+def _rclone(folder: Path) -> Iterator[str]:
+    port = free_port()
+    keys = f"{CREDENTIALS['AWS_ACCESS_KEY_ID']},{CREDENTIALS['AWS_SECRET_ACCESS_KEY']}"
+    command = [Path(sys.executable).parent / "rclone", "serve", "s3", "--addr", f"127.0.0.1:{port}", "--auth-key", keys]
+    environment = os.environ | {"RCLONE_CONFIG": os.devnull}
+    with subprocess.Popen([*command, folder], stderr=subprocess.DEVNULL, env=environment) as process:
+        try:
+            _wait_for(port, process)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        return int(unused.getsockname()[1])
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    give_up = time.monotonic() + 20
+    while process.poll() is None and time.monotonic() < give_up:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            time.sleep(0.01)
+    raise RuntimeError("rclone does not listen")

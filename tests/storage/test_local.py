@@ -1,0 +1,202 @@
+"""What the folder store must do beyond the conformance suite: atomic through kills, full disks and other file systems."""
+
+import asyncio
+import errno
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from streamforge.errors import DiskFull, InvalidSettings, StorageUnavailable
+from streamforge.storage.local import ABANDONED_AFTER, ASIDE, LocalStorage
+
+OTHER_FILE_SYSTEM = Path("/dev/shm")
+
+DIES_AT_THE_LAST_MOMENT = """
+import asyncio, os, pathlib, sys
+from streamforge.storage.local import LocalStorage
+os.fsync = lambda _: os._exit(9)
+asyncio.run(LocalStorage(pathlib.Path(sys.argv[1])).put_bytes("output/job/manifest", b"new"))
+"""
+
+
+async def read(storage: LocalStorage, name: str, start: int, length: int) -> bytes:
+    return b"".join([piece async for piece in storage.read(name, start, length)])
+
+
+async def names_in(storage: LocalStorage) -> list[str]:
+    return [info.name async for info in storage.walk("")]
+
+
+def asides(storage: LocalStorage) -> list[str]:
+    folder = storage.root / ASIDE
+    return sorted(entry.name for entry in folder.iterdir()) if folder.exists() else []
+
+
+async def test_a_reader_sees_the_old_object_or_the_new_one_never_a_mix(local: LocalStorage) -> None:
+    versions = [bytes([number]) * (300_000 + number) for number in range(40)]
+    await local.put_bytes("manifest", versions[0])
+    done = asyncio.Event()
+
+    async def keep_reading() -> int:
+        seen = 0
+        while not done.is_set():
+            content = await read(local, "manifest", 0, 400_000)
+            assert content in versions
+            assert await local.get_bytes("manifest") in versions
+            seen += 1
+        return seen
+
+    readers = [asyncio.create_task(keep_reading()) for _ in range(2)]
+    for version in versions:
+        await local.put_bytes("manifest", version)
+    done.set()
+    assert min(await asyncio.gather(*readers)) > 0
+
+
+async def test_a_file_is_moved_not_copied_when_it_can_be(local: LocalStorage, tmp_path: Path) -> None:
+    path = tmp_path / "film.mp4"
+    path.write_bytes(b"film")
+    inode = path.stat().st_ino
+    await local.put_file("input/job/original", path)
+    assert (local.root / "input/job/original").stat().st_ino == inode
+
+
+@pytest.mark.skipif(
+    not os.access(OTHER_FILE_SYSTEM, os.W_OK), reason="there is no second file system to move a file from"
+)
+async def test_a_file_of_another_file_system_is_published_all_the_same(local: LocalStorage) -> None:
+    path = OTHER_FILE_SYSTEM / f"streamforge-test-{os.getpid()}"
+    path.write_bytes(b"film")
+    await local.put_file("input/job/original", path)
+    assert not path.exists()
+    assert await local.get_bytes("input/job/original") == b"film"
+    assert asides(local) == []
+
+
+async def test_others_may_read_what_is_published(local: LocalStorage) -> None:
+    await local.put_bytes("output/job/master.m3u8", b"x")
+    assert (local.root / "output/job/master.m3u8").stat().st_mode & 0o777 == 0o644
+
+
+async def test_a_local_file_is_the_stored_file_itself(local: LocalStorage, tmp_path: Path) -> None:
+    await local.put_bytes("input/job/original", b"film")
+    async with local.local_file("input/job/original", tmp_path / "scratch") as path:
+        assert path == local.root / "input/job/original"
+    assert await local.get_bytes("input/job/original") == b"film"
+
+
+async def test_a_process_that_dies_while_it_writes_leaves_the_old_object_and_nothing_to_see(
+    local: LocalStorage,
+) -> None:
+    await local.put_bytes("output/job/manifest", b"old")
+    killed = subprocess.run([sys.executable, "-c", DIES_AT_THE_LAST_MOMENT, local.root], check=False)
+    assert killed.returncode == 9
+    assert len(asides(local)) == 1
+    assert await local.get_bytes("output/job/manifest") == b"old"
+    assert await names_in(local) == ["output/job/manifest"]
+    assert await local.list_folders("") == ["output"]
+
+
+async def test_the_check_clears_away_what_killed_writers_left_and_leaves_those_at_work_alone(
+    local: LocalStorage,
+) -> None:
+    await local.check()
+    for name, age in [("abandoned", ABANDONED_AFTER.total_seconds() + 60), ("being-written", 60)]:
+        path = local.root / ASIDE / name
+        path.write_bytes(b"half")
+        os.utime(path, (time.time() - age,) * 2)
+    await local.check()
+    assert asides(local) == ["being-written", "probe"]
+
+
+async def test_a_full_disk_is_told_and_leaves_nothing_behind(
+    local: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await local.put_bytes("output/job/manifest", b"old")
+
+    def write_half(path: Path, data: bytes) -> int:
+        # A real full disk would need a mount, which not everybody who runs tests may do.
+        with path.open("wb") as file:
+            file.write(data[: len(data) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", write_half)
+    with pytest.raises(DiskFull) as caught:
+        await local.put_bytes("output/job/manifest", b"new and longer")
+    assert "No space left" in str(caught.value.debug)
+    assert "/" not in caught.value.message
+    assert asides(local) == []
+    assert await local.get_bytes("output/job/manifest") == b"old"
+    with pytest.raises(DiskFull):
+        await local.check()
+
+
+async def test_a_store_that_cannot_be_written_is_unavailable(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    broken = LocalStorage(tmp_path / "file")
+    with pytest.raises(StorageUnavailable):
+        await broken.put_bytes("output/x", b"1")
+    with pytest.raises(StorageUnavailable):
+        await broken.check()
+
+
+async def test_a_disk_that_fails_in_the_middle_of_a_read_is_unavailable(
+    local: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class FailingFile:
+        def __enter__(self) -> "FailingFile":
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+
+        def seek(self, _: int) -> None: ...
+
+        def read(self, _: int) -> bytes:
+            raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(local, "_open", lambda _: FailingFile())
+    with pytest.raises(StorageUnavailable):
+        await read(local, "input/job/original", 0, 10)
+
+
+async def test_listing_goes_on_while_others_write_and_delete(local: LocalStorage) -> None:
+    done = asyncio.Event()
+
+    async def come_and_go() -> None:
+        for number in range(60):
+            await local.put_bytes(f"output/{number % 3}/deep/{number}", b"1")
+            await local.delete(f"output/{(number + 1) % 3}/")
+        done.set()
+
+    async def keep_listing() -> None:
+        while not done.is_set():
+            await names_in(local)
+            await local.list_folders("output/")
+
+    await local.put_bytes("output/stays", b"1")
+    await asyncio.gather(come_and_go(), keep_listing(), keep_listing())
+    assert "output/stays" in await names_in(local)
+
+
+async def test_links_in_the_folder_are_not_followed_when_it_is_deleted(local: LocalStorage, tmp_path: Path) -> None:
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "file").write_bytes(b"1")
+    await local.put_bytes("output/job/x", b"1")
+    (local.root / "output/job/link").symlink_to(tmp_path / "precious")
+    await local.delete("output/job/")
+    assert (tmp_path / "precious" / "file").read_bytes() == b"1"
+
+
+def test_a_file_url_names_an_absolute_path() -> None:
+    assert LocalStorage.from_url("file:///srv/my%20media").root == Path("/srv/my media")
+    assert LocalStorage.from_url("file://localhost/srv/media").root == Path("/srv/media")
+
+
+@pytest.mark.parametrize("url", ["file://", "file://media/x", "file:relative"])
+def test_a_file_url_that_names_a_host_or_nothing_is_refused(url: str) -> None:
+    with pytest.raises(InvalidSettings, match=r"storage\.url"):
+        LocalStorage.from_url(url)
