@@ -42,7 +42,6 @@ class TranscodeSettings(Section):
     heights: list[Annotated[int, Field(ge=16, le=8192)]] = Field([2160, 1440, 1080, 720, 480, 360], min_length=1)
     segment_seconds: PositiveFloat = 4
     gop_seconds: PositiveFloat = 2
-    encoder_threads: PositiveInt = 2
     max_chunk_seconds: PositiveFloat = 32
     max_frame_rate: PositiveFloat = 60
     audio_bitrate: PositiveInt = 128_000

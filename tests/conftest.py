@@ -7,6 +7,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from clips import Clips
 from factories import run_sql
 from temporalio.testing import WorkflowEnvironment
 
@@ -86,3 +87,8 @@ def temporal_address() -> Iterator[str]:
     server = asyncio.run(WorkflowEnvironment.start_local(dev_server_existing_path=str(binary)))
     yield server.client.service_client.config.target_host
     asyncio.run(server.shutdown())
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Clips:
+    return Clips(tmp_path_factory.mktemp("clips"))

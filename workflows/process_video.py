@@ -178,6 +178,8 @@ class ProcessVideoWorkflow:
 
     # ── the ends ────────────────────────────────────────────────────────────────────────────────────────────────────
     async def _end_completed(self, result: ProcessVideoResult) -> None:
+        """Cleaned up first: whoever hears that a job is completed finds nothing unfinished."""
+        await self._discard(output=False, original=False)
         await self._record(
             Outcome(
                 job_id=self._job.job_id,
@@ -188,7 +190,6 @@ class ProcessVideoWorkflow:
             )
         )
         self._enter(Stage.COMPLETED)
-        await self._discard(output=False, original=False)
 
     async def _end_failed(self, error: BaseException) -> None:
         """Told first, cleaned up after: the person at the other end should not wait for a slow store."""

@@ -22,6 +22,10 @@ MAX_LINE_BYTES = 64 * 2**20
 """A result of a ten-hour film names some ten thousand segments; anything longer is not from our code."""
 
 
+QUIET = {"SVT_LOG": "1"}
+"""SVT-AV1 otherwise prints thirty lines for every chunk."""
+
+
 class MediaChildren:
     """Runs tasks of streamforge.media.tasks, each in a process of its own with limits on memory, files and silence.
 
@@ -107,10 +111,16 @@ class MediaChildren:
     async def _ensure_zygote(self) -> socket.socket:
         async with self._starting:
             if self._zygote is None or self._zygote.returncode is not None or self._requests is None:
+                if self._requests is not None:
+                    self._requests.close()
                 self._requests, theirs = socket.socketpair()
                 with theirs:
                     self._zygote = await asyncio.create_subprocess_exec(
-                        sys.executable, "-m", "streamforge.media.zygote", stdin=theirs.fileno()
+                        sys.executable,
+                        "-m",
+                        "streamforge.media.zygote",
+                        stdin=theirs.fileno(),
+                        env=os.environ | QUIET,
                     )
             return self._requests
 

@@ -5,7 +5,11 @@ timeline, so that a player can switch between them and chunks encoded apart join
 """
 
 import hashlib
+import queue
+import threading
 import time
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -33,6 +37,9 @@ from streamforge.media.progress import Progress
 from streamforge.media.scaling import PIXEL_FORMAT, Scaler, Size
 
 REPORT_EVERY_SECONDS = 0.25
+QUEUED_FRAMES = 4
+"""Per encoder. Enough to keep it busy while the decoder works on the next frame, small enough for 4K."""
+
 INIT_NAME = "init.mp4"
 
 
@@ -84,11 +91,7 @@ def run(task: EncodeTask, on_progress: Progress) -> EncodedTracks:
     cuts = Cuts(round(plan.gop_seconds * VIDEO_TIMESCALE), round(plan.segment_seconds * VIDEO_TIMESCALE))
     frame_rate = min(task.source.video.frame_rate, plan.max_frame_rate)
     encoders = [RenditionEncoder(r, task.target / r.name, frame_rate) for r in plan.renditions]
-    try:
-        _encode_window(task, cuts, encoders, on_progress)
-    finally:
-        for encoder in encoders:
-            encoder.close()
+    _encode_window(task, cuts, encoders, on_progress)
     if cuts.frames == 0:
         raise UndecodableSource(f"No picture can be decoded from {task.chunk.start:.1f} s on; the video is damaged.")
     return EncodedTracks(tracks=[encoder.write_segments(cuts, plan.edit_offset_ticks) for encoder in encoders])
@@ -97,19 +100,86 @@ def run(task: EncodeTask, on_progress: Progress) -> EncodedTracks:
 def _encode_window(task: EncodeTask, cuts: Cuts, encoders: list["RenditionEncoder"], on_progress: Progress) -> None:
     scaler = Scaler(task.source.video, [Size(r.width, r.height) for r in task.plan.renditions])
     began = reported = time.monotonic()
-    with FrameWindow(task.path, task.source.video, task.chunk, task.plan.max_frame_rate) as window:
+    with ExitStack() as stack:
+        window = stack.enter_context(FrameWindow(task.path, task.source.video, task.chunk, task.plan.max_frame_rate))
+        lanes = [stack.enter_context(Lane(encoder)) for encoder in encoders]
         for frame in window:
             is_key = cuts.starts_gop(frame.ticks, frame.duration)
             pictures = scaler.scale(frame.picture, frame.ticks + task.plan.edit_offset_ticks)
-            for encoder, picture in zip(encoders, pictures, strict=True):
-                encoder.encode(picture, frame.ticks, frame.duration, is_key)
+            for lane, picture in zip(lanes, pictures, strict=True):
+                lane.put(Picture(picture, frame.ticks, frame.duration, is_key))
             now = time.monotonic()
             if now - reported >= REPORT_EVERY_SECONDS:
                 reported = now
-                on_progress({"frames": cuts.frames, "fps": round(cuts.frames / (now - began), 1)})
-    for encoder in encoders:
-        encoder.flush()
-    on_progress({"frames": cuts.frames, "fps": round(cuts.frames / max(1e-3, time.monotonic() - began), 1)})
+                on_progress(_progress(lanes, began))
+        for lane in lanes:
+            lane.finish()
+    on_progress(_progress(lanes, began))
+
+
+def _progress(lanes: list["Lane"], began: float) -> dict[str, float]:
+    """By the slowest rendition: what is queued is not encoded yet."""
+    frames = min(lane.encoded for lane in lanes)
+    return {"frames": frames, "fps": round(frames / max(1e-3, time.monotonic() - began), 1)}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One frame on its way to one encoder; times in ticks from the source's first frame."""
+
+    frame: VideoFrame
+    ticks: int
+    duration: int
+    is_key: bool
+
+
+class Lane:
+    """A thread that feeds one encoder. Every lane has frames of its own: one av frame in two threads crashes Python."""
+
+    def __init__(self, encoder: "RenditionEncoder") -> None:
+        self.encoded = 0
+        self._encoder = encoder
+        self._queue: queue.Queue[Picture | None] = queue.Queue(maxsize=QUEUED_FRAMES)
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._work, daemon=True)
+
+    def __enter__(self) -> "Lane":
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self._error = self._error or RuntimeError("abandoned")
+            self._queue.put(None)
+        self._thread.join()
+
+    def put(self, picture: Picture) -> None:
+        """Waits while the encoder is behind. Raises what it raised."""
+        self._queue.put(picture)
+        if self._error is not None:
+            raise self._error
+
+    def finish(self) -> None:
+        self._queue.put(None)
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+
+    def _work(self) -> None:
+        """After an error the queue is still emptied, so that nobody waits for room in it."""
+        while (picture := self._queue.get()) is not None:
+            if self._error is None:
+                self._attempt(self._encoder.encode, picture)
+                self.encoded += 1
+        if self._error is None:
+            self._attempt(self._encoder.flush)
+        self._encoder.close()
+
+    def _attempt(self, work: Callable[..., None], *arguments: Picture) -> None:
+        try:
+            work(*arguments)
+        except BaseException as error:
+            self._error = error
 
 
 class RenditionEncoder:
@@ -132,14 +202,15 @@ class RenditionEncoder:
         self._gop: list[av.Packet[VideoStream]] = []
         self._packets = 0
 
-    def encode(self, picture: VideoFrame, ticks: int, duration: int, is_key: bool) -> None:
+    def encode(self, picture: Picture) -> None:
+        frame = picture.frame
         if self._stream is None:
-            self._stream = self._open_encoder(picture)
+            self._stream = self._open_encoder(frame)
         # A decoded frame carries its source's picture type; left alone, every I-frame of it would become a key frame.
-        picture.pict_type = PictureType.I if is_key else PictureType.NONE
-        picture.duration = duration
-        self._times.append((ticks, duration))
-        self._take(self._stream.encode(picture))
+        frame.pict_type = PictureType.I if picture.is_key else PictureType.NONE
+        frame.duration = picture.duration
+        self._times.append((picture.ticks, picture.duration))
+        self._take(self._stream.encode(frame))
 
     def flush(self) -> None:
         if self._stream is not None:

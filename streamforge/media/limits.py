@@ -7,6 +7,9 @@ import sys
 from pydantic import BaseModel
 
 OPEN_FILES = 256
+NEARLY = 0.5
+
+_MEMORY = resource.RLIMIT_DATA if sys.platform == "linux" else resource.RLIMIT_AS
 
 
 class Limits(BaseModel):
@@ -17,11 +20,19 @@ class Limits(BaseModel):
 
 def apply_limits(limits: Limits) -> None:
     """Lower the calling process's limits. Inherited by the ffmpeg it starts."""
-    memory = resource.RLIMIT_DATA if sys.platform == "linux" else resource.RLIMIT_AS
-    _lower(memory, limits.memory_bytes)
+    _lower(_MEMORY, limits.memory_bytes)
     _lower(resource.RLIMIT_NOFILE, OPEN_FILES)
     _lower(resource.RLIMIT_CORE, 0)
     os.nice(5)  # The API and the database answer first.
+
+
+def memory_is_exhausted() -> bool:
+    """Whether this process has come near its memory limit: encoders report a failed allocation as "generic error", and
+    have freed what they had by the time one can look. So the peak counts, and a good part of it may never be touched.
+    """
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1024 if sys.platform == "linux" else 1)
+    limit, _ = resource.getrlimit(_MEMORY)
+    return limit != resource.RLIM_INFINITY and peak > NEARLY * limit
 
 
 def _lower(what: int, limit: int) -> None:

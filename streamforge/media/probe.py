@@ -31,6 +31,9 @@ from streamforge.media.source import main_video, open_source
 MIN_SIDE = 16
 MAX_ASPECT = 32
 FALLBACK_FRAME_RATE = 25.0
+ALMOST_SQUARE = Fraction(1, 50)
+"""Pixel shapes this close to 1 are somebody's rounding, not an intention."""
+
 COMPLETE = 0.98
 """A source with less than this share of the frames its index lists was cut off."""
 
@@ -215,7 +218,7 @@ def _display_size(stream: VideoStream, frame: VideoFrame, rotation: int) -> tupl
     """The picture with square pixels, as a viewer sees it: the longer reading of the pixel shape, so no detail is lost."""
     shape = stream.sample_aspect_ratio or Fraction(1)
     width, height = Fraction(frame.width), Fraction(frame.height)
-    if Fraction(1, 16) <= shape <= 16:
+    if Fraction(1, 16) <= shape <= 16 and abs(shape - 1) > ALMOST_SQUARE:
         width, height = (width * shape, height) if shape >= 1 else (width, height / shape)
     if rotation in {90, 270}:
         width, height = height, width

@@ -145,7 +145,7 @@ def _graph(task: VmafTask, sampling: Sampling, width: int, height: int) -> Itera
             f"scale={width}:{height}:flags=bicubic,format={PIXEL_FORMAT}[dist{position}]"
         )
         yield (
-            f"[dist{position}][ref{position}]libvmaf=model={model}:n_threads=2:log_fmt=json"
+            f"[dist{position}][ref{position}]libvmaf=model={model}:n_threads=2:log_fmt=json:shortest=1:repeatlast=0"
             f":log_path={_escaped(log)}[out{position}]"
         )
 

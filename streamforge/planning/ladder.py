@@ -23,7 +23,7 @@ def build_ladder(video: VideoSource, settings: TranscodeSettings) -> list[VideoR
                 height=height,
                 codec=settings.codec,
                 encoder=encoder.name,
-                options=encoder.options(settings.preset, settings.encoder_threads, max_bitrate),
+                options=encoder.options(settings.preset, max_bitrate),
                 max_bitrate=max_bitrate,
             )
         )

@@ -16,6 +16,6 @@ def trial_rendition(settings: TranscodeSettings) -> VideoRendition:
         height=HEIGHT,
         codec=settings.codec,
         encoder=encoder.name,
-        options=encoder.options(settings.preset, settings.encoder_threads, max_bitrate),
+        options=encoder.options(settings.preset, max_bitrate),
         max_bitrate=max_bitrate,
     )

@@ -1,0 +1,189 @@
+"""Videos of every kind, made on demand by ffmpeg's own sources and kept for the session."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from streamforge.media.capabilities import ffmpeg_path
+
+MEDIA = Path(__file__).parent / "media"
+BUNNY = MEDIA / "bbb-720p-5s.mp4"
+BOTTLES = MEDIA / "bottles-360p-40s.mp4"
+
+PICTURE = "testsrc2=s={size}:r={rate}:d={seconds}"
+TONE = "sine=f={hertz}:d={seconds}"
+
+
+def ffmpeg(*arguments: str | Path) -> None:
+    command = [str(ffmpeg_path()), "-hide_banner", "-loglevel", "error", "-nostdin", "-y", *map(str, arguments)]
+    subprocess.run(command, check=True)
+
+
+def picture(size: str = "176x144", rate: float = 25, seconds: float = 4) -> list[str]:
+    return ["-f", "lavfi", "-i", PICTURE.format(size=size, rate=rate, seconds=seconds)]
+
+
+def tone(seconds: float = 4, hertz: int = 440) -> list[str]:
+    return ["-f", "lavfi", "-i", TONE.format(hertz=hertz, seconds=seconds)]
+
+
+X264 = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p"]
+
+
+class Clips:
+    """`clips.small` and its kin are paths; each is made the first time it is asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def _made(self, name: str, make: Callable[[Path], None]) -> Path:
+        path = self._folder / name
+        if not path.exists():
+            make(path)
+        return path
+
+    @property
+    def small(self) -> Path:
+        """4 s of 176×144 with sound."""
+        return self._made("small.mp4", lambda p: ffmpeg(*picture(), *tone(), *X264, "-c:a", "aac", p))
+
+    @property
+    def webm_without_duration(self) -> Path:
+        """VP8 as a browser records it: the header says nothing about its length."""
+        args = ["-c:v", "libvpx", "-deadline", "realtime", "-f", "webm"]
+        return self._made("live.webm", lambda p: _piped(p, *picture("320x240", 30, 6), *args))
+
+    @property
+    def silent(self) -> Path:
+        return self._made("silent.mp4", lambda p: ffmpeg(*picture("320x180", 25, 5), *X264, p))
+
+    @property
+    def slow(self) -> Path:
+        """12.5 fps, long enough for several chunks."""
+        return self._made(
+            "slow.mp4", lambda p: ffmpeg(*picture("320x180", 12.5, 14), *tone(14), *X264, "-c:a", "aac", p)
+        )
+
+    @property
+    def variable_rate(self) -> Path:
+        """Frames dropped in a pattern: gaps of 33, 67 and 100 ms."""
+        args = ["-vf", "select='not(mod(n,7)*mod(n,3))'", "-fps_mode", "vfr"]
+        return self._made("vfr.mkv", lambda p: ffmpeg(*picture("320x180", 30, 12), *args, *X264, p))
+
+    @property
+    def turned(self) -> Path:
+        """Filmed with the phone held upright: 320×180 pixels to be shown as 180×320."""
+
+        def make(path: Path) -> None:
+            flat = path.with_name("flat.mp4")
+            ffmpeg(*picture("320x180", 25, 2), *X264, flat)
+            ffmpeg("-display_rotation", "90", "-i", flat, "-c", "copy", path)
+
+        return self._made("turned.mp4", make)
+
+    @property
+    def odd(self) -> Path:
+        """Odd in both directions, and 4:4:4."""
+        return self._made(
+            "odd.mkv",
+            lambda p: ffmpeg(*picture("640x360", 24, 2), "-vf", "format=yuv444p,scale=321:181", "-c:v", "ffv1", p),
+        )
+
+    @property
+    def anamorphic(self) -> Path:
+        """PAL widescreen: 720×576 samples for a 16:9 picture."""
+        return self._made("pal.mp4", lambda p: ffmpeg(*picture("720x576", 25, 2), "-vf", "setsar=64/45", *X264, p))
+
+    @property
+    def two_languages(self) -> Path:
+        def make(path: Path) -> None:
+            tracks = ["-map", "0", "-map", "1", "-map", "2", "-metadata:s:a:0", "language=eng"]
+            ffmpeg(
+                *picture("320x180", 25, 5), *tone(5, 440), *tone(5, 880), *tracks,
+                "-metadata:s:a:1", "language=deu", *X264, "-c:a", "aac", path,
+            )  # fmt: skip
+
+        return self._made("two.mp4", make)
+
+    @property
+    def transport_stream(self) -> Path:
+        """MPEG-2 in a transport stream that starts at 1.4 s and has no index."""
+        return self._made(
+            "a.ts", lambda p: ffmpeg(*picture("320x180", 25, 14), *tone(14), "-c:v", "mpeg2video", "-c:a", "mp2", p)
+        )
+
+    @property
+    def fast(self) -> Path:
+        return self._made("fast.mp4", lambda p: ffmpeg(*picture("320x180", 120, 2), *X264, p))
+
+    @property
+    def one_frame(self) -> Path:
+        return self._made("one.mp4", lambda p: ffmpeg(*picture("320x180", 25, 0.04), *X264, p))
+
+    @property
+    def late_sound(self) -> Path:
+        """Sound begins a second after the picture."""
+        return self._made(
+            "late.mkv",
+            lambda p: ffmpeg(
+                *picture("320x180", 25, 4),
+                "-itsoffset",
+                "1",
+                *tone(3),
+                "-map",
+                "0",
+                "-map",
+                "1",
+                *X264,
+                "-c:a",
+                "flac",
+                p,
+            ),
+        )
+
+    @property
+    def full_hd(self) -> Path:
+        """5 s of 1080p with detail: seconds of work for an encoder."""
+        return self._made(
+            "hd.mp4",
+            lambda p: ffmpeg("-f", "lavfi", "-i", "mandelbrot=s=1920x1080:r=24", "-t", "5", *X264, "-crf", "30", p),
+        )
+
+    @property
+    def noise(self) -> Path:
+        """Pure noise: no encoder gets this through its bit-rate ceiling well."""
+        source = "nullsrc=s=320x180:r=25:d=2,geq=random(1)*255:128:128"
+        return self._made("noise.mkv", lambda p: ffmpeg("-f", "lavfi", "-i", source, "-c:v", "ffv1", p))
+
+    @property
+    def sound_only(self) -> Path:
+        return self._made("sound.m4a", lambda p: ffmpeg(*tone(2), "-c:a", "aac", p))
+
+    @property
+    def cut_off(self) -> Path:
+        """The second half is missing, and with it the index, which MP4 writes last."""
+
+        def make(path: Path) -> None:
+            whole = path.with_name("index-last.mp4")
+            ffmpeg("-i", BUNNY, "-c", "copy", whole)
+            path.write_bytes(whole.read_bytes()[:400_000])
+
+        return self._made("cut.mp4", make)
+
+    @property
+    def cut_off_behind_index(self) -> Path:
+        """The index is there and promises more frames than there are."""
+
+        def make(path: Path) -> None:
+            whole = path.with_name("faststart.mp4")
+            ffmpeg("-i", BUNNY, "-c", "copy", "-movflags", "+faststart", whole)
+            path.write_bytes(whole.read_bytes()[:500_000])
+
+        return self._made("cut-faststart.mp4", make)
+
+
+def _piped(path: Path, *arguments: str) -> None:
+    """Written to a pipe, a muxer cannot go back and fill in the duration."""
+    command = [str(ffmpeg_path()), "-hide_banner", "-loglevel", "error", "-nostdin", *arguments, "-"]
+    with path.open("wb") as file:
+        subprocess.run(command, check=True, stdout=file)

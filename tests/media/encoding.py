@@ -1,0 +1,65 @@
+"""Runs a source through the media tasks as the activities do, without a workflow around them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from test_probe import probe
+
+from streamforge.contracts.media import Chunk, EncodedTrack, EncodedTracks, Plan, Source
+from streamforge.media.audio import AudioTask
+from streamforge.media.child import MediaChildren
+from streamforge.media.encode import EncodeTask
+from streamforge.planning.manifests import joined
+from streamforge.planning.plan import make_plan
+from streamforge.settings import Settings
+
+QUICK = Settings.model_validate({"transcode": {"preset": "ultrafast"}})
+
+
+@dataclass
+class Encoded:
+    source: Source
+    plan: Plan
+    chunks: list[EncodedTracks]
+    folder: Path
+
+    @property
+    def tracks(self) -> dict[str, EncodedTrack]:
+        return {track.name: track for track in joined([chunk.tracks for chunk in self.chunks])}
+
+    def file(self, name: str, tmp_path: Path, chunks: slice = slice(None)) -> Path:
+        """Init segment of the first chunk with the segments of all, or of some, in one playable file."""
+        parts = [self.folder / "0" / name / "init.mp4"]
+        for number, chunk in list(enumerate(self.chunks))[chunks]:
+            track = next(track for track in chunk.tracks if track.name == name)
+            parts += [self.folder / str(number) / name / segment.file_name for segment in track.segments]
+        target = tmp_path / f"{name}.mp4"
+        target.write_bytes(b"".join(part.read_bytes() for part in parts))
+        return target
+
+
+async def encode(children: MediaChildren, path: Path, folder: Path, settings: Settings = QUICK) -> Encoded:
+    source = await probe(children, path)
+    plan = make_plan(source, settings)
+    chunks = [await encode_chunk(children, path, source, plan, chunk, folder) for chunk in plan.chunks]
+    return Encoded(source, plan, chunks, folder)
+
+
+async def encode_chunk(
+    children: MediaChildren, path: Path, source: Source, plan: Plan, chunk: Chunk, folder: Path
+) -> EncodedTracks:
+    target = folder / str(chunk.index)
+    task = EncodeTask(path=path, source=source, plan=plan, chunk=chunk, target=target)
+    return await children.run("encode", task, EncodedTracks)
+
+
+async def encode_audio(children: MediaChildren, path: Path, folder: Path, track: int = 0) -> tuple[EncodedTrack, Path]:
+    """The track, and one playable file of it."""
+    source = await probe(children, path)
+    plan = make_plan(source, QUICK)
+    task = AudioTask(path=path, source=source, rendition=plan.audio[track], segment_seconds=4, target=folder)
+    encoded = await children.run("audio", task, EncodedTrack)
+    parts = [folder / encoded.name / name for name in ["init.mp4", *(s.file_name for s in encoded.segments)]]
+    target = folder / f"{encoded.name}.mp4"
+    target.write_bytes(b"".join(part.read_bytes() for part in parts))
+    return encoded, target

@@ -1,0 +1,156 @@
+"""Media children can be killed at once, are limited, and never take their worker down."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from clips import Clips
+from encoding import QUICK
+from test_probe import probe
+
+from streamforge.contracts.media import EncodedTracks
+from streamforge.errors import InvalidSettings, MediaChildCrashed, SourceTooExpensive
+from streamforge.media.child import MediaChildren
+from streamforge.media.encode import EncodeTask
+from streamforge.media.trial import TrialResult, TrialTask
+from streamforge.planning.plan import make_plan
+from streamforge.planning.trial import trial_rendition
+from streamforge.settings import Settings, TranscodeSettings
+
+
+class Running:
+    """An encode that has begun: its first progress was heard."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+        self.frames = 0
+
+    async def start(self, children: MediaChildren, path: Path, target: Path) -> "asyncio.Task[EncodedTracks]":
+        source = await probe(children, path)
+        settings = QUICK.model_copy(update={"transcode": QUICK.transcode.model_copy(update={"preset": "slow"})})
+        plan = make_plan(source, settings)
+        whole = plan.chunks[0].model_copy(update={"end": None})
+        task = EncodeTask(path=path, source=source, plan=plan, chunk=whole, target=target)
+
+        def on_progress(progress: dict[str, float]) -> None:
+            self.frames = int(progress["frames"])
+            self.begun.set()
+
+        running = asyncio.create_task(children.run("encode", task, EncodedTracks, on_progress))
+        begun = asyncio.create_task(self.begun.wait())
+        await asyncio.wait([running, begun], return_when=asyncio.FIRST_COMPLETED, timeout=30)
+        begun.cancel()
+        if not self.begun.is_set():
+            await running  # It ended before it began: say why.
+        return running
+
+
+def media_processes() -> list[psutil.Process]:
+    """Children of this process's zygotes."""
+    zygotes = [p for p in psutil.Process().children() if "streamforge.media.zygote" in p.cmdline()]
+    return [child for zygote in zygotes for child in zygote.children()]
+
+
+async def gone(processes: list[psutil.Process]) -> None:
+    async with asyncio.timeout(5):
+        while any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in processes):
+            await asyncio.sleep(0.01)
+
+
+async def test_cancelling_kills_the_encoders_at_once(children: MediaChildren, clips: Clips, tmp_path: Path) -> None:
+    running = await Running().start(children, clips.full_hd, tmp_path)
+    processes = media_processes()
+    assert processes
+    began = time.monotonic()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    await gone(processes)
+    assert time.monotonic() - began < 1
+
+
+async def test_a_crash_is_an_error_and_the_next_task_runs(
+    children: MediaChildren, clips: Clips, tmp_path: Path
+) -> None:
+    running = await Running().start(children, clips.full_hd, tmp_path)
+    for process in media_processes():
+        process.send_signal(signal.SIGSEGV)
+    with pytest.raises(MediaChildCrashed) as caught:
+        await running
+    assert caught.value.debug == "exit -11"
+    assert (await probe(children, clips.small)).video.frame_count == 100
+
+
+async def test_a_child_that_stops_moving_is_given_up(clips: Clips, tmp_path: Path) -> None:
+    async with MediaChildren(memory_bytes=4 * 2**30, stall_seconds=1.5) as children:
+        running = await Running().start(children, clips.full_hd, tmp_path)
+        stopped = media_processes()
+        for process in stopped:
+            process.send_signal(signal.SIGSTOP)
+        with pytest.raises(SourceTooExpensive, match="no progress"):
+            await running
+        await gone(stopped)
+
+
+async def test_memory_is_limited(clips: Clips, tmp_path: Path) -> None:
+    async with MediaChildren(memory_bytes=150 * 2**20, stall_seconds=60) as children:
+        with pytest.raises(SourceTooExpensive, match="memory"):
+            await Running().start(children, clips.full_hd, tmp_path)
+
+
+async def test_the_zygote_is_started_again_when_somebody_killed_it(children: MediaChildren, clips: Clips) -> None:
+    await probe(children, clips.small)
+    (zygote,) = [p for p in psutil.Process().children() if "streamforge.media.zygote" in p.cmdline()]
+    zygote.kill()
+    await gone([zygote])
+    assert (await probe(children, clips.small)).video.frame_count == 100
+
+
+WORKER = """
+import asyncio, sys
+from pathlib import Path
+sys.path[:0] = {path}
+from test_children import Running
+from streamforge.media.child import MediaChildren
+
+async def main():
+    async with MediaChildren(4 * 2**30, 60) as children:
+        running = await Running().start(children, Path({clip!r}), Path({target!r}))
+        print("begun", flush=True)
+        await running
+
+asyncio.run(main())
+"""
+
+
+async def test_a_worker_killed_with_9_leaves_no_encoder_behind(clips: Clips, tmp_path: Path) -> None:
+    here = Path(__file__).parent
+    script = WORKER.format(path=[str(here), str(here.parent)], clip=str(clips.full_hd), target=str(tmp_path / "out"))
+    worker = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
+    assert worker.stdout is not None
+    assert await asyncio.to_thread(worker.stdout.readline) == b"begun\n"
+    family = psutil.Process(worker.pid).children(recursive=True)
+    assert len(family) >= 2
+    os.kill(worker.pid, signal.SIGKILL)
+    worker.wait()
+    await gone(family)
+    worker.stdout.close()
+
+
+async def test_a_wrong_preset_is_one_sentence_at_start(children: MediaChildren) -> None:
+    settings = TranscodeSettings(preset="warp-speed")
+    with pytest.raises(InvalidSettings, match="libx264 does not start with preset 'warp-speed'"):
+        await children.run("trial", TrialTask(rendition=trial_rendition(settings)), TrialResult)
+
+
+@pytest.mark.parametrize(("codec", "preset"), [("h264", "medium"), ("hevc", "fast"), ("av1", "10")])
+async def test_every_codec_starts_with_our_options(children: MediaChildren, codec: str, preset: str) -> None:
+    settings = Settings.model_validate({"transcode": {"codec": codec, "preset": preset}})
+    result = await children.run("trial", TrialTask(rendition=trial_rendition(settings.transcode)), TrialResult)
+    assert result.size_bytes > 0

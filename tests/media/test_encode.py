@@ -1,0 +1,128 @@
+"""Chunks are encoded apart and join into one stream: same frames, same key frames, no seam."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from clips import BOTTLES, BUNNY, Clips
+from encoding import QUICK, encode, encode_chunk
+from playback import decode
+
+from streamforge.media.child import MediaChildren
+from streamforge.media.cmaf import boxes
+from streamforge.settings import Settings
+
+MANY_CHUNKS = Settings.model_validate({"transcode": {"preset": "ultrafast", "max_chunk_seconds": 8}})
+
+
+@pytest.mark.parametrize(
+    ("clip", "frames", "seconds"),
+    [
+        ("slow", 175, 14.0),
+        ("variable_rate", 154, 12.0),
+        ("transport_stream", 350, 14.0),
+        ("webm_without_duration", 180, 6.0),
+        ("fast", 120, 2.0),
+        ("one_frame", 1, 0.04),
+    ],
+)
+async def test_every_source_comes_out_whole(
+    children: MediaChildren, clips: Clips, tmp_path: Path, clip: str, frames: int, seconds: float
+) -> None:
+    encoded = await encode(children, getattr(clips, clip), tmp_path / "out", MANY_CHUNKS)
+    for name, track in encoded.tracks.items():
+        played = decode(encoded.file(name, tmp_path))
+        assert played.frame_count == frames
+        assert played.times[0] == 0
+        assert all(later > earlier for earlier, later in pairwise(played.times))
+        assert sum(s.duration_ticks for s in track.segments) / track.timescale == pytest.approx(seconds, abs=0.07)
+
+
+async def test_real_film_in_several_chunks(children: MediaChildren, tmp_path: Path) -> None:
+    encoded = await encode(children, BOTTLES, tmp_path / "out", MANY_CHUNKS)
+    assert len(encoded.chunks) == 6
+    source_times = decode(BOTTLES).times
+    played = decode(encoded.file("360p", tmp_path))
+    assert played.times == pytest.approx([time - source_times[0] for time in source_times], abs=0.0005)
+
+
+async def test_renditions_share_their_key_frames(children: MediaChildren, tmp_path: Path) -> None:
+    encoded = await encode(children, BUNNY, tmp_path / "out")
+    key_times = {name: decode(encoded.file(name, tmp_path)).key_times for name in encoded.tracks}
+    assert key_times == {name: [0.0, 2.0, 4.0] for name in ("720p", "480p", "360p")}
+
+
+async def test_segments_begin_with_a_key_frame_and_follow_without_a_gap(
+    children: MediaChildren, tmp_path: Path
+) -> None:
+    encoded = await encode(children, BUNNY, tmp_path / "out")
+    for name, track in encoded.tracks.items():
+        key_times = decode(encoded.file(name, tmp_path)).key_times
+        starts = [segment.start_ticks / track.timescale for segment in track.segments]
+        assert starts == [0.0, 4.0]
+        assert set(starts) <= set(key_times)
+        for earlier, later in pairwise(track.segments):
+            assert earlier.start_ticks + earlier.duration_ticks == later.start_ticks
+
+
+async def test_init_segments_of_all_chunks_are_the_same_bytes(
+    children: MediaChildren, clips: Clips, tmp_path: Path
+) -> None:
+    encoded = await encode(children, clips.slow, tmp_path / "out", MANY_CHUNKS)
+    assert len(encoded.chunks) > 1
+    inits = {(tmp_path / "out" / str(n) / "180p" / "init.mp4").read_bytes() for n in range(len(encoded.chunks))}
+    assert len(inits) == 1
+    assert [kind for kind, _, _ in boxes(inits.pop())] == ["ftyp", "moov"]
+
+
+async def test_a_chunk_encoded_again_is_the_same_bytes(children: MediaChildren, tmp_path: Path) -> None:
+    first = await encode(children, BUNNY, tmp_path / "first")
+    await encode_chunk(children, BUNNY, first.source, first.plan, first.plan.chunks[0], tmp_path / "again")
+    for path in sorted((tmp_path / "first").rglob("*.m*")):
+        assert (tmp_path / "again" / path.relative_to(tmp_path / "first")).read_bytes() == path.read_bytes()
+
+
+async def test_the_picture_is_turned_upright(children: MediaChildren, clips: Clips, tmp_path: Path) -> None:
+    encoded = await encode(children, clips.turned, tmp_path / "out")
+    assert decode(encoded.file("180p", tmp_path)).sizes == {(180, 320)}
+
+
+async def test_odd_sizes_become_even_and_never_larger(children: MediaChildren, clips: Clips, tmp_path: Path) -> None:
+    encoded = await encode(children, clips.odd, tmp_path / "out")
+    assert decode(encoded.file("181p", tmp_path)).sizes == {(320, 180)}
+
+
+async def test_a_frame_rate_above_the_limit_is_thinned(children: MediaChildren, clips: Clips, tmp_path: Path) -> None:
+    encoded = await encode(children, clips.fast, tmp_path / "out")
+    times = decode(encoded.file("180p", tmp_path)).times
+    assert [later - earlier for earlier, later in pairwise(times)] == pytest.approx([1 / 60] * 119, abs=1e-4)
+
+
+@pytest.mark.parametrize(("codec", "preset", "prefix"), [("hevc", "ultrafast", "hvc1.1.6.L"), ("av1", "11", "av01.0.")])
+async def test_other_codecs_cut_and_join_just_the_same(
+    children: MediaChildren, clips: Clips, tmp_path: Path, codec: str, preset: str, prefix: str
+) -> None:
+    settings = Settings.model_validate({"transcode": {"codec": codec, "preset": preset, "max_chunk_seconds": 8}})
+    encoded = await encode(children, clips.slow, tmp_path / "out", settings)
+    assert len(encoded.chunks) > 1
+    track = encoded.tracks["180p"]
+    assert track.codec_string.startswith(prefix)
+    played = decode(encoded.file("180p", tmp_path))
+    assert played.frame_count == 175
+    starts = {segment.start_ticks / track.timescale for segment in track.segments}
+    assert starts <= set(played.key_times)
+
+
+async def test_progress_counts_frames_that_are_really_encoded(children: MediaChildren, tmp_path: Path) -> None:
+    seen: list[dict[str, float]] = []
+    encoded = await encode(children, BUNNY, tmp_path / "out", QUICK)
+    task_input = encoded.plan.chunks[0]
+    from streamforge.contracts.media import EncodedTracks
+    from streamforge.media.encode import EncodeTask
+
+    task = EncodeTask(path=BUNNY, source=encoded.source, plan=encoded.plan, chunk=task_input, target=tmp_path / "again")
+    await children.run("encode", task, EncodedTracks, seen.append)
+    frames = [progress["frames"] for progress in seen]
+    assert frames == sorted(frames)
+    assert frames[-1] == 132
+    assert seen[-1]["fps"] > 0
