@@ -138,7 +138,7 @@ def load(config_file: Path | None = None) -> Settings:
         problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {_sentence(e)}" for e in error.errors())
         raise InvalidSettings(f"Settings are not valid: {problems}.") from error
     except SettingsError as error:
-        raise InvalidSettings(f"Settings are not valid: {error}.") from error
+        raise InvalidSettings(f"Settings are not valid: {_unreadable_variable(error)}.") from error
 
 
 def _config_path_from_environment() -> Path | None:
@@ -150,22 +150,33 @@ def _config_path_from_environment() -> Path | None:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InvalidSettings(f"The settings file {path} cannot be read: {error}") from error
     if not isinstance(content, dict | None):
         raise InvalidSettings(f"The settings file {path} must hold keys and values.")
+    for key in content or {}:
+        # Before pydantic-settings sees it: it takes keys like `_env_prefix` for arguments of its own.
+        if key not in Settings.model_fields:
+            raise InvalidSettings(f"Settings are not valid: {key}: no such setting.")
     return content or {}
 
 
 def _refuse_unknown_variables() -> None:
     """pydantic-settings ignores a misspelt top-level variable; a setting that silently does nothing is worse."""
     for name in os.environ:
-        if not name.startswith(ENV_PREFIX) or name == CONFIG_FILE_VARIABLE:
+        if not name.upper().startswith(ENV_PREFIX) or name == CONFIG_FILE_VARIABLE:
             continue
-        section = name.removeprefix(ENV_PREFIX).split("__")[0].lower()
+        section = name[len(ENV_PREFIX) :].split("__")[0].lower()
         if section not in Settings.model_fields:
             raise InvalidSettings(f"Settings are not valid: the environment variable {name} names no setting.")
+
+
+def _unreadable_variable(error: SettingsError) -> str:
+    """pydantic-settings names only the section of what is no JSON, not the variable."""
+    text = getattr(error.__cause__, "doc", None)
+    names = [name for name, value in os.environ.items() if name.upper().startswith(ENV_PREFIX) and value == text]
+    return f"{' or '.join(names)}: lists are written as JSON, like [720, 360]" if names else str(error)
 
 
 def _sentence(error: Any) -> str:

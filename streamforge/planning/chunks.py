@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from streamforge.contracts.media import Chunk, VideoSource
+from streamforge.contracts.media import VIDEO_TIMESCALE, Chunk, VideoSource
 from streamforge.settings import TranscodeSettings
 
 
@@ -22,14 +22,15 @@ def cut_into_chunks(video: VideoSource, settings: TranscodeSettings) -> list[Chu
 
 
 def _edges(duration: float, settings: TranscodeSettings) -> list[float]:
-    """Inner cuts. A last piece shorter than half a segment is left to its neighbour."""
+    """Inner cuts, on the very ticks where the encoder's segments begin. A last piece shorter than half a segment is left
+    to its neighbour."""
+    segment = round(settings.segment_seconds * VIDEO_TIMESCALE)
+    longest = settings.max_chunk_seconds * VIDEO_TIMESCALE
     edges = []
-    length = settings.segment_seconds
-    edge = length
-    while edge < duration - settings.segment_seconds / 2:
-        edges.append(edge)
-        doubled = length * 2
-        length = doubled if doubled <= settings.max_chunk_seconds else length
+    edge = length = segment
+    while edge < duration * VIDEO_TIMESCALE - segment / 2:
+        edges.append(edge / VIDEO_TIMESCALE)
+        length = length * 2 if length * 2 <= longest else length
         edge += length
     return edges
 

@@ -100,14 +100,17 @@ def _add_segments(adaptation: ET.Element, track: EncodedTrack) -> None:
     )
     timeline = ET.SubElement(template, "SegmentTimeline")
     last: ET.Element | None = None
+    expected: int | None = None
     for segment in track.segments:
         duration = str(segment.duration_ticks)
-        if last is not None and last.get("d") == duration:
+        follows = segment.start_ticks == expected
+        if last is not None and follows and last.get("d") == duration:
             last.set("r", str(int(last.get("r", "0")) + 1))
         else:
-            # Segments of one track follow each other without gaps, so only the first needs its time.
-            first = {"t": str(segment.start_ticks)} if last is None else {}
-            last = ET.SubElement(timeline, "S", first | {"d": duration})
+            # Files are named after their times, so a time that does not follow from the one before must be told.
+            time = {} if follows else {"t": str(segment.start_ticks)}
+            last = ET.SubElement(timeline, "S", time | {"d": duration})
+        expected = segment.start_ticks + segment.duration_ticks
 
 
 def _rate(rate: Fraction) -> str:

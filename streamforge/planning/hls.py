@@ -1,5 +1,7 @@
 """HLS playlists over CMAF segments (RFC 8216 and its second edition, draft-pantos-hls-rfc8216bis)."""
 
+from math import floor
+
 from streamforge.contracts.media import EncodedTrack
 from streamforge.planning.manifests import (
     INIT_SEGMENT,
@@ -25,18 +27,19 @@ def master_playlist(presentation: Presentation) -> str:
 
 def media_playlist(track: EncodedTrack, *, ended: bool = True) -> str:
     """One rendition. VOD when it is whole; an EVENT playlist may still grow."""
-    longest = max(segment.duration_ticks for segment in track.segments) / track.timescale
+    lengths = [f"{segment.duration_ticks / track.timescale:.6f}" for segment in track.segments]
+    longest = max(map(float, lengths))
     lines = [
         "#EXTM3U",
         "#EXT-X-VERSION:7",
-        f"#EXT-X-TARGETDURATION:{max(1, round(longest))}",
+        f"#EXT-X-TARGETDURATION:{max(1, floor(longest + 0.5))}",
         "#EXT-X-MEDIA-SEQUENCE:0",
         f"#EXT-X-PLAYLIST-TYPE:{'VOD' if ended else 'EVENT'}",
         "#EXT-X-INDEPENDENT-SEGMENTS",
         f'#EXT-X-MAP:URI="{INIT_SEGMENT}"',
     ]
-    for segment in track.segments:
-        lines += [f"#EXTINF:{segment.duration_ticks / track.timescale:.6f},", segment.file_name]
+    for segment, length in zip(track.segments, lengths, strict=True):
+        lines += [f"#EXTINF:{length},", segment.file_name]
     if ended:
         lines.append("#EXT-X-ENDLIST")
     return "\n".join(lines) + "\n"

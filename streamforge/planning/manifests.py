@@ -10,6 +10,9 @@ DASH_MANIFEST = "manifest.mpd"
 INIT_SEGMENT = "init.mp4"
 PLAYLIST = "index.m3u8"
 
+SAME_RATE = 1e-4
+"""Relative. Measured rates are this exact; 30 and 29.97 are ten times as far apart."""
+
 
 @dataclass(frozen=True)
 class VideoTrack:
@@ -41,7 +44,11 @@ class Presentation:
         """Broadcast rates are exact fractions: 29.97 means 30000/1001."""
         rate = min(self.source.video.frame_rate, self.plan.max_frame_rate)
         broadcast = Fraction(round(rate * 1.001) * 1000, 1001)
-        return broadcast if abs(float(broadcast) - rate) < 0.002 else Fraction(rate).limit_denominator(100)
+        if abs(float(broadcast) - rate) < rate * SAME_RATE:
+            return broadcast
+        if rate < 1:
+            return Fraction(1, round(1 / rate))  # A slide show.
+        return Fraction(rate).limit_denominator(100)
 
 
 def presentation(source: Source, plan: Plan, video: list[EncodedTrack], audio: list[EncodedTrack]) -> Presentation:

@@ -5,6 +5,8 @@ VMAF is measured at the source's resolution, so a small rendition is judged for 
 fall with their share of the source's height.
 """
 
+from math import floor
+
 from streamforge.contracts.media import QualityTarget, RenditionScore, VideoRendition, VideoSource
 from streamforge.settings import ValidationSettings
 
@@ -56,7 +58,12 @@ def harmonic_mean(values: list[float]) -> float:
 def below_floor(scores: list[RenditionScore], target: QualityTarget) -> list[str]:
     """One phrase for each rendition that is not good enough; empty when all are."""
     return [
-        f"{score.name} has VMAF {score.mean:.1f}, its floor is {target.floors[score.name]:.0f}"
+        f"{score.name} has VMAF {_rounded_down(score.mean):.1f}, its floor is {target.floors[score.name]:.1f}"
         for score in scores
         if score.mean < target.floors[score.name]
     ]
+
+
+def _rounded_down(mean: float) -> float:
+    """To one digit: a mean of 79.96 must not be told as the 80.0 that it missed."""
+    return floor(mean * 10) / 10

@@ -1,0 +1,113 @@
+"""Where the timeline is cut."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sources import transcode, video
+
+from streamforge.contracts.media import VIDEO_TIMESCALE, Chunk
+from streamforge.planning.chunks import cut_into_chunks
+
+durations = st.floats(0, 12 * 3600)
+rates = st.sampled_from([1, 12.5, 23.976, 24, 25, 29.97, 30, 50, 59.94, 60, 240])
+gops = st.sampled_from([0.5, 1, 1.001, 2, 2.002, 0.96, 1.00001])  # The last is no whole number of ticks.
+layouts = st.builds(
+    lambda gop, per_segment, longest: transcode(
+        gop_seconds=gop, segment_seconds=gop * per_segment, max_chunk_seconds=longest
+    ),
+    gops,
+    st.integers(1, 5),
+    st.floats(1, 120),
+)
+
+
+def lengths(chunks: list[Chunk], duration: float) -> list[float]:
+    return [(duration if chunk.end is None else chunk.end) - chunk.start for chunk in chunks]
+
+
+def starts(duration: float, **settings: object) -> list[float]:
+    return [chunk.start for chunk in cut_into_chunks(video(duration=duration), transcode(**settings))]
+
+
+def test_chunks_double_from_one_segment_to_the_longest() -> None:
+    assert starts(120) == [0, 4, 12, 28, 60, 92]
+
+
+def test_the_longest_is_not_passed_when_it_is_no_power_of_two_of_segments() -> None:
+    assert starts(100, max_chunk_seconds=20) == [0, 4, 12, 28, 44, 60, 76, 92]
+
+
+def test_a_chunk_holds_at_least_one_segment_however_short_the_longest_may_be() -> None:
+    assert starts(16, max_chunk_seconds=1) == [0, 4, 8, 12]
+
+
+@pytest.mark.parametrize(
+    ("duration", "expected"), [(5.9, [0]), (6.0, [0]), (6.1, [0, 4]), (13.9, [0, 4]), (14.1, [0, 4, 12])]
+)
+def test_less_than_half_a_segment_at_the_end_is_left_to_the_chunk_before(
+    duration: float, expected: list[float]
+) -> None:
+    assert starts(duration) == expected
+
+
+@pytest.mark.parametrize("duration", [0.0, 0.001, 1 / 24, 1.0, 4.0])
+def test_a_short_video_is_one_chunk_with_all_frames(duration: float) -> None:
+    source = video(duration=duration, frame_count=max(1, round(duration * 24)))
+    assert cut_into_chunks(source, transcode()) == [
+        Chunk(index=0, start=0, end=None, expected_frames=source.frame_count)
+    ]
+
+
+def test_a_source_without_time_stamps_is_one_chunk() -> None:
+    source = video(duration=3600, seekable=False)
+    assert cut_into_chunks(source, transcode()) == [
+        Chunk(index=0, start=0, end=None, expected_frames=source.frame_count)
+    ]
+
+
+@given(duration=durations, settings=layouts)
+def test_chunks_cover_the_timeline_without_gap_or_overlap(duration: float, settings) -> None:
+    chunks = cut_into_chunks(video(duration=duration), settings)
+    assert [chunk.index for chunk in chunks] == list(range(len(chunks)))
+    assert chunks[0].start == 0
+    assert chunks[-1].end is None
+    for chunk, following in pairwise(chunks):
+        assert chunk.end == following.start
+        assert chunk.start < following.start
+
+
+@given(duration=durations, settings=layouts)
+def test_every_chunk_begins_where_a_segment_begins(duration: float, settings) -> None:
+    """On the very tick: the encoder counts segments in ticks, and rounds where it cuts."""
+    segment_ticks = round(settings.segment_seconds * VIDEO_TIMESCALE)
+    for chunk in cut_into_chunks(video(duration=duration), settings):
+        assert round(chunk.start * VIDEO_TIMESCALE) % segment_ticks == 0
+
+
+@given(duration=durations, settings=layouts)
+def test_the_first_chunk_is_one_segment_and_none_is_shorter_than_the_one_before(duration: float, settings) -> None:
+    *whole, _ = lengths(cut_into_chunks(video(duration=duration), settings), duration)
+    if whole:
+        assert whole[0] == pytest.approx(settings.segment_seconds, abs=1e-4)
+    for length, following in pairwise(whole):
+        assert following >= length - 1e-4
+
+
+@given(duration=durations, settings=layouts)
+def test_no_chunk_is_longer_than_allowed_but_for_the_end_it_swallows(duration: float, settings) -> None:
+    *whole, last = lengths(cut_into_chunks(video(duration=duration), settings), duration)
+    longest = max(settings.max_chunk_seconds, settings.segment_seconds)
+    assert all(length <= longest + 1e-4 for length in whole)
+    assert last <= longest + settings.segment_seconds / 2 + 1e-4
+    if whole:
+        assert last > settings.segment_seconds / 2 - 1e-4
+
+
+@given(duration=st.floats(0.05, 12 * 3600), rate=rates, settings=layouts)
+def test_the_frames_of_all_chunks_are_about_those_of_the_source(duration: float, rate: float, settings) -> None:
+    source = video(duration=duration, rate=rate)
+    chunks = cut_into_chunks(source, settings)
+    assert all(chunk.expected_frames >= 1 for chunk in chunks)
+    assert abs(sum(chunk.expected_frames for chunk in chunks) - source.frame_count) <= len(chunks)

@@ -1,0 +1,142 @@
+"""The DASH manifest, read back as XML."""
+
+from itertools import pairwise
+from xml.etree import ElementTree as ET
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sources import audio, source, stream, track, tracks, video
+
+from streamforge.contracts.media import EncodedTrack, Segment
+from streamforge.planning.dash import manifest
+from streamforge.planning.manifests import Presentation, peak_bitrate, presentation
+from streamforge.planning.plan import make_plan
+from streamforge.settings import Settings
+
+MPD = "{urn:mpeg:dash:schema:mpd:2011}"
+
+
+def parsed(found: Presentation) -> ET.Element:
+    return ET.fromstring(manifest(found))
+
+
+def sets(root: ET.Element, kind: str) -> list[ET.Element]:
+    return [s for s in root.iter(f"{MPD}AdaptationSet") if s.get("contentType") == kind]
+
+
+def timeline(adaptation: ET.Element) -> list[tuple[int, int]]:
+    """(start, duration) of every segment, as a player expands it."""
+    found, time = [], 0
+    for entry in adaptation.iter(f"{MPD}S"):
+        time = int(entry.get("t", time))
+        for _ in range(int(entry.get("r", 0)) + 1):
+            found.append((time, int(entry.attrib["d"])))
+            time += int(entry.attrib["d"])
+    return found
+
+
+def one_rendition(encoded: EncodedTrack) -> Presentation:
+    found = source(video(320, 180))
+    return presentation(found, make_plan(found, Settings()), [encoded.model_copy(update={"name": "180p"})], [])
+
+
+def test_a_presentation_is_static_and_as_long_as_its_longest_track() -> None:
+    root = parsed(stream(audio(), durations=(360_000, 360_000, 45_000)))
+    assert root.tag == f"{MPD}MPD"
+    assert root.get("type") == "static"
+    assert root.get("mediaPresentationDuration") == "PT8.500S"
+    assert root.get("minBufferTime") == "PT4.000S"
+    assert "urn:mpeg:dash:profile:isoff-live:2011" in str(root.get("profiles")).split(",")
+    assert [period.get("start") for period in root.iter(f"{MPD}Period")] == ["PT0S"]
+
+
+def test_renditions_are_one_set_to_switch_within() -> None:
+    found = stream(picture=video(1280, 720, rate=29.97))
+    [adaptation] = sets(parsed(found), "video")
+    assert (adaptation.get("mimeType"), adaptation.get("segmentAlignment")) == ("video/mp4", "true")
+    assert (adaptation.get("maxWidth"), adaptation.get("maxHeight")) == ("1280", "720")
+    representations = list(adaptation.iter(f"{MPD}Representation"))
+    assert [(r.get("id"), r.get("width"), r.get("height")) for r in representations] == [
+        ("720p", "1280", "720"),
+        ("480p", "854", "480"),
+        ("360p", "640", "360"),
+    ]
+    assert [r.get("bandwidth") for r in representations] == [str(peak_bitrate(t.encoded, 4)) for t in found.video]
+    assert {r.get("codecs") for r in representations} == {"avc1.640028"}
+    assert {r.get("frameRate") for r in representations} == {"30000/1001"}
+
+
+@pytest.mark.parametrize(
+    ("rate", "told"), [(23.976, "24000/1001"), (25, "25"), (59.94, "60000/1001"), (12.5, "25/2"), (0.001, "1/1000")]
+)
+def test_the_frame_rate_is_a_whole_number_or_a_fraction(rate: float, told: str) -> None:
+    root = parsed(stream(picture=video(320, 180, rate=rate, frame_count=10)))
+    assert [r.get("frameRate") for r in root.iter(f"{MPD}Representation")] == [told]
+
+
+def test_each_audio_track_is_a_set_of_its_own() -> None:
+    found = stream(audio(1, language="eng"), audio(2, channels=1, sample_rate=44_100))
+    original, other = sets(parsed(found), "audio")
+    assert (original.get("lang"), other.get("lang")) == ("eng", None)
+    roles = [role.get("value") for role in (original.find(f"{MPD}Role"), other.find(f"{MPD}Role")) if role is not None]
+    assert roles == ["main", "alternate"]
+    [first], [second] = original.iter(f"{MPD}Representation"), other.iter(f"{MPD}Representation")
+    assert (first.get("id"), first.get("codecs"), first.get("audioSamplingRate")) == ("audio-0", "mp4a.40.2", "48000")
+    assert (second.get("id"), second.get("audioSamplingRate")) == ("audio-1", "44100")
+    channels = [r.find(f"{MPD}AudioChannelConfiguration") for r in (first, second)]
+    assert [c.get("value") for c in channels if c is not None] == ["2", "1"]
+    assert timeline(original) == [(0, 192_512), (192_512, 190_464)]
+
+
+def test_ids_of_sets_differ() -> None:
+    ids = [s.get("id") for s in parsed(stream(audio(1), audio(2))).iter(f"{MPD}AdaptationSet")]
+    assert ids == ["0", "1", "2"]
+
+
+def test_names_in_the_template_are_the_names_of_the_files() -> None:
+    [adaptation] = sets(parsed(stream()), "video")
+    template = adaptation.find(f"{MPD}SegmentTemplate")
+    assert template is not None
+    assert template.get("timescale") == "90000"
+    assert template.get("initialization") == "$RepresentationID$/init.mp4"
+    name = str(template.get("media")).replace("$RepresentationID$", "720p").replace("$Time$", "360000")
+    assert name == f"720p/{Segment(start_ticks=360_000, duration_ticks=1, size_bytes=1).file_name}"
+
+
+def test_equal_segments_are_one_entry() -> None:
+    encoded = track("180p", [360_000] * 5 + [360_360, 360_000, 90_000], [1000] * 8)
+    [adaptation] = sets(parsed(one_rendition(encoded)), "video")
+    assert [s.attrib for s in adaptation.iter(f"{MPD}S")] == [
+        {"t": "0", "d": "360000", "r": "4"},
+        {"d": "360360"},
+        {"d": "360000"},
+        {"d": "90000"},
+    ]
+
+
+def test_a_segment_that_does_not_begin_where_the_one_before_ended_is_told_with_its_time() -> None:
+    """One tick is enough for a player to ask for a file that is not there."""
+    encoded = track("180p", [360_000], [1000])
+    encoded.segments += [
+        Segment(start_ticks=360_001, duration_ticks=360_000, size_bytes=1000),
+        Segment(start_ticks=720_001, duration_ticks=360_000, size_bytes=1000),
+    ]
+    [adaptation] = sets(parsed(one_rendition(encoded)), "video")
+    assert timeline(adaptation) == [(0, 360_000), (360_001, 360_000), (720_001, 360_000)]
+
+
+@given(encoded=tracks, first=st.integers(0, 10**9), gaps=st.data())
+def test_the_timeline_expands_to_exactly_the_segments(encoded: EncodedTrack, first: int, gaps: st.DataObject) -> None:
+    shift = first
+    for segment in encoded.segments:
+        segment.start_ticks += shift
+        shift += gaps.draw(st.sampled_from([0, 0, 0, 1, 90_000]))
+    [adaptation] = sets(parsed(one_rendition(encoded)), "video")
+    assert timeline(adaptation) == [(s.start_ticks, s.duration_ticks) for s in encoded.segments]
+
+
+@given(durations=st.lists(st.sampled_from([90_000, 90_090]), min_size=1, max_size=40))
+def test_runs_are_as_long_as_they_can_be(durations: list[int]) -> None:
+    [adaptation] = sets(parsed(one_rendition(track("180p", durations, [1000] * len(durations)))), "video")
+    assert all(s.get("d") != following.get("d") for s, following in pairwise(adaptation.iter(f"{MPD}S")))

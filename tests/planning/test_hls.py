@@ -1,0 +1,140 @@
+"""HLS playlists, read back by a parser that is not ours."""
+
+from decimal import ROUND_HALF_UP, Decimal
+
+import m3u8
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sources import audio, stream, track, tracks, video
+
+from streamforge.contracts.media import EncodedTrack
+from streamforge.planning.hls import master_playlist, media_playlist
+from streamforge.planning.manifests import average_bitrate, peak_bitrate, seconds
+
+HOSTILE = 'Evil" ,URI="http://evil/x"\n#EXT-X-STREAM-INF:BANDWIDTH=1\nhttp://evil/y\r\u2028'
+
+
+def media(found: EncodedTrack, **options: bool) -> m3u8.M3U8:
+    return m3u8.loads(media_playlist(found, **options))
+
+
+def tags(playlist: str, tag: str) -> list[str]:
+    return [line.removeprefix(f"#{tag}:") for line in playlist.splitlines() if line.startswith(f"#{tag}:")]
+
+
+# ── media playlists ─────────────────────────────────────────────────────────────────────────────────────────────────
+def test_a_whole_rendition_reads_like_this() -> None:
+    assert media_playlist(track("720p", [360_000, 90_090], [1000, 500])) == (
+        "#EXTM3U\n"
+        "#EXT-X-VERSION:7\n"
+        "#EXT-X-TARGETDURATION:4\n"
+        "#EXT-X-MEDIA-SEQUENCE:0\n"
+        "#EXT-X-PLAYLIST-TYPE:VOD\n"
+        "#EXT-X-INDEPENDENT-SEGMENTS\n"
+        '#EXT-X-MAP:URI="init.mp4"\n'
+        "#EXTINF:4.000000,\n"
+        "0.m4s\n"
+        "#EXTINF:1.001000,\n"
+        "360000.m4s\n"
+        "#EXT-X-ENDLIST\n"
+    )
+
+
+def test_a_rendition_that_may_still_grow_has_no_end() -> None:
+    playlist = media(track("720p", [360_000], [1000]), ended=False)
+    assert playlist.playlist_type == "event"
+    assert not playlist.is_endlist
+
+
+@pytest.mark.parametrize(
+    ("ticks", "target"), [(1, 1), (360_000, 4), (404_999, 4), (405_000, 5), (585_000, 7), (404_999.99, 5)]
+)
+def test_the_target_duration_is_the_longest_segment_rounded_half_up(ticks: float, target: int) -> None:
+    timescale = 90_000 if float(ticks).is_integer() else 9_000_000
+    found = track("720p", [round(ticks * timescale / 90_000)], [1000], timescale=timescale)
+    assert media(found).target_duration == target
+
+
+@given(found=tracks)
+def test_every_segment_is_there_in_order_with_its_length(found: EncodedTrack) -> None:
+    playlist = media(found)
+    assert [segment.uri for segment in playlist.segments] == [segment.file_name for segment in found.segments]
+    for told, segment in zip(playlist.segments, found.segments, strict=True):
+        assert told.duration == pytest.approx(segment.duration_ticks / found.timescale, abs=1e-6)
+    assert sum(segment.duration for segment in playlist.segments) == pytest.approx(seconds(found), abs=1e-4)
+    assert playlist.is_endlist
+    assert playlist.playlist_type == "vod"
+    assert [section.uri for section in playlist.segment_map] == ["init.mp4"]
+
+
+@given(found=tracks)
+def test_no_segment_is_longer_than_the_target_duration(found: EncodedTrack) -> None:
+    """RFC 8216 §4.3.3.1: each EXTINF, rounded to the nearest integer, is at most the target."""
+    text = media_playlist(found)
+    target = int(tags(text, "EXT-X-TARGETDURATION")[0])
+    for length in tags(text, "EXTINF"):
+        assert int(Decimal(length.rstrip(",")).quantize(Decimal(1), ROUND_HALF_UP)) <= target
+
+
+# ── the master playlist ─────────────────────────────────────────────────────────────────────────────────────────────
+def test_variants_are_listed_best_first_with_what_a_player_chooses_by() -> None:
+    found = stream(picture=video(1280, 720, rate=29.97))
+    playlist = m3u8.loads(master_playlist(found))
+    assert playlist.is_variant
+    assert playlist.is_independent_segments
+    assert [p.uri for p in playlist.playlists] == ["720p/index.m3u8", "480p/index.m3u8", "360p/index.m3u8"]
+    info = [p.stream_info for p in playlist.playlists]
+    assert [i.resolution for i in info] == [(1280, 720), (854, 480), (640, 360)]
+    assert [i.frame_rate for i in info] == [29.97] * 3
+    assert [i.codecs for i in info] == ["avc1.640028"] * 3
+    assert [i.audio for i in info] == [None] * 3
+    assert [i.bandwidth for i in info] == [peak_bitrate(t.encoded, 4) for t in found.video]
+    assert [i.average_bandwidth for i in info] == [average_bitrate(t.encoded) for t in found.video]
+
+
+def test_a_variant_weighs_what_its_video_and_the_heaviest_audio_weigh() -> None:
+    found = stream(audio(1), audio(2), picture=video(320, 180))
+    [variant] = m3u8.loads(master_playlist(found)).playlists
+    sound = max(peak_bitrate(t.encoded, 4) for t in found.audio)
+    assert variant.stream_info.bandwidth == peak_bitrate(found.video[0].encoded, 4) + sound
+    assert variant.stream_info.codecs == "avc1.640028,mp4a.40.2"
+    assert variant.stream_info.audio == "audio"
+
+
+@given(found=st.lists(tracks, min_size=1, max_size=1), with_audio=st.booleans())
+def test_the_bandwidth_is_never_below_the_average(found: list[EncodedTrack], with_audio: bool) -> None:
+    [encoded] = found
+    durations = [segment.duration_ticks for segment in encoded.segments]
+    presentation = stream(*([audio()] if with_audio else []), picture=video(320, 180), durations=durations)
+    [variant] = m3u8.loads(master_playlist(presentation)).playlists
+    assert variant.stream_info.bandwidth >= variant.stream_info.average_bandwidth > 0
+
+
+def test_audio_tracks_are_one_group_with_one_default() -> None:
+    found = stream(audio(1, language="eng", title="Original"), audio(2, language="deu"), audio(3, channels=1))
+    tracks = m3u8.loads(master_playlist(found)).media
+    assert [(t.type, t.group_id, t.name, t.language, t.default, t.autoselect, t.channels, t.uri) for t in tracks] == [
+        ("AUDIO", "audio", "Original (1)", "eng", "YES", "YES", "2", "audio-0/index.m3u8"),
+        ("AUDIO", "audio", "deu (2)", "deu", "NO", "YES", "2", "audio-1/index.m3u8"),
+        ("AUDIO", "audio", "Audio (3)", None, "NO", "YES", "1", "audio-2/index.m3u8"),
+    ]
+
+
+@given(titles=st.lists(st.none() | st.text() | st.sampled_from(["", "Audio", "a", "a (2)"]), min_size=1, max_size=5))
+def test_audio_names_are_unique_whatever_the_titles(titles: list[str | None]) -> None:
+    found = stream(*(audio(number, title=title) for number, title in enumerate(titles)), picture=video(320, 180))
+    names = [t.name for t in m3u8.loads(master_playlist(found)).media]
+    assert len(set(names)) == len(titles)
+
+
+@given(text=st.text() | st.just(HOSTILE))
+def test_no_title_can_write_tags_attributes_or_lines_of_its_own(text: str) -> None:
+    """A title comes from a stranger's file; a quote or a line break in it would end the string."""
+    plain = master_playlist(stream(audio(title="Title", language="eng"), picture=video(320, 180)))
+    hostile = master_playlist(stream(audio(title=text, language=text), picture=video(320, 180)))
+    assert len(hostile.splitlines()) == len(plain.splitlines())
+    assert hostile.count('"') - 2 * hostile.count("LANGUAGE=") == plain.count('"') - 2
+    playlist = m3u8.loads(hostile)
+    assert [p.uri for p in playlist.playlists] == ["180p/index.m3u8"]
+    assert [t.uri for t in playlist.media] == ["audio-0/index.m3u8"]

@@ -1,0 +1,211 @@
+"""Settings: the file, the environment over it, and errors that name the key."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from streamforge.errors import InvalidSettings
+from streamforge.settings import Settings, load
+
+SHIPPED = Path(__file__).parent.parent / "config.yaml"
+
+
+@pytest.fixture(autouse=True)
+def _empty_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What whoever runs the tests has set must not decide them."""
+    for name in os.environ:
+        if name.upper().startswith("STREAMFORGE_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def config(tmp_path: Path):
+    """Writes a settings file; gives its path."""
+
+    def write(text: str | bytes) -> Path:
+        path = tmp_path / "settings.yaml"
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+        return path
+
+    return write
+
+
+def keys(content: dict[str, object]) -> dict[str, object]:
+    return {key: sorted(value) if isinstance(value, dict) else None for key, value in content.items()}
+
+
+# ── the shipped file ────────────────────────────────────────────────────────────────────────────────────────────────
+def test_the_shipped_file_says_what_the_defaults_are() -> None:
+    assert load(SHIPPED) == Settings()
+
+
+def test_the_shipped_file_shows_every_setting() -> None:
+    assert keys(yaml.safe_load(SHIPPED.read_text())) == keys(Settings().model_dump())
+
+
+def test_the_numbers_of_the_wire_contract_are_the_defaults() -> None:
+    settings = Settings()
+    assert settings.server.port == 8081
+    assert (settings.retention.days, settings.retention.sweep_every_hours) == (7, 24)
+    assert settings.validation.min_score == 80
+    assert settings.server.heartbeat_seconds <= 30
+
+
+# ── which file ──────────────────────────────────────────────────────────────────────────────────────────────────────
+def test_without_a_file_the_defaults_hold() -> None:
+    assert load() == Settings()
+
+
+def test_config_yaml_in_the_working_directory_is_read(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("server: {port: 9000}")
+    assert load().server.port == 9000
+
+
+def test_the_environment_may_name_another_file(config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "config.yaml").write_text("server: {port: 9000}")
+    monkeypatch.setenv("STREAMFORGE_CONFIG", str(config("server: {port: 9001}")))
+    assert load().server.port == 9001
+
+
+def test_a_file_that_is_asked_for_goes_before_the_one_in_the_environment(
+    config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STREAMFORGE_CONFIG", str(tmp_path / "nothing.yaml"))
+    assert load(config("server: {port: 9001}")).server.port == 9001
+
+
+def test_a_named_file_that_is_not_there_is_an_error_with_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STREAMFORGE_CONFIG", "/nowhere/settings.yaml")
+    with pytest.raises(InvalidSettings, match=r"/nowhere/settings\.yaml"):
+        load()
+
+
+@pytest.mark.parametrize("text", ["", "# only a comment\n", "{}"])
+def test_an_empty_file_is_no_settings(config, text: str) -> None:
+    assert load(config(text)) == Settings()
+
+
+@pytest.mark.parametrize("text", ["- a\n- list\n", "just words", "server: [", b"\xff\xfe\x00", "a: b: c"])
+def test_a_file_that_holds_something_else_is_an_error_with_its_name(config, text: str | bytes) -> None:
+    path = config(text)
+    with pytest.raises(InvalidSettings, match=re.escape(str(path))):
+        load(path)
+
+
+# ── the environment ─────────────────────────────────────────────────────────────────────────────────────────────────
+def test_the_environment_overrides_one_key_and_leaves_its_neighbours(config, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STREAMFORGE_TRANSCODE__PRESET", "fast")
+    settings = load(config("transcode: {preset: slow, codec: hevc}"))
+    assert (settings.transcode.preset, settings.transcode.codec) == ("fast", "hevc")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "read"),
+    [
+        ("STREAMFORGE_DATA_DIR", "/srv/streamforge", lambda s: s.data_dir == Path("/srv/streamforge")),
+        ("STREAMFORGE_SERVER__PORT", "80", lambda s: s.server.port == 80),
+        ("STREAMFORGE_VALIDATION__ENABLED", "false", lambda s: s.validation.enabled is False),
+        ("STREAMFORGE_TRANSCODE__HEIGHTS", "[720, 360]", lambda s: s.transcode.heights == [720, 360]),
+        ("STREAMFORGE_STORAGE__URL", "s3://media/x", lambda s: s.storage.url == "s3://media/x"),
+        ("STREAMFORGE_RETENTION__DAYS", "0.5", lambda s: s.retention.days == 0.5),
+        (
+            "STREAMFORGE_SERVER__TRUSTED_PROXIES",
+            '["10.0.0.0/8"]',
+            lambda s: "10.0.0.0/8" in map(str, s.server.trusted_proxies),
+        ),
+    ],
+)
+def test_a_variable_is_read_as_what_the_setting_is(
+    variable: str, value: str, read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, value)
+    assert read(load())
+
+
+# ── mistakes ────────────────────────────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("transcode: {presett: fast}", "transcode.presett: no such setting"),
+        ("transkode: {preset: fast}", "transkode: no such setting"),
+        ("prot: 80", "prot: no such setting"),
+        ("1: 2", "1: no such setting"),
+        ("_env_prefix: X", "_env_prefix: no such setting"),
+        ("server: {port: eighty}", "server.port: "),
+        ("server: {port: 70000}", "server.port: "),
+        ("server: 8081", "server: "),
+        ("server: {heartbeat_seconds: 31}", "server.heartbeat_seconds: "),
+        ("server: {trusted_proxies: [proxy.local]}", "server.trusted_proxies.0"),
+        ("transcode: {heights: []}", "transcode.heights: "),
+        ("transcode: {heights: [720, tall]}", "transcode.heights.1: "),
+        ("transcode: {codec: theora}", "transcode.codec: "),
+        ("transcode: {segment_seconds: 0}", "transcode.segment_seconds: "),
+        ("validation: {min_score: 101}", "validation.min_score: "),
+        ("validation: {on_failure: shrug}", "validation.on_failure: "),
+        ("retention: {days: -1}", "retention.days: "),
+        ("log: {level: loud}", "log.level: "),
+    ],
+)
+def test_a_mistake_in_the_file_is_an_error_that_names_the_key(config, text: str, key: str) -> None:
+    with pytest.raises(InvalidSettings) as caught:
+        load(config(text))
+    assert key in caught.value.message
+
+
+def test_all_mistakes_are_told_at_once(config) -> None:
+    with pytest.raises(InvalidSettings) as caught:
+        load(config("server: {port: eighty}\nlog: {level: loud}"))
+    assert "server.port" in caught.value.message
+    assert "log.level" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "named"),
+    [
+        ("STREAMFORGE_TRANSKODE__PRESET", "fast", "STREAMFORGE_TRANSKODE__PRESET"),
+        ("STREAMFORGE_PORT", "80", "STREAMFORGE_PORT"),
+        ("streamforge_prot", "80", "streamforge_prot"),
+        ("STREAMFORGE_TRANSCODE__PRESETT", "fast", "transcode.presett"),
+        ("STREAMFORGE_TRANSCODE__PRESET__NAME", "fast", "transcode.preset"),
+        ("STREAMFORGE_SERVER__PORT", "eighty", "server.port"),
+        ("STREAMFORGE_TRANSCODE__HEIGHTS", "720,360", "STREAMFORGE_TRANSCODE__HEIGHTS: lists are written as JSON"),
+        ("STREAMFORGE_SERVER", "8081", "server"),
+        ("STREAMFORGE_SERVER", "localhost", "STREAMFORGE_SERVER"),
+    ],
+)
+def test_a_mistake_in_the_environment_is_an_error_that_names_it(
+    variable: str, value: str, named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(InvalidSettings) as caught:
+        load()
+    assert named in caught.value.message
+
+
+@pytest.mark.parametrize(("segment", "gop"), [(4, 2), (2, 2), (6, 1), (4.004, 1.001), (0.3, 0.1), (1, 0.04)])
+def test_a_segment_holds_whole_gops(config, segment: float, gop: float) -> None:
+    settings = load(config(f"transcode: {{segment_seconds: {segment}, gop_seconds: {gop}}}"))
+    assert settings.transcode.segment_seconds == segment
+
+
+@pytest.mark.parametrize(("segment", "gop"), [(4, 3), (1, 2), (4, 1.5), (4, 4.1)])
+def test_a_segment_that_cuts_a_gop_is_an_error(config, segment: float, gop: float) -> None:
+    with pytest.raises(InvalidSettings, match="segment_seconds must be a whole multiple of gop_seconds"):
+        load(config(f"transcode: {{segment_seconds: {segment}, gop_seconds: {gop}}}"))
+
+
+def test_the_rule_holds_for_what_file_and_environment_come_to_together(config, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STREAMFORGE_TRANSCODE__GOP_SECONDS", "3")
+    with pytest.raises(InvalidSettings, match="transcode"):
+        load(config("transcode: {segment_seconds: 4}"))
+    assert load(config("transcode: {segment_seconds: 6}")).transcode.gop_seconds == 3
+
+
+def test_settings_cannot_be_changed_once_they_are_read() -> None:
+    settings = load()
+    with pytest.raises(ValueError, match="frozen"):
+        settings.server.port = 1  # type: ignore[misc]
