@@ -1,5 +1,6 @@
 """Read a finished stream as a player would: from the manifests down to decoded pictures."""
 
+import asyncio
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
@@ -10,6 +11,8 @@ from xml.etree import ElementTree as ET
 import av
 from av.audio.frame import AudioFrame
 from av.video.frame import VideoFrame
+
+from streamforge.media.capabilities import ffmpeg_path
 
 DASH = {"m": "urn:mpeg:dash:schema:mpd:2011"}
 
@@ -137,3 +140,16 @@ def decode(path: str | Path) -> Played:
 def _joined(init: str, segments: list[str], target: Path) -> Path:
     target.write_bytes(b"".join(Path(part).read_bytes() for part in [init, *segments]))
     return target
+
+
+async def ffmpeg_decodes(url: str) -> dict[str, int]:
+    """How many frames ffmpeg's own demuxers find behind a URL; it picks the best video. Fails on any error."""
+    process = await asyncio.create_subprocess_exec(
+        str(ffmpeg_path()), "-nostdin", "-v", "error", "-xerror", "-i", url,
+        "-map", "0:v:0", "-f", "null", "-progress", "pipe:1", "-",
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    out, err = await process.communicate()
+    assert process.returncode == 0, err.decode()
+    progress = dict(line.split("=", 1) for line in out.decode().split() if "=" in line)
+    return {"frames": int(progress["frame"])}

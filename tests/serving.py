@@ -43,7 +43,10 @@ class Api:
         return await self.http.post("/process", data=fields, files=files)
 
     async def post_ok(self, name: str = "clip.mp4", **fields: str) -> str:
-        response = await self.post(name=name, **fields)
+        return await self.post_ok_with(b"some bytes", name=name, **fields)
+
+    async def post_ok_with(self, video: bytes, name: str = "clip.mp4", **fields: str) -> str:
+        response = await self.post(video, name=name, **fields)
         assert response.status_code == 202, response.text
         return str(response.json()["job_id"])
 

@@ -1,0 +1,129 @@
+"""Cancels, retries and vanished things: what a job does when it is disturbed."""
+
+import asyncio
+import os
+import time
+from datetime import UTC, datetime, timedelta
+
+import psutil
+import pytest
+from clips import BUNNY, Clips
+from conftest import System
+from factories import run_sql
+from temporalio.client import WorkflowFailureError
+
+from streamforge.contracts.pipeline import SweepInput, SweepResult
+from streamforge.settings import Settings
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """Slow enough to be caught in the act."""
+    return settings.model_copy(update={"transcode": settings.transcode.model_copy(update={"preset": "slow"})})
+
+
+async def until_encoding(system: System, job_id: str) -> None:
+    async with system.api.stream(job_id) as frames:
+        async for frame in frames:
+            if frame.event == "progress" and frame.data["progress"] > 10:
+                return
+
+
+def media_children() -> list[psutil.Process]:
+    zygotes = [p for p in psutil.Process().children() if "streamforge.media.zygote" in p.cmdline()]
+    return [child for zygote in zygotes for child in zygote.children() if child.status() != psutil.STATUS_ZOMBIE]
+
+
+async def test_a_cancel_stops_the_encoders_and_leaves_nothing(system: System, clips: Clips) -> None:
+    job_id = await system.api.post_ok_with(clips.full_hd.read_bytes())
+    await until_encoding(system, job_id)
+    assert media_children()
+    began = time.monotonic()
+    response = await system.api.http.delete(f"/jobs/{job_id}")
+    assert response.status_code == 202
+    frames = await system.api.whole_stream(job_id)
+    assert time.monotonic() - began < 5
+    assert [frame.event for frame in frames][-1] == "done"
+    job = await system.api.job(job_id)
+    assert (job["status"], job["stage"], job["error"]) == ("cancelled", "cancelled", None)
+    assert media_children() == []
+    with pytest.raises(WorkflowFailureError):
+        await (await system.workflow(job_id)).result()
+    assert system.api.stored == []
+    again = await system.api.http.delete(f"/jobs/{job_id}")
+    assert again.status_code == 202
+
+
+async def test_a_finished_job_cannot_be_cancelled(system: System, clips: Clips) -> None:
+    finished = await system.process(clips.small)
+    response = await system.api.http.delete(f"/jobs/{finished.id}")
+    assert (response.status_code, response.json()["code"]) == (409, "job.already_over")
+
+
+async def test_a_crashed_encoder_is_started_again_and_the_job_completes(system: System) -> None:
+    job_id = await system.api.post_ok_with(BUNNY.read_bytes())
+    await until_encoding(system, job_id)
+    for child in media_children():
+        child.kill()
+    frames = await system.api.whole_stream(job_id)
+    assert (await system.api.job(job_id))["status"] == "completed"
+    progress = [frame.data["progress"] for frame in frames if frame.event == "progress"]
+    assert progress == sorted(progress)
+
+
+class TestRetention:
+    """The sweep as its Schedule starts it."""
+
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        return settings.model_copy(update={"transcode": settings.transcode.model_copy(update={"preset": "ultrafast"})})
+
+    async def sweep(self, system: System) -> SweepResult:
+        handle = await system.temporal.start_workflow(
+            "SweepRetention", SweepInput(), id="sweep-now", task_queue="video-processing", result_type=SweepResult
+        )
+        return await handle.result()
+
+    async def test_what_is_past_its_time_goes_and_the_rest_stays(self, system: System, clips: Clips) -> None:
+        old = await system.process(clips.small)
+        young = await system.process(clips.small)
+        dsn = system.api.settings.database.dsn
+        assert dsn
+        long_ago = datetime.now(UTC) - timedelta(days=8)
+        await run_sql(dsn, "UPDATE jobs SET created_at = $2, completed_at = $2 WHERE id = $1", old.id, long_ago)
+        assert await self.sweep(system) == SweepResult(jobs_removed=1, orphans_removed=0)
+        assert (await system.api.http.get(f"/jobs/{old.id}")).status_code == 404
+        assert (await system.api.http.get(old.job["playback"]["hls"])).status_code == 404
+        assert (await system.api.http.get(young.job["playback"]["hls"])).status_code == 200
+        assert {name.split("/")[1] for name in system.api.stored} == {young.id}
+
+    async def test_folders_that_belong_to_no_job_go_when_they_are_old(self, system: System) -> None:
+        orphans = system.storage / "output" / "00000000-0000-4000-8000-000000000000" / "720p"
+        recent = system.storage / "output" / "11111111-1111-4111-8111-111111111111"
+        for folder in (orphans, recent):
+            folder.mkdir(parents=True)
+            (folder / "init.mp4").write_bytes(b"x")
+        two_days_ago = time.time() - 2 * 86400
+        os.utime(orphans / "init.mp4", (two_days_ago, two_days_ago))
+        assert await self.sweep(system) == SweepResult(jobs_removed=0, orphans_removed=1)
+        assert system.api.stored == [f"output/{recent.name}/init.mp4"]
+
+    async def test_running_jobs_are_never_touched(self, system: System) -> None:
+        job_id = await system.api.post_ok_with(BUNNY.read_bytes())
+        await until_encoding(system, job_id)
+        dsn = system.api.settings.database.dsn
+        assert dsn
+        await run_sql(dsn, "UPDATE jobs SET created_at = now() - interval '30 days' WHERE id = $1", job_id)
+        assert (await self.sweep(system)).jobs_removed == 0
+        await system.api.whole_stream(job_id)
+        assert (await system.api.job(job_id))["status"] == "completed"
+
+    async def test_the_schedule_exists_once_and_follows_the_settings(self, system: System) -> None:
+        description = await system.temporal.get_schedule_handle("streamforge-retention").describe()
+        assert [i.every for i in description.schedule.spec.intervals] == [timedelta(hours=24)]
+        assert len([s async for s in await system.temporal.list_schedules()]) == 1
+
+
+async def test_two_jobs_at_once(system: System, clips: Clips) -> None:
+    both = await asyncio.gather(system.process(clips.small), system.process(clips.silent))
+    assert [finished.job["status"] for finished in both] == ["completed", "completed"]
