@@ -1,5 +1,6 @@
 """Measure the quality of one chunk of every rendition, all in one run of VMAF."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from activities.scratch import Scratch
 from streamforge.contracts import names
 from streamforge.contracts.events import JobChange, PartProgress
 from streamforge.contracts.job import Stage
-from streamforge.contracts.media import EncodedTrack, EncodedTracks
+from streamforge.contracts.media import EncodedTrack, EncodedTracks, RenditionScore
 from streamforge.contracts.pipeline import ChunkScores, ValidateChunkInput
 from streamforge.errors import StorageCorrupted
 from streamforge.events.log import EventLog
@@ -43,27 +44,29 @@ class ValidateActivities:
                     reporter.report(*_progress(work, progress["frames"]))
 
                 encoded = await receipts.read(self._storage, work.encoded.receipt, EncodedTracks)
-                with self._scratch.folder_for("vmaf") as folder:
-                    result = await self._score(work, encoded, folder, on_progress)
-                done = ChunkScores(index=work.chunk.index, scores=result.scores)
+                done = ChunkScores(index=work.chunk.index, scores=await self._score(work, encoded, on_progress))
                 await receipts.write(self._storage, receipt, done)
             reporter.report(*_progress(work, work.chunk.expected_frames))
             return done
 
     async def _score(
-        self, work: ValidateChunkInput, encoded: EncodedTracks, folder: Path, on_progress: Any
-    ) -> VmafResult:
-        renditions = {track.name: await self._assemble(work, track, folder) for track in encoded.tracks}
-        async with self._storage.local_file(work.original.source_object, self._scratch.folder) as path:
-            task = VmafTask(
-                path=path,
-                source=work.source,
-                plan=work.plan,
-                chunk=work.chunk,
-                renditions=renditions,
-                scratch=folder,
-            )
-            return await self._children.run("vmaf", task, VmafResult, on_progress)
+        self, work: ValidateChunkInput, encoded: EncodedTracks, on_progress: Callable[[dict[str, Any]], None]
+    ) -> list[RenditionScore]:
+        """Nothing for a chunk without pictures of its own: a still picture that lasts longer than it."""
+        if not any(track.segments for track in encoded.tracks):
+            return []
+        with self._scratch.folder_for("vmaf") as folder:
+            renditions = {track.name: await self._assemble(work, track, folder) for track in encoded.tracks}
+            async with self._storage.local_file(work.original.source_object, self._scratch.folder) as path:
+                task = VmafTask(
+                    path=path,
+                    source=work.source,
+                    plan=work.plan,
+                    chunk=work.chunk,
+                    renditions=renditions,
+                    scratch=folder,
+                )
+                return (await self._children.run("vmaf", task, VmafResult, on_progress)).scores
 
     async def _assemble(self, work: ValidateChunkInput, track: EncodedTrack, folder: Path) -> Path:
         """The chunk as it lies in the store, not as the encoder remembers it: what is scored is what is served."""

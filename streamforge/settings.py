@@ -1,6 +1,7 @@
 """Settings: `config.yaml`, overridden by `STREAMFORGE_*` (`__` nests). Unknown keys are an error that names the key."""
 
 import os
+import re
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,6 +14,9 @@ from streamforge.errors import InvalidSettings
 
 ENV_PREFIX = "STREAMFORGE_"
 CONFIG_FILE_VARIABLE = "STREAMFORGE_CONFIG"
+
+KUBERNETES_VARIABLES = re.compile(r"STREAMFORGE(_\w+)?_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_\w+)?)")
+"""What Kubernetes puts into every pod beside a Service named streamforge, or streamforge-api: not meant for us."""
 
 
 class Section(BaseModel):
@@ -166,6 +170,8 @@ def _refuse_unknown_variables() -> None:
     """pydantic-settings ignores a misspelt top-level variable; a setting that silently does nothing is worse."""
     for name in os.environ:
         if not name.upper().startswith(ENV_PREFIX) or name == CONFIG_FILE_VARIABLE:
+            continue
+        if KUBERNETES_VARIABLES.fullmatch(name) and "__" not in name:
             continue
         section = name[len(ENV_PREFIX) :].split("__")[0].lower()
         if section not in Settings.model_fields:

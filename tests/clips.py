@@ -121,6 +121,15 @@ class Clips:
         return self._made("one.mp4", lambda p: ffmpeg(*picture("320x180", 25, 0.04), *X264, p))
 
     @property
+    def slide_show(self) -> Path:
+        """A second of film, one picture held for nineteen, a second of film."""
+        held = "settb=1/25,setpts='if(lt(N,25),N,N+475)'"
+        return self._made(
+            "slides.mkv",
+            lambda p: ffmpeg(*picture("320x180", 25, 2), "-vf", held, "-fps_mode", "passthrough", *X264, p),
+        )
+
+    @property
     def late_sound(self) -> Path:
         """Sound begins a second after the picture."""
         return self._made(

@@ -209,3 +209,19 @@ def test_settings_cannot_be_changed_once_they_are_read() -> None:
     settings = load()
     with pytest.raises(ValueError, match="frozen"):
         settings.server.port = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "STREAMFORGE_PORT",
+        "STREAMFORGE_SERVICE_HOST",
+        "STREAMFORGE_PORT_8081_TCP_ADDR",
+        "STREAMFORGE_API_SERVICE_PORT_HTTP",
+    ],
+)
+def test_what_kubernetes_puts_beside_a_service_of_our_name_is_not_for_us(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "tcp://10.0.0.1:8081")
+    assert load().server.port == 8081

@@ -91,13 +91,14 @@ def run(task: EncodeTask, on_progress: Progress) -> EncodedTracks:
     cuts = Cuts(round(plan.gop_seconds * VIDEO_TIMESCALE), round(plan.segment_seconds * VIDEO_TIMESCALE))
     frame_rate = min(task.source.video.frame_rate, plan.max_frame_rate)
     encoders = [RenditionEncoder(r, task.target / r.name, frame_rate) for r in plan.renditions]
-    _encode_window(task, cuts, encoders, on_progress)
-    if cuts.frames == 0:
+    goes_on = _encode_window(task, cuts, encoders, on_progress)
+    if cuts.frames == 0 and not goes_on:
         raise UndecodableSource(f"No picture can be decoded from {task.chunk.start:.1f} s on; the video is damaged.")
     return EncodedTracks(tracks=[encoder.write_segments(cuts, plan.edit_offset_ticks) for encoder in encoders])
 
 
-def _encode_window(task: EncodeTask, cuts: Cuts, encoders: list["RenditionEncoder"], on_progress: Progress) -> None:
+def _encode_window(task: EncodeTask, cuts: Cuts, encoders: list["RenditionEncoder"], on_progress: Progress) -> bool:
+    """Whether the source goes on behind the window."""
     scaler = Scaler(task.source.video, [Size(r.width, r.height) for r in task.plan.renditions])
     began = reported = time.monotonic()
     with ExitStack() as stack:
@@ -115,6 +116,7 @@ def _encode_window(task: EncodeTask, cuts: Cuts, encoders: list["RenditionEncode
         for lane in lanes:
             lane.finish()
     on_progress(_progress(lanes, began))
+    return window.goes_on
 
 
 def _progress(lanes: list["Lane"], began: float) -> dict[str, float]:
@@ -242,6 +244,9 @@ class RenditionEncoder:
         self._gop = []
 
     def write_segments(self, cuts: Cuts, edit_offset_ticks: int) -> EncodedTrack:
+        """No segments at all when one picture stays on screen for longer than the chunk: the one before it has it."""
+        if cuts.frames == 0:
+            return self._track(b"", [])
         moov, fragments = split_fragments(self._file.read_bytes())
         self._file.unlink()
         if len(fragments) != len(cuts.gop_starts) or self._packets != cuts.frames:
@@ -259,10 +264,13 @@ class RenditionEncoder:
             segment = Segment(start_ticks=start, duration_ticks=duration, size_bytes=len(data))
             (self._folder / segment.file_name).write_bytes(data)
             segments.append(segment)
+        return self._track(init, segments)
+
+    def _track(self, init: bytes, segments: list[Segment]) -> EncodedTrack:
         return EncodedTrack(
             name=self._rendition.name,
             timescale=VIDEO_TIMESCALE,
-            codec_string=codec_string(init),
+            codec_string=codec_string(init) if init else "",
             init_sha256=hashlib.sha256(init).hexdigest(),
             init_size_bytes=len(init),
             frames=self._packets,

@@ -51,6 +51,8 @@ class FrameWindow:
         self._stack = ExitStack()
         self.failed_packets = 0
         self.packets = 0
+        self.goes_on = False
+        """Whether the source has a frame behind the window: an empty window in front of it is a long still picture."""
 
     def __enter__(self) -> Self:
         return self
@@ -66,6 +68,7 @@ class FrameWindow:
                 yield SourceFrame(held[0], ticks - held[0], held[1])
                 held = None
             if self._end is not None and ticks >= self._end:
+                self.goes_on = True
                 return
             held = (ticks, picture)
         if held is not None:

@@ -1,59 +1,12 @@
-"""The whole system in one process: the API as served, a worker with both queues, and everything real behind them."""
-
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
-from serving import Api, serving
-from sse import Frame
-from temporalio.client import Client, WorkflowHandle
+from serving import serving
+from system import System
 
 from streamforge.settings import Settings
 from streamforge.temporal.worker import worker
-
-
-@dataclass
-class System:
-    api: Api
-    temporal: Client
-
-    @property
-    def storage(self) -> Path:
-        return self.api.settings.data_dir / "storage"
-
-    def output(self, job_id: str) -> Path:
-        return self.storage / "output" / job_id
-
-    async def process(self, video: Path | bytes, name: str = "clip.mp4", **fields: str) -> "Finished":
-        """Post a video and watch it to its end."""
-        content = video if isinstance(video, bytes) else video.read_bytes()
-        job_id = await self.api.post_ok_with(content, name=name, **fields)
-        frames = await self.api.whole_stream(job_id)
-        return Finished(job_id, frames, await self.api.job(job_id))
-
-    async def workflow(self, job_id: str) -> WorkflowHandle[Any, Any]:
-        job = await self.api.job(job_id)
-        return self.temporal.get_workflow_handle(str(job["workflow_id"]))
-
-
-@dataclass
-class Finished:
-    """A job that is over: what its stream said, and what GET says."""
-
-    id: str
-    frames: list[Frame]
-    job: dict[str, Any]
-
-    @property
-    def stages(self) -> list[str]:
-        """In the order of their first appearance."""
-        return list(dict.fromkeys(frame.data["stage"] for frame in self.frames if frame.event == "progress"))
-
-    @property
-    def progress(self) -> list[int]:
-        return [frame.data["progress"] for frame in self.frames if frame.event in {"status", "progress"}]
 
 
 @pytest.fixture

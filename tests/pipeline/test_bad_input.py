@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from clips import BUNNY, Clips
-from conftest import Finished, System
+from system import Finished, System
 
 from streamforge.settings import Settings
 

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import psutil
 import pytest
 from clips import BUNNY, Clips
-from conftest import System
 from factories import run_sql
+from system import System
 from temporalio.client import WorkflowFailureError
 
 from streamforge.contracts.pipeline import SweepInput, SweepResult

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from clips import BOTTLES, BUNNY, Clips
-from conftest import Finished, System
 from playback import Track, dash_tracks, decode, ffmpeg_decodes, hls_tracks, play, play_segment
+from system import Finished, System
 
 STAGES = ["uploading", "transcoding", "validation", "packaging", "storage", "completed"]
 
@@ -91,6 +91,7 @@ async def test_the_manifests_play_as_they_are_served(system: System) -> None:
         ("two_languages", 125, 5.0, {"180p", "audio-0", "audio-1"}),
         ("transport_stream", 350, 14.0, {"180p", "audio-0"}),
         ("one_frame", 1, 0.04, {"180p"}),
+        ("slide_show", 50, 21.0, {"180p"}),
     ],
 )
 async def test_videos_of_very_different_kinds(

@@ -1,0 +1,64 @@
+// One function per player: opens `url` in `video`, reports all that the player complains about, even what it mends by
+// itself, and returns what a viewer's menus would do: `toHeight(pixels)` and `toLanguage(code)`.
+"use strict";
+
+const adapters = {
+  "hls.js": async (video, url, complain) => {
+    const player = new Hls();
+    player.on(Hls.Events.ERROR, (_, error) => complain(`${error.details} ${error.reason ?? error.error ?? ""}`));
+    const parsed = new Promise((done) => player.once(Hls.Events.MANIFEST_PARSED, done));
+    player.attachMedia(video);
+    player.loadSource(url);
+    await parsed;
+    return {
+      toHeight: (height) => (player.nextLevel = player.levels.findIndex((level) => level.height === height)),
+      toLanguage: (code) => (player.audioTrack = player.audioTracks.findIndex((track) => track.lang === code)),
+      languages: () => player.audioTracks.map((track) => track.lang),
+    };
+  },
+
+  shaka: async (video, url, complain) => {
+    shaka.polyfill.installAll();
+    const player = new shaka.Player();
+    player.addEventListener("error", ({ detail }) => complain(`${detail.code} ${detail.data}`));
+    player.addEventListener("gapjumped", () => complain("jumped over a gap"));
+    player.addEventListener("stalldetected", () => complain("stalled"));
+    await player.attach(video);
+    await player.load(url);
+    return {
+      toHeight: (height) => {
+        player.configure({ abr: { enabled: false } });
+        player.selectVideoTrack(player.getVideoTracks().find((track) => track.height === height), true, 1);
+      },
+      toLanguage: (code) => player.selectAudioTrack(player.getAudioTracks().find((track) => track.language === code)),
+      languages: () => player.getAudioTracks().map((track) => track.originalLanguage ?? track.language),
+    };
+  },
+
+  "dash.js": async (video, url, complain) => {
+    const player = dashjs.MediaPlayer().create();
+    player.on(dashjs.MediaPlayer.events.ERROR, ({ error }) => complain(`${error.code} ${error.message}`));
+    player.on(dashjs.MediaPlayer.events.PLAYBACK_ERROR, ({ error }) => complain(`${error.code} ${error.message}`));
+    player.on(dashjs.MediaPlayer.events.PLAYBACK_STALLED, () => complain("stalled"));
+    player.updateSettings({ debug: { logLevel: dashjs.Debug.LOG_LEVEL_WARNING } });
+    const ready = new Promise((done) => player.on(dashjs.MediaPlayer.events.STREAM_INITIALIZED, done));
+    player.initialize(video, url, false);
+    await ready;
+    return {
+      toHeight: (height) => {
+        player.updateSettings({ streaming: { abr: { autoSwitchBitrate: { video: false } } } });
+        const rung = player.getRepresentationsByType("video").find((rung) => rung.height === height);
+        player.setRepresentationForTypeById("video", rung.id, true);
+      },
+      toLanguage: (code) =>
+        player.setCurrentTrack(player.getTracksFor("audio").find((track) => track.lang === code)),
+      languages: () => player.getTracksFor("audio").map((track) => track.lang),
+    };
+  },
+
+  // What the browser does by itself with an address in <video>.
+  native: async (video, url) => {
+    video.src = url;
+    return {};
+  },
+};

@@ -1,0 +1,61 @@
+"""One browser, one API and one set of streams for all tests of this folder."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import pytest_asyncio
+from browser import FLAGS, chromium_path, install_players, site
+from clips import Clips
+from factories import run_sql
+from playwright.async_api import Browser, async_playwright
+from serving import Api, serving
+from streams import Streams
+
+from streamforge.embedded.ports import free_port
+from streamforge.media.child import MediaChildren
+from streamforge.settings import DatabaseSettings, ServerSettings, Settings, TemporalSettings
+from streamforge.storage import open_storage
+
+
+def shared(fixture):  # type: ignore[no-untyped-def]
+    return pytest_asyncio.fixture(scope="session", loop_scope="session")(fixture)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    path = chromium_path()
+    install_players()
+    return path
+
+
+@shared
+async def browser(chromium: str) -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture(scope="session")
+def players_site(chromium: str) -> Iterator[str]:
+    with site() as url:
+        yield url
+
+
+@shared
+async def api(chromium: str, postgres_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Api]:
+    await run_sql(postgres_dsn, "CREATE DATABASE players")
+    settings = Settings(
+        data_dir=tmp_path_factory.mktemp("players") / "data",
+        server=ServerSettings(port=0),
+        database=DatabaseSettings(dsn=postgres_dsn.rpartition("/")[0] + "/players"),
+        temporal=TemporalSettings(address=f"127.0.0.1:{free_port('127.0.0.1')}"),
+    )
+    async with serving(settings) as api:
+        yield api
+
+
+@shared
+async def streams(api: Api, clips: Clips, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Streams]:
+    async with MediaChildren(memory_bytes=4 * 2**30, stall_seconds=60) as children:
+        yield Streams(clips, children, open_storage(api.settings), tmp_path_factory.mktemp("streams"))

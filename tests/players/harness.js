@@ -1,0 +1,94 @@
+// Drives one player in one <video> and keeps a diary of what a viewer and an engineer would notice.
+"use strict";
+
+const video = document.querySelector("video");
+const canvas = Object.assign(document.createElement("canvas"), { width: 64, height: 36 });
+const pen = canvas.getContext("2d", { willReadFrequently: true });
+
+const diary = { complaints: [], stalls: [], firstFrame: null, lastFrame: null, pictures: new Set(), dullest: Infinity };
+const tracks = [];
+let menus;
+let underWay = false;
+
+const complain = (text) => diary.complaints.push(String(text).trim());
+const ranges = (buffered) =>
+  Array.from({ length: buffered.length }, (_, number) => [buffered.start(number), buffered.end(number)]);
+
+video.addEventListener("error", () => complain(`<video> ${video.error.code}: ${video.error.message}`));
+video.addEventListener("playing", () => (underWay = true));
+video.addEventListener("seeking", () => (underWay = false));
+video.addEventListener("waiting", () => underWay && !video.ended && diary.stalls.push(video.currentTime));
+
+// Sound and picture are looked at one by one: what <video> calls buffered is only what both of them have.
+const addSourceBuffer = MediaSource.prototype.addSourceBuffer;
+MediaSource.prototype.addSourceBuffer = function (type) {
+  const buffer = addSourceBuffer.call(this, type);
+  tracks.push({ type, buffer });
+  return buffer;
+};
+
+video.requestVideoFrameCallback(function look(_, { mediaTime }) {
+  diary.firstFrame ??= mediaTime;
+  diary.lastFrame = mediaTime;
+  pen.drawImage(video, 0, 0, canvas.width, canvas.height);
+  const { data } = pen.getImageData(0, 0, canvas.width, canvas.height);
+  const green = data.filter((_, at) => at % 4 === 1);
+  const mean = green.reduce((sum, value) => sum + value, 0) / green.length;
+  diary.dullest = Math.min(diary.dullest, Math.sqrt(green.reduce((sum, v) => sum + (v - mean) ** 2, 0) / green.length));
+  diary.pictures.add(green.join());
+  video.requestVideoFrameCallback(look);
+});
+
+/** Resolves once `condition` holds. The caller's own time limit ends a wait that never does. */
+const until = (condition) =>
+  new Promise((done) => {
+    const check = () => (condition() ? done() : setTimeout(check, 20));
+    check();
+  });
+
+const harness = {
+  async open(player, url) {
+    menus = await adapters[player](video, url, complain);
+    await until(() => video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA);
+  },
+
+  async playToEnd(rate) {
+    video.playbackRate = rate;
+    await video.play();
+    await until(() => video.ended);
+  },
+
+  /** Go there, and see it move. */
+  async seek(time) {
+    video.currentTime = time;
+    await until(() => !video.seeking);
+    await video.play();
+    await until(() => video.currentTime > time + 0.2);
+    video.pause();
+  },
+
+  async toHeight(height) {
+    menus.toHeight(height);
+    await video.play();
+    await until(() => video.videoHeight === height);
+    video.pause();
+  },
+
+  async toLanguage(code) {
+    menus.toLanguage(code);
+  },
+
+  languages: () => menus.languages(),
+
+  report: () => ({
+    ...diary,
+    pictures: diary.pictures.size,
+    duration: video.duration,
+    time: video.currentTime,
+    ended: video.ended,
+    size: [video.videoWidth, video.videoHeight],
+    buffered: ranges(video.buffered),
+    tracks: tracks.map(({ type, buffer }) => ({ type, buffered: ranges(buffer.buffered) })),
+    soundBytes: video.webkitAudioDecodedByteCount,
+  }),
+};

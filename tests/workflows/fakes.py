@@ -1,0 +1,187 @@
+"""The workflow alone: real Temporal below, activities of the same names that do nothing but answer."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+from temporalio import activity
+from temporalio.client import Client, WorkflowHandle
+from temporalio.worker import Worker
+
+from streamforge.contracts import names
+from streamforge.contracts.ids import workflow_id
+from streamforge.contracts.job import Playback
+from streamforge.contracts.media import Plan, RenditionScore, Source
+from streamforge.contracts.pipeline import (
+    ChunkScores,
+    DiscardInput,
+    EncodeAudioInput,
+    EncodeChunkInput,
+    EncodedPart,
+    Outcome,
+    PackagedStream,
+    PackageInput,
+    ProbedSource,
+    ProbeInput,
+    ProcessVideo,
+    ProcessVideoResult,
+    StoredSource,
+    StoreInput,
+    UploadInput,
+    ValidateChunkInput,
+)
+from streamforge.planning.plan import make_plan
+from streamforge.settings import Settings
+from workflows.process_video import ProcessVideoWorkflow
+
+SOURCE = Source.model_validate(
+    {
+        "container": "mov",
+        "size_bytes": 1000,
+        "duration": 30.0,
+        "video": {
+            "index": 0,
+            "codec": "h264",
+            "coded_width": 640,
+            "coded_height": 480,
+            "width": 640,
+            "height": 480,
+            "rotation": 0,
+            "pixel_format": "yuv420p",
+            "frame_rate": 25.0,
+            "frame_count": 750,
+            "start": 0.0,
+            "duration": 30.0,
+            "reorder_gap": 0.08,
+            "variable_frame_rate": False,
+            "seekable": True,
+        },
+        "audio": [{"index": 1, "codec": "aac", "channels": 2, "sample_rate": 48000}],
+    }
+)
+PLAN = make_plan(SOURCE, Settings.model_validate({"transcode": {"max_chunk_seconds": 8}}))
+
+Hook = Callable[[str, Any], Any]
+
+
+@dataclass
+class Fakes:
+    """Activities under the real names. `calls` is what was asked of them; `on(name, …)` lets one misbehave."""
+
+    calls: list[tuple[str, Any]] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
+    score: float = 95.0
+    plan: Plan = field(default_factory=lambda: PLAN)
+    hooks: dict[str, Callable[[Any], Any]] = field(default_factory=dict)
+
+    def on(self, name: str, hook: Callable[[Any], Any]) -> None:
+        self.hooks[name] = hook
+
+    def called(self) -> list[str]:
+        return [name for name, _ in self.calls]
+
+    async def _note(self, name: str, work: Any) -> None:
+        self.calls.append((name, work))
+        if name in self.hooks and (waiting := self.hooks[name](work)) is not None:
+            await waiting
+
+    @activity.defn(name=names.UPLOAD)
+    async def upload(self, work: UploadInput) -> StoredSource:
+        await self._note(names.UPLOAD, work)
+        return StoredSource(
+            job_id=work.job_id, source_object=work.source_object, size_bytes=work.size_bytes, sha256="0" * 64
+        )
+
+    @activity.defn(name=names.PROBE)
+    async def probe(self, work: ProbeInput) -> ProbedSource:
+        await self._note(names.PROBE, work)
+        return ProbedSource(source=SOURCE, plan=self.plan)
+
+    @activity.defn(name=names.ENCODE_CHUNK)
+    async def chunk(self, work: EncodeChunkInput) -> EncodedPart:
+        await self._note(names.ENCODE_CHUNK, work)
+        return EncodedPart(receipt=f"chunk-{work.chunk.index}", frames=1, size_bytes=1)
+
+    @activity.defn(name=names.ENCODE_AUDIO)
+    async def audio(self, work: EncodeAudioInput) -> EncodedPart:
+        await self._note(names.ENCODE_AUDIO, work)
+        return EncodedPart(receipt=work.rendition.name, frames=1, size_bytes=1)
+
+    @activity.defn(name=names.VALIDATE_CHUNK)
+    async def validate(self, work: ValidateChunkInput) -> ChunkScores:
+        await self._note(names.VALIDATE_CHUNK, work)
+        scores = [
+            RenditionScore(
+                name=rendition.name,
+                mean=self.score,
+                harmonic_mean=self.score,
+                worst=self.score,
+                worst_at=0,
+                frames_scored=10,
+            )
+            for rendition in work.plan.renditions
+        ]
+        return ChunkScores(index=work.chunk.index, scores=scores)
+
+    @activity.defn(name=names.PACKAGE)
+    async def package(self, work: PackageInput) -> PackagedStream:
+        await self._note(names.PACKAGE, work)
+        return PackagedStream(manifests={"master.m3u8": 1})
+
+    @activity.defn(name=names.STORE)
+    async def store(self, work: StoreInput) -> ProcessVideoResult:
+        await self._note(names.STORE, work)
+        return ProcessVideoResult(
+            duration=30,
+            size_bytes=1,
+            file_count=1,
+            source_sha256=work.original.sha256,
+            renditions=[],
+            playback=Playback(hls="/h", dash="/d"),
+            warnings=work.warnings,
+        )
+
+    @activity.defn(name=names.RECORD_OUTCOME)
+    async def record_outcome(self, outcome: Outcome) -> None:
+        await self._note(names.RECORD_OUTCOME, outcome)
+        self.outcomes.append(outcome)
+
+    @activity.defn(name=names.DISCARD)
+    async def discard(self, work: DiscardInput) -> None:
+        await self._note(names.DISCARD, work)
+
+    @property
+    def activities(self) -> list[Callable[..., Any]]:
+        return [
+            self.upload, self.probe, self.chunk, self.audio, self.validate,
+            self.package, self.store, self.record_outcome, self.discard,
+        ]  # fmt: skip
+
+
+@asynccontextmanager
+async def working(client: Client, fakes: Fakes) -> AsyncIterator[None]:
+    async with AsyncExitStack() as stack:
+        for queue, workflows in ((names.TASK_QUEUE, [ProcessVideoWorkflow]), (names.MEDIA_TASK_QUEUE, [])):
+            worker = Worker(
+                client,
+                task_queue=queue,
+                workflows=workflows,
+                activities=fakes.activities,
+                max_heartbeat_throttle_interval=timedelta(milliseconds=100),
+            )
+            await stack.enter_async_context(worker)
+        yield
+
+
+async def start(client: Client, key: str = "clip.mp4") -> WorkflowHandle[Any, ProcessVideoResult]:
+    job_id = uuid4()
+    return await client.start_workflow(
+        names.PROCESS_VIDEO,
+        ProcessVideo(job_id=job_id, key=key, source_object=f"input/{job_id}/original", size_bytes=1000),
+        id=workflow_id(key, job_id),
+        task_queue=names.TASK_QUEUE,
+        result_type=ProcessVideoResult,
+    )

@@ -1,0 +1,175 @@
+"""The order of things, and every way a job can end."""
+
+import asyncio
+
+import pytest
+from fakes import PLAN, Fakes, start, working
+from temporalio.client import Client, WorkflowFailureError
+from temporalio.exceptions import ApplicationError, CancelledError
+
+from streamforge.contracts import names
+from streamforge.contracts.job import JobStatus, Stage
+from streamforge.contracts.pipeline import DiscardInput
+from streamforge.errors import MediaChildCrashed, NotAVideo, StorageUnavailable
+from streamforge.temporal.failures import to_application_error
+
+
+def failing(error: Exception, times: int = 1_000_000) -> object:
+    left = [times]
+
+    def hook(_: object) -> None:
+        if left[0] > 0:
+            left[0] -= 1
+            raise error
+
+    return hook
+
+
+def discards(fakes: Fakes) -> list[tuple[bool, bool]]:
+    return [(work.output, work.original) for _, work in fakes.calls if isinstance(work, DiscardInput)]
+
+
+async def test_stages_follow_each_other(temporal: Client) -> None:
+    fakes = Fakes()
+    async with working(temporal, fakes):
+        result = await (await start(temporal)).result()
+    assert result.playback.hls == "/h"
+    chunks, tracks = len(PLAN.chunks), len(PLAN.audio)
+    called = fakes.called()
+    assert called[:2] == [names.UPLOAD, names.PROBE]
+    assert sorted(called[2 : 2 + chunks + tracks]) == sorted(
+        [names.ENCODE_CHUNK] * chunks + [names.ENCODE_AUDIO] * tracks
+    )
+    assert called[2 + chunks + tracks :] == [
+        *[names.VALIDATE_CHUNK] * chunks,
+        names.PACKAGE,
+        names.STORE,
+        names.DISCARD,
+        names.RECORD_OUTCOME,
+    ]
+    (outcome,) = fakes.outcomes
+    assert (outcome.status, outcome.stage) == (JobStatus.COMPLETED, Stage.COMPLETED)
+    assert discards(fakes) == [(False, False)]
+
+
+async def test_the_parts_reach_packaging_in_the_order_of_the_plan(temporal: Client) -> None:
+    """They finish in any order."""
+    fakes = Fakes()
+    first_may_end = asyncio.Event()
+
+    async def last_one_frees_the_first(work: object) -> None:
+        index = work.chunk.index  # type: ignore[attr-defined]
+        if index == len(PLAN.chunks) - 1:
+            first_may_end.set()
+        elif index == 0:
+            await first_may_end.wait()
+
+    fakes.on(names.ENCODE_CHUNK, last_one_frees_the_first)
+    async with working(temporal, fakes):
+        await (await start(temporal)).result()
+    (package,) = [work for name, work in fakes.calls if name == names.PACKAGE]
+    assert [part.receipt for part in package.encoded.chunks] == [f"chunk-{n}" for n in range(len(PLAN.chunks))]
+    assert [part.receipt for part in package.encoded.audio] == ["audio-0"]
+
+
+async def test_bad_input_fails_at_once_with_its_code_and_takes_the_original_along(temporal: Client) -> None:
+    fakes = Fakes()
+    fakes.on(names.PROBE, failing(to_application_error(NotAVideo("This is a letter."))))
+    async with working(temporal, fakes):
+        with pytest.raises(WorkflowFailureError) as caught:
+            await (await start(temporal)).result()
+    assert isinstance(caught.value.cause.__cause__, ApplicationError)
+    assert fakes.called().count(names.PROBE) == 1
+    (outcome,) = fakes.outcomes
+    assert outcome.status == JobStatus.FAILED
+    assert outcome.error is not None
+    assert (outcome.error.code, outcome.error.stage) == ("input.not_a_video", Stage.UPLOADING)
+    assert outcome.message == "This is a letter."
+    assert discards(fakes) == [(True, True)]
+
+
+async def test_a_store_that_is_away_is_waited_for(temporal: Client) -> None:
+    fakes = Fakes()
+    fakes.on(names.PACKAGE, failing(to_application_error(StorageUnavailable("Away.")), times=2))
+    async with working(temporal, fakes):
+        await (await start(temporal)).result()
+    assert fakes.called().count(names.PACKAGE) == 3
+    assert fakes.outcomes[0].status == JobStatus.COMPLETED
+
+
+async def test_our_own_failure_keeps_the_original_for_another_try(temporal: Client) -> None:
+    fakes = Fakes()
+    fakes.on(names.ENCODE_CHUNK, failing(to_application_error(MediaChildCrashed("It died."), attempt=3)))
+    async with working(temporal, fakes):
+        with pytest.raises(WorkflowFailureError):
+            await (await start(temporal)).result()
+    (outcome,) = fakes.outcomes
+    assert outcome.error is not None
+    assert (outcome.error.code, outcome.error.stage) == ("media.crashed", Stage.TRANSCODING)
+    assert discards(fakes) == [(True, False)]
+
+
+async def test_an_unknown_exception_says_no_more_than_that(temporal: Client) -> None:
+    fakes = Fakes()
+    defect = ApplicationError("KeyError: /secret/path", type="KeyError", non_retryable=True)
+    fakes.on(names.STORE, failing(defect))
+    async with working(temporal, fakes):
+        with pytest.raises(WorkflowFailureError):
+            await (await start(temporal)).result()
+    (outcome,) = fakes.outcomes
+    assert outcome.error is not None
+    assert outcome.error.code == "internal"
+    assert "secret" not in outcome.message
+
+
+async def test_low_quality_fails_the_job_with_the_scores(temporal: Client) -> None:
+    fakes = Fakes(score=42.0)
+    async with working(temporal, fakes):
+        with pytest.raises(WorkflowFailureError):
+            await (await start(temporal)).result()
+    (outcome,) = fakes.outcomes
+    assert outcome.error is not None
+    assert (outcome.error.code, outcome.error.stage) == ("quality.below_minimum", Stage.VALIDATION)
+    assert "480p has VMAF 42.0, its floor is 80" in outcome.message
+    assert names.PACKAGE not in fakes.called()
+
+
+async def test_low_quality_can_be_a_warning(temporal: Client) -> None:
+    lenient = PLAN.quality.model_copy(update={"failure_is_fatal": False})
+    fakes = Fakes(score=42.0, plan=PLAN.model_copy(update={"quality": lenient}))
+    async with working(temporal, fakes):
+        result = await (await start(temporal)).result()
+    assert any("480p has VMAF 42.0" in warning for warning in result.warnings)
+
+
+async def test_without_validation_nothing_is_scored(temporal: Client) -> None:
+    off = PLAN.quality.model_copy(update={"enabled": False})
+    fakes = Fakes(plan=PLAN.model_copy(update={"quality": off}))
+    async with working(temporal, fakes):
+        await (await start(temporal)).result()
+    assert names.VALIDATE_CHUNK not in fakes.called()
+
+
+@pytest.mark.parametrize("stage", [names.UPLOAD, names.ENCODE_CHUNK, names.VALIDATE_CHUNK, names.STORE])
+async def test_a_cancel_in_any_stage_ends_cancelled_and_cleans_up(temporal: Client, stage: str) -> None:
+    fakes = Fakes()
+    reached = asyncio.Event()
+
+    async def hang(_: object) -> None:
+        from temporalio import activity
+
+        reached.set()
+        while True:
+            activity.heartbeat()
+            await asyncio.sleep(0.05)
+
+    fakes.on(stage, hang)
+    async with working(temporal, fakes):
+        handle = await start(temporal)
+        await reached.wait()
+        await handle.cancel()
+        with pytest.raises(WorkflowFailureError) as caught:
+            await handle.result()
+    assert isinstance(caught.value.cause, CancelledError)
+    assert [outcome.status for outcome in fakes.outcomes] == [JobStatus.CANCELLED]
+    assert discards(fakes) == [(True, True)]
