@@ -15,7 +15,9 @@ from streamforge.errors import InvalidSettings
 ENV_PREFIX = "STREAMFORGE_"
 CONFIG_FILE_VARIABLE = "STREAMFORGE_CONFIG"
 
-KUBERNETES_VARIABLES = re.compile(r"STREAMFORGE(_\w+)?_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_\w+)?)")
+KUBERNETES_VARIABLES = re.compile(
+    r"STREAMFORGE_((\w+_)?SERVICE_HOST|(\w+_)?SERVICE_PORT(_\w+)?|(\w+_)?PORT_\d+_\w+)=.*|STREAMFORGE_(\w+_)?PORT=\w+://.*"
+)
 """What Kubernetes puts into every pod beside a Service named streamforge, or streamforge-api: not meant for us."""
 
 
@@ -168,10 +170,10 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 def _refuse_unknown_variables() -> None:
     """pydantic-settings ignores a misspelt top-level variable; a setting that silently does nothing is worse."""
-    for name in os.environ:
+    for name, value in os.environ.items():
         if not name.upper().startswith(ENV_PREFIX) or name == CONFIG_FILE_VARIABLE:
             continue
-        if KUBERNETES_VARIABLES.fullmatch(name) and "__" not in name:
+        if KUBERNETES_VARIABLES.fullmatch(f"{name}={value}"):
             continue
         section = name[len(ENV_PREFIX) :].split("__")[0].lower()
         if section not in Settings.model_fields:

@@ -72,7 +72,8 @@ class FrameWindow:
                 return
             held = (ticks, picture)
         if held is not None:
-            yield SourceFrame(held[0], self._nominal, held[1])
+            left = _ticks(self._video.duration) - held[0]
+            yield SourceFrame(held[0], left if left > 0 else self._nominal, held[1])
 
     def _thinned(self, frames: Iterator[tuple[int, VideoFrame]]) -> Iterator[tuple[int, VideoFrame]]:
         last_ticks = last_slot = -1
