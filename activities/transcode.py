@@ -48,10 +48,13 @@ class TranscodeActivities:
 
                 def on_progress(progress: dict[str, Any]) -> None:
                     checkpoint.set(progress)
-                    reporter.report(*_chunk_progress(work, progress["frames"], progress["fps"]))
+                    if not progress.get("finished"):
+                        reporter.report(*_chunk_progress(work, progress["frames"], progress["fps"]))
 
                 done = await self._encode_chunk(work, receipt, on_progress)
-            reporter.report(*_chunk_progress(work, work.chunk.expected_frames, None))
+            # Told when it is published, and as the whole chunk, also where the probe had expected another frame count.
+            fps = (checkpoint.latest or {}).get("fps")
+            reporter.report(*_chunk_progress(work, work.chunk.expected_frames, fps))
             return _part(receipt, done)
 
     async def _encode_chunk(

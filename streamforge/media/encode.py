@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 from av.container import OutputContainer
@@ -115,11 +116,11 @@ def _encode_window(task: EncodeTask, cuts: Cuts, encoders: list["RenditionEncode
                 on_progress(_progress(lanes, began))
         for lane in lanes:
             lane.finish()
-    on_progress(_progress(lanes, began))
+    on_progress(_progress(lanes, began) | {"finished": True})
     return window.goes_on
 
 
-def _progress(lanes: list["Lane"], began: float) -> dict[str, float]:
+def _progress(lanes: list["Lane"], began: float) -> dict[str, Any]:
     """By the slowest rendition: what is queued is not encoded yet."""
     frames = min(lane.encoded for lane in lanes)
     return {"frames": frames, "fps": round(frames / max(1e-3, time.monotonic() - began), 1)}

@@ -38,7 +38,7 @@ from workflows.sweep_retention import SweepRetentionWorkflow
 
 log = structlog.stdlib.get_logger(__name__)
 
-CANCEL_DELIVERY = timedelta(milliseconds=500)
+CANCEL_DELIVERY = timedelta(milliseconds=300)
 """A cancel reaches an activity with the answer to a heartbeat; by default the SDK sends those only now and then."""
 
 
