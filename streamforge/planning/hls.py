@@ -60,6 +60,7 @@ def _variant_line(track: VideoTrack, presentation: Presentation) -> str:
         f"CODECS={_quoted(','.join(codecs))}",
         f"RESOLUTION={track.rendition.width}x{track.rendition.height}",
         f"FRAME-RATE={float(presentation.frame_rate):.3f}",
+        "CLOSED-CAPTIONS=NONE",  # Else players search the pictures for captions, and some list a track of unknown ones.
     ]
     if presentation.audio:
         attributes.append(f"AUDIO={_quoted(AUDIO_GROUP)}")
