@@ -3,9 +3,13 @@
 "use strict";
 
 const adapters = {
-  "hls.js": async (video, url, complain) => {
+  "hls.js": async (video, url, { complain, stalled }) => {
     const player = new Hls();
-    player.on(Hls.Events.ERROR, (_, error) => complain(`${error.details} ${error.reason ?? error.error ?? ""}`));
+    const harmless = { [Hls.ErrorDetails.INTERNAL_ABORTED]: "what a seek made superfluous is not loaded to its end" };
+    player.on(Hls.Events.ERROR, (_, error) => {
+      if (error.details === Hls.ErrorDetails.BUFFER_STALLED_ERROR) stalled();
+      else if (!harmless[error.details]) complain(`${error.details} ${error.reason ?? error.error ?? ""}`);
+    });
     const parsed = new Promise((done) => player.once(Hls.Events.MANIFEST_PARSED, done));
     player.attachMedia(video);
     player.loadSource(url);
@@ -17,12 +21,12 @@ const adapters = {
     };
   },
 
-  shaka: async (video, url, complain) => {
+  shaka: async (video, url, { complain, stalled }) => {
     shaka.polyfill.installAll();
     const player = new shaka.Player();
     player.addEventListener("error", ({ detail }) => complain(`${detail.code} ${detail.data}`));
     player.addEventListener("gapjumped", () => complain("jumped over a gap"));
-    player.addEventListener("stalldetected", () => complain("stalled"));
+    player.addEventListener("stalldetected", stalled);
     await player.attach(video);
     await player.load(url);
     return {
@@ -31,15 +35,15 @@ const adapters = {
         player.selectVideoTrack(player.getVideoTracks().find((track) => track.height === height), true, 1);
       },
       toLanguage: (code) => player.selectAudioTrack(player.getAudioTracks().find((track) => track.language === code)),
-      languages: () => player.getAudioTracks().map((track) => track.originalLanguage ?? track.language),
+      languages: () => player.getAudioTracks().map((track) => track.language),
     };
   },
 
-  "dash.js": async (video, url, complain) => {
+  "dash.js": async (video, url, { complain, stalled }) => {
     const player = dashjs.MediaPlayer().create();
     player.on(dashjs.MediaPlayer.events.ERROR, ({ error }) => complain(`${error.code} ${error.message}`));
     player.on(dashjs.MediaPlayer.events.PLAYBACK_ERROR, ({ error }) => complain(`${error.code} ${error.message}`));
-    player.on(dashjs.MediaPlayer.events.PLAYBACK_STALLED, () => complain("stalled"));
+    player.on(dashjs.MediaPlayer.events.PLAYBACK_STALLED, stalled);
     player.updateSettings({ debug: { logLevel: dashjs.Debug.LOG_LEVEL_WARNING } });
     const ready = new Promise((done) => player.on(dashjs.MediaPlayer.events.STREAM_INITIALIZED, done));
     player.initialize(video, url, false);

@@ -7,6 +7,7 @@ import pytest_asyncio
 from browser import FLAGS, chromium_path, install_players, site
 from clips import Clips
 from factories import run_sql
+from player import Cinema
 from playwright.async_api import Browser, async_playwright
 from serving import Api, serving
 from streams import Streams
@@ -17,10 +18,6 @@ from streamforge.settings import DatabaseSettings, ServerSettings, Settings, Tem
 from streamforge.storage import open_storage
 
 
-def shared(fixture):  # type: ignore[no-untyped-def]
-    return pytest_asyncio.fixture(scope="session", loop_scope="session")(fixture)
-
-
 @pytest.fixture(scope="session")
 def chromium() -> str:
     path = chromium_path()
@@ -28,7 +25,7 @@ def chromium() -> str:
     return path
 
 
-@shared
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser(chromium: str) -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium, args=FLAGS)
@@ -42,7 +39,7 @@ def players_site(chromium: str) -> Iterator[str]:
         yield url
 
 
-@shared
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def api(chromium: str, postgres_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Api]:
     await run_sql(postgres_dsn, "CREATE DATABASE players")
     settings = Settings(
@@ -55,7 +52,12 @@ async def api(chromium: str, postgres_dsn: str, tmp_path_factory: pytest.TempPat
         yield api
 
 
-@shared
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def streams(api: Api, clips: Clips, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Streams]:
     async with MediaChildren(memory_bytes=4 * 2**30, stall_seconds=60) as children:
         yield Streams(clips, children, open_storage(api.settings), tmp_path_factory.mktemp("streams"))
+
+
+@pytest.fixture(scope="session")
+def cinema(browser: Browser, players_site: str, api: Api) -> Cinema:
+    return Cinema(browser, players_site, api.url)

@@ -10,14 +10,23 @@ const tracks = [];
 let menus;
 let underWay = false;
 
-const complain = (text) => diary.complaints.push(String(text).trim());
 const ranges = (buffered) =>
   Array.from({ length: buffered.length }, (_, number) => [buffered.start(number), buffered.end(number)]);
+
+/** Seconds that could be played from here without a gap. */
+const ahead = () => {
+  const here = ranges(video.buffered).find(([start, end]) => start <= video.currentTime && video.currentTime <= end);
+  return here ? here[1] - video.currentTime : 0;
+};
+
+const complain = (text) => diary.complaints.push(String(text).trim());
+/** A player that waits although it has what it needs runs on a slow machine: no fault of the stream. */
+const stalled = () => ahead() < 0.5 && diary.stalls.push(video.currentTime);
 
 video.addEventListener("error", () => complain(`<video> ${video.error.code}: ${video.error.message}`));
 video.addEventListener("playing", () => (underWay = true));
 video.addEventListener("seeking", () => (underWay = false));
-video.addEventListener("waiting", () => underWay && !video.ended && diary.stalls.push(video.currentTime));
+video.addEventListener("waiting", () => underWay && !video.ended && stalled());
 
 // Sound and picture are looked at one by one: what <video> calls buffered is only what both of them have.
 const addSourceBuffer = MediaSource.prototype.addSourceBuffer;
@@ -46,13 +55,25 @@ const until = (condition) =>
     check();
   });
 
+const listener = () => {
+  if (!listener.analyser) {
+    const context = new AudioContext();
+    listener.analyser = context.createAnalyser();
+    listener.analyser.fftSize = 8192;
+    context.createMediaElementSource(video).connect(listener.analyser).connect(context.destination);
+  }
+  return listener.analyser;
+};
+
 const harness = {
+  /** Ready, with the first picture on the screen. */
   async open(player, url) {
-    menus = await adapters[player](video, url, complain);
-    await until(() => video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA);
+    menus = await adapters[player](video, url, { complain, stalled });
+    await until(() => video.readyState === HTMLMediaElement.HAVE_ENOUGH_DATA && diary.firstFrame !== null);
   },
 
   async playToEnd(rate) {
+    await until(() => ahead() > Math.min(2 * rate, video.duration - video.currentTime - 0.1));
     video.playbackRate = rate;
     await video.play();
     await until(() => video.ended);
@@ -67,18 +88,30 @@ const harness = {
     video.pause();
   },
 
-  async toHeight(height) {
+  async toHeight(height, rate) {
     menus.toHeight(height);
+    video.playbackRate = rate;
     await video.play();
     await until(() => video.videoHeight === height);
     video.pause();
   },
 
-  async toLanguage(code) {
-    menus.toLanguage(code);
-  },
-
   languages: () => menus.languages(),
+  toLanguage: (code) => void menus.toLanguage(code),
+
+  /** Plays until it hears a tone of this pitch: the loudest frequency, give or take one line of the spectrum. */
+  async hear(hertz) {
+    const analyser = listener();
+    const line = analyser.context.sampleRate / analyser.fftSize;
+    const spectrum = new Float32Array(analyser.frequencyBinCount);
+    await video.play();
+    await until(() => {
+      analyser.getFloatFrequencyData(spectrum);
+      const loudest = Math.max(...spectrum);
+      return loudest > -60 && Math.abs(spectrum.indexOf(loudest) * line - hertz) <= line;
+    });
+    video.pause();
+  },
 
   report: () => ({
     ...diary,

@@ -1,11 +1,16 @@
 """One page with one player in it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from playwright.async_api import Browser, ConsoleMessage, Page, Response
+from streams import Stream
+
+PATIENCE = 30
+"""Seconds for one showing; the longest takes five."""
 
 HLS, DASH = "master.m3u8", "manifest.mpd"
 
@@ -16,6 +21,7 @@ class Kind:
 
     player: str
     manifest: str
+    has_menus: bool = True
 
 
 KINDS = {
@@ -23,7 +29,7 @@ KINDS = {
     "shaka-player HLS": Kind("shaka", HLS),
     "shaka-player DASH": Kind("shaka", DASH),
     "dash.js": Kind("dash.js", DASH),
-    "native HLS": Kind("native", HLS),
+    "native HLS": Kind("native", HLS, has_menus=False),
 }
 
 
@@ -61,19 +67,23 @@ class Player:
         page.on("response", self._on_response)
 
     async def open(self, kind: Kind, url: str) -> None:
+        """Its first picture is on the screen."""
         await self._page.evaluate("([player, url]) => harness.open(player, url)", [kind.player, url])
 
-    async def play_to_end(self, rate: float = 1) -> None:
+    async def play_to_end(self, rate: float) -> None:
         await self._page.evaluate("rate => harness.playToEnd(rate)", rate)
 
     async def seek(self, time: float) -> None:
         await self._page.evaluate("time => harness.seek(time)", time)
 
-    async def to_height(self, height: int) -> None:
-        await self._page.evaluate("height => harness.toHeight(height)", height)
+    async def to_height(self, height: int, rate: float) -> None:
+        await self._page.evaluate("([height, rate]) => harness.toHeight(height, rate)", [height, rate])
 
     async def to_language(self, code: str) -> None:
         await self._page.evaluate("code => harness.toLanguage(code)", code)
+
+    async def hear(self, hertz: float) -> None:
+        await self._page.evaluate("hertz => harness.hear(hertz)", hertz)
 
     async def languages(self) -> list[str]:
         return list(await self._page.evaluate("harness.languages()"))
@@ -94,14 +104,24 @@ class Player:
             self._complaints.append(f"{response.status} for {response.url}")
 
 
-@asynccontextmanager
-async def player_page(browser: Browser, site: str) -> AsyncIterator[Player]:
-    context = await browser.new_context()
-    try:
-        page = await context.new_page()
-        page.set_default_timeout(30_000)
-        player = Player(page)
-        await page.goto(f"{site}/harness.html")
-        yield player
-    finally:
-        await context.close()
+@dataclass(frozen=True)
+class Cinema:
+    """Shows streams of one API in one browser. The pages come from another origin than the streams, as they may."""
+
+    browser: Browser
+    site: str
+    api_url: str
+
+    @asynccontextmanager
+    async def showing(self, stream: Stream, kind: Kind) -> AsyncIterator[Player]:
+        """Whoever waits for longer than PATIENCE inside sees a TimeoutError."""
+        context = await self.browser.new_context()
+        try:
+            page = await context.new_page()
+            player = Player(page)
+            async with asyncio.timeout(PATIENCE):
+                await page.goto(f"{self.site}/harness.html")
+                await player.open(kind, self.api_url + stream.path(kind.manifest))
+                yield player
+        finally:
+            await context.close()

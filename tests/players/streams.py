@@ -92,9 +92,8 @@ class Streams:
 QUICK: dict[str, object] = {"preset": "ultrafast", "heights": [180, 120], "max_chunk_seconds": 4}
 
 KINDS: dict[str, tuple[Callable[[Clips], Path], dict[str, object]]] = {
-    "four chunks with sound": (lambda clips: clips.slow, {}),
-    "variable frame rate": (lambda clips: clips.variable_rate, {}),
+    "four chunks": (lambda clips: clips.slow, {}),
+    "variable frame rate and no sound": (lambda clips: clips.variable_rate, {}),
     "two languages": (lambda clips: clips.two_languages, {}),
-    "no sound": (lambda clips: clips.silent, {}),
-    "AV1": (lambda clips: clips.slow, {"codec": "av1", "preset": "11"}),
+    "AV1": (lambda clips: clips.two_languages, {"codec": "av1", "preset": "11", "segment_seconds": 2}),
 }

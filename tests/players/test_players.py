@@ -1,24 +1,93 @@
-import dataclasses
+"""Real players in a real browser play what StreamForge makes, served by its own API, as a viewer expects."""
 
 import pytest
-from player import KINDS, player_page
+from player import KINDS, Cinema, Kind, Report
+from streams import Stream, Streams
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-@pytest.mark.parametrize("stream", ["four chunks with sound", "variable frame rate", "two languages", "no sound", "AV1"])
-@pytest.mark.parametrize("player", KINDS)
-async def test_explore(browser, players_site, api, streams, player, stream):
-    import time
-    s = await streams.get(stream)
-    kind = KINDS[player]
-    t=time.time()
-    async with player_page(browser, players_site) as p:
-        import asyncio
-        try:
-            await asyncio.wait_for(p.open(kind, api.url + s.path(kind.manifest)), 15)
-            await asyncio.wait_for(p.play_to_end(8), 20)
-        except Exception as e:
-            print(player, stream, "FAILED", repr(e)[:300])
-        r = await p.report()
-        d = dataclasses.asdict(r)
-        print(player, "|", stream, f"{time.time()-t:.1f}s src={s.source.duration}", d)
+every_player = pytest.mark.parametrize("kind", [pytest.param(kind, id=name) for name, kind in KINDS.items()])
+every_player_with_menus = pytest.mark.parametrize(
+    "kind", [pytest.param(kind, id=name) for name, kind in KINDS.items() if kind.has_menus]
+)
+
+RATE = 4
+"""Faster, and the browser itself falls behind."""
+
+DULL = 20
+"""The test picture's brightness has a standard deviation of about 90; a grey one has none."""
+
+
+def assert_undisturbed(report: Report) -> None:
+    assert report.complaints == []
+    assert report.stalls == []
+
+
+def assert_whole(report: Report, stream: Stream) -> None:
+    """All of it is there, in one piece, sound and picture from the very beginning."""
+    assert report.duration == pytest.approx(stream.source.duration, abs=0.1)
+    assert [start for start, _ in report.buffered] == [0]
+    for track in report.tracks:
+        [(start, end)] = track.buffered
+        assert start == pytest.approx(0, abs=0.001), track.type
+        assert end == pytest.approx(stream.source.duration, abs=0.1), track.type
+
+
+@every_player
+@pytest.mark.parametrize("name", ["four chunks", "variable frame rate and no sound", "AV1"])
+async def test_plays_from_start_to_end(cinema: Cinema, streams: Streams, kind: Kind, name: str) -> None:
+    stream = await streams.get(name)
+    async with cinema.showing(stream, kind) as player:
+        await player.play_to_end(RATE)
+        report = await player.report()
+    assert_undisturbed(report)
+    assert_whole(report, stream)
+    assert report.ended
+    assert report.time == pytest.approx(report.duration)
+    assert report.firstFrame == 0
+    assert report.lastFrame == pytest.approx(stream.source.duration, abs=0.15)
+    assert report.dullest > DULL
+    assert report.pictures > 50
+    assert (report.soundBytes > 10_000) == bool(stream.languages)
+
+
+@every_player
+async def test_goes_where_a_viewer_points(cinema: Cinema, streams: Streams, kind: Kind) -> None:
+    stream = await streams.get("four chunks")
+    async with cinema.showing(stream, kind) as player:
+        for time in (stream.source.duration - 1, stream.source.duration / 2, 0):
+            await player.seek(time)
+            await player.hear(440)
+        report = await player.report()
+    assert_undisturbed(report)
+    assert report.dullest > DULL
+
+
+@every_player_with_menus
+async def test_changes_between_renditions_while_it_plays(cinema: Cinema, streams: Streams, kind: Kind) -> None:
+    stream = await streams.get("four chunks")
+    assert stream.heights == [180, 120]
+    async with cinema.showing(stream, kind) as player:
+        for height in (180, 120):
+            await player.to_height(height, RATE)
+        await player.play_to_end(RATE)
+        report = await player.report()
+    assert_undisturbed(report)
+    assert len(report.buffered) == 1
+    assert report.ended
+    assert report.size == (214, 120)
+
+
+@every_player_with_menus
+async def test_speaks_the_language_that_is_chosen(cinema: Cinema, streams: Streams, kind: Kind) -> None:
+    """English is 440 Hz, German 880."""
+    stream = await streams.get("two languages")
+    async with cinema.showing(stream, kind) as player:
+        english, german = await player.languages()
+        await player.hear(440)
+        await player.to_language(german)
+        await player.hear(880)
+        await player.to_language(english)
+        await player.hear(440)
+        report = await player.report()
+    assert_undisturbed(report)
