@@ -1,0 +1,28 @@
+"""`python -m bench [--list] [NAME …]`"""
+
+import importlib
+import sys
+
+BENCHES = {
+    "startup": "`streamforge up`, from nothing and on an existing data folder",
+    "small_job": "POST → completed of a 4-s 176×144 clip, stage by stage",
+    "upload_memory": "memory of the API while 4 GiB come in",
+    "vmaf_sampling": "sampled against full VMAF: accuracy and cost",
+    "whole_job": "CPU of a whole job ÷ CPU of the bare encode of its ladder",
+}
+
+
+def main() -> None:
+    wanted = sys.argv[1:] or list(BENCHES)
+    unknown = [name for name in wanted if name not in BENCHES]
+    if unknown:
+        for name, what in BENCHES.items():
+            print(f"{name:<15} {what}")
+        sys.exit(0 if unknown == ["--list"] else f"no such bench: {', '.join(unknown)}")
+    for name in wanted:
+        print(f"\n── {name}: {BENCHES[name]}")
+        importlib.import_module(f"bench.{name}").main()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""A whole StreamForge of our own: `streamforge up` on a folder that goes away afterwards."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from streamforge.client import StreamEvent, StreamForgeClient
+from streamforge.contracts.job import JobView
+from streamforge.embedded import endpoints
+from streamforge.embedded.endpoints import RunFile
+
+ANY_PORTS = ["--port", "0", "--temporal-port", "0", "--ui-port", "0"]
+WORKER_READY = "worker ready"
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass
+class System:
+    """`ready_seconds`: until `up` said that it is ready. `worker_seconds`: until its worker said so, too."""
+
+    process: "subprocess.Popen[str]"
+    data_dir: Path
+    ready_seconds: float
+    worker_seconds: float
+
+    @property
+    def parts(self) -> RunFile:
+        parts = endpoints.read(self.data_dir)
+        assert parts is not None
+        return parts
+
+    @property
+    def url(self) -> str:
+        return self.parts.api_url
+
+    def pid_of(self, name: str) -> int:
+        """`API`, `worker`, `PostgreSQL` or `Temporal`."""
+        return next(record.pid for record in self.parts.processes if record.name == name)
+
+
+@contextmanager
+def running(data_dir: Path | None = None, settings: Mapping[str, str] = NOTHING) -> Iterator[System]:
+    """The system, ready. `settings` are environment variables without their prefix: {"TRANSCODE__PRESET": "fast"}.
+
+    Settings are the built-in ones otherwise: neither this checkout's config.yaml nor your environment counts.
+    """
+    with tempfile.TemporaryDirectory(prefix="streamforge-bench-") as scratch:
+        system = _start(data_dir or Path(scratch) / "data", settings)
+        try:
+            yield system
+        finally:
+            system.process.send_signal(signal.SIGTERM)
+            system.process.wait()
+
+
+def _start(data_dir: Path, settings: Mapping[str, str]) -> System:
+    data_dir.mkdir(parents=True, exist_ok=True)
+    worker_log = data_dir / "logs" / "worker.log"
+    already_said = _times_ready(worker_log)
+    began = time.monotonic()
+    command = [sys.executable, "-m", "streamforge", "up", *ANY_PORTS, "--data-dir", str(data_dir)]
+    with (data_dir / "up.log").open("a") as log:
+        process = subprocess.Popen(
+            command, cwd=data_dir, env=_environment(settings), stdout=subprocess.PIPE, stderr=log, text=True
+        )
+    assert process.stdout is not None
+    if not any(line.startswith("Try it:") for line in process.stdout):
+        raise RuntimeError((data_dir / "up.log").read_text())
+    ready = time.monotonic() - began
+    while _times_ready(worker_log) == already_said:
+        time.sleep(0.01)
+    return System(process, data_dir, ready, time.monotonic() - began)
+
+
+def _times_ready(log: Path) -> int:
+    return log.read_text().count(WORKER_READY) if log.exists() else 0
+
+
+def _environment(settings: Mapping[str, str]) -> dict[str, str]:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("STREAMFORGE_")}
+    return inherited | {f"STREAMFORGE_{name}": value for name, value in settings.items()}
+
+
+@dataclass
+class Watched:
+    """A job that is over. `seconds`: from the first byte of the POST to `done`."""
+
+    job: JobView
+    seconds: float
+    upload_seconds: float
+
+
+async def process(url: str, video: Path, on_event: Callable[[StreamEvent], None] | None = None) -> Watched:
+    """Send a video and follow its stream to the end, over HTTP like anybody. Failed jobs come back, too."""
+    async with StreamForgeClient(url) as client:
+        began = time.monotonic()
+        job_id = await client.submit(video)
+        uploaded = time.monotonic()
+        async for event in client.watch(job_id):
+            if on_event is not None:
+                on_event(event)
+        seconds = time.monotonic() - began
+        return Watched(await client.job(job_id), seconds, uploaded - began)
