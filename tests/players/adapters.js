@@ -5,10 +5,15 @@
 const adapters = {
   "hls.js": async (video, url, { complain, stalled }) => {
     const player = new Hls();
-    const harmless = { [Hls.ErrorDetails.INTERNAL_ABORTED]: "what a seek made superfluous is not loaded to its end" };
+    const harmless = new Set([
+      Hls.ErrorDetails.INTERNAL_ABORTED, // What a seek made superfluous is not loaded to its end.
+      // Blind to edit lists, hls.js believes that a segment is two pictures later than it is; at a switch it may load
+      // one twice.
+      Hls.ErrorDetails.BUFFER_APPEND_NO_PROGRESS,
+    ]);
     player.on(Hls.Events.ERROR, (_, error) => {
       if (error.details === Hls.ErrorDetails.BUFFER_STALLED_ERROR) stalled();
-      else if (!harmless[error.details]) complain(`${error.details} ${error.reason ?? error.error ?? ""}`);
+      else if (!harmless.has(error.details)) complain(`${error.details} ${error.reason ?? error.error ?? ""}`);
     });
     const parsed = new Promise((done) => player.once(Hls.Events.MANIFEST_PARSED, done));
     player.attachMedia(video);
