@@ -49,7 +49,11 @@ const adapters = {
     player.on(dashjs.MediaPlayer.events.ERROR, ({ error }) => complain(`${error.code} ${error.message}`));
     player.on(dashjs.MediaPlayer.events.PLAYBACK_ERROR, ({ error }) => complain(`${error.code} ${error.message}`));
     player.on(dashjs.MediaPlayer.events.PLAYBACK_STALLED, stalled);
-    player.updateSettings({ debug: { logLevel: dashjs.Debug.LOG_LEVEL_WARNING } });
+    player.updateSettings({
+      debug: { logLevel: dashjs.Debug.LOG_LEVEL_WARNING },
+      // When a seek abandons an early load, 5.2.1's BOLA reads the bit rate of a rendition that it has not chosen yet.
+      streaming: { abr: { rules: { bolaRule: { active: false } } } },
+    });
     const ready = new Promise((done) => player.on(dashjs.MediaPlayer.events.STREAM_INITIALIZED, done));
     player.initialize(video, url, false);
     await ready;
