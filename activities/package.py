@@ -1,5 +1,7 @@
 """Packaging is writing manifests: the segments are already there, one set for HLS and DASH."""
 
+from uuid import UUID
+
 from temporalio import activity
 
 from activities.heartbeats import heartbeats
@@ -11,7 +13,7 @@ from streamforge.contracts.pipeline import PackagedStream, PackageInput
 from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
 from streamforge.planning import dash, hls
-from streamforge.planning.manifests import DASH_MANIFEST, HLS_MASTER, PLAYLIST, Presentation
+from streamforge.planning.manifests import DASH_MANIFEST, HLS_MASTER, PLAYLIST, Growing, Presentation
 from streamforge.planning.stages import progress_at
 from streamforge.storage import Storage, layout
 
@@ -23,24 +25,24 @@ class PackageActivities:
 
     @activity.defn(name=names.PACKAGE)
     async def package(self, work: PackageInput) -> PackagedStream:
-        async with heartbeats() as checkpoint, Reporter(self._log, work.original.job_id) as reporter:
+        async with heartbeats(), Reporter(self._log, work.original.job_id) as reporter:
             await reporter.state(_at(0, "Packaging HLS and DASH"))
-            presentation = await read_presentation(self._storage, work.source, work.plan, work.encoded)
-            manifests = _manifests(presentation)
-            for number, (name, text) in enumerate(manifests.items(), start=1):
-                await self._storage.put_bytes(layout.output(work.original.job_id, name), text.encode())
-                checkpoint.set({"manifests": number})
-                reporter.report(_at(number / len(manifests), f"Wrote {name}"))
-            return PackagedStream(manifests={name: len(text.encode()) for name, text in manifests.items()})
+            stream = await read_presentation(self._storage, work.source, work.plan, work.encoded)
+            manifests = await write_manifests(self._storage, work.original.job_id, stream)
+            await reporter.state(_at(1, f"Wrote {len(manifests)} manifests"))
+            return PackagedStream(manifests=manifests)
 
 
-def _manifests(presentation: Presentation) -> dict[str, str]:
-    """By name; what is referred to comes before what refers to it, so that no reader finds a dangling name."""
-    playlists = {f"{track.name}/{PLAYLIST}": hls.media_playlist(track) for track in presentation.tracks}
-    return playlists | {
-        HLS_MASTER: hls.master_playlist(presentation),
-        DASH_MANIFEST: dash.manifest(presentation),
-    }
+async def write_manifests(
+    storage: Storage, job_id: UUID, stream: Presentation, growing: Growing | None = None
+) -> dict[str, int]:
+    """Every manifest of the stream, by name with its size. What is referred to is written before what refers to it, so
+    that no reader finds a dangling name."""
+    manifests = {f"{track.name}/{PLAYLIST}": hls.media_playlist(track, growing) for track in stream.tracks}
+    manifests |= {HLS_MASTER: hls.master_playlist(stream), DASH_MANIFEST: dash.manifest(stream, growing)}
+    for name, text in manifests.items():
+        await storage.put_bytes(layout.output(job_id, name), text.encode())
+    return {name: len(text.encode()) for name, text in manifests.items()}
 
 
 def _at(fraction: float, message: str) -> JobChange:

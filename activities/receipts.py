@@ -17,6 +17,10 @@ from streamforge.storage import Storage, layout
 
 R = TypeVar("R", bound=BaseModel)
 
+CHUNK = "chunk-"
+AUDIO = "audio-"
+"""How receipts of encoded parts begin; sorted by name, chunks are in the order of the film."""
+
 
 def receipt_name(job_id: UUID, title: str, **inputs: Any) -> str:
     """`<title>-<digest>`: other inputs, or another version of the encoders, are other work."""

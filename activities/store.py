@@ -6,15 +6,13 @@ from activities.heartbeats import Checkpoint, heartbeats
 from activities.stream import read_presentation
 from streamforge.contracts import names
 from streamforge.contracts.events import JobChange
-from streamforge.contracts.job import Playback, RenditionView, Stage, VmafScore
+from streamforge.contracts.job import RenditionView, Stage, VmafScore
 from streamforge.contracts.media import RenditionScore
 from streamforge.contracts.pipeline import ProcessVideoResult, StoreInput
 from streamforge.errors import StorageCorrupted
 from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
 from streamforge.planning.manifests import (
-    DASH_MANIFEST,
-    HLS_MASTER,
     Presentation,
     average_bitrate,
     media_files,
@@ -73,7 +71,6 @@ class StoreActivities:
 
 
 def _result(work: StoreInput, presentation: Presentation, files: dict[str, int]) -> ProcessVideoResult:
-    base = f"/media/{work.original.job_id}"
     scores = {score.name: score for score in work.scores}
     return ProcessVideoResult(
         duration=work.source.duration,
@@ -92,7 +89,7 @@ def _result(work: StoreInput, presentation: Presentation, files: dict[str, int])
             )
             for track in presentation.video
         ],
-        playback=Playback(hls=f"{base}/{HLS_MASTER}", dash=f"{base}/{DASH_MANIFEST}"),
+        playback=layout.playback(work.original.job_id),
         warnings=work.warnings,
     )
 

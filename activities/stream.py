@@ -19,7 +19,8 @@ async def read_presentation(storage: Storage, source: Source, plan: Plan, encode
         async with limit:
             return await receipts.read(storage, part.receipt, EncodedTracks)
 
-    chunks = await asyncio.gather(*(read(part) for part in encoded.chunks))
+    parts = [part for chunk in encoded.chunks for part in chunk]
+    chunks = await asyncio.gather(*(read(part) for part in parts))
     audio = await asyncio.gather(*(read(part) for part in encoded.audio))
     video = joined([chunk.tracks for chunk in chunks])
     return presentation(source, plan, video, [track for tracks in audio for track in tracks.tracks])

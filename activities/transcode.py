@@ -1,5 +1,6 @@
 """Encode chunks of video and tracks of audio, each in a child process, each published once and for good."""
 
+import asyncio
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
@@ -8,12 +9,12 @@ from typing import Any
 from temporalio import activity
 
 from activities import receipts
-from activities.heartbeats import heartbeats
+from activities.heartbeats import Checkpoint, heartbeats
 from activities.scratch import Scratch
 from streamforge.contracts import names
 from streamforge.contracts.events import JobChange, PartProgress
 from streamforge.contracts.job import Stage
-from streamforge.contracts.media import EncodedTrack, EncodedTracks
+from streamforge.contracts.media import EncodedTrack, EncodedTracks, Segment
 from streamforge.contracts.pipeline import EncodeAudioInput, EncodeChunkInput, EncodedPart, StoredSource
 from streamforge.errors import OutputInvalid
 from streamforge.events.log import EventLog
@@ -25,6 +26,10 @@ from streamforge.planning.manifests import INIT_SEGMENT
 from streamforge.planning.stages import BANDS
 from streamforge.storage import Storage, layout
 
+PROMPT_RECEIPTS = range(1, 16)
+RECEIPT_EVERY = 16
+"""Sound is encoded far ahead of the picture: after the first minute its receipt need not be up to the second."""
+
 
 class TranscodeActivities:
     def __init__(self, storage: Storage, log: EventLog, children: MediaChildren, scratch: Scratch) -> None:
@@ -35,10 +40,10 @@ class TranscodeActivities:
 
     @activity.defn(name=names.ENCODE_CHUNK)
     async def transcode_chunk(self, work: EncodeChunkInput) -> EncodedPart:
-        """All renditions of one chunk. A chunk that is already in the store is not encoded again."""
+        """Some or all renditions of one chunk. What is already in the store is not encoded again."""
         receipt = receipts.receipt_name(
             work.original.job_id,
-            f"chunk-{work.chunk.index:05}",
+            f"{receipts.CHUNK}{work.chunk.index:05}-{work.plan.renditions[0].name}",
             source=work.original.sha256,
             chunk=work.chunk,
             plan=work.plan,
@@ -64,55 +69,81 @@ class TranscodeActivities:
             async with self._storage.local_file(work.original.source_object, self._scratch.folder) as path:
                 task = EncodeTask(path=path, source=work.source, plan=work.plan, chunk=work.chunk, target=folder)
                 encoded = await self._children.run("encode", task, EncodedTracks, on_progress)
-            return await self._publish(work.original, folder, encoded, receipt)
-
-    @activity.defn(name=names.ENCODE_AUDIO)
-    async def transcode_audio(self, work: EncodeAudioInput) -> EncodedPart:
-        """One audio track, whole: AAC that is cut into chunks clicks at the joints."""
-        receipt = receipts.receipt_name(
-            work.original.job_id, work.rendition.name, source=work.original.sha256, rendition=work.rendition
-        )
-        async with heartbeats() as checkpoint:
-            done = await receipts.find(self._storage, receipt, EncodedTracks)
-            if done is None:
-                done = await self._encode_audio(work, receipt, checkpoint.set)
-            return _part(receipt, done)
-
-    async def _encode_audio(
-        self, work: EncodeAudioInput, receipt: str, on_progress: Callable[[dict[str, Any]], None]
-    ) -> EncodedTracks:
-        with self._scratch.folder_for("audio") as folder:
-            async with self._storage.local_file(work.original.source_object, self._scratch.folder) as path:
-                task = AudioTask(
-                    path=path,
-                    source=work.source,
-                    rendition=work.rendition,
-                    segment_seconds=work.plan.segment_seconds,
-                    target=folder,
-                )
-                track = await self._children.run("audio", task, EncodedTrack, on_progress)
-            return await self._publish(work.original, folder, EncodedTracks(tracks=[track]), receipt)
-
-    async def _publish(
-        self, original: StoredSource, folder: Path, encoded: EncodedTracks, receipt: str
-    ) -> EncodedTracks:
-        """Segments first, the receipt last. Cancelled in the middle, the next attempt writes the same names again."""
-        for track in encoded.tracks:
-            if not track.segments:
-                continue
-            await self._publish_init(original, folder / track.name / INIT_SEGMENT, track)
-            for segment in track.segments:
-                name = layout.output(original.job_id, f"{track.name}/{segment.file_name}")
-                await self._storage.put_file(name, folder / track.name / segment.file_name)
+            for track in encoded.tracks:
+                await self._publish_init(work.original, folder, track)
+                await self._publish_segments(work.original, folder, track.name, track.segments)
         await receipts.write(self._storage, receipt, encoded)
         return encoded
 
-    async def _publish_init(self, original: StoredSource, path: Path, track: EncodedTrack) -> None:
+    @activity.defn(name=names.ENCODE_AUDIO)
+    async def transcode_audio(self, work: EncodeAudioInput) -> EncodedPart:
+        """One audio track, whole: AAC that is cut into chunks clicks at the joints. Its segments are published while the
+        rest is still encoded."""
+        job_id, name = work.original.job_id, work.rendition.name
+        receipt = receipts.receipt_name(job_id, name, source=work.original.sha256, rendition=work.rendition)
+        async with heartbeats() as checkpoint:
+            if (done := await receipts.find(self._storage, receipt, EncodedTracks)) is None:
+                done = EncodedTracks(tracks=[await self._encode_audio(work, checkpoint)])
+                await receipts.write(self._storage, receipt, done)
+            return _part(receipt, done)
+
+    async def _encode_audio(self, work: EncodeAudioInput, checkpoint: Checkpoint) -> EncodedTrack:
+        written: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        with self._scratch.folder_for("audio") as folder:
+            publishing = asyncio.create_task(self._publish_audio(work, folder, written, checkpoint))
+            try:
+                async with self._storage.local_file(work.original.source_object, self._scratch.folder) as path:
+                    task = AudioTask(
+                        path=path,
+                        source=work.source,
+                        rendition=work.rendition,
+                        segment_seconds=work.plan.segment_seconds,
+                        target=folder,
+                    )
+                    track = await self._children.run("audio", task, EncodedTrack, written.put_nowait)
+                written.put_nowait({"track": None})
+                await publishing
+            finally:
+                publishing.cancel()
+        return track
+
+    async def _publish_audio(
+        self, work: EncodeAudioInput, folder: Path, written: "asyncio.Queue[dict[str, Any]]", checkpoint: Checkpoint
+    ) -> None:
+        """Segments as the child writes them; now and then a receipt of what is there so far."""
+        so_far = layout.receipt(work.original.job_id, f"{work.rendition.name}-so-far")
+        track: EncodedTrack | None = None
+        while message := await written.get():
+            if "track" in message:
+                if message["track"] is None:
+                    return
+                track = EncodedTrack.model_validate(message["track"])
+                await self._publish_init(work.original, folder, track)
+            else:
+                assert track is not None
+                segment = Segment.model_validate(message["segment"])
+                await self._publish_segments(work.original, folder, track.name, [segment])
+                track.segments.append(segment)
+                checkpoint.set({"segments": len(track.segments)})
+                if len(track.segments) in PROMPT_RECEIPTS or len(track.segments) % RECEIPT_EVERY == 0:
+                    await receipts.write(self._storage, so_far, EncodedTracks(tracks=[track]))
+
+    async def _publish_segments(
+        self, original: StoredSource, folder: Path, track: str, segments: list[Segment]
+    ) -> None:
+        """Cancelled in the middle, the next attempt writes the same bytes under the same names again."""
+        for segment in segments:
+            name = layout.output(original.job_id, f"{track}/{segment.file_name}")
+            await self._storage.put_file(name, folder / track / segment.file_name)
+
+    async def _publish_init(self, original: StoredSource, folder: Path, track: EncodedTrack) -> None:
         """All chunks share one init segment; a decoder set up by one must be able to play all."""
+        if not track.init_size_bytes:
+            return
         name = layout.output(original.job_id, f"{track.name}/{INIT_SEGMENT}")
         published = await self._storage.get_bytes(name)
         if published is None:
-            await self._storage.put_file(name, path)
+            await self._storage.put_file(name, folder / track.name / INIT_SEGMENT)
         elif hashlib.sha256(published).hexdigest() != track.init_sha256:
             raise OutputInvalid("Chunks of one rendition do not fit together.", debug=f"init segments of {track.name}")
 
@@ -127,8 +158,8 @@ def _chunk_progress(work: EncodeChunkInput, frames: int, fps: float | None) -> t
         details={"chunk": work.chunk.index, "frames": frames, "fps": fps} if fps else None,
     )
     return change, PartProgress(
-        part=f"chunk-{work.chunk.index}",
-        done=min(frames, work.chunk.expected_frames),
+        part=f"chunk-{work.chunk.index}-{work.plan.renditions[0].name}",
+        done=min(frames, work.chunk.expected_frames) * work.weight,
         whole=work.total_frames,
         low=low,
         high=high,

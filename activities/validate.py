@@ -34,7 +34,10 @@ class ValidateActivities:
     @activity.defn(name=names.VALIDATE_CHUNK)
     async def validate_chunk(self, work: ValidateChunkInput) -> ChunkScores:
         receipt = receipts.receipt_name(
-            work.original.job_id, f"vmaf-{work.chunk.index:05}", encoded=work.encoded.receipt, quality=work.plan.quality
+            work.original.job_id,
+            f"vmaf-{work.chunk.index:05}",
+            encoded=[part.receipt for part in work.encoded],
+            quality=work.plan.quality,
         )
         async with heartbeats() as checkpoint, Reporter(self._log, work.original.job_id) as reporter:
             if (done := await receipts.find(self._storage, receipt, ChunkScores)) is None:
@@ -43,20 +46,21 @@ class ValidateActivities:
                     checkpoint.set(progress)
                     reporter.report(*_progress(work, progress["frames"]))
 
-                encoded = await receipts.read(self._storage, work.encoded.receipt, EncodedTracks)
-                done = ChunkScores(index=work.chunk.index, scores=await self._score(work, encoded, on_progress))
+                done = ChunkScores(index=work.chunk.index, scores=await self._score(work, on_progress))
                 await receipts.write(self._storage, receipt, done)
             reporter.report(*_progress(work, work.chunk.expected_frames))
             return done
 
     async def _score(
-        self, work: ValidateChunkInput, encoded: EncodedTracks, on_progress: Callable[[dict[str, Any]], None]
+        self, work: ValidateChunkInput, on_progress: Callable[[dict[str, Any]], None]
     ) -> list[RenditionScore]:
         """Nothing for a chunk without pictures of its own: a still picture that lasts longer than it."""
-        if not any(track.segments for track in encoded.tracks):
+        parts = [await receipts.read(self._storage, part.receipt, EncodedTracks) for part in work.encoded]
+        tracks = [track for part in parts for track in part.tracks if track.segments]
+        if not tracks:
             return []
         with self._scratch.folder_for("vmaf") as folder:
-            renditions = {track.name: await self._assemble(work, track, folder) for track in encoded.tracks}
+            renditions = {track.name: await self._assemble(work, track, folder) for track in tracks}
             async with self._storage.local_file(work.original.source_object, self._scratch.folder) as path:
                 task = VmafTask(
                     path=path,

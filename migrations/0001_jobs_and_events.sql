@@ -21,6 +21,7 @@ CREATE TABLE jobs (
 
     source_object  text NOT NULL,
     size_bytes     bigint NOT NULL,
+    source_sha256  text NOT NULL,
     external_id    text,
     metadata       jsonb,
     priority       smallint NOT NULL DEFAULT 3 CHECK (priority BETWEEN 1 AND 5),

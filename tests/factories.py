@@ -30,6 +30,7 @@ def new_job(**fields: object) -> NewJob:
             "workflow_id": workflow_id(key, job_id),
             "source_object": layout.original(job_id),
             "size_bytes": 1000,
+            "source_sha256": "0" * 64,
             **fields,
         }
     )

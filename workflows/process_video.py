@@ -12,7 +12,7 @@ with workflow.unsafe.imports_passed_through():
 
     from streamforge.contracts import names
     from streamforge.contracts.job import JobStatus, Stage
-    from streamforge.contracts.media import Chunk, RenditionScore
+    from streamforge.contracts.media import AudioRendition, Chunk, RenditionScore, VideoRendition
     from streamforge.contracts.pipeline import (
         ChunkScores,
         DiscardInput,
@@ -27,12 +27,15 @@ with workflow.unsafe.imports_passed_through():
         ProbeInput,
         ProcessVideo,
         ProcessVideoResult,
+        PublishedSoFar,
+        PublishInput,
         StoredSource,
         StoreInput,
         UploadInput,
         ValidateChunkInput,
     )
     from streamforge.errors import Fault, QualityBelowMinimum
+    from streamforge.planning.parts import parts_of, publishing_steps, weight_of
     from streamforge.planning.quality import below_floor, combine
     from streamforge.temporal.attributes import STAGE
     from streamforge.temporal.failures import to_application_error, to_job_error
@@ -52,6 +55,7 @@ class ProcessVideoWorkflow:
     def __init__(self, job: ProcessVideo) -> None:
         self._job = job
         self._stage = Stage.UPLOADING
+        self._parts_encoded = 0
 
     @workflow.run
     async def run(self, job: ProcessVideo) -> ProcessVideoResult:
@@ -90,8 +94,11 @@ class ProcessVideoWorkflow:
 
     # ── the stages ──────────────────────────────────────────────────────────────────────────────────────────────────
     async def _upload(self, job: ProcessVideo) -> StoredSource:
-        work = UploadInput(job_id=job.job_id, source_object=job.source_object, size_bytes=job.size_bytes)
-        return await self._run(names.UPLOAD, work, StoredSource, f"Hash and check {job.size_bytes:,} bytes")
+        original = StoredSource(
+            job_id=job.job_id, source_object=job.source_object, size_bytes=job.size_bytes, sha256=job.sha256
+        )
+        summary = f"Check that {job.size_bytes:,} bytes are there"
+        return await self._run(names.UPLOAD, UploadInput(original=original), StoredSource, summary)
 
     async def _probe(self, original: StoredSource) -> ProbedSource:
         work = ProbeInput(original=original, profile=self._job.profile)
@@ -104,37 +111,75 @@ class ProcessVideoWorkflow:
         return probed
 
     async def _transcode(self, original: StoredSource, probed: ProbedSource) -> EncodedStream:
-        """Chunks of video side by side with whole tracks of audio."""
-        plan = probed.plan
-        audio = [
-            self._run(
-                names.ENCODE_AUDIO,
-                EncodeAudioInput(
-                    original=original, source=probed.source, plan=plan.without_chunks(), rendition=rendition
-                ),
-                EncodedPart,
-                f"Audio {rendition.language or rendition.name}",
-            )
-            for rendition in plan.audio
-        ]
-        chunks = [self._encode_chunk(original, probed, chunk) for chunk in plan.chunks]
-        parts = await _all_or_none([*chunks, *audio])
-        return EncodedStream(chunks=parts[: len(chunks)], audio=parts[len(chunks) :])
+        """Parts of chunks side by side with whole tracks of audio; what is there can be played meanwhile.
 
-    async def _encode_chunk(self, original: StoredSource, probed: ProbedSource, chunk: Chunk) -> EncodedPart:
+        What is needed first runs first: the smallest rendition of the first chunk, and sound. A task queue does not
+        promise its order, so the rest is only asked for when that first part is done.
+        """
+        plan = probed.plan
+        parts = [(chunk, part) for chunk in plan.chunks for part in parts_of(chunk, plan.renditions)]
+        video = [self._encode_part(original, probed, chunk, part) for chunk, part in parts]
+        audio = [self._encode_audio(original, probed, rendition) for rendition in plan.audio]
+        growing = asyncio.ensure_future(self._publish_growing(original, probed, len(parts)))
+        try:
+            done = await _all_or_none([*video[:1], *audio, *video[1:]])
+        finally:
+            growing.cancel()
+            await workflow.wait([growing])
+        if len(parts) > 1:
+            await self._publish(original, probed)
+        chunks: list[list[EncodedPart]] = [[] for _ in plan.chunks]
+        for (chunk, _), encoded in zip(parts, [done[0], *done[1 + len(audio) :]], strict=True):
+            chunks[chunk.index].append(encoded)
+        return EncodedStream(chunks=chunks, audio=done[1 : 1 + len(audio)])
+
+    async def _encode_part(
+        self, original: StoredSource, probed: ProbedSource, chunk: Chunk, renditions: list[VideoRendition]
+    ) -> EncodedPart:
         plan = probed.plan
         work = EncodeChunkInput(
             original=original,
             source=probed.source,
-            plan=plan.without_chunks(),
+            plan=plan.only(renditions),
             chunk=chunk,
+            weight=weight_of(renditions, plan.renditions),
             chunk_count=len(plan.chunks),
             total_frames=plan.total_frames,
         )
-        summary = (
-            f"Chunk {chunk.index + 1} of {len(plan.chunks)} ({_window(chunk)}) → {len(plan.renditions)} renditions"
+        ladder = ", ".join(rendition.name for rendition in renditions)
+        summary = f"Chunk {chunk.index + 1} of {len(plan.chunks)} ({_window(chunk)}) → {ladder}"
+        first = chunk.index == 0 and renditions[-1] is plan.renditions[-1]
+        if not first:
+            await workflow.wait_condition(lambda: self._parts_encoded > 0)
+        encoded = await self._run(names.ENCODE_CHUNK, work, EncodedPart, summary, urgent=first)
+        self._parts_encoded += 1
+        return encoded
+
+    async def _encode_audio(
+        self, original: StoredSource, probed: ProbedSource, rendition: AudioRendition
+    ) -> EncodedPart:
+        work = EncodeAudioInput(
+            original=original, source=probed.source, plan=probed.plan.without_chunks(), rendition=rendition
         )
-        return await self._run(names.ENCODE_CHUNK, work, EncodedPart, summary)
+        summary = f"Audio {rendition.language or rendition.name}"
+        return await self._run(names.ENCODE_AUDIO, work, EncodedPart, summary, urgent=True)
+
+    async def _publish_growing(self, original: StoredSource, probed: ProbedSource, parts: int) -> None:
+        published = 0
+        for step in publishing_steps(parts):
+            if step > published:
+                await workflow.wait_condition(lambda step=step: self._parts_encoded >= step)  # type: ignore[misc]
+                published = self._parts_encoded
+                await self._publish(original, probed)
+
+    async def _publish(self, original: StoredSource, probed: ProbedSource) -> None:
+        work = PublishInput(
+            original=original,
+            source=probed.source,
+            plan=probed.plan.without_chunks(),
+            began_at=workflow.info().start_time,
+        )
+        await self._run(names.PUBLISH, work, PublishedSoFar, "Let viewers see what is there so far")
 
     async def _validate(
         self, original: StoredSource, probed: ProbedSource, encoded: EncodedStream
@@ -154,7 +199,7 @@ class ProcessVideoWorkflow:
         return scores, complaints
 
     async def _score_chunk(
-        self, original: StoredSource, probed: ProbedSource, chunk: Chunk, encoded: EncodedPart
+        self, original: StoredSource, probed: ProbedSource, chunk: Chunk, encoded: list[EncodedPart]
     ) -> ChunkScores:
         plan = probed.plan
         work = ValidateChunkInput(
@@ -231,8 +276,9 @@ class ProcessVideoWorkflow:
         self._stage = stage
         workflow.upsert_search_attributes([STAGE.value_set(stage)])
 
-    async def _run(self, name: str, work: BaseModel, result: type[R], summary: str) -> R:
-        options = POLICIES[name].options(self._job.priority)
+    async def _run(self, name: str, work: BaseModel, result: type[R], summary: str, *, urgent: bool = False) -> R:
+        """`urgent` work goes before that of other jobs of the same priority."""
+        options = POLICIES[name].options(max(1, self._job.priority - 1) if urgent else self._job.priority)
         answer: R = await workflow.execute_activity(name, work, result_type=result, summary=summary, **options)
         return answer
 

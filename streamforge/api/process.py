@@ -39,7 +39,7 @@ async def process(request: Request) -> Response:
     await services.uploads.admit(_content_length(request))
     async with services.uploads.receive(job_id) as incoming:
         form = Form(request.headers.get("content-type", ""), _patiently(request.stream()))
-        job = _new_job(job_id, await _read(form, incoming), incoming.size_bytes)
+        job = _new_job(job_id, await _read(form, incoming), incoming)
         await _accept(services, job, incoming)
     return JSONResponse(
         {"job_id": str(job_id), "message": "Video processing started"},
@@ -75,7 +75,7 @@ async def _receive(video: Part, incoming: IncomingFile) -> None:
     await incoming.finish()
 
 
-def _new_job(job_id: UUID, form: _Form, size_bytes: int) -> NewJob:
+def _new_job(job_id: UUID, form: _Form, incoming: IncomingFile) -> NewJob:
     given = {name: value for name, value in form.fields.items() if value is not None}
     key = given.pop("key", None) or key_from_filename(form.filename)
     return NewJob(
@@ -83,7 +83,8 @@ def _new_job(job_id: UUID, form: _Form, size_bytes: int) -> NewJob:
         key=key,
         workflow_id=workflow_id(key, job_id),
         source_object=layout.original(job_id),
-        size_bytes=size_bytes,
+        size_bytes=incoming.size_bytes,
+        source_sha256=incoming.sha256,
         **given,
     )
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import hashlib
 import os
 import shutil
 import threading
@@ -33,6 +34,7 @@ class IncomingFile:
         self.size_bytes = 0
         self._limits = limits
         self._buffer = bytearray()
+        self._digest = hashlib.sha256()
         self._next_disk_check = CHECK_DISK_EVERY
         self._writing = threading.Lock()
         self._file = path.open("wb", buffering=0)
@@ -53,6 +55,11 @@ class IncomingFile:
         await self._flush()
         await asyncio.to_thread(os.fsync, self._file.fileno())
 
+    @property
+    def sha256(self) -> str:
+        """Of everything written, once `finish` is through."""
+        return self._digest.hexdigest()
+
     def discard(self) -> None:
         """A cancelled request does not stop the thread that writes for it: wait, or its bytes go to whatever gets the
         file's number next."""
@@ -72,6 +79,8 @@ class IncomingFile:
 
     def _write_all(self, data: memoryview) -> None:
         with self._writing:
+            # Here the bytes are at hand anyway; to read a long film again later would keep its viewers waiting.
+            self._digest.update(data)
             while data and not self._file.closed:
                 data = data[self._file.write(data) :]
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
-from streamforge.contracts.job import JobView
+from streamforge.contracts.job import JobStatus, JobView
 from streamforge.db.jobs import JobOverview
 from streamforge.errors import InvalidField
 from streamforge.planning.eta import remaining_seconds
@@ -16,6 +16,8 @@ from streamforge.planning.eta import remaining_seconds
 def job_view(job: JobOverview, now: datetime | None = None) -> JobView:
     eta = remaining_seconds(job.status, job.stage, job.progress, job.started_at, now or datetime.now(UTC))
     fields = job.model_dump(include=set(JobView.model_fields) - {"renditions"})
+    if job.status in {JobStatus.FAILED, JobStatus.CANCELLED}:
+        fields["playback"] = None  # What could be played while the job ran is gone.
     return JobView(**fields, renditions=job.renditions or [], eta_seconds=eta)
 
 

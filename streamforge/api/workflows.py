@@ -41,6 +41,7 @@ class Workflows:
                     key=job.key,
                     source_object=job.source_object,
                     size_bytes=job.size_bytes,
+                    sha256=job.source_sha256,
                     priority=job.priority,
                     profile=job.profile,
                 ),

@@ -115,6 +115,10 @@ class Plan(BaseModel):
     def without_chunks(self) -> "Plan":
         return self.model_copy(update={"chunks": []})
 
+    def only(self, renditions: list[VideoRendition]) -> "Plan":
+        """The plan of one part: no other chunks, and only these renditions."""
+        return self.model_copy(update={"chunks": [], "renditions": renditions})
+
 
 class Segment(BaseModel):
     """One CMAF media segment in the store. Named after its start, as DASH's `$Time$` wants it."""

@@ -1,5 +1,6 @@
 """One typed input and one result for the workflow and each activity. Add fields with defaults; never re-use one."""
 
+from datetime import datetime
 from uuid import UUID
 
 from pydantic import BaseModel
@@ -15,29 +16,28 @@ from streamforge.contracts.media import (
 
 
 class ProcessVideo(BaseModel):
-    """Input of the workflow. `source_object` names the uploaded bytes in the store."""
+    """Input of the workflow. `source_object` names the uploaded bytes in the store, hashed while they came in."""
 
     job_id: UUID
     key: str
     source_object: str
     size_bytes: int
+    sha256: str
     priority: int = 3
     profile: str | None = None
 
 
-class UploadInput(BaseModel):
-    job_id: UUID
-    source_object: str
-    size_bytes: int
-
-
 class StoredSource(BaseModel):
-    """The original in the store, hashed. What every later stage names its work after."""
+    """The original in the store. What every later stage names its work after."""
 
     job_id: UUID
     source_object: str
     size_bytes: int
     sha256: str
+
+
+class UploadInput(BaseModel):
+    original: StoredSource
 
 
 class ProbeInput(BaseModel):
@@ -51,12 +51,16 @@ class ProbedSource(BaseModel):
 
 
 class EncodeChunkInput(BaseModel):
-    """`plan` comes without the other chunks: a ten-hour film has a thousand of them, and as many of these inputs."""
+    """One part of a chunk: those renditions that `plan` holds here, which stand for `weight` (0–1) of the chunk's work.
+
+    `plan` comes without the other chunks: a ten-hour film has a thousand of them, and as many of these inputs.
+    """
 
     original: StoredSource
     source: Source
     plan: Plan
     chunk: Chunk
+    weight: float
     chunk_count: int
     total_frames: int
 
@@ -69,7 +73,7 @@ class EncodeAudioInput(BaseModel):
 
 
 class EncodedPart(BaseModel):
-    """A chunk or an audio track whose segments are in the store.
+    """A part of a chunk, or an audio track, whose segments are in the store.
 
     What it holds in detail lies in the store, too, as `receipt`: it would not fit Temporal's history for long films.
     """
@@ -84,7 +88,7 @@ class ValidateChunkInput(BaseModel):
     source: Source
     plan: Plan
     chunk: Chunk
-    encoded: EncodedPart
+    encoded: list[EncodedPart]
     chunk_count: int
     total_frames: int
 
@@ -95,10 +99,26 @@ class ChunkScores(BaseModel):
 
 
 class EncodedStream(BaseModel):
-    """Everything that was encoded for a job, by receipts; `chunks` in order."""
+    """Everything that was encoded for a job, by receipts: the parts of each chunk, in order, and the audio tracks."""
 
-    chunks: list[EncodedPart]
+    chunks: list[list[EncodedPart]]
     audio: list[EncodedPart]
+
+
+class PublishInput(BaseModel):
+    """What is encoded so far is found in the store: a growing list of it would fill the history of a long film."""
+
+    original: StoredSource
+    source: Source
+    plan: Plan
+    began_at: datetime
+
+
+class PublishedSoFar(BaseModel):
+    """`seconds` can be played; `renditions` names the video renditions among it."""
+
+    seconds: float
+    renditions: list[str]
 
 
 class PackageInput(BaseModel):

@@ -19,6 +19,7 @@ class NewJob(BaseModel):
     workflow_id: str
     source_object: str
     size_bytes: int
+    source_sha256: str
     external_id: str | None = None
     metadata: dict[str, Any] | None = None
     priority: int = 3
@@ -82,6 +83,7 @@ class Jobs:
             job.profile,
             job.webhook_url,
             job.captions,
+            job.source_sha256,
             progress,
             message,
         )

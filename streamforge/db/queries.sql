@@ -9,13 +9,13 @@
 -- was committed, and asks again.
 WITH created AS (
     INSERT INTO jobs (id, key, workflow_id, source_object, size_bytes, external_id, metadata, priority, profile,
-                      webhook_url, captions, stage, progress, event_seq)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'uploading', $12 /* progress */, 1)
+                      webhook_url, captions, source_sha256, stage, progress, event_seq)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'uploading', $13 /* progress */, 1)
     ON CONFLICT (id) DO NOTHING
     RETURNING id, stage, progress
 )
 INSERT INTO progress_events (job_id, seq, stage, progress, message)
-SELECT id, 1, stage, progress, $13 /* message */ FROM created;
+SELECT id, 1, stage, progress, $14 /* message */ FROM created;
 
 -- name: get_job
 SELECT jobs.*, latest_events(id), queue_position(jobs)

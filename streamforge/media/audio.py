@@ -2,7 +2,6 @@
 
 import hashlib
 import struct
-import time
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -15,8 +14,8 @@ from av.filter import Graph
 from pydantic import BaseModel
 
 from streamforge.contracts.media import AudioRendition, EncodedTrack, Segment, Source
-from streamforge.media.cmaf import MUXER_OPTIONS, codec_string, init_segment, split_fragments
-from streamforge.media.encode import INIT_NAME, REPORT_EVERY_SECONDS
+from streamforge.media.cmaf import MUXER_OPTIONS, FragmentSplitter, codec_string, init_segment
+from streamforge.media.encode import INIT_NAME
 from streamforge.media.progress import Progress
 from streamforge.media.source import open_source
 
@@ -41,22 +40,54 @@ class AudioTask(BaseModel):
 def run(task: AudioTask, on_progress: Progress) -> EncodedTrack:
     """Time 0 of the result is the first video frame: silence fills what is missing, what comes before is cut.
 
+    Segments are told as soon as they lie in the target folder, `{"track": …}` first and then `{"segment": …}` for each:
+    a long film's sound takes a minute, and its viewers shall not wait for the end of it.
     A track of which nothing decodes comes back without segments; a film is worth showing without its third language.
     """
-    folder = task.target / task.rendition.name
-    folder.mkdir(parents=True)
-    whole = folder / "track.mp4"
-    with open_source(task.path) as source, av.open(str(whole), "w", format="mp4", options=_options(task)) as target:
-        packets = _encode(task, source, target, on_progress)
-    data = whole.read_bytes()
-    whole.unlink()
-    if packets == 0:
-        return _track(task, b"", [], 0)
-    moov, fragments = split_fragments(data)
-    init = init_segment(moov, PRIMING)
-    (folder / INIT_NAME).write_bytes(init)
-    segments = [_write_segment(folder, fragment) for fragment in fragments]
-    return _track(task, init, segments, packets)
+    writer = SegmentWriter(task, on_progress)
+    sink = FragmentSplitter(writer.write_init, writer.write_segment)
+    with open_source(task.path) as source, av.open(sink, "w", format="mp4", options=_options(task)) as target:
+        writer.track.frames = _encode(task, source, target)
+    return writer.track
+
+
+class SegmentWriter:
+    """Writes init segment and segments into the rendition's folder, and knows the track as far as it is."""
+
+    def __init__(self, task: AudioTask, on_progress: Progress) -> None:
+        self._folder = task.target / task.rendition.name
+        self._folder.mkdir(parents=True)
+        self._on_progress = on_progress
+        self.track = EncodedTrack(
+            name=task.rendition.name,
+            timescale=task.rendition.sample_rate,
+            codec_string="",
+            init_sha256="",
+            init_size_bytes=0,
+            frames=0,
+            segments=[],
+        )
+
+    def write_init(self, moov: bytes) -> None:
+        init = init_segment(moov, PRIMING)
+        (self._folder / INIT_NAME).write_bytes(init)
+        self.track.codec_string = codec_string(init)
+        self.track.init_sha256 = hashlib.sha256(init).hexdigest()
+        self.track.init_size_bytes = len(init)
+        self._on_progress({"track": self.track.model_dump(mode="json")})
+
+    def write_segment(self, fragment: bytes) -> None:
+        """Times of a fragment from its own boxes: `tfdt` says when it begins, `trun` how many AAC frames it has."""
+        decode_time, count = _decode_time(fragment), _sample_count(fragment)
+        start = max(0, decode_time - PRIMING)
+        segment = Segment(
+            start_ticks=start,
+            duration_ticks=decode_time - PRIMING + count * AAC_FRAME - start,
+            size_bytes=len(fragment),
+        )
+        (self._folder / segment.file_name).write_bytes(fragment)
+        self.track.segments.append(segment)
+        self._on_progress({"segment": segment.model_dump(mode="json")})
 
 
 def _options(task: AudioTask) -> dict[str, str]:
@@ -65,23 +96,20 @@ def _options(task: AudioTask) -> dict[str, str]:
     return MUXER_OPTIONS | {"movflags": flags, "frag_duration": str(round(task.segment_seconds * 1_000_000))}
 
 
-def _encode(task: AudioTask, source: InputContainer, target: OutputContainer, on_progress: Progress) -> int:
+def _encode(task: AudioTask, source: InputContainer, target: OutputContainer) -> int:
+    """How many packets there were."""
     rendition = task.rendition
     stream = target.add_stream("aac", rate=rendition.sample_rate)
     assert isinstance(stream, AudioStream)
     stream.codec_context.bit_rate = rendition.bitrate
     stream.codec_context.layout = "stereo"
     packets = 0
-    reported = time.monotonic()
     frames: Iterator[AudioFrame | None] = Resampler(task).frames(source)
     for frame in frames:
         for packet in stream.encode(frame):
             packet.pts = packet.dts = (packet.pts or 0) + PRIMING
             target.mux(packet)
             packets += 1
-        if frame is not None and time.monotonic() - reported >= REPORT_EVERY_SECONDS:
-            reported = time.monotonic()
-            on_progress({"seconds": float(frame.time or 0)})
     return packets
 
 
@@ -166,19 +194,6 @@ class Resampler:
             yield from self._pulled()
 
 
-def _write_segment(folder: Path, fragment: bytes) -> Segment:
-    """Times of a fragment from its own boxes: `tfdt` says when it begins, `trun` how many AAC frames it has."""
-    decode_time, count = _decode_time(fragment), _sample_count(fragment)
-    start = max(0, decode_time - PRIMING)
-    segment = Segment(
-        start_ticks=start,
-        duration_ticks=decode_time - PRIMING + count * AAC_FRAME - start,
-        size_bytes=len(fragment),
-    )
-    (folder / segment.file_name).write_bytes(fragment)
-    return segment
-
-
 def _decode_time(fragment: bytes) -> int:
     """ISO/IEC 14496-12 §8.8.12: version 1 has 64 bits."""
     at = fragment.index(b"tfdt") + 4
@@ -188,15 +203,3 @@ def _decode_time(fragment: bytes) -> int:
 def _sample_count(fragment: bytes) -> int:
     """ISO/IEC 14496-12 §8.8.8."""
     return int(struct.unpack_from(">I", fragment, fragment.index(b"trun") + 8)[0])
-
-
-def _track(task: AudioTask, init: bytes, segments: list[Segment], packets: int) -> EncodedTrack:
-    return EncodedTrack(
-        name=task.rendition.name,
-        timescale=task.rendition.sample_rate,
-        codec_string=codec_string(init) if init else "mp4a.40.2",
-        init_sha256=hashlib.sha256(init).hexdigest(),
-        init_size_bytes=len(init),
-        frames=packets,
-        segments=segments,
-    )

@@ -4,8 +4,7 @@ Boxes are `size:u32 type:4 …` (ISO/IEC 14496-12 §4.2). Only files that Stream
 """
 
 import struct
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 from streamforge.errors import OutputInvalid
 
@@ -19,33 +18,48 @@ MUXER_OPTIONS = {
 FTYP = struct.pack(">I4s4sI4s4s4s", 28, b"ftyp", b"cmfc", 0, b"cmfc", b"iso6", b"dash")
 
 
-def boxes(data: bytes) -> Iterator[tuple[str, int, int]]:
-    """(type, begin, end) of the boxes that lie side by side in `data`."""
+def boxes(data: bytes | bytearray) -> Iterator[tuple[str, int, int]]:
+    """(type, begin, end) of the boxes that lie side by side in `data`. A last one that is not whole is left out."""
     at = 0
-    while at + 8 <= len(data):
+    while at + 16 <= len(data) or (at + 8 <= len(data) and data[at : at + 4] != b"\0\0\0\1"):
         size, kind = struct.unpack_from(">I4s", data, at)
         if size == 1:
             (size,) = struct.unpack_from(">Q", data, at + 8)
         if size < 8:
             raise OutputInvalid("An encoded file is damaged.", debug=f"box {kind!r} of size {size} at {at}")
+        if at + size > len(data):
+            return
         yield kind.decode("latin-1"), at, at + size
         at += size
 
 
-def split_fragments(data: bytes) -> tuple[bytes, list[bytes]]:
-    """The `moov` box, and each `moof` + `mdat` pair in order."""
-    moov = b""
-    fragments: list[bytes] = []
-    for kind, begin, end in boxes(data):
+class FragmentSplitter:
+    """A file for FFmpeg's muxer to write into: takes the stream apart while it is written.
+
+    `on_moov` is called once, before the first `on_fragment`; a fragment is one `moof` with its `mdat`.
+    """
+
+    def __init__(self, on_moov: Callable[[bytes], None], on_fragment: Callable[[bytes], None]) -> None:
+        self._on_moov = on_moov
+        self._on_fragment = on_fragment
+        self._pending = bytearray()
+        self._moof = b""
+
+    def write(self, data: bytes) -> int:
+        self._pending += data
+        end = 0
+        for kind, begin, end in boxes(self._pending):
+            self._take(kind, bytes(self._pending[begin:end]))
+        del self._pending[:end]
+        return len(data)
+
+    def _take(self, kind: str, box: bytes) -> None:
         if kind == "moov":
-            moov = data[begin:end]
+            self._on_moov(box)
         elif kind == "moof":
-            fragments.append(data[begin:end])
-        elif kind == "mdat" and fragments:
-            fragments[-1] += data[begin:end]
-    if not moov or not fragments:
-        raise OutputInvalid("The encoder wrote no fragments.")
-    return moov, fragments
+            self._moof = box
+        elif kind == "mdat":
+            self._on_fragment(self._moof + box)
 
 
 def init_segment(moov: bytes, edit_offset_ticks: int) -> bytes:
@@ -74,13 +88,6 @@ def _child(data: bytes | bytearray, container: int, kind: str) -> int:
         if found == kind:
             return container + 8 + begin
     raise OutputInvalid("The encoder wrote a header without the expected boxes.", debug=f"no {kind}")
-
-
-def concatenate(target: Path, parts: list[Path]) -> None:
-    """An init segment and segments, one behind the other: a playable fragmented MP4."""
-    with target.open("wb") as file:
-        for part in parts:
-            file.write(part.read_bytes())
 
 
 # ── RFC 6381 codec strings, from the decoder configuration in the init segment ──────────────────────────────────────

@@ -32,7 +32,7 @@ from streamforge.contracts.media import (
     VideoRendition,
 )
 from streamforge.errors import OutputInvalid, UndecodableSource
-from streamforge.media.cmaf import MUXER_OPTIONS, codec_string, init_segment, split_fragments
+from streamforge.media.cmaf import MUXER_OPTIONS, FragmentSplitter, codec_string, init_segment
 from streamforge.media.frames import FrameWindow
 from streamforge.media.progress import Progress
 from streamforge.media.scaling import PIXEL_FORMAT, Scaler, Size
@@ -197,13 +197,18 @@ class RenditionEncoder:
         self._rendition = rendition
         self._folder = folder
         folder.mkdir(parents=True)
-        self._file = folder / "chunk.mp4"
+        self._moov = b""
+        self._fragments: list[bytes] = []
         self._frame_rate = Fraction(frame_rate).limit_denominator(1001)
-        self._container: OutputContainer = av.open(str(self._file), "w", format="mp4", options=_muxer_options())
+        sink = FragmentSplitter(self._set_moov, self._fragments.append)
+        self._container: OutputContainer = av.open(sink, "w", format="mp4", options=_muxer_options())
         self._stream: VideoStream | None = None
         self._times: list[tuple[int, int]] = []
         self._gop: list[av.Packet[VideoStream]] = []
         self._packets = 0
+
+    def _set_moov(self, moov: bytes) -> None:
+        self._moov = moov
 
     def encode(self, picture: Picture) -> None:
         frame = picture.frame
@@ -248,15 +253,14 @@ class RenditionEncoder:
         """No segments at all when one picture stays on screen for longer than the chunk: the one before it has it."""
         if cuts.frames == 0:
             return self._track(b"", [])
-        moov, fragments = split_fragments(self._file.read_bytes())
-        self._file.unlink()
+        fragments = self._fragments
         if len(fragments) != len(cuts.gop_starts) or self._packets != cuts.frames:
             raise OutputInvalid(
                 "An encoder did not put its key frames where it was told.",
                 debug=f"{self._rendition.name}: {len(fragments)} fragments of {len(cuts.gop_starts)}, "
                 f"{self._packets} pictures of {cuts.frames}",
             )
-        init = init_segment(moov, edit_offset_ticks)
+        init = init_segment(self._moov, edit_offset_ticks)
         (self._folder / INIT_NAME).write_bytes(init)
         remaining = iter(fragments)
         segments = []

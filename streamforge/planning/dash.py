@@ -1,32 +1,55 @@
-"""The DASH manifest over the same CMAF segments (ISO/IEC 23009-1, profile isoff-live with a static presentation)."""
+"""The DASH manifest over the same CMAF segments (ISO/IEC 23009-1, profile isoff-live)."""
 
+from datetime import datetime, timedelta
 from fractions import Fraction
 from xml.etree import ElementTree as ET
 
 from streamforge.contracts.media import EncodedTrack
-from streamforge.planning.manifests import INIT_SEGMENT, Presentation, peak_bitrate, seconds
+from streamforge.planning.manifests import INIT_SEGMENT, Growing, Presentation, peak_bitrate, seconds
 
 NAMESPACE = "urn:mpeg:dash:schema:mpd:2011"
+UPDATE_SECONDS = 2
 
 
-def manifest(presentation: Presentation) -> str:
-    """A static MPD: one period, the video renditions in one adaptation set, each audio track in one of its own."""
-    duration = max(seconds(track) for track in presentation.tracks)
+def manifest(presentation: Presentation, growing: Growing | None = None) -> str:
+    """One period, the video renditions in one adaptation set, each audio track in one of its own. Static when the
+    stream is whole; while it grows, a dynamic one that players fetch again."""
     mpd = ET.Element(
         "MPD",
         {
             "xmlns": NAMESPACE,
-            "type": "static",
             "profiles": "urn:mpeg:dash:profile:isoff-live:2011,urn:mpeg:dash:profile:cmaf:2019",
-            "mediaPresentationDuration": f"PT{duration:.3f}S",
             "minBufferTime": f"PT{presentation.plan.segment_seconds:.3f}S",
-        },
+        }
+        | (_dynamic(growing) if growing else _static(presentation)),
     )
     period = ET.SubElement(mpd, "Period", {"id": "0", "start": "PT0S"})
     _add_video(period, presentation)
     _add_audio(period, presentation)
     ET.indent(mpd)
     return ET.tostring(mpd, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _static(presentation: Presentation) -> dict[str, str]:
+    duration = max(seconds(track) for track in presentation.tracks)
+    return {"type": "static", "mediaPresentationDuration": f"PT{duration:.3f}S"}
+
+
+def _dynamic(growing: Growing) -> dict[str, str]:
+    """Encoding may be faster than playing: the presentation is said to have begun so long ago that none of it lies in
+    the future, and the suggested delay is all of it, so that players begin at the beginning and not at the live edge."""
+    whole = timedelta(seconds=growing.source_seconds)
+    return {
+        "type": "dynamic",
+        "availabilityStartTime": _timestamp(growing.began_at - whole),
+        "publishTime": _timestamp(growing.now),
+        "minimumUpdatePeriod": f"PT{UPDATE_SECONDS}S",
+        "suggestedPresentationDelay": f"PT{growing.source_seconds:.3f}S",
+    }
+
+
+def _timestamp(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _add_video(period: ET.Element, presentation: Presentation) -> None:

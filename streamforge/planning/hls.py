@@ -7,6 +7,7 @@ from streamforge.planning.manifests import (
     INIT_SEGMENT,
     PLAYLIST,
     AudioTrack,
+    Growing,
     Presentation,
     VideoTrack,
     average_bitrate,
@@ -25,22 +26,25 @@ def master_playlist(presentation: Presentation) -> str:
     return "\n".join(lines) + "\n"
 
 
-def media_playlist(track: EncodedTrack, *, ended: bool = True) -> str:
+def media_playlist(track: EncodedTrack, growing: Growing | None = None) -> str:
     """One rendition. VOD when it is whole; an EVENT playlist may still grow."""
     lengths = [f"{segment.duration_ticks / track.timescale:.6f}" for segment in track.segments]
-    longest = max(map(float, lengths))
+    # The target duration of a playlist must never change, so a growing one begins with what is planned.
+    longest = max([*map(float, lengths), growing.segment_seconds if growing else 0.0])
     lines = [
         "#EXTM3U",
         "#EXT-X-VERSION:7",
         f"#EXT-X-TARGETDURATION:{max(1, floor(longest + 0.5))}",
         "#EXT-X-MEDIA-SEQUENCE:0",
-        f"#EXT-X-PLAYLIST-TYPE:{'VOD' if ended else 'EVENT'}",
+        f"#EXT-X-PLAYLIST-TYPE:{'EVENT' if growing else 'VOD'}",
         "#EXT-X-INDEPENDENT-SEGMENTS",
+        # While it grows it looks like a live stream, and players would begin at its end.
+        *(["#EXT-X-START:TIME-OFFSET=0,PRECISE=YES"] if growing else []),
         f'#EXT-X-MAP:URI="{INIT_SEGMENT}"',
     ]
     for segment, length in zip(track.segments, lengths, strict=True):
         lines += [f"#EXTINF:{length},", segment.file_name]
-    if ended:
+    if growing is None:
         lines.append("#EXT-X-ENDLIST")
     return "\n".join(lines) + "\n"
 

@@ -1,9 +1,10 @@
 """What HLS and DASH manifests have in common: what a track's segments say about its bit rate and length."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from fractions import Fraction
 
-from streamforge.contracts.media import AudioRendition, EncodedTrack, Plan, Source, VideoRendition
+from streamforge.contracts.media import AudioRendition, EncodedTrack, Plan, Segment, Source, VideoRendition
 
 HLS_MASTER = "master.m3u8"
 DASH_MANIFEST = "manifest.mpd"
@@ -24,6 +25,19 @@ class VideoTrack:
 class AudioTrack:
     rendition: AudioRendition
     encoded: EncodedTrack
+
+
+@dataclass(frozen=True)
+class Growing:
+    """A stream that is still being encoded. `began_at` stays the same for a job, `now` is when it is written; both UTC.
+
+    `source_seconds` is how long it will be.
+    """
+
+    began_at: datetime
+    now: datetime
+    segment_seconds: float
+    source_seconds: float
 
 
 @dataclass(frozen=True)
@@ -57,19 +71,42 @@ def presentation(source: Source, plan: Plan, video: list[EncodedTrack], audio: l
     return Presentation(
         source=source,
         plan=plan,
-        video=[VideoTrack(rendition, encoded[rendition.name]) for rendition in plan.renditions],
+        video=[VideoTrack(r, encoded[r.name]) for r in plan.renditions if r.name in encoded],
         audio=[AudioTrack(r, encoded[r.name]) for r in plan.audio if r.name in encoded and encoded[r.name].segments],
     )
 
 
-def joined(chunks: list[list[EncodedTrack]]) -> list[EncodedTrack]:
-    """One track per rendition from those of its chunks, in order."""
-    whole = [track.model_copy(update={"segments": list(track.segments)}) for track in chunks[0]]
-    for tracks in chunks[1:]:
-        for target, track in zip(whole, tracks, strict=True):
-            target.segments.extend(track.segments)
-            target.frames += track.frames
-    return whole
+def joined(parts: list[list[EncodedTrack]]) -> list[EncodedTrack]:
+    """One track per rendition from those of all parts, in the order of their chunks."""
+    whole: dict[str, EncodedTrack] = {}
+    for track in (track for tracks in parts for track in tracks if track.segments):
+        if (before := whole.get(track.name)) is None:
+            whole[track.name] = track.model_copy(update={"segments": list(track.segments)})
+        else:
+            before.segments.extend(track.segments)
+            before.frames += track.frames
+    return list(whole.values())
+
+
+def playable_so_far(parts: list[list[EncodedTrack]]) -> list[EncodedTrack]:
+    """What a player can be shown while parts are still missing: of each rendition the segments that follow each other
+    from the start, and all renditions up to the same moment, that of the one which is furthest."""
+    tracks = [_unbroken(track) for track in joined(parts)]
+    furthest = max((_end(track) for track in tracks), default=0)
+    return [track for track in tracks if track.segments and _end(track) == furthest]
+
+
+def _unbroken(track: EncodedTrack) -> EncodedTrack:
+    kept: list[Segment] = []
+    for segment in sorted(track.segments, key=lambda segment: segment.start_ticks):
+        if segment.start_ticks != (kept[-1].start_ticks + kept[-1].duration_ticks if kept else 0):
+            break
+        kept.append(segment)
+    return track.model_copy(update={"segments": kept})
+
+
+def _end(track: EncodedTrack) -> int:
+    return sum(segment.duration_ticks for segment in track.segments)
 
 
 def media_files(presentation: Presentation) -> dict[str, int]:

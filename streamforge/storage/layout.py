@@ -2,6 +2,9 @@
 
 from uuid import UUID
 
+from streamforge.contracts.job import Playback
+from streamforge.planning.manifests import DASH_MANIFEST, HLS_MASTER
+
 ORIGINALS = "input/"
 OUTPUTS = "output/"
 WORK = "work/"
@@ -31,3 +34,8 @@ def work_folder(job_id: UUID) -> str:
 
 def receipt(job_id: UUID, name: str) -> str:
     return f"{work_folder(job_id)}{name}.json"
+
+
+def playback(job_id: UUID) -> Playback:
+    """Where the API serves a job's manifests, from its first playable second to its last day."""
+    return Playback(hls=f"/media/{job_id}/{HLS_MASTER}", dash=f"/media/{job_id}/{DASH_MANIFEST}")

@@ -14,6 +14,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from activities.outcome import OutcomeActivities
 from activities.package import PackageActivities
 from activities.probe import ProbeActivities
+from activities.publish import PublishActivities
 from activities.retention import RetentionActivities
 from activities.scratch import Scratch
 from activities.store import StoreActivities
@@ -90,6 +91,7 @@ def _workers(
     probe = ProbeActivities(storage, events, children, scratch, settings)
     transcode = TranscodeActivities(storage, events, children, scratch)
     validate = ValidateActivities(storage, events, children, scratch)
+    publish = PublishActivities(storage, events)
     package = PackageActivities(storage, events)
     store = StoreActivities(storage, events)
     outcome = OutcomeActivities(storage, events)
@@ -102,6 +104,7 @@ def _workers(
         activities=[
             upload.upload,
             probe.probe,
+            publish.publish_playable,
             package.package,
             store.store,
             outcome.record_outcome,

@@ -1,9 +1,11 @@
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from serving import serving
 from system import System
+from temporalio.service import RPCError
 
 from streamforge.settings import Settings
 from streamforge.temporal.worker import worker
@@ -30,4 +32,5 @@ async def system(settings: Settings) -> AsyncIterator[System]:
         yield System(api, temporal)
         # The queues have the names of the real ones: the next test's worker must not find what this one left.
         async for left in temporal.list_workflows("ExecutionStatus='Running'"):
-            await temporal.get_workflow_handle(left.id).terminate()
+            with suppress(RPCError):  # It may have ended in this moment.
+                await temporal.get_workflow_handle(left.id).terminate()

@@ -1,5 +1,6 @@
 """HLS playlists, read back by a parser that is not ours."""
 
+from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
 
 import m3u8
@@ -10,13 +11,21 @@ from sources import audio, stream, track, tracks, video
 
 from streamforge.contracts.media import EncodedTrack
 from streamforge.planning.hls import master_playlist, media_playlist
-from streamforge.planning.manifests import average_bitrate, peak_bitrate, seconds
+from streamforge.planning.manifests import Growing, average_bitrate, peak_bitrate, seconds
 
 HOSTILE = 'Evil" ,URI="http://evil/x"\n#EXT-X-STREAM-INF:BANDWIDTH=1\nhttp://evil/y\r\u2028'
 
 
-def media(found: EncodedTrack, **options: bool) -> m3u8.M3U8:
-    return m3u8.loads(media_playlist(found, **options))
+GROWING = Growing(
+    began_at=datetime(2026, 1, 1, tzinfo=UTC),
+    now=datetime(2026, 1, 1, tzinfo=UTC),
+    segment_seconds=4,
+    source_seconds=60,
+)
+
+
+def media(found: EncodedTrack, growing: Growing | None = None) -> m3u8.M3U8:
+    return m3u8.loads(media_playlist(found, growing))
 
 
 def tags(playlist: str, tag: str) -> list[str]:
@@ -42,9 +51,19 @@ def test_a_whole_rendition_reads_like_this() -> None:
 
 
 def test_a_rendition_that_may_still_grow_has_no_end() -> None:
-    playlist = media(track("720p", [360_000], [1000]), ended=False)
+    playlist = media(track("720p", [360_000], [1000]), growing=GROWING)
     assert playlist.playlist_type == "event"
     assert not playlist.is_endlist
+
+
+def test_players_begin_a_growing_rendition_at_its_beginning_not_at_its_end() -> None:
+    assert media(track("720p", [360_000], [1000]), growing=GROWING).start.time_offset == 0
+
+
+def test_the_target_duration_of_a_growing_rendition_does_not_change_when_a_short_segment_came_first() -> None:
+    first = media(track("720p", [90_000], [1000]), growing=GROWING)
+    later = media(track("720p", [90_000, 360_000], [1000, 1000]), growing=GROWING)
+    assert first.target_duration == later.target_duration == 4
 
 
 @pytest.mark.parametrize(

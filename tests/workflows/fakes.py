@@ -28,6 +28,8 @@ from streamforge.contracts.pipeline import (
     ProbeInput,
     ProcessVideo,
     ProcessVideoResult,
+    PublishedSoFar,
+    PublishInput,
     StoredSource,
     StoreInput,
     UploadInput,
@@ -91,9 +93,7 @@ class Fakes:
     @activity.defn(name=names.UPLOAD)
     async def upload(self, work: UploadInput) -> StoredSource:
         await self._note(names.UPLOAD, work)
-        return StoredSource(
-            job_id=work.job_id, source_object=work.source_object, size_bytes=work.size_bytes, sha256="0" * 64
-        )
+        return work.original
 
     @activity.defn(name=names.PROBE)
     async def probe(self, work: ProbeInput) -> ProbedSource:
@@ -126,6 +126,11 @@ class Fakes:
         ]
         return ChunkScores(index=work.chunk.index, scores=scores)
 
+    @activity.defn(name=names.PUBLISH)
+    async def publish(self, work: PublishInput) -> PublishedSoFar:
+        await self._note(names.PUBLISH, work)
+        return PublishedSoFar(seconds=4, renditions=["480p"])
+
     @activity.defn(name=names.PACKAGE)
     async def package(self, work: PackageInput) -> PackagedStream:
         await self._note(names.PACKAGE, work)
@@ -157,7 +162,7 @@ class Fakes:
     def activities(self) -> list[Callable[..., Any]]:
         return [
             self.upload, self.probe, self.chunk, self.audio, self.validate,
-            self.package, self.store, self.record_outcome, self.discard,
+            self.publish, self.package, self.store, self.record_outcome, self.discard,
         ]  # fmt: skip
 
 
@@ -180,7 +185,9 @@ async def start(client: Client, key: str = "clip.mp4") -> WorkflowHandle[Any, Pr
     job_id = uuid4()
     return await client.start_workflow(
         names.PROCESS_VIDEO,
-        ProcessVideo(job_id=job_id, key=key, source_object=f"input/{job_id}/original", size_bytes=1000),
+        ProcessVideo(
+            job_id=job_id, key=key, source_object=f"input/{job_id}/original", size_bytes=1000, sha256="0" * 64
+        ),
         id=workflow_id(key, job_id),
         task_queue=names.TASK_QUEUE,
         result_type=ProcessVideoResult,

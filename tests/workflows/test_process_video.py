@@ -1,10 +1,12 @@
 """The order of things, and every way a job can end."""
 
 import asyncio
+import json
+from typing import Any
 
 import pytest
 from fakes import PLAN, Fakes, start, working
-from temporalio.client import Client, WorkflowFailureError
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError, CancelledError
 
 from streamforge.contracts import names
@@ -12,6 +14,8 @@ from streamforge.contracts.job import JobStatus, Stage
 from streamforge.contracts.pipeline import DiscardInput
 from streamforge.errors import MediaChildCrashed, NotAVideo, StorageUnavailable
 from streamforge.temporal.failures import to_application_error
+
+SCHEDULED = "activity_task_scheduled_event_attributes"
 
 
 def failing(error: Exception, times: int = 1_000_000) -> object:
@@ -29,27 +33,52 @@ def discards(fakes: Fakes) -> list[tuple[bool, bool]]:
     return [(work.output, work.original) for _, work in fakes.calls if isinstance(work, DiscardInput)]
 
 
-async def test_stages_follow_each_other(temporal: Client) -> None:
+async def scheduled(handle: WorkflowHandle[Any, Any]) -> list[tuple[str, Any]]:
+    """Activities in the order in which the workflow asked for them, with their inputs."""
+    events = (await handle.fetch_history()).events
+    asked = [e.activity_task_scheduled_event_attributes for e in events if e.HasField(SCHEDULED)]
+    return [(one.activity_type.name, json.loads(one.input.payloads[0].data)) for one in asked]
+
+
+async def test_stages_follow_each_other_and_what_viewers_need_first_is_asked_for_first(temporal: Client) -> None:
     fakes = Fakes()
     async with working(temporal, fakes):
-        result = await (await start(temporal)).result()
-    assert result.playback.hls == "/h"
+        handle = await start(temporal)
+        assert (await handle.result()).playback.hls == "/h"
+    asked = [(name, work) for name, work in await scheduled(handle) if name != names.PUBLISH]
     chunks, tracks = len(PLAN.chunks), len(PLAN.audio)
-    called = fakes.called()
-    assert called[:2] == [names.UPLOAD, names.PROBE]
-    assert sorted(called[2 : 2 + chunks + tracks]) == sorted(
-        [names.ENCODE_CHUNK] * chunks + [names.ENCODE_AUDIO] * tracks
-    )
-    assert called[2 + chunks + tracks :] == [
+    assert [name for name, _ in asked] == [
+        names.UPLOAD,
+        names.PROBE,
+        names.ENCODE_CHUNK,
+        *[names.ENCODE_AUDIO] * tracks,
+        *[names.ENCODE_CHUNK] * chunks,
         *[names.VALIDATE_CHUNK] * chunks,
         names.PACKAGE,
         names.STORE,
         names.DISCARD,
         names.RECORD_OUTCOME,
     ]
+    parts = [
+        (work["chunk"]["index"], [rendition["name"] for rendition in work["plan"]["renditions"]])
+        for name, work in asked
+        if name == names.ENCODE_CHUNK
+    ]
+    assert parts == [(0, ["360p"]), (0, ["480p"]), *((n, ["480p", "360p"]) for n in range(1, chunks))]
     (outcome,) = fakes.outcomes
     assert (outcome.status, outcome.stage) == (JobStatus.COMPLETED, Stage.COMPLETED)
     assert discards(fakes) == [(False, False)]
+
+
+async def test_viewers_are_shown_more_while_it_grows_and_all_of_it_before_validation(temporal: Client) -> None:
+    fakes = Fakes()
+    async with working(temporal, fakes):
+        await (await start(temporal)).result()
+    called = fakes.called()
+    publications = [position for position, name in enumerate(called) if name == names.PUBLISH]
+    assert publications
+    assert publications[-1] < called.index(names.VALIDATE_CHUNK)
+    assert publications[-1] > max(n for n, name in enumerate(called) if name == names.ENCODE_CHUNK)
 
 
 async def test_the_parts_reach_packaging_in_the_order_of_the_plan(temporal: Client) -> None:
@@ -58,17 +87,22 @@ async def test_the_parts_reach_packaging_in_the_order_of_the_plan(temporal: Clie
     first_may_end = asyncio.Event()
 
     async def last_one_frees_the_first(work: object) -> None:
+        if len(work.plan.renditions) < 2:  # type: ignore[attr-defined]
+            return
         index = work.chunk.index  # type: ignore[attr-defined]
         if index == len(PLAN.chunks) - 1:
             first_may_end.set()
-        elif index == 0:
+        elif index == 1:
             await first_may_end.wait()
 
     fakes.on(names.ENCODE_CHUNK, last_one_frees_the_first)
     async with working(temporal, fakes):
         await (await start(temporal)).result()
     (package,) = [work for name, work in fakes.calls if name == names.PACKAGE]
-    assert [part.receipt for part in package.encoded.chunks] == [f"chunk-{n}" for n in range(len(PLAN.chunks))]
+    assert [[part.receipt for part in chunk] for chunk in package.encoded.chunks] == [
+        ["chunk-0"] * 2,
+        *([f"chunk-{n}"] for n in range(1, len(PLAN.chunks))),
+    ]
     assert [part.receipt for part in package.encoded.audio] == ["audio-0"]
 
 

@@ -1,0 +1,96 @@
+"""Let it play before everything is done: manifests of what is encoded so far, written again as it grows."""
+
+import asyncio
+from datetime import UTC, datetime
+
+from temporalio import activity
+
+from activities import receipts
+from activities.heartbeats import heartbeats
+from activities.package import write_manifests
+from streamforge.contracts import names
+from streamforge.contracts.events import JobChange
+from streamforge.contracts.job import Stage
+from streamforge.contracts.media import EncodedTrack, EncodedTracks
+from streamforge.contracts.pipeline import PublishedSoFar, PublishInput
+from streamforge.events.log import EventLog
+from streamforge.events.reporter import Reporter
+from streamforge.planning.manifests import Growing, Presentation, playable_so_far, presentation, seconds
+from streamforge.storage import Storage, layout
+
+SOUND_PATIENCE_SECONDS = 3.0
+LOOK_AGAIN_SECONDS = 0.1
+
+
+class PublishActivities:
+    def __init__(self, storage: Storage, log: EventLog) -> None:
+        self._storage = storage
+        self._log = log
+
+    @activity.defn(name=names.PUBLISH)
+    async def publish_playable(self, work: PublishInput) -> PublishedSoFar:
+        """Manifests that grow: players fetch them again and again under the address that stays valid to the end."""
+        job_id = work.original.job_id
+        async with heartbeats(), Reporter(self._log, job_id) as reporter:
+            stream = await self._presentable(work)
+            if not stream.video:
+                return PublishedSoFar(seconds=0, renditions=[])
+            growing = Growing(
+                began_at=work.began_at,
+                now=datetime.now(UTC),
+                segment_seconds=work.plan.segment_seconds,
+                source_seconds=work.source.duration,
+            )
+            await write_manifests(self._storage, job_id, stream, growing)
+            published = PublishedSoFar(
+                seconds=seconds(stream.video[0].encoded), renditions=[track.rendition.name for track in stream.video]
+            )
+            await self._announce(work, published, reporter)
+            return published
+
+    async def _presentable(self, work: PublishInput) -> Presentation:
+        """What is there, with its sound: a film that begins silent and never finds its voice is worse than a second's
+        wait."""
+        deadline = asyncio.get_running_loop().time() + SOUND_PATIENCE_SECONDS
+        while True:
+            chunks, audio = await self._encoded_so_far(work)
+            stream = presentation(work.source, work.plan, playable_so_far(chunks), audio)
+            complete = len(stream.audio) == len(work.plan.audio)
+            if complete or asyncio.get_running_loop().time() > deadline:
+                return stream
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+
+    async def _encoded_so_far(self, work: PublishInput) -> tuple[list[list[EncodedTrack]], list[EncodedTrack]]:
+        """Tracks of each part of a chunk, in order, and of each audio rendition as far as it is."""
+        chunks: list[list[EncodedTrack]] = []
+        audio: dict[str, EncodedTrack] = {}
+        folder = layout.work_folder(work.original.job_id)
+        found = sorted([info.name async for info in self._storage.walk(folder)])
+        for name in found:
+            title = name.removeprefix(folder)
+            if not title.startswith((receipts.CHUNK, receipts.AUDIO)):
+                continue
+            tracks = (await receipts.read(self._storage, name, EncodedTracks)).tracks
+            if title.startswith(receipts.CHUNK):
+                chunks.append(tracks)
+                continue
+            for track in tracks:  # The final receipt of a track lies beside the one of how far it was.
+                if len(track.segments) >= len(audio[track.name].segments if track.name in audio else []):
+                    audio[track.name] = track
+        return chunks, list(audio.values())
+
+    async def _announce(self, work: PublishInput, published: PublishedSoFar, reporter: Reporter) -> None:
+        """An event of its own when it can be played for the first time, and when more renditions can."""
+        name = layout.receipt(work.original.job_id, "published")
+        before = await receipts.find(self._storage, name, PublishedSoFar)
+        if before is None or before.renditions != published.renditions:
+            await reporter.state(
+                JobChange(
+                    event="playable",
+                    stage=Stage.TRANSCODING,
+                    message=f"Playable in {', '.join(published.renditions)}",
+                    playback=layout.playback(work.original.job_id),
+                    details=published.model_dump(mode="json"),
+                )
+            )
+        await receipts.write(self._storage, name, published)
