@@ -63,3 +63,9 @@ def _made(name: str, *arguments: str) -> Path:
         subprocess.run(command, check=True)
         aside.rename(path)
     return path
+
+
+def looped(clip: Path, seconds: int) -> Path:
+    """The clip again and again, without encoding anything."""
+    loop = ["-stream_loop", "-1", "-i", str(clip), "-t", str(seconds)]
+    return _made(f"{clip.stem}-{seconds}s.mp4", *loop, "-c", "copy", "-movflags", "+faststart")

@@ -11,7 +11,6 @@ from bench.bare import planned
 from bench.cpu import tree_cpu
 from streamforge.contracts.media import Chunk, EncodedTracks, Plan, RenditionScore, Source
 from streamforge.media.child import MediaChildren
-from streamforge.media.cmaf import concatenate
 from streamforge.media.encode import INIT_NAME, EncodeTask
 from streamforge.media.vmaf import VmafResult, VmafTask
 from streamforge.planning.quality import combine
@@ -59,7 +58,7 @@ async def _encode(
     for track in encoded.tracks:
         files[track.name] = folder / f"{track.name}.mp4"
         parts = [INIT_NAME, *(segment.file_name for segment in track.segments)]
-        concatenate(files[track.name], [folder / track.name / part for part in parts])
+        files[track.name].write_bytes(b"".join((folder / track.name / part).read_bytes() for part in parts))
     return files
 
 
