@@ -3,7 +3,7 @@
 from temporalio import activity
 
 from activities.heartbeats import heartbeats
-from activities.scratch import Scratch
+from activities.originals import Originals
 from streamforge.contracts import names
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import RenditionView, Stage
@@ -16,17 +16,13 @@ from streamforge.media.probe import ProbeTask
 from streamforge.planning.plan import make_plan
 from streamforge.planning.stages import progress_at
 from streamforge.settings import Settings
-from streamforge.storage import Storage
 
 
 class ProbeActivities:
-    def __init__(
-        self, storage: Storage, log: EventLog, children: MediaChildren, scratch: Scratch, settings: Settings
-    ) -> None:
-        self._storage = storage
+    def __init__(self, log: EventLog, children: MediaChildren, originals: Originals, settings: Settings) -> None:
         self._log = log
         self._children = children
-        self._scratch = scratch
+        self._originals = originals
         self._settings = settings
 
     @activity.defn(name=names.PROBE)
@@ -34,7 +30,7 @@ class ProbeActivities:
         """Raises the errors of streamforge.media.probe: what is wrong with the file is found here, in seconds."""
         limits = self._settings.input
         async with heartbeats(), Reporter(self._log, work.original.job_id) as reporter:
-            async with self._storage.local_file(work.original.source_object, self._scratch.folder) as path:
+            async with self._originals.file(work.original.source_object) as path:
                 task = ProbeTask(
                     path=path,
                     max_width=limits.max_width,

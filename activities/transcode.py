@@ -10,6 +10,7 @@ from temporalio import activity
 
 from activities import receipts
 from activities.heartbeats import Checkpoint, heartbeats
+from activities.originals import Originals
 from activities.scratch import Scratch
 from streamforge.contracts import names
 from streamforge.contracts.events import JobChange, PartProgress
@@ -32,10 +33,13 @@ RECEIPT_EVERY = 16
 
 
 class TranscodeActivities:
-    def __init__(self, storage: Storage, log: EventLog, children: MediaChildren, scratch: Scratch) -> None:
+    def __init__(
+        self, storage: Storage, log: EventLog, children: MediaChildren, originals: Originals, scratch: Scratch
+    ) -> None:
         self._storage = storage
         self._log = log
         self._children = children
+        self._originals = originals
         self._scratch = scratch
 
     @activity.defn(name=names.ENCODE_CHUNK)
@@ -66,7 +70,7 @@ class TranscodeActivities:
         self, work: EncodeChunkInput, receipt: str, on_progress: Callable[[dict[str, Any]], None]
     ) -> EncodedTracks:
         with self._scratch.folder_for("chunk") as folder:
-            async with self._storage.local_file(work.original.source_object, self._scratch.folder) as path:
+            async with self._originals.file(work.original.source_object) as path:
                 task = EncodeTask(path=path, source=work.source, plan=work.plan, chunk=work.chunk, target=folder)
                 encoded = await self._children.run("encode", task, EncodedTracks, on_progress)
             for track in encoded.tracks:
@@ -92,7 +96,7 @@ class TranscodeActivities:
         with self._scratch.folder_for("audio") as folder:
             publishing = asyncio.create_task(self._publish_audio(work, folder, written, checkpoint))
             try:
-                async with self._storage.local_file(work.original.source_object, self._scratch.folder) as path:
+                async with self._originals.file(work.original.source_object) as path:
                     task = AudioTask(
                         path=path,
                         source=work.source,

@@ -8,6 +8,7 @@ from temporalio import activity
 
 from activities import receipts
 from activities.heartbeats import heartbeats
+from activities.originals import Originals
 from activities.scratch import Scratch
 from streamforge.contracts import names
 from streamforge.contracts.events import JobChange, PartProgress
@@ -25,10 +26,13 @@ from streamforge.storage import Storage, layout
 
 
 class ValidateActivities:
-    def __init__(self, storage: Storage, log: EventLog, children: MediaChildren, scratch: Scratch) -> None:
+    def __init__(
+        self, storage: Storage, log: EventLog, children: MediaChildren, originals: Originals, scratch: Scratch
+    ) -> None:
         self._storage = storage
         self._log = log
         self._children = children
+        self._originals = originals
         self._scratch = scratch
 
     @activity.defn(name=names.VALIDATE_CHUNK)
@@ -61,7 +65,7 @@ class ValidateActivities:
             return []
         with self._scratch.folder_for("vmaf") as folder:
             renditions = {track.name: await self._assemble(work, track, folder) for track in tracks}
-            async with self._storage.local_file(work.original.source_object, self._scratch.folder) as path:
+            async with self._originals.file(work.original.source_object) as path:
                 task = VmafTask(
                     path=path,
                     source=work.source,

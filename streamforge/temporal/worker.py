@@ -4,6 +4,7 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
@@ -11,6 +12,7 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from activities.originals import Originals
 from activities.outcome import OutcomeActivities
 from activities.package import PackageActivities
 from activities.probe import ProbeActivities
@@ -30,7 +32,7 @@ from streamforge.media.child import MediaChildren
 from streamforge.media.trial import TrialResult, TrialTask
 from streamforge.planning.trial import trial_rendition
 from streamforge.settings import Settings
-from streamforge.storage import open_storage
+from streamforge.storage import Storage, open_storage
 from streamforge.temporal.connect import connect, ensure_search_attributes
 from streamforge.temporal.interceptor import FailureInterceptor
 from streamforge.temporal.schedule import ensure_retention_schedule
@@ -69,10 +71,13 @@ async def worker(settings: Settings) -> AsyncIterator[Client]:
             MediaChildren(settings.media.memory_limit_bytes, settings.media.stall_timeout_seconds)
         )
         await _check_encoder(children, settings)
+        storage = open_storage(settings)
+        originals = Originals(storage, scratch)
+        stack.push_async_callback(originals.close)
         client = await connect(settings.temporal)
         await ensure_search_attributes(client)
         await ensure_retention_schedule(client, settings.retention)
-        for one in _workers(client, settings, database, children, scratch):
+        for one in _workers(client, settings, _Parts(database, storage, children, scratch, originals)):
             await stack.enter_async_context(one)
         yield client
 
@@ -82,20 +87,29 @@ async def _check_encoder(children: MediaChildren, settings: Settings) -> None:
     await children.run("trial", TrialTask(rendition=trial_rendition(settings.transcode)), TrialResult)
 
 
-def _workers(
-    client: Client, settings: Settings, database: Database, children: MediaChildren, scratch: Scratch
-) -> list[Worker]:
-    storage = open_storage(settings)
-    events = EventLog(database)
+@dataclass(frozen=True)
+class _Parts:
+    """What activities are built from."""
+
+    database: Database
+    storage: Storage
+    children: MediaChildren
+    scratch: Scratch
+    originals: Originals
+
+
+def _workers(client: Client, settings: Settings, parts: _Parts) -> list[Worker]:
+    storage, children, originals, scratch = parts.storage, parts.children, parts.originals, parts.scratch
+    events = EventLog(parts.database)
     upload = UploadActivities(storage, events)
-    probe = ProbeActivities(storage, events, children, scratch, settings)
-    transcode = TranscodeActivities(storage, events, children, scratch)
-    validate = ValidateActivities(storage, events, children, scratch)
+    probe = ProbeActivities(events, children, originals, settings)
+    transcode = TranscodeActivities(storage, events, children, originals, scratch)
+    validate = ValidateActivities(storage, events, children, originals, scratch)
     publish = PublishActivities(storage, events)
     package = PackageActivities(storage, events)
     store = StoreActivities(storage, events)
     outcome = OutcomeActivities(storage, events)
-    retention = RetentionActivities(storage, Jobs(database), timedelta(days=settings.retention.days))
+    retention = RetentionActivities(storage, Jobs(parts.database), timedelta(days=settings.retention.days))
     grace = timedelta(seconds=settings.worker.graceful_shutdown_seconds)
     bookkeeping = Worker(
         client,
