@@ -15,9 +15,9 @@ from pydantic import BaseModel
 
 from streamforge.contracts.media import AudioRendition, EncodedTrack, Segment, Source
 from streamforge.media.cmaf import MUXER_OPTIONS, FragmentSplitter, codec_string, init_segment
-from streamforge.media.encode import INIT_NAME
 from streamforge.media.progress import Progress
 from streamforge.media.source import open_source
+from streamforge.planning.manifests import INIT_SEGMENT
 
 AAC_FRAME = 1024
 PRIMING = AAC_FRAME
@@ -70,7 +70,7 @@ class SegmentWriter:
 
     def write_init(self, moov: bytes) -> None:
         init = init_segment(moov, PRIMING)
-        (self._folder / INIT_NAME).write_bytes(init)
+        (self._folder / INIT_SEGMENT).write_bytes(init)
         self.track.codec_string = codec_string(init)
         self.track.init_sha256 = hashlib.sha256(init).hexdigest()
         self.track.init_size_bytes = len(init)
