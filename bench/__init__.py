@@ -3,5 +3,5 @@
     python -m bench              all of them, one after the other
     python -m bench small_job    one of them
 
-Each module here but `report`, `system`, `cpu` and `clips` is a bench with a `main()`.
+Each module here but `report`, `system`, `cpu`, `clips` and `bare` is a bench with a `main()`.
 """
