@@ -92,5 +92,5 @@ def _wait_for_the_end(url: str, job_id: str) -> None:
         time.sleep(0.1)
     code = (job["error"] or {}).get("code")
     report.note(
-        f"its job: {job['status']} ({code}) {time.monotonic() - began:.1f} s later, after all bytes were hashed"
+        f"its job: {job['status']} ({code}) {time.monotonic() - began:.1f} s after its upload"
     )
