@@ -91,6 +91,4 @@ def _wait_for_the_end(url: str, job_id: str) -> None:
     while (job := httpx.get(f"{url}/jobs/{job_id}").json())["status"] in {"pending", "processing"}:
         time.sleep(0.1)
     code = (job["error"] or {}).get("code")
-    report.note(
-        f"its job: {job['status']} ({code}) {time.monotonic() - began:.1f} s after its upload"
-    )
+    report.note(f"its job: {job['status']} ({code}) {time.monotonic() - began:.1f} s after its upload")
