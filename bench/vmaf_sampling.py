@@ -11,8 +11,9 @@ from bench.bare import planned
 from bench.cpu import tree_cpu
 from streamforge.contracts.media import Chunk, EncodedTracks, Plan, RenditionScore, Source
 from streamforge.media.child import MediaChildren
-from streamforge.media.encode import INIT_NAME, EncodeTask
+from streamforge.media.encode import EncodeTask
 from streamforge.media.vmaf import VmafResult, VmafTask
+from streamforge.planning.manifests import INIT_SEGMENT
 from streamforge.planning.quality import combine
 from streamforge.settings import Settings
 
@@ -57,7 +58,7 @@ async def _encode(
     files = {}
     for track in encoded.tracks:
         files[track.name] = folder / f"{track.name}.mp4"
-        parts = [INIT_NAME, *(segment.file_name for segment in track.segments)]
+        parts = [INIT_SEGMENT, *(segment.file_name for segment in track.segments)]
         files[track.name].write_bytes(b"".join((folder / track.name / part).read_bytes() for part in parts))
     return files
 

@@ -80,3 +80,12 @@ def known_settings() -> set[str]:
         sections = isinstance(kind, type) and issubclass(kind, Section)
         known |= {f"{name}.{key}" for key in kind.model_fields} if sections else {name}  # type: ignore[union-attr]
     return known
+
+
+@by_name
+def test_source_files_that_are_mentioned_exist(page: Path) -> None:
+    """By their path in the repository, or below `streamforge/`."""
+    files = {text for text in QUOTED.findall(page.read_text()) if re.fullmatch(r"\w+(/\w+)+\.(py|sql|yaml)", text)}
+    assert {
+        file for file in files if not (ROOT / file).exists() and not (ROOT / "streamforge" / file).exists()
+    } == set()
