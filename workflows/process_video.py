@@ -142,7 +142,7 @@ class ProcessVideoWorkflow:
             source=probed.source,
             plan=plan.only(renditions),
             chunk=chunk,
-            weight=weight_of(renditions, plan.renditions),
+            weight=weight_of(renditions, plan.renditions, len(plan.chunks)),
             chunk_count=len(plan.chunks),
             total_frames=plan.total_frames,
         )

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
-from streamforge.contracts.job import JobStatus, JobView
+from streamforge.contracts.job import JobStatus, JobView, RenditionView
 from streamforge.db.jobs import JobOverview
 from streamforge.errors import InvalidField
 from streamforge.planning.eta import remaining_seconds
+from streamforge.planning.stages import transcoded_percent
 
 
 def job_view(job: JobOverview, now: datetime | None = None) -> JobView:
@@ -18,7 +19,13 @@ def job_view(job: JobOverview, now: datetime | None = None) -> JobView:
     fields = job.model_dump(include=set(JobView.model_fields) - {"renditions"})
     if job.status in {JobStatus.FAILED, JobStatus.CANCELLED}:
         fields["playback"] = None  # What could be played while the job ran is gone.
-    return JobView(**fields, renditions=job.renditions or [], eta_seconds=eta)
+    return JobView(**fields, renditions=_renditions(job), eta_seconds=eta)
+
+
+def _renditions(job: JobOverview) -> list[RenditionView]:
+    """What is known is measured at the end; until then each is as far as the encoding."""
+    done = transcoded_percent(job.stage, job.progress)
+    return [r.model_copy(update={"progress": max(r.progress, done)}) for r in job.renditions or []]
 
 
 def page_cursor(page: Sequence[JobOverview]) -> str:

@@ -14,6 +14,7 @@ import subprocess
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 from av.container import OutputContainer
@@ -55,19 +56,41 @@ class Sampling:
 
     def __init__(self, step: int) -> None:
         self.step = 1 if step <= 2 else step
+        self.taken = 0
         self.times: list[float] = []
-        self.counted: list[bool] = []
 
     def takes(self, number: int) -> bool:
         return self.step == 1 or number % self.step < 2
 
     def note(self, number: int, seconds: float) -> None:
         """Remember a compared frame. The first frame of a pair only lends its picture to the motion term."""
-        self.times.append(seconds)
-        self.counted.append(self.step == 1 or number % self.step == 1)
+        self.taken += 1
+        if self.step == 1 or number % self.step == 1:
+            self.times.append(seconds)
 
     def select_expression(self) -> str:
         return "1" if self.step == 1 else f"lt(mod(n\\,{self.step})\\,2)"
+
+    def padding(self) -> str:
+        """libvmaf can leave out every other picture and still knows its motion; one more at the front makes those that
+        it leaves out the first ones of the pairs."""
+        return "" if self.step == 1 else "tpad=start=1:start_mode=clone,"
+
+    def subsampling(self) -> str:
+        return "" if self.step == 1 else ":n_subsample=2"
+
+    def scored(self, frames: list[dict[str, Any]]) -> list[tuple[float, float]]:
+        """(VMAF, seconds) of every frame that counts, from libvmaf's log. Raises OutputInvalid when some are missing."""
+        values = [float(frame["metrics"]["vmaf"]) for frame in frames]
+        if self.step > 1 and self.times:
+            values = values[1:]  # The padding.
+        times = self.times or [0.0]  # A chunk of a single frame has no pair.
+        if len(values) != len(times):
+            raise OutputInvalid(
+                "A rendition does not have as many pictures as the source.",
+                debug=f"{len(values)} compared, {len(times)} expected",
+            )
+        return list(zip(values, times, strict=True))
 
 
 def run(task: VmafTask, on_progress: Progress) -> VmafResult:
@@ -111,7 +134,7 @@ def _feed(
                 continue
             (picture,) = scaler.scale(frame.picture, frame.ticks)
             sampling.note(number, frame.ticks / 90_000)
-            _send(pipe, stream, picture, len(sampling.times) - 1)
+            _send(pipe, stream, picture, sampling.taken - 1)
             on_progress({"frames": number + 1})
         pipe.mux(stream.encode(None))
 
@@ -136,7 +159,7 @@ def _command(task: VmafTask, sampling: Sampling, width: int, height: int) -> lis
 def _graph(task: VmafTask, sampling: Sampling, width: int, height: int) -> Iterator[str]:
     count = len(task.renditions)
     model = MODEL_4K if min(width, height) > 1080 else MODEL
-    clock = f"settb=1/{RATE},setpts=N"
+    clock = f"{sampling.padding()}settb=1/{RATE},setpts=N"  # Numbered last: padding goes by the frame rate.
     yield f"[0:v]{clock},split={count}" + "".join(f"[ref{i}]" for i in range(count))
     for position, name in enumerate(task.renditions):
         log = _log_path(task, name)
@@ -146,22 +169,14 @@ def _graph(task: VmafTask, sampling: Sampling, width: int, height: int) -> Itera
         )
         yield (
             f"[dist{position}][ref{position}]libvmaf=model={model}:n_threads=2:log_fmt=json:shortest=1:repeatlast=0"
+            f"{sampling.subsampling()}"
             f":log_path={_escaped(log)}[out{position}]"
         )
 
 
 def _score(task: VmafTask, name: str, sampling: Sampling) -> RenditionScore:
     frames = json.loads(_log_path(task, name).read_text())["frames"]
-    if len(frames) != len(sampling.times):
-        raise OutputInvalid(
-            f"The {name} rendition does not have as many pictures as the source.",
-            debug=f"{len(frames)} compared, {len(sampling.times)} expected",
-        )
-    scored = [
-        (float(frame["metrics"]["vmaf"]), seconds)
-        for frame, seconds, counted in zip(frames, sampling.times, sampling.counted, strict=True)
-        if counted or len(frames) == 1
-    ]
+    scored = sampling.scored(frames)
     worst, worst_at = min(scored)
     values = [value for value, _ in scored]
     return RenditionScore(

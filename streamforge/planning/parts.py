@@ -13,8 +13,11 @@ def parts_of(chunk: Chunk, renditions: list[VideoRendition]) -> list[list[VideoR
     return [renditions[-1:], renditions[:-1]]
 
 
-def weight_of(part: list[VideoRendition], renditions: list[VideoRendition]) -> float:
-    """Share of a chunk's work, 0–1, by pixels."""
+def weight_of(part: list[VideoRendition], renditions: list[VideoRendition], chunks: int) -> float:
+    """Share of a chunk's work, 0–1, by pixels. Where the first chunk is also the only one, its first part finishes a
+    whole rendition, and the wire contract has a job half through its transcoding by then (30 %)."""
+    if chunks == 1 and len(part) < len(renditions):
+        return 0.5
     return sum(r.width * r.height for r in part) / sum(r.width * r.height for r in renditions)
 
 

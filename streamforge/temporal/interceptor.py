@@ -5,10 +5,10 @@ from typing import Any
 
 import structlog
 from temporalio import activity
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, FailureError
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
-from streamforge.errors import StreamForgeError
+from streamforge.errors import ServiceError, StreamForgeError
 from streamforge.temporal.failures import to_application_error
 
 log = structlog.stdlib.get_logger(__name__)
@@ -32,6 +32,13 @@ class _Inbound(ActivityInboundInterceptor):
             except StreamForgeError as error:
                 log.warning("activity failed", code=error.code, reason=error.message, debug=error.debug)
                 raise to_application_error(error, info.attempt) from error
+            except FailureError:
+                raise
+            except Exception as error:
+                # A defect of ours: worth a few tries, because the surroundings may be to blame, but not for ever.
+                log.exception("activity broke")
+                unexpected = ServiceError("Something went wrong on our side; the log has the details.")
+                raise to_application_error(unexpected, info.attempt) from error
             except asyncio.CancelledError:
                 details = activity.cancellation_details()
                 if details is not None and details.worker_shutdown:

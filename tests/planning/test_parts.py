@@ -39,8 +39,15 @@ def test_every_other_chunk_is_decoded_once() -> None:
 
 def test_the_parts_of_a_chunk_are_all_its_work() -> None:
     small, large = parts_of(chunk(0), LADDER)
-    assert weight_of(small, LADDER) + weight_of(large, LADDER) == 1
-    assert weight_of(small, LADDER) < 0.1
+    assert weight_of(small, LADDER, chunks=9) + weight_of(large, LADDER, chunks=9) == 1
+    assert weight_of(small, LADDER, chunks=9) < 0.1
+
+
+def test_of_an_only_chunk_the_first_finished_rendition_is_half_of_it() -> None:
+    """The wire contract: at least 30 % once the first rendition is done."""
+    small, large = parts_of(chunk(0), LADDER)
+    assert weight_of(small, LADDER, chunks=1) == weight_of(large, LADDER, chunks=1) == 0.5
+    assert weight_of(LADDER[:1], LADDER[:1], chunks=1) == 1
 
 
 @given(st.integers(0, 3000))
