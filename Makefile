@@ -8,7 +8,7 @@ LOCK_OPTIONS := --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test lint format bench lock clean
+.PHONY: help setup demo up test fuzz lint format bench lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ up: setup ## run everything on this machine until Ctrl-C
 
 test: setup ## all tests; ARGS=… for pytest
 	$(BIN)/python -m pytest $(ARGS)
+
+fuzz: setup ## damaged files for MINUTES=10; new ones every time
+	FUZZ_MINUTES=$(or $(MINUTES),10) $(BIN)/python -m pytest tests/media/test_fuzz.py $(ARGS)
 
 lint: setup ## style, types, layers, Dockerfile
 	$(BIN)/ruff check

@@ -1,5 +1,6 @@
 """Videos of every kind, made on demand by ffmpeg's own sources and kept for the session."""
 
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ TONE = "sine=f={hertz}:d={seconds}"
 
 def ffmpeg(*arguments: str | Path) -> None:
     command = [str(ffmpeg_path()), "-hide_banner", "-loglevel", "error", "-nostdin", "-y", *map(str, arguments)]
-    subprocess.run(command, check=True)
+    subprocess.run(command, check=True, env=os.environ | {"SVT_LOG": "1"})
 
 
 def picture(size: str = "176x144", rate: float = 25, seconds: float = 4) -> list[str]:
@@ -28,6 +29,27 @@ def tone(seconds: float = 4, hertz: int = 440) -> list[str]:
 
 
 X264 = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p"]
+
+SPECIMENS = {
+    "h264 mp4": [*X264, "-bf", "2", "-c:a", "aac"],
+    "h264 mp4 index-first": [*X264, "-bf", "2", "-c:a", "aac", "-movflags", "+faststart"],
+    "h264 mp4 fragmented": [*X264, "-c:a", "aac", "-movflags", "+frag_keyframe+empty_moov"],
+    "h264 mkv": [*X264, "-bf", "2", "-c:a", "libopus"],
+    "h264 flv": [*X264, "-ar", "44100", "-c:a", "libmp3lame"],
+    "h264 ts": [*X264, "-bf", "2", "-c:a", "aac"],
+    "hevc mp4": ["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=error", "-c:a", "aac"],
+    "vp8 webm": ["-c:v", "libvpx", "-deadline", "realtime", "-c:a", "libvorbis"],
+    "vp9 webm": ["-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-c:a", "libopus"],
+    "av1 mkv": ["-c:v", "libsvtav1", "-preset", "12", "-c:a", "flac"],
+    "mpeg2 ts": ["-r", "25", "-c:v", "mpeg2video", "-c:a", "mp2"],
+    "mpeg2 mpg": ["-r", "25", "-c:v", "mpeg2video", "-c:a", "mp2"],
+    "mpeg4 avi": ["-c:v", "mpeg4", "-bf", "1", "-c:a", "libmp3lame"],
+    "theora ogg": ["-c:v", "libtheora", "-c:a", "libvorbis"],
+    "mjpeg mov": ["-c:v", "mjpeg", "-pix_fmt", "yuvj420p", "-c:a", "pcm_s16le"],
+    "wmv2 asf": ["-c:v", "wmv2", "-c:a", "libmp3lame"],
+    "ffv1 nut": ["-c:v", "ffv1", "-c:a", "pcm_s16le"],
+}
+"""Codec, container and what is special about it: arguments of ffmpeg."""
 
 
 class Clips:
@@ -163,6 +185,12 @@ class Clips:
         """Pure noise: no encoder gets this through its bit-rate ceiling well."""
         source = "nullsrc=s=320x180:r=25:d=2,geq=random(1)*255:128:128"
         return self._made("noise.mkv", lambda p: ffmpeg("-f", "lavfi", "-i", source, "-c:v", "ffv1", p))
+
+    def specimen(self, kind: str) -> Path:
+        """2.4 s of 96×64 as one of SPECIMENS, a few kilobytes: to be damaged by the thousand."""
+        arguments = [*picture("96x64", 15, 2.4), *tone(2.4), "-g", "10", *SPECIMENS[kind]]
+        name = f"{kind.replace(' ', '-')}.{kind.split()[1]}"
+        return self._made(name, lambda p: ffmpeg(*arguments, p))
 
     @property
     def sound_only(self) -> Path:

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from streamforge.contracts.media import AudioRendition, EncodedTrack, Segment, Source
 from streamforge.media.cmaf import MUXER_OPTIONS, FragmentSplitter, codec_string, init_segment
 from streamforge.media.progress import Progress
-from streamforge.media.source import open_source
+from streamforge.media.source import decoded, open_source
 from streamforge.planning.manifests import INIT_SEGMENT
 
 AAC_FRAME = 1024
@@ -123,6 +123,8 @@ class Resampler:
         self._graph: Graph | None = None
         self._shape: tuple[object, ...] | None = None
         self._next_sample = 0
+        self._resampled = 0
+        self._ended = False
 
     def frames(self, source: InputContainer) -> Iterator[AudioFrame | None]:
         """Ends with None, as an encoder wants it. Nothing at all when nothing decodes."""
@@ -136,18 +138,17 @@ class Resampler:
             self._graph.push(frame)
             yield from self._pulled()
         if self._graph is not None:
+            self._ended = True
             yield from self._drained()
             yield None
 
     def _decoded(self, source: InputContainer) -> Iterator[AudioFrame]:
-        for packet in source.demux(source.streams[self._rendition.stream_index]):
-            try:
-                frames = packet.decode()
-            except av.error.FFmpegError:
-                continue  # A broken packet is a moment of silence.
-            for frame in frames:
-                if isinstance(frame, AudioFrame) and frame.sample_rate and self._place(frame):
-                    yield frame
+        stream = source.streams[self._rendition.stream_index]
+        if not isinstance(stream, AudioStream):
+            return
+        for frame in decoded(source, stream):  # A broken packet is a moment of silence.
+            if frame.sample_rate and self._place(frame):
+                yield frame
 
     def _place(self, frame: AudioFrame) -> bool:
         """Move the frame to the video's clock, in samples of its own rate. False = too late to be kept."""
@@ -168,10 +169,11 @@ class Resampler:
             layout=frame.layout.name,
             time_base=Fraction(1, frame.sample_rate),
         )
-        # async fills holes with silence and squeezes overlaps; first_pts makes time 0 the first picture.
-        first = "" if self._shape is not None else ":first_pts=0"
+        # async fills holes with silence and squeezes overlaps; first_pts (in samples of the input) makes time 0 the first
+        # picture, and lets a graph go on where the one before it ended.
         rate = self._rendition.sample_rate
-        resample = graph.add("aresample", f"{rate}:async=1000{first}")
+        first = self._resampled * frame.sample_rate // rate
+        resample = graph.add("aresample", f"{rate}:async=1000:first_pts={first}")
         layout = graph.add("aformat", f"sample_fmts=fltp:channel_layouts=stereo:sample_rates={rate}")
         sink = graph.add("abuffersink")
         graph.link_nodes(source, resample, layout, sink).configure(auto_buffer=False)
@@ -186,7 +188,10 @@ class Resampler:
             except (av.error.BlockingIOError, av.error.EOFError):
                 return
             assert isinstance(frame, AudioFrame)
-            yield frame
+            if frame.samples == AAC_FRAME or self._ended:  # Only the last frame of all may be shorter.
+                frame.pts = self._resampled
+                self._resampled += frame.samples
+                yield frame
 
     def _drained(self) -> Iterator[AudioFrame]:
         if self._graph is not None:

@@ -15,14 +15,17 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 
 from streamforge.contracts.media import VIDEO_TIMESCALE, Chunk, VideoSource
-from streamforge.errors import UndecodableSource
-from streamforge.media.source import open_source, stream_by_index
+from streamforge.errors import TruncatedSource, UndecodableSource
+from streamforge.media.source import AnyPacket, decoded, open_source, stream_by_index
+from streamforge.planning.completeness import stops_at, tolerated_seconds
 
-SEEK_MARGINS = (0.0, 4.0, 30.0)
+SEEK_MARGINS = (0.0, 4.0, 30.0, 300.0, 3000.0)
 """Seconds to seek ahead of the window, tried in turn: an index may be missing or wrong. Last comes the whole way."""
 
-MAX_FAILED_SHARE = 0.5
-"""A source of which more packets than this fail to decode is given up; single broken pictures are skipped."""
+MAX_LOST_SHARE = 2 / 3
+MAX_LOST = 50
+"""A chunk of which more packets than this, and than this share, come to no picture is given up; single broken pictures
+are skipped."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +52,11 @@ class FrameWindow:
         self._slot = VIDEO_TIMESCALE / max_frame_rate if video.frame_rate > max_frame_rate * 1.01 else None
         self._nominal = max(1, round(VIDEO_TIMESCALE / min(video.frame_rate, max_frame_rate)))
         self._stack = ExitStack()
-        self.failed_packets = 0
-        self.packets = 0
+        self._packets: list[int] = []
+        self._pictures: list[int] = []
+        self._last_failure: Exception | None = None
         self.goes_on = False
-        """Whether the source has a frame behind the window: an empty window in front of it is a long still picture."""
+        """Whether something is to be seen until the window's end: an empty window is then a long still picture."""
 
     def __enter__(self) -> Self:
         return self
@@ -61,26 +65,48 @@ class FrameWindow:
         self._stack.close()
 
     def __iter__(self) -> Iterator[SourceFrame]:
-        """One frame is held back, because a frame lasts until the next one begins."""
+        """One frame is held back, because a frame lasts until the next one begins.
+
+        Raises TruncatedSource when the source stops before its end, UndecodableSource when hardly anything decodes.
+        Both are known only after the last frame; a hole that is followed by a picture is bridged by the one before it.
+        """
         held: tuple[int, VideoFrame] | None = None
-        for ticks, picture in self._thinned(self._decoded_from_start()):
+        for ticks, picture in self._thinned(self._in_order(self._decoded_from_start())):
             if held is not None:
                 yield SourceFrame(held[0], ticks - held[0], held[1])
                 held = None
             if self._end is not None and ticks >= self._end:
                 self.goes_on = True
-                return
+                break
             held = (ticks, picture)
+        if not self.goes_on:
+            self._refuse_early_end()
+            self.goes_on = len(self._pictures) > 0
+        self._refuse_rubble()
         if held is not None:
             left = _ticks(self._video.duration) - held[0]
             yield SourceFrame(held[0], left if left > 0 else self._nominal, held[1])
 
+    def _in_order(self, frames: Iterator[tuple[int, VideoFrame]]) -> Iterator[tuple[int, VideoFrame]]:
+        """Strictly increasing in time. A damaged time stamp leaps ahead for one picture or falls back; that one goes."""
+        last = -1
+        held: tuple[int, VideoFrame] | None = None
+        for ticks, picture in frames:
+            if held is not None and ticks > held[0]:
+                yield held
+                last = held[0]
+                held = (ticks, picture)
+            elif ticks > last and (held is None or ticks < held[0]):
+                held = (ticks, picture)
+        if held is not None:
+            yield held
+
     def _thinned(self, frames: Iterator[tuple[int, VideoFrame]]) -> Iterator[tuple[int, VideoFrame]]:
-        last_ticks = last_slot = -1
+        last_slot = -1
         for ticks, picture in frames:
             slot = ticks if self._slot is None else int((ticks + 1) / self._slot)
-            if ticks > last_ticks and slot > last_slot:
-                last_ticks, last_slot = ticks, slot
+            if slot > last_slot:
+                last_slot = slot
                 if ticks >= self._start:
                     yield ticks, picture
 
@@ -111,30 +137,49 @@ class FrameWindow:
 
     def _stamped(self, container: InputContainer) -> Iterator[tuple[int, VideoFrame]]:
         stream = stream_by_index(container, self._video.index)
-        number = 0
-        for packet in container.demux(stream):
-            self.packets += 1
-            try:
-                pictures = packet.decode()
-            except av.error.InvalidDataError as error:
-                self._count_failure(error)
-                continue
-            for picture in pictures:
-                yield self._place(picture, number), picture
-                number += 1
+        self._packets, self._pictures = [], []
+        for number, picture in enumerate(decoded(container, stream, self._note_packet, self._note_failure)):
+            ticks = self._place(picture, number)
+            self._pictures.append(ticks)
+            yield ticks, picture
 
-    def _place(self, picture: VideoFrame, number: int) -> int:
-        if not self._video.seekable or picture.pts is None or picture.time_base is None:
+    def _place(self, what: VideoFrame | AnyPacket, number: int) -> int:
+        if not self._video.seekable or what.pts is None or what.time_base is None:
             return round(number * VIDEO_TIMESCALE / self._video.frame_rate)
-        return round((picture.pts * picture.time_base - Fraction(self._video.start)) * VIDEO_TIMESCALE)
+        return round((what.pts * what.time_base - Fraction(self._video.start)) * VIDEO_TIMESCALE)
 
-    def _count_failure(self, error: Exception) -> None:
-        self.failed_packets += 1
-        if self.failed_packets > 50 and self.failed_packets > self.packets * MAX_FAILED_SHARE:
-            at = self._start / VIDEO_TIMESCALE
-            raise UndecodableSource(
-                f"The video stops being decodable near {at:.0f} s; it is damaged.", debug=str(error)
+    # ── damage ──────────────────────────────────────────────────────────────────────────────────────────────────────
+    def _note_packet(self, packet: AnyPacket) -> None:
+        if not packet.is_discard:
+            self._packets.append(self._place(packet, len(self._packets)))
+
+    def _note_failure(self, error: Exception) -> None:
+        self._last_failure = error
+
+    def _refuse_early_end(self) -> None:
+        """See streamforge.planning.completeness for what counts as an end. Asked when the file is at its end and this
+        window had nothing behind it, so in every chunk behind the damage, and in the one that it begins in."""
+        stopped = stops_at(self._packets, self._pictures) if self._video.seekable else None
+        if stopped is None:
+            return
+        missing = (max(self._packets) + self._nominal - stopped) / VIDEO_TIMESCALE
+        if missing > tolerated_seconds(self._video.duration):
+            raise TruncatedSource(
+                f"The video stops at {stopped / VIDEO_TIMESCALE:.1f} s of {self._video.duration:.1f} s: from there on "
+                "it cannot be decoded. Send the complete file.",
+                debug=str(self._last_failure),
             )
+
+    def _refuse_rubble(self) -> None:
+        packets, pictures = self._within(self._packets), self._within(self._pictures)
+        if packets - pictures > max(MAX_LOST, packets * MAX_LOST_SHARE):
+            raise UndecodableSource(
+                f"Most of the video behind {self._start / VIDEO_TIMESCALE:.0f} s cannot be decoded; it is damaged.",
+                debug=str(self._last_failure),
+            )
+
+    def _within(self, times: list[int]) -> int:
+        return sum(self._start <= time and (self._end is None or time < self._end) for time in times)
 
 
 def _ticks(seconds: float) -> int:

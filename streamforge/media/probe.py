@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
-import av
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -25,14 +24,18 @@ from streamforge.errors import (
     UndecodableSource,
     UnsupportedDimensions,
 )
+from streamforge.media.extent import Extent, refuse_early_end
 from streamforge.media.progress import Progress
-from streamforge.media.source import main_video, open_source
+from streamforge.media.source import AnyPacket, decoded, main_video, open_source, packets
 
 MIN_SIDE = 16
 MAX_ASPECT = 32
 FALLBACK_FRAME_RATE = 25.0
 ALMOST_SQUARE = Fraction(1, 50)
 """Pixel shapes this close to 1 are somebody's rounding, not an intention."""
+
+MAX_FAILURES = 1000
+"""Packets in front of the first picture that may be broken."""
 
 COMPLETE = 0.98
 """A source with less than this share of the frames its index lists was cut off."""
@@ -55,6 +58,8 @@ def run(task: ProbeTask, on_progress: Progress) -> Source:
     if timeline.frame_count == 0:
         raise UndecodableSource("The video stream is empty; there is no picture in this file.")
     _check_complete(timeline.packet_count, declared_frames)
+    if declared_frames == 0:
+        refuse_early_end(task.path, timeline.extent)
     with open_source(task.path) as container:
         frame = _first_frame(container, main_video(container))
         video = _describe_video(main_video(container), frame, timeline)
@@ -93,6 +98,7 @@ class Timeline:
     without_time: int = 0
     packet_count: int = 0
     last_duration: int = 0
+    extent: Extent = field(default_factory=Extent)
 
     @property
     def frame_count(self) -> int:
@@ -106,20 +112,16 @@ class Timeline:
 
 def _read_timeline(container: InputContainer, stream: VideoStream, on_progress: Progress) -> Timeline:
     timeline = Timeline(time_base=stream.time_base or Fraction(1, 90_000))
-    try:
-        for packet in container.demux(stream):
-            if packet.size:
-                _add_packet(timeline, packet)
-            if timeline.packet_count % 5000 == 1:
-                on_progress({"packets": timeline.packet_count})
-    except av.error.FFmpegError as error:
-        if timeline.packet_count == 0:
-            raise UndecodableSource("The video stream cannot be read.", debug=str(error)) from error
+    for packet in packets(container, stream):
+        _add_packet(timeline, packet)
+        if timeline.packet_count % 5000 == 1:
+            on_progress({"packets": timeline.packet_count})
     return timeline
 
 
-def _add_packet(timeline: Timeline, packet: "av.Packet[VideoStream]") -> None:
+def _add_packet(timeline: Timeline, packet: AnyPacket) -> None:
     timeline.packet_count += 1
+    timeline.extent.take(packet)
     if packet.is_discard:
         return  # Outside the edit list: decoded for reference, never shown.
     if packet.pts is None:
@@ -141,16 +143,20 @@ def _check_complete(found: int, declared: int) -> None:
 # ── the first picture ───────────────────────────────────────────────────────────────────────────────────────────────
 def _first_frame(container: InputContainer, stream: VideoStream) -> VideoFrame:
     """Proof that the stream decodes, and the only trustworthy word on size, rotation and pixel format."""
-    failures = 0
-    for packet in container.demux(stream):
-        try:
-            for frame in packet.decode():
-                return frame
-        except av.error.FFmpegError as error:
-            failures += 1
-            if failures > 100:
-                raise UndecodableSource("The video cannot be decoded; it is damaged.", debug=str(error)) from error
-    raise UndecodableSource("No picture in this video can be decoded; it is damaged or encrypted.")
+    failures: list[Exception] = []
+
+    def refused(error: Exception | None) -> UndecodableSource:
+        message = "No picture in this video can be decoded; it is damaged or encrypted."
+        return UndecodableSource(message, debug=str(error))
+
+    def note(error: Exception) -> None:
+        failures.append(error)
+        if len(failures) > MAX_FAILURES:
+            raise refused(error)
+
+    for frame in decoded(container, stream, on_failure=note):
+        return frame
+    raise refused(failures[-1] if failures else None)
 
 
 def _describe_video(stream: VideoStream, frame: VideoFrame, timeline: Timeline) -> VideoSource:
@@ -160,7 +166,7 @@ def _describe_video(stream: VideoStream, frame: VideoFrame, timeline: Timeline) 
     frame_rate = _frame_rate(stream, float(usual_gap * seconds))
     seekable = timeline.without_time == 0 and len(gaps) > 0
     duration = _duration(timeline, usual_gap, seconds) if seekable else timeline.frame_count / frame_rate
-    rotation = round(-frame.rotation) % 360
+    rotation = round(-frame.rotation / 90) * 90 % 360
     width, height = _display_size(stream, frame, rotation)
     if stream.codec_context.name in {"png", "mjpeg", "bmp", "webp"} and timeline.frame_count == 1:
         raise NotAVideo("This is a single picture, not a video.")
@@ -196,9 +202,10 @@ def _reorder_gap(timeline: Timeline) -> float:
 
 
 def _frame_rate(stream: VideoStream, usual_gap: float) -> float:
-    """The claimed rate when the time stamps agree with it, because Matroska rounds those to milliseconds."""
+    """The claimed rate where time stamps cannot say it better: Matroska rounds them to milliseconds. Else the usual
+    one: what is claimed is an average, and a hole or two make it odd."""
     claimed = _claimed_rate(stream)
-    if usual_gap == 0 or abs(claimed * usual_gap - 1) < 0.05:
+    if usual_gap == 0 or abs(1 / claimed - usual_gap) <= float(stream.time_base or 0):
         return claimed
     return 1 / usual_gap
 

@@ -1,14 +1,22 @@
 """Opening hostile files. Every container that came from outside is opened here and nowhere else."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from fractions import Fraction
+from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias, overload
 
 import av
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
 from av.container import InputContainer
-from av.stream import Disposition
+from av.packet import Packet
+from av.stream import Disposition, Stream
+from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from streamforge.contracts.media import VIDEO_TIMESCALE
 from streamforge.errors import NotAVideo, NoVideoStream, TruncatedSource, UndecodableSource
 
 CONTAINERS = (
@@ -24,6 +32,16 @@ OPTIONS = {
     "enable_drefs": "0",  # QuickTime data references point to other files.
     "use_absolute_path": "0",
 }
+
+if TYPE_CHECKING:
+    AnyPacket: TypeAlias = Packet[Stream]
+else:
+    AnyPacket = Packet  # Generic for type checkers only.
+OnPacket = Callable[[AnyPacket], None]
+OnFailure = Callable[[Exception], None]
+
+MAX_STUMBLES = 10_000
+"""Times in a row that a demuxer may ask to be called again; MPEG-TS does for every 64 KiB without a sync byte."""
 
 
 @contextmanager
@@ -63,3 +81,57 @@ def stream_by_index(container: InputContainer, index: int) -> VideoStream:
     if not isinstance(stream, VideoStream):
         raise UndecodableSource("The video stream has vanished from the file.")
     return stream
+
+
+# ── reading what may be broken anywhere ─────────────────────────────────────────────────────────────────────────────
+def packets(container: InputContainer, *streams: VideoStream | AudioStream) -> Iterator[AnyPacket]:
+    """Packets that hold something, to the end of the file or to where its container is broken beyond reading on."""
+    stumbles = 0
+    while stumbles < MAX_STUMBLES:
+        try:
+            for packet in container.demux(*streams):
+                if packet.size:  # Empty ones mark the end, or are damage that decoders refuse.
+                    stumbles = 0
+                    yield packet
+            return
+        except av.error.BlockingIOError:
+            stumbles += 1
+        except av.error.MemoryError:
+            raise
+        except (av.error.FFmpegError, IndexError):
+            return  # IndexError: a stream turned up that the header does not name, and PyAV has lost its place.
+
+
+@overload
+def decoded(
+    container: InputContainer, stream: VideoStream, on_packet: OnPacket = ..., on_failure: OnFailure = ...
+) -> Iterator[VideoFrame]: ...
+@overload
+def decoded(
+    container: InputContainer, stream: AudioStream, on_packet: OnPacket = ..., on_failure: OnFailure = ...
+) -> Iterator[AudioFrame]: ...
+def decoded(
+    container: InputContainer,
+    stream: VideoStream | AudioStream,
+    on_packet: OnPacket = lambda _: None,
+    on_failure: OnFailure = lambda _: None,
+) -> Iterator[VideoFrame | AudioFrame]:
+    """Every frame that can be decoded; `on_failure` hears why a packet could not be."""
+    for packet in chain(packets(container, stream), [_flush(stream)]):
+        if packet.size:
+            on_packet(packet)
+        try:
+            frames = stream.decode(packet)
+        except av.error.MemoryError:
+            raise
+        except av.error.FFmpegError as error:
+            on_failure(error)
+        else:
+            yield from frames
+
+
+def _flush(stream: VideoStream | AudioStream) -> AnyPacket:
+    """An empty packet: the decoder gives out what it still holds."""
+    packet: AnyPacket = Packet()
+    packet.time_base = stream.time_base or Fraction(1, VIDEO_TIMESCALE)
+    return packet

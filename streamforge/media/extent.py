@@ -1,0 +1,99 @@
+"""Is a file cut off, where its container has no list of its frames that would say so?
+
+Two signs: the header claims to last longer than what is there, or a good part of the file lies behind the last thing
+that can be read in it.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from av.container import InputContainer
+
+from streamforge.errors import TruncatedSource
+from streamforge.media.source import AnyPacket, open_source, packets
+from streamforge.planning.completeness import TOLERATED_SHARE, tolerated_seconds
+
+MICROSECONDS = 1_000_000
+MATROSKA = "matroska,webm"
+CLAIMING = {MATROSKA, "flv", "asf"}
+"""Their headers say how long they are, and FFmpeg takes it from there. Elsewhere it is FFmpeg's own estimate."""
+
+SEQUENTIAL = {"mpegts", "mpeg", "ogg", "nut", "mov,mp4,m4a,3gp,3g2,mj2"}
+"""Media lies there in the order of time, with nothing large behind it. (MP4 without a list of frames is fragmented.)"""
+
+OVERHEAD = 1.2
+"""A packet takes more room in the file than it has bytes."""
+
+PAGES = {"ogg": 65_307}
+"""Bytes that can only be read together: of what is cut off, the last page goes along."""
+
+
+@dataclass
+class Extent:
+    """How far something was read: in seconds of its own clock, and in bytes."""
+
+    seconds: float = 0
+    bytes: float = 0
+
+    def take(self, packet: AnyPacket) -> None:
+        time = packet.pts if packet.pts is not None else packet.dts
+        if time is not None and packet.time_base is not None:
+            self.seconds = max(self.seconds, float((time + (packet.duration or 0)) * packet.time_base))
+        if packet.pos is not None:
+            self.bytes = max(self.bytes, packet.pos + packet.size * OVERHEAD)
+
+
+def refuse_early_end(path: Path, read: Extent) -> None:
+    """`read` is how far the video goes; when that looks too short, the other streams are asked, too.
+
+    Raises TruncatedSource, saying where it stops.
+    """
+    with open_source(path) as container:
+        if _complaint(path, container, read) is None:
+            return
+        for packet in packets(container, *container.streams.video, *container.streams.audio):
+            read.take(packet)
+        if (complaint := _complaint(path, container, read)) is not None:
+            raise TruncatedSource(complaint)
+
+
+def _complaint(path: Path, container: InputContainer, read: Extent) -> str | None:
+    kind = container.format.name
+    claimed = ((container.start_time or 0) + (container.duration or 0)) / MICROSECONDS
+    size = path.stat().st_size
+    unread = (size - read.bytes - PAGES.get(kind, 0)) / size
+    if kind in SEQUENTIAL and unread > TOLERATED_SHARE:
+        return (
+            f"The video stops at {read.seconds:.1f} s: the last {100 * unread:.0f} % of the file cannot be read. "
+            "Send the complete file."
+        )
+    if kind in CLAIMING and claimed - read.seconds > tolerated_seconds(claimed):
+        if kind == MATROSKA and unread <= TOLERATED_SHARE and not _is_cut(path):
+            return None  # The recording of a still screen: its last picture was meant to stay.
+        return (
+            f"The video stops at {read.seconds:.1f} s of {claimed:.1f} s; the rest is missing or damaged. "
+            "Send the complete file."
+        )
+    return None
+
+
+def _is_cut(path: Path) -> bool:
+    """Whether the file ends before its Segment does (RFC 8794 §4.4, RFC 9559 §4.5)."""
+    with path.open("rb") as file:
+        head = file.read(4096)
+    segment_at = _element_end(head, 0)
+    size, width = _vint(head[segment_at + 4 :])
+    unknown = size == (1 << 7 * width) - 1  # Written while it was recorded.
+    return not unknown and _element_end(head, segment_at) > path.stat().st_size
+
+
+def _element_end(data: bytes, at: int) -> int:
+    """For an element with an ID of four bytes, as both on the top level have."""
+    size, width = _vint(data[at + 4 :])
+    return at + 4 + width + size
+
+
+def _vint(data: bytes) -> tuple[int, int]:
+    """EBML's variable-size integer, and how many bytes it takes."""
+    width = 9 - data[0].bit_length() if data else 1
+    return int.from_bytes(data[:width]) & ((1 << 7 * width) - 1), width

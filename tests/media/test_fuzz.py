@@ -1,0 +1,156 @@
+"""Damaged files of every kind: each plays consistently or is refused with a reason, and the worker never notices.
+
+`make test` tries the same examples every time; `make fuzz` tries new ones for FUZZ_MINUTES.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import psutil
+import pytest
+from clips import SPECIMENS, Clips
+from damage import Mishap, after, damage
+from encoding import Encoded, encode_chunk
+from hypothesis import HealthCheck, given, settings
+from playback import Played, decode
+from test_probe import probe
+
+from streamforge.contracts.media import EncodedTrack
+from streamforge.errors import SourceError, StreamForgeError
+from streamforge.media.audio import AudioTask
+from streamforge.media.child import MediaChildren
+from streamforge.planning import dash, hls
+from streamforge.planning.manifests import presentation
+from streamforge.planning.plan import make_plan
+from streamforge.settings import Settings
+
+EXAMPLES = 20
+"""Per specimen."""
+MINUTES = float(os.environ.get("FUZZ_MINUTES", "0"))
+LONGEST_SECONDS = 20
+SMALL = Settings.model_validate(
+    {
+        "transcode": {
+            "preset": "ultrafast",
+            "heights": [64, 32],
+            "segment_seconds": 1,
+            "gop_seconds": 0.5,
+            "max_chunk_seconds": 1,
+        }
+    }
+)
+MAX_DURATION = 30
+
+
+@dataclass
+class Mill:
+    """Runs files through a worker's media children and looks after each one whether anything is left of it."""
+
+    runner: asyncio.Runner
+    children: MediaChildren
+    zygote: psutil.Process
+
+    def process(self, content: bytes) -> str:
+        """How it ended: "played", or the code of the error. Raises when that is no way for a job to end."""
+        handles = psutil.Process().num_fds()
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "original"
+            path.write_bytes(content)
+            try:
+                self.runner.run(asyncio.wait_for(_play(self.children, path, Path(folder)), LONGEST_SECONDS))
+                outcome = "played"
+            except StreamForgeError as error:
+                if not isinstance(error, SourceError) or not error.code.startswith("input."):
+                    raise AssertionError(f"{error.code}: {error.message} ({error.debug})") from error
+                outcome = error.code
+        self.runner.run(self._nothing_left(handles))
+        return outcome
+
+    async def _nothing_left(self, handles: int) -> None:
+        assert self.zygote.is_running()
+        async with asyncio.timeout(5):
+            while self.zygote.children() or psutil.Process().num_fds() > handles:
+                await asyncio.sleep(0.005)
+
+
+@pytest.fixture(scope="module")
+def mill() -> Iterator[Mill]:
+    with asyncio.Runner() as runner:
+        children = MediaChildren(memory_bytes=2**30, stall_seconds=LONGEST_SECONDS / 2)
+        runner.run(children.__aenter__())
+        (zygote,) = [p for p in psutil.Process().children() if "streamforge.media.zygote" in p.cmdline()]
+        yield Mill(runner, children, zygote)
+        runner.run(children.__aexit__())
+
+
+async def _play(children: MediaChildren, path: Path, folder: Path) -> None:
+    """A job, without the store; then look at what a viewer gets."""
+    source = await probe(children, path, max_duration=MAX_DURATION)
+    plan = make_plan(source, SMALL)
+    chunks = [await encode_chunk(children, path, source, plan, chunk, folder / "video") for chunk in plan.chunks]
+    encoded = Encoded(source, plan, chunks, folder / "video")
+    audio = []
+    for rendition in plan.audio:
+        task = AudioTask(path=path, source=source, rendition=rendition, segment_seconds=1, target=folder / "audio")
+        audio.append(await children.run("audio", task, EncodedTrack))
+    _assert_it_plays(encoded, audio, folder)
+
+
+def _assert_it_plays(encoded: Encoded, audio: list[EncodedTrack], folder: Path) -> None:
+    assert set(encoded.tracks) == {rendition.name for rendition in encoded.plan.renditions}
+    for name, track in encoded.tracks.items():
+        played = decode(encoded.file(name, folder))
+        assert played.frame_count == track.frames
+        assert played.times[0] == 0
+        assert_segments_are_what_was_played(track, played)
+        assert sum(s.duration_ticks for s in track.segments) / track.timescale <= encoded.source.duration + 1
+    for track in audio:
+        if track.segments:
+            parts = [
+                folder / "audio" / track.name / name for name in ["init.mp4", *(s.file_name for s in track.segments)]
+            ]
+            path = folder / f"{track.name}.mp4"
+            path.write_bytes(b"".join(part.read_bytes() for part in parts))
+            assert_segments_are_what_was_played(track, decode(path))
+    stream = presentation(encoded.source, encoded.plan, list(encoded.tracks.values()), audio)
+    assert hls.master_playlist(stream)
+    assert dash.manifest(stream)
+
+
+def assert_segments_are_what_was_played(track: EncodedTrack, played: Played) -> None:
+    assert all(later > earlier for earlier, later in pairwise(played.times))
+    for earlier, later in pairwise(track.segments):
+        assert earlier.start_ticks + earlier.duration_ticks == pytest.approx(later.start_ticks, abs=90_000)
+    assert track.segments[0].start_ticks == 0
+    end = sum(s.duration_ticks for s in track.segments) / track.timescale
+    assert end > played.times[-1]
+
+
+@pytest.mark.parametrize("kind", SPECIMENS)
+def test_an_undamaged_specimen_plays(mill: Mill, clips: Clips, kind: str) -> None:
+    assert mill.process(clips.specimen(kind).read_bytes()) == "played"
+
+
+@pytest.mark.timeout(0 if MINUTES else 120)
+@pytest.mark.parametrize("kind", SPECIMENS)
+def test_a_damaged_file_plays_or_is_refused_with_a_reason(mill: Mill, clips: Clips, kind: str) -> None:
+    data = clips.specimen(kind).read_bytes()
+
+    def try_examples(count: int, **options: bool) -> None:
+        @settings(max_examples=count, database=None, deadline=None, suppress_health_check=list(HealthCheck), **options)
+        @given(damage)
+        def processed(mishaps: list[Mishap]) -> None:
+            mill.process(after(data, mishaps))
+
+        processed()
+
+    try_examples(EXAMPLES, derandomize=True)
+    end = time.monotonic() + 60 * MINUTES / len(SPECIMENS)
+    while time.monotonic() < end:
+        try_examples(100)
