@@ -28,8 +28,8 @@ def test_random_bytes_that_decode_now_and_then_are_no_pictures() -> None:
 
 
 def test_packets_may_be_half_a_picture_or_one_that_is_never_shown() -> None:
-    assert stops_at(TIMES, TIMES[::2]) is None
-    assert stops_at([*TIMES, *(time + 1 for time in TIMES[::16])], TIMES) is None
+    assert stops_at(TIMES, TIMES[1::2]) is None
+    assert stops_at([*TIMES, *(time - 1 for time in TIMES[::16])], TIMES) is None
 
 
 @pytest.mark.parametrize(("duration", "seconds"), [(2, 0.5), (60, 3), (600, 10), (36_000, 10)])
