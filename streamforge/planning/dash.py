@@ -8,7 +8,11 @@ from streamforge.contracts.media import EncodedTrack
 from streamforge.planning.manifests import INIT_SEGMENT, Growing, Presentation, peak_bitrate, seconds
 
 NAMESPACE = "urn:mpeg:dash:schema:mpd:2011"
-UPDATE_SECONDS = 2
+UPDATE_SECONDS = 1
+"""A first segment of a few seconds is all that some players have when they look again."""
+
+LONGEST_JOB_SECONDS = 7 * 86_400
+"""A player that stays this far behind the live edge begins at the beginning, however long the job has been running."""
 
 
 def manifest(presentation: Presentation, growing: Growing | None = None) -> str:
@@ -26,6 +30,10 @@ def manifest(presentation: Presentation, growing: Growing | None = None) -> str:
     period = ET.SubElement(mpd, "Period", {"id": "0", "start": "PT0S"})
     _add_video(period, presentation)
     _add_audio(period, presentation)
+    if growing:
+        # What the time is; dash.js otherwise asks a server of its own makers.
+        utc = {"schemeIdUri": "urn:mpeg:dash:utc:direct:2014", "value": _timestamp(growing.now)}
+        ET.SubElement(mpd, "UTCTiming", utc)
     ET.indent(mpd)
     return ET.tostring(mpd, encoding="unicode", xml_declaration=True) + "\n"
 
@@ -37,14 +45,15 @@ def _static(presentation: Presentation) -> dict[str, str]:
 
 def _dynamic(growing: Growing) -> dict[str, str]:
     """Encoding may be faster than playing: the presentation is said to have begun so long ago that none of it lies in
-    the future, and the suggested delay is all of it, so that players begin at the beginning and not at the live edge."""
+    the future, and the suggested delay reaches behind it, so that players begin at the beginning and not at the live
+    edge."""
     whole = timedelta(seconds=growing.source_seconds)
     return {
         "type": "dynamic",
         "availabilityStartTime": _timestamp(growing.began_at - whole),
         "publishTime": _timestamp(growing.now),
         "minimumUpdatePeriod": f"PT{UPDATE_SECONDS}S",
-        "suggestedPresentationDelay": f"PT{growing.source_seconds:.3f}S",
+        "suggestedPresentationDelay": f"PT{LONGEST_JOB_SECONDS + growing.source_seconds:.3f}S",
     }
 
 

@@ -75,6 +75,10 @@ const harness = {
   async playToEnd(rate) {
     await until(() => ahead() > Math.min(2 * rate, video.duration - video.currentTime - 0.1));
     video.playbackRate = rate;
+    await harness.playOn();
+  },
+
+  async playOn() {
     await video.play();
     await until(() => video.ended);
   },

@@ -73,6 +73,10 @@ class Player:
     async def play_to_end(self, rate: float) -> None:
         await self._page.evaluate("rate => harness.playToEnd(rate)", rate)
 
+    async def play_on(self) -> None:
+        """To the end, with whatever there is when it is needed."""
+        await self._page.evaluate("harness.playOn()")
+
     async def seek(self, time: float) -> None:
         await self._page.evaluate("time => harness.seek(time)", time)
 

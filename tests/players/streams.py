@@ -82,11 +82,18 @@ class Streams:
         for chunk in await asyncio.to_thread(lambda: sorted(work.iterdir(), reverse=True)):
             for file in chunk.glob("*/*"):
                 await self._storage.put_file(layout.output(stream.job_id, f"{file.parent.name}/{file.name}"), file)
-        manifests = {f"{track.name}/{PLAYLIST}": hls.media_playlist(track) for track in stream.presentation.tracks}
-        manifests[HLS_MASTER] = hls.master_playlist(stream.presentation)
-        manifests[DASH_MANIFEST] = dash.manifest(stream.presentation)
+        await self.write(stream, manifests_of(stream.presentation))
+
+    async def write(self, stream: Stream, manifests: dict[str, str]) -> None:
+        """In this order: what is referred to comes before what refers to it."""
         for name, text in manifests.items():
             await self._storage.put_bytes(layout.output(stream.job_id, name), text.encode())
+
+
+def manifests_of(presentation: Presentation) -> dict[str, str]:
+    playlists = {f"{track.name}/{PLAYLIST}": hls.media_playlist(track) for track in presentation.tracks}
+    masters = {HLS_MASTER: hls.master_playlist(presentation), DASH_MANIFEST: dash.manifest(presentation)}
+    return playlists | masters
 
 
 QUICK: dict[str, object] = {"preset": "ultrafast", "heights": [180, 120], "max_chunk_seconds": 4}
