@@ -8,12 +8,15 @@ from streamforge.contracts import names
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import RenditionView, Stage
 from streamforge.contracts.media import Plan, Source
-from streamforge.contracts.pipeline import ProbedSource, ProbeInput
+from streamforge.contracts.pipeline import PlanVideo, ProbedSource, ProbeInput
+from streamforge.contracts.plan import PrintablePlan
 from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
+from streamforge.media.capabilities import cores
 from streamforge.media.child import MediaChildren
-from streamforge.media.probe import ProbeTask
+from streamforge.media.probe import probe_task
 from streamforge.planning.plan import make_plan
+from streamforge.planning.prediction import printable
 from streamforge.planning.stages import progress_at
 from streamforge.settings import Settings
 
@@ -28,19 +31,22 @@ class ProbeActivities:
     @activity.defn(name=names.PROBE)
     async def probe(self, work: ProbeInput) -> ProbedSource:
         """Raises the errors of streamforge.media.probe: what is wrong with the file is found here, in seconds."""
-        limits = self._settings.input
         async with heartbeats(), Reporter(self._log, work.original.job_id) as reporter:
-            async with self._originals.file(work.original.source_object) as path:
-                task = ProbeTask(
-                    path=path,
-                    max_width=limits.max_width,
-                    max_height=limits.max_height,
-                    max_duration=limits.max_duration_seconds,
-                )
-                source = await self._children.run("probe", task, Source)
+            source = await self._source(work.original.source_object)
             plan = make_plan(source, self._settings)
             await reporter.state(_planned(source, plan))
             return ProbedSource(source=source, plan=plan)
+
+    @activity.defn(name=names.PLAN)
+    async def plan(self, work: PlanVideo) -> PrintablePlan:
+        """The same for a dry run: no job, no events. Raises what `probe` raises."""
+        async with heartbeats():
+            source = await self._source(work.source_object)
+            return printable(source, make_plan(source, self._settings), self._settings.transcode.preset, cores())
+
+    async def _source(self, source_object: str) -> Source:
+        async with self._originals.file(source_object) as path:
+            return await self._children.run("probe", probe_task(path, self._settings.input), Source)
 
 
 def _planned(source: Source, plan: Plan) -> JobChange:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from streamforge.contracts.job import JobView
+    from streamforge.contracts.plan import PrintablePlan
     from streamforge.embedded.supervisor import UpOptions
     from streamforge.settings import Settings
 
@@ -208,6 +209,37 @@ async def _submit(file: Path, key: str | None, watch: bool, url: str) -> None:
             console.print(f"Job {job_id}", highlight=False)
             job = await client.follow(job_id, event_reporter(report))
     _print_result(console, url, job)
+
+
+@app.command()
+def plan(
+    context: typer.Context,
+    file: Video,
+    as_json: Annotated[bool, typer.Option("--json", help="The plan as JSON.")] = False,
+) -> None:
+    """Show what would be done with a video, and what it would cost. Needs no server."""
+    from rich.console import Console
+
+    from streamforge.terminal import plan_tables
+
+    planned = asyncio.run(_plan(file, _settings(context)))
+    if as_json:
+        print(planned.model_dump_json(indent=2))
+    else:
+        Console().print(*plan_tables(planned), sep="\n")
+
+
+async def _plan(file: Path, settings: "Settings") -> "PrintablePlan":
+    from streamforge.contracts.media import Source
+    from streamforge.media.capabilities import cores
+    from streamforge.media.child import MediaChildren
+    from streamforge.media.probe import probe_task
+    from streamforge.planning.plan import make_plan
+    from streamforge.planning.prediction import printable
+
+    async with MediaChildren(settings.media.memory_limit_bytes, settings.media.stall_timeout_seconds) as children:
+        source = await children.run("probe", probe_task(file.resolve(), settings.input), Source)
+    return printable(source, make_plan(source, settings), settings.transcode.preset, cores())
 
 
 @app.command()

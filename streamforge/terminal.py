@@ -9,6 +9,7 @@ from rich.table import Table
 
 from streamforge.client import StreamEvent
 from streamforge.contracts.job import JobView, RenditionView, Stage
+from streamforge.contracts.plan import PrintablePlan
 from streamforge.planning.stages import BANDS
 
 Report = Callable[[Stage, int, str], None]
@@ -95,3 +96,49 @@ def _row(rendition: RenditionView) -> list[str]:
     mean = f"{rendition.vmaf.mean:.1f}" if rendition.vmaf else "–"
     worst = f"{rendition.vmaf.worst:.1f} at {rendition.vmaf.worst_at:.1f} s" if rendition.vmaf else "–"
     return [rendition.name, rendition.codec, f"{rendition.width}×{rendition.height}", bitrate, mean, worst]
+
+
+def plan_tables(plan: PrintablePlan) -> list[Table]:
+    return [_facts(plan), _planned_renditions(plan)]
+
+
+def _facts(plan: PrintablePlan) -> Table:
+    video, chunks, cost = plan.source.video, plan.chunks, plan.prediction
+    table = Table.grid(padding=(0, 2))
+    for name, fact in (
+        ("source", f"{video.width}×{video.height} {video.codec}, {video.frame_rate:.2f} fps, {_clock(video.duration)}"),
+        ("chunks", f"{chunks.count}, the first {chunks.first_seconds:g} s, the longest {chunks.longest_seconds:g} s"),
+        ("CPU time", _about(cost.cpu_seconds, cost.uncertainty, _clock)),
+        (f"time, {cost.cores}-core", _about(cost.wall_seconds, cost.uncertainty, _clock)),
+        ("output", _about(cost.output_bytes, cost.uncertainty, _megabytes)),
+    ):
+        table.add_row(name, fact)
+    return table
+
+
+def _planned_renditions(plan: PrintablePlan) -> Table:
+    table = Table("rendition", "codec", "resolution")
+    table.add_column("at most", justify="right")
+    for video in plan.renditions:
+        table.add_row(
+            video.name, video.codec, f"{video.width}×{video.height}", f"{video.max_bitrate / 1000:,.0f} kbit/s"
+        )
+    for audio in plan.audio:
+        name = f"{audio.name} ({audio.language})" if audio.language else audio.name
+        table.add_row(name, audio.codec, f"{audio.sample_rate} Hz", f"{audio.bitrate / 1000:,.0f} kbit/s")
+    return table
+
+
+def _about(value: float, factor: float, show: Callable[[float], str]) -> str:
+    return f"about {show(value)} ({show(value / factor)} to {show(value * factor)})"
+
+
+def _clock(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02} h" if minutes >= 60 else f"{minutes}:{rest:02} min"
+
+
+def _megabytes(size: float) -> str:
+    return f"{size / 1e6:,.1f} MB"

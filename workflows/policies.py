@@ -56,6 +56,7 @@ class Policy:
 POLICIES = {
     names.UPLOAD: Policy(timedelta(hours=6)),
     names.PROBE: Policy(timedelta(hours=1)),
+    names.PLAN: Policy(timedelta(minutes=5)),
     names.ENCODE_CHUNK: Policy(timedelta(hours=6), queue=names.MEDIA_TASK_QUEUE),
     names.ENCODE_AUDIO: Policy(timedelta(hours=6), queue=names.MEDIA_TASK_QUEUE),
     names.VALIDATE_CHUNK: Policy(timedelta(hours=6), queue=names.MEDIA_TASK_QUEUE),

@@ -1,8 +1,9 @@
-"""`POST /process`: a video comes in; it is answered when its bytes are safe."""
+"""`POST /process`: a video comes in; it is answered when its bytes are safe, or with `?dry_run=true` by its plan."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +14,8 @@ from streamforge.api.forms import Form, Part
 from streamforge.api.services import Request, Services, services_of
 from streamforge.api.uploads import IncomingFile
 from streamforge.contracts.ids import key_from_filename, new_job_id, workflow_id
+from streamforge.contracts.pipeline import PlanVideo
+from streamforge.contracts.plan import PrintablePlan
 from streamforge.db.jobs import NewJob
 from streamforge.db.retry import until_available
 from streamforge.errors import EmptyUpload, InvalidField, MissingVideo, RequestTimedOut
@@ -21,6 +24,8 @@ from streamforge.storage import layout
 RECEIVED_PROGRESS = 5
 DATABASE_PATIENCE = 30.0
 """Seconds. Somebody has just sent gigabytes; a database that restarts is no reason to ask for them again."""
+PLAN_PATIENCE = timedelta(seconds=60)
+"""For a dry run, which reads the headers of a film once; longer means that no worker is free, or none is there."""
 SILENCE_SECONDS = 300.0
 """An upload may take days, but not be silent for so long: its sender is gone, and TCP was never told."""
 
@@ -36,10 +41,13 @@ class _Form:
 async def process(request: Request) -> Response:
     services = services_of(request)
     job_id = new_job_id()
+    dry_run = _dry_run(request)
     await services.uploads.admit(_content_length(request))
     async with services.uploads.receive(job_id) as incoming:
         form = Form(request.headers.get("content-type", ""), _patiently(request.stream()))
         job = _new_job(job_id, await _read(form, incoming), incoming)
+        if dry_run:
+            return JSONResponse((await _plan(services, job, incoming)).model_dump(mode="json"))
         await _accept(services, job, incoming)
     return JSONResponse(
         {"job_id": str(job_id), "message": "Video processing started"},
@@ -98,6 +106,24 @@ async def _accept(services: Services, job: NewJob, incoming: IncomingFile) -> No
         give_up_after=DATABASE_PATIENCE,
     )
     services.launcher.wake()
+
+
+async def _plan(services: Services, job: NewJob, incoming: IncomingFile) -> PrintablePlan:
+    """What would be done. The store only lends the bytes to a worker; should this process die in between, they belong to
+    no job, and the retention sweep takes them."""
+    try:
+        await services.storage.put_file(job.source_object, incoming.path)
+        video = PlanVideo(source_object=job.source_object, size_bytes=job.size_bytes)
+        return await services.workflows.plan(video, PLAN_PATIENCE)
+    finally:
+        await asyncio.shield(services.storage.delete(layout.original_folder(job.id)))
+
+
+def _dry_run(request: Request) -> bool:
+    asked = request.query_params.get("dry_run", "false").lower()
+    if asked not in {"true", "1", "false", "0", ""}:
+        raise InvalidField("`dry_run` is neither true nor false.")
+    return asked in {"true", "1"}
 
 
 async def _patiently(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

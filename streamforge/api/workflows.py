@@ -1,26 +1,32 @@
 """The API's side of Temporal: workflows by name, so that the web process never loads what they do."""
 
+import asyncio
 from datetime import timedelta
+from uuid import uuid4
 
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowFailureError
 from temporalio.common import (
     Priority,
     SearchAttributePair,
     TypedSearchAttributes,
     WorkflowIDReusePolicy,
 )
+from temporalio.exceptions import TimeoutError as TimedOut
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from streamforge.contracts import names
 from streamforge.contracts.job import Stage
-from streamforge.contracts.pipeline import ProcessVideo, ProcessVideoResult
+from streamforge.contracts.pipeline import PlanVideo, ProcessVideo, ProcessVideoResult
+from streamforge.contracts.plan import PrintablePlan
 from streamforge.db.jobs import JobRow
-from streamforge.errors import TemporalUnavailable
+from streamforge.errors import RequestTimedOut, TemporalUnavailable
 from streamforge.temporal import attributes
 from streamforge.temporal.connect import ensure_search_attributes
+from streamforge.temporal.failures import to_streamforge_error
 
 RPC_TIMEOUT = timedelta(seconds=5)
+PLAN_WORKFLOW_PREFIX = "video-plan-"
 
 
 class Workflows:
@@ -58,6 +64,31 @@ class Workflows:
             return
         except (RPCError, RuntimeError) as error:
             raise _unavailable(error) from error
+
+    async def plan(self, video: PlanVideo, patience: timedelta) -> PrintablePlan:
+        """A dry run on some worker. Raises what is wrong with the video; RequestTimedOut when no worker was free."""
+        seconds = patience.total_seconds()
+        too_late = RequestTimedOut(f"No worker made the plan within {seconds:.0f} seconds; try again later.")
+        try:
+            handle = await self._client.start_workflow(
+                names.PLAN_VIDEO,
+                video,
+                id=f"{PLAN_WORKFLOW_PREFIX}{uuid4()}",
+                task_queue=names.TASK_QUEUE,
+                result_type=PrintablePlan,
+                execution_timeout=patience,
+                static_summary=f"Dry run · {video.size_bytes / 1e6:.1f} MB",
+                rpc_timeout=RPC_TIMEOUT,
+            )
+            async with asyncio.timeout(seconds + RPC_TIMEOUT.total_seconds()):
+                plan: PrintablePlan = await handle.result()
+        except WorkflowFailureError as error:
+            raise too_late if isinstance(error.cause, TimedOut) else to_streamforge_error(error.cause) from error
+        except TimeoutError as error:
+            raise too_late from error
+        except (RPCError, RuntimeError) as error:
+            raise _unavailable(error) from error
+        return plan
 
     async def cancel(self, workflow_id: str) -> bool:
         """Ask the workflow to end. False when Temporal knows none of that name that still runs."""

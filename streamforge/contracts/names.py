@@ -9,11 +9,13 @@ MEDIA_TASK_QUEUE: Final = "video-processing-media"
 """Activities that saturate cores. Its own queue, so that bookkeeping never waits behind an encode."""
 
 PROCESS_VIDEO: Final = "ProcessVideo"
+PLAN_VIDEO: Final = "PlanVideo"
 SWEEP_RETENTION: Final = "SweepRetention"
 RETENTION_SCHEDULE_ID: Final = "streamforge-retention"
 
 UPLOAD: Final = "upload"
 PROBE: Final = "probe"
+PLAN: Final = "plan"
 ENCODE_CHUNK: Final = "transcode_chunk"
 ENCODE_AUDIO: Final = "transcode_audio"
 VALIDATE_CHUNK: Final = "validate_chunk"

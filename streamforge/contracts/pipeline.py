@@ -50,6 +50,13 @@ class ProbedSource(BaseModel):
     plan: Plan
 
 
+class PlanVideo(BaseModel):
+    """Input of the dry run and of its one activity: stored bytes that no job owns."""
+
+    source_object: str
+    size_bytes: int
+
+
 class EncodeChunkInput(BaseModel):
     """One part of a chunk: those renditions that `plan` holds here, which stand for `weight` (0–1) of the chunk's work.
 

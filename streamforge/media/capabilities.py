@@ -40,11 +40,16 @@ def detect() -> Capabilities:
         encoders=[name for name in ENCODERS if _has_encoder(name)],
         ffmpeg=ffmpeg,
         libvmaf=ffmpeg is not None and _has_libvmaf(ffmpeg),
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1),
+        cores=cores(),
         gpus=_gpus(),
         av_version=av.__version__,
         ffmpeg_version=av.ffmpeg_version_info,
     )
+
+
+def cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
 
 
 @cache

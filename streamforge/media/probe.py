@@ -27,6 +27,7 @@ from streamforge.errors import (
 from streamforge.media.extent import Extent, refuse_early_end
 from streamforge.media.progress import Progress
 from streamforge.media.source import AnyPacket, decoded, main_video, open_source, packets
+from streamforge.settings import InputSettings
 
 MIN_SIDE = 16
 MAX_ASPECT = 32
@@ -46,6 +47,15 @@ class ProbeTask(BaseModel):
     max_width: int
     max_height: int
     max_duration: float
+
+
+def probe_task(path: Path, limits: InputSettings) -> ProbeTask:
+    return ProbeTask(
+        path=path,
+        max_width=limits.max_width,
+        max_height=limits.max_height,
+        max_duration=limits.max_duration_seconds,
+    )
 
 
 def run(task: ProbeTask, on_progress: Progress) -> Source:

@@ -30,6 +30,22 @@ def to_application_error(error: StreamForgeError, attempt: int = 1) -> Applicati
     )
 
 
+def to_streamforge_error(error: BaseException) -> StreamForgeError:
+    """What an activity raised, as the class it was; for whoever waits for a workflow. The way back from the above."""
+    cause = error.cause if isinstance(error, ActivityError) and error.cause is not None else error
+    if isinstance(cause, ApplicationError) and cause.details:
+        details = FailureDetails.model_validate(cause.details[0])
+        return _class_of(details.code)(details.message)
+    return ServiceError("Something went wrong on our side; the log has the details.", debug=repr(cause))
+
+
+def _class_of(code: str) -> type[StreamForgeError]:
+    known: list[type[StreamForgeError]] = [StreamForgeError]
+    for kind in known:
+        known += kind.__subclasses__()
+    return next((kind for kind in reversed(known) if kind.code == code), ServiceError)
+
+
 def to_job_error(error: BaseException, stage: Stage) -> JobError:
     """What the world is told. Anything without details of ours is our own defect, and says no more than that."""
     cause = error.cause if isinstance(error, ActivityError) and error.cause is not None else error

@@ -36,6 +36,7 @@ from streamforge.storage import Storage, open_storage
 from streamforge.temporal.connect import connect, ensure_search_attributes
 from streamforge.temporal.interceptor import FailureInterceptor
 from streamforge.temporal.schedule import ensure_retention_schedule
+from workflows.plan_video import PlanVideoWorkflow
 from workflows.process_video import ProcessVideoWorkflow
 from workflows.sweep_retention import SweepRetentionWorkflow
 
@@ -114,10 +115,11 @@ def _workers(client: Client, settings: Settings, parts: _Parts) -> list[Worker]:
     bookkeeping = Worker(
         client,
         task_queue=names.TASK_QUEUE,
-        workflows=[ProcessVideoWorkflow, SweepRetentionWorkflow],
+        workflows=[ProcessVideoWorkflow, PlanVideoWorkflow, SweepRetentionWorkflow],
         activities=[
             upload.upload,
             probe.probe,
+            probe.plan,
             publish.publish_playable,
             package.package,
             store.store,

@@ -1,0 +1,138 @@
+"""What a job will cost, before it is begun: processor time, waiting time, bytes.
+
+A video's content decides more than its size does: a talking head encodes five times as fast as the same minutes of
+confetti, into a tenth of the bytes. So these are orders of magnitude: divide and multiply by UNCERTAINTY for the range
+in which nearly all videos lie. All constants were measured on one core of a 2-core x86 server, with films from 360p to
+1080p between a slide show and noise; another machine has another speed.
+"""
+
+from math import ceil
+
+from streamforge.contracts.media import Plan, Source
+from streamforge.contracts.plan import (
+    PlannedAudio,
+    PlannedChunks,
+    PlannedRendition,
+    Prediction,
+    PrintablePlan,
+)
+
+UNCERTAINTY = 3.0
+
+DECODED_PER_SECOND = 150e6
+"""Pixels per CPU second, H.264 and its like; AV1 and 10 bit are slower, MPEG-2 is faster."""
+
+ENCODED_PER_SECOND = {
+    "h264": {
+        "ultrafast": 200e6,
+        "superfast": 110e6,
+        "veryfast": 80e6,
+        "faster": 42e6,
+        "fast": 30e6,
+        "medium": 24e6,
+        "slow": 15e6,
+        "slower": 9e6,
+        "veryslow": 5e6,
+    },
+    "hevc": {
+        "ultrafast": 45e6,
+        "superfast": 30e6,
+        "veryfast": 23e6,
+        "faster": 20e6,
+        "fast": 16e6,
+        "medium": 14e6,
+        "slow": 6e6,
+        "slower": 2e6,
+        "veryslow": 1e6,
+    },
+    "av1": {
+        "13": 65e6,
+        "12": 65e6,
+        "11": 65e6,
+        "10": 45e6,
+        "9": 30e6,
+        "8": 20e6,
+        "7": 16e6,
+        "6": 13e6,
+        "5": 10e6,
+        "4": 8e6,
+        "3": 3e6,
+        "2": 1.5e6,
+    },
+}
+"""Pixels per CPU second, scaling included. A preset that is not here counts as the slowest that is."""
+
+SCORED_PER_SECOND = 25e6
+"""Pixels per CPU second that VMAF compares, at the source's size."""
+
+AUDIO_SECONDS_PER_SECOND = 0.02
+STARTUP_SECONDS = 1.0
+"""What every job pays: probing, storing, manifests, and the queue in between."""
+
+SHARE_OF_CEILING = 0.4
+"""Of a rendition's highest bit rate, what films need on average at constant quality: from 0.13 to 1.1 seen."""
+
+
+def predict(source: Source, plan: Plan, preset: str, cores: int) -> Prediction:
+    video = source.video
+    frames = video.frame_count * min(1.0, plan.max_frame_rate / max(video.frame_rate, 1e-3))
+    sizes = [rendition.width * rendition.height for rendition in plan.renditions]
+    decoding = video.coded_width * video.coded_height * video.frame_count / DECODED_PER_SECOND
+    encoding = frames * sum(sizes) / _encoding_speed(plan.renditions[0].codec, preset)
+    sound = len(plan.audio) * source.duration * AUDIO_SECONDS_PER_SECOND
+    cpu = decoding + encoding + _scoring(source, plan, frames) + sound + STARTUP_SECONDS
+    bits = source.duration * (
+        SHARE_OF_CEILING * sum(rendition.max_bitrate for rendition in plan.renditions)
+        + sum(rendition.bitrate for rendition in plan.audio)
+    )
+    return Prediction(
+        cpu_seconds=round(cpu, 1),
+        wall_seconds=round((cpu - STARTUP_SECONDS) / max(1, cores) + STARTUP_SECONDS, 1),
+        output_bytes=ceil(bits / 8),
+        cores=cores,
+        uncertainty=UNCERTAINTY,
+    )
+
+
+def _encoding_speed(codec: str, preset: str) -> float:
+    known = ENCODED_PER_SECOND[codec]
+    return known.get(preset, min(known.values()))
+
+
+def _scoring(source: Source, plan: Plan, frames: float) -> float:
+    """Of every `sample_every_frames` two are compared; when that is one or two, all are."""
+    if not plan.quality.enabled:
+        return 0.0
+    share = min(1.0, 2 / plan.quality.sample_every_frames)
+    return frames * share * source.video.width * source.video.height * len(plan.renditions) / SCORED_PER_SECOND
+
+
+def printable(source: Source, plan: Plan, preset: str, cores: int) -> PrintablePlan:
+    lengths = [(source.duration if chunk.end is None else chunk.end) - chunk.start for chunk in plan.chunks]
+    return PrintablePlan(
+        source=source,
+        renditions=[
+            PlannedRendition(
+                name=rendition.name,
+                width=rendition.width,
+                height=rendition.height,
+                codec=rendition.codec,
+                max_bitrate=rendition.max_bitrate,
+            )
+            for rendition in plan.renditions
+        ],
+        audio=[
+            PlannedAudio(
+                name=rendition.name,
+                codec=rendition.codec,
+                bitrate=rendition.bitrate,
+                sample_rate=rendition.sample_rate,
+                language=rendition.language,
+            )
+            for rendition in plan.audio
+        ],
+        chunks=PlannedChunks(
+            count=len(plan.chunks), first_seconds=round(lengths[0], 3), longest_seconds=round(max(lengths), 3)
+        ),
+        prediction=predict(source, plan, preset, cores),
+    )
