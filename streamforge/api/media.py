@@ -22,6 +22,7 @@ CONTENT_TYPES = {
     ".json": "application/json",
 }
 MAX_DEPTH = 8
+MANIFESTS = {".m3u8", ".mpd"}
 SEGMENTS = {".m4s", ".mp4"}
 """Never change once written. Everything else is asked for again each time, and mostly answered with 304."""
 
@@ -31,6 +32,8 @@ async def media(request: Request) -> Response:
     headers = _headers(info)
     if _names(request.headers.get("if-none-match"), info):
         return Response(status_code=304, headers=headers)
+    if PurePosixPath(info.name).suffix in MANIFESTS:
+        return await _send_manifest(request, info, headers)
     try:
         wanted = parse_range(_usable_range(request, info), info.size_bytes)
     except UnsatisfiableRange as error:
@@ -70,6 +73,17 @@ def _send(request: Request, info: ObjectInfo, headers: dict[str, str], wanted: B
         return Response(status_code=status, headers=headers)
     body = services_of(request).storage.read(info.name, part.start, part.length)
     return StreamingResponse(body, status, headers)
+
+
+async def _send_manifest(request: Request, info: ObjectInfo, headers: dict[str, str]) -> Response:
+    """Whole, in one read: while a job runs its manifests are replaced, and the length of the old one with the bytes of
+    the new would be half a file."""
+    manifest = await services_of(request).storage.get_bytes(info.name)
+    if manifest is None:
+        raise MediaNotFound("There is no such file.")
+    headers["Content-Length"] = str(len(manifest))
+    headers["Accept-Ranges"] = "none"
+    return Response(None if request.method == "HEAD" else manifest, headers=headers)
 
 
 def _headers(info: ObjectInfo) -> dict[str, str]:

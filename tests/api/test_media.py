@@ -52,7 +52,8 @@ async def test_types_and_caching_that_players_and_caches_expect(api: Api, media:
         assert response.headers["content-type"].partition(";")[0] == content_type
         assert response.headers["cache-control"] == caching
         assert response.headers["content-length"] == str(len(response.content))
-        assert response.headers["accept-ranges"] == "bytes"
+        # A manifest may be replaced between two ranges of it.
+        assert response.headers["accept-ranges"] == ("none" if name.endswith((".m3u8", ".mpd")) else "bytes")
 
 
 async def test_head_is_get_without_the_bytes(api: Api, media: str) -> None:
@@ -79,6 +80,26 @@ async def test_what_is_known_is_not_sent_again(api: Api, media: str) -> None:
         assert (response.status_code, response.content) == (304, b"")
         assert response.headers["etag"] == etag
     assert (await api.http.get(f"{media}/master.m3u8", headers={"If-None-Match": '"other"'})).status_code == 200
+
+
+async def test_a_manifest_that_is_replaced_all_the_time_is_never_half_a_file(api: Api) -> None:
+    """While a job runs its manifests grow; the length of one with the bytes of another would be neither."""
+    storage = LocalStorage(api.settings.data_dir / "storage")
+    name = layout.output(JOB, "master.m3u8")
+    versions = [(f"#EXTM3U\n# version {n}\n" * (n + 1)).encode() for n in range(40)]
+    await storage.put_bytes(name, versions[0])
+    seen: set[bytes] = set()
+
+    async def replace() -> None:
+        for version in versions:
+            await storage.put_bytes(name, version)
+
+    replacing = asyncio.create_task(replace())
+    while not replacing.done():
+        seen.add((await api.http.get(f"/media/{JOB}/master.m3u8")).content)
+    await replacing
+    assert seen <= set(versions)
+    assert len(seen) > 1
 
 
 # ── ranges ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -40,8 +40,11 @@ class TestWhileItRuns:
         wait_for(lambda: is_ready(shared_up.parts.api_url))
 
     def test_the_temporal_web_page_reaches_its_server(self, shared_up: Up) -> None:
-        namespace = httpx.get(f"{shared_up.parts.ui_url}/api/v1/namespaces/default").json()
-        assert namespace["namespaceInfo"]["state"] == "NAMESPACE_STATE_REGISTERED"
+        def registered() -> bool:
+            namespace = httpx.get(f"{shared_up.parts.ui_url}/api/v1/namespaces/default").json()
+            return namespace.get("namespaceInfo", {}).get("state") == "NAMESPACE_STATE_REGISTERED"
+
+        wait_for(registered)
 
     def test_its_endpoints_lie_in_a_file_for_the_owner_only_because_they_hold_a_password(self, shared_up: Up) -> None:
         path = endpoints.path_of(shared_up.data_dir)
