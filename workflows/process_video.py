@@ -43,6 +43,10 @@ with workflow.unsafe.imports_passed_through():
 
 R = TypeVar("R")
 
+MOST_AT_ONCE = 200
+"""Chunks that wait in the queue at a time, more than any number of workers needs. A film of twelve hours has 1,353, and
+their inputs together do not fit into one message to Temporal, which ends at 4 MiB."""
+
 
 @workflow.defn(name=names.PROCESS_VIDEO)
 class ProcessVideoWorkflow:
@@ -56,6 +60,7 @@ class ProcessVideoWorkflow:
         self._job = job
         self._stage = Stage.UPLOADING
         self._parts_encoded = 0
+        self._room = asyncio.Semaphore(MOST_AT_ONCE)
 
     @workflow.run
     async def run(self, job: ProcessVideo) -> ProcessVideoResult:
@@ -151,7 +156,8 @@ class ProcessVideoWorkflow:
         first = chunk.index == 0 and renditions[-1] is plan.renditions[-1]
         if not first:
             await workflow.wait_condition(lambda: self._parts_encoded > 0)
-        encoded = await self._run(names.ENCODE_CHUNK, work, EncodedPart, summary, urgent=first)
+        async with self._room:
+            encoded = await self._run(names.ENCODE_CHUNK, work, EncodedPart, summary, urgent=first)
         self._parts_encoded += 1
         return encoded
 
@@ -212,7 +218,8 @@ class ProcessVideoWorkflow:
             total_frames=plan.total_frames,
         )
         summary = f"VMAF of chunk {chunk.index + 1} of {len(plan.chunks)} ({_window(chunk)})"
-        return await self._run(names.VALIDATE_CHUNK, work, ChunkScores, summary)
+        async with self._room:
+            return await self._run(names.VALIDATE_CHUNK, work, ChunkScores, summary)
 
     async def _package(self, original: StoredSource, probed: ProbedSource, encoded: EncodedStream) -> PackagedStream:
         work = PackageInput(original=original, source=probed.source, plan=probed.plan, encoded=encoded)

@@ -38,6 +38,11 @@ ALMOST_SQUARE = Fraction(1, 50)
 MAX_FAILURES = 1000
 """Packets in front of the first picture that may be broken."""
 
+MAX_AUDIO_TRACKS = 64
+MAX_TITLE = 200
+MAX_LANGUAGE = 35
+"""What is told of a source goes along with every chunk of it; a megabyte of title in each would stop the job."""
+
 COMPLETE = 0.98
 """A source with less than this share of the frames its index lists was cut off."""
 
@@ -243,7 +248,7 @@ def _display_size(stream: VideoStream, frame: VideoFrame, rotation: int) -> tupl
 
 
 def _describe_audio(container: InputContainer) -> Iterator[AudioSource]:
-    for stream in container.streams.audio:
+    for stream in container.streams.audio[:MAX_AUDIO_TRACKS]:
         context = stream.codec_context
         if context is None or context.channels < 1 or context.sample_rate < 1:
             continue  # A track whose header is empty cannot be decoded.
@@ -253,9 +258,13 @@ def _describe_audio(container: InputContainer) -> Iterator[AudioSource]:
             channels=context.channels,
             sample_rate=context.sample_rate,
             language=_language(stream.metadata.get("language")),
-            title=stream.metadata.get("title") or None,
+            title=stream.metadata.get("title", "")[:MAX_TITLE] or None,
         )
 
 
 def _language(tag: str | None) -> str | None:
-    return tag if tag and tag != "und" and tag.isascii() and tag.replace("-", "").isalnum() else None
+    return (
+        tag
+        if tag and tag != "und" and len(tag) <= MAX_LANGUAGE and tag.isascii() and tag.replace("-", "").isalnum()
+        else None
+    )

@@ -33,7 +33,7 @@ def test_the_command_line_loads_nothing_heavy_before_a_command_needs_it() -> Non
 
 def test_every_command_is_in_the_help(tmp_path: Path) -> None:
     text = streamforge("--help", cwd=tmp_path).stdout
-    for command in ("up", "api", "worker", "migrate", "demo", "submit", "watch", "doctor"):
+    for command in ("up", "api", "worker", "migrate", "demo", "submit", "plan", "watch", "doctor"):
         assert f" {command} " in text
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from clips import BUNNY, Clips
+from clips import BUNNY, Clips, ffmpeg
 
 from streamforge.contracts.media import Source
 from streamforge.errors import (
@@ -65,6 +65,18 @@ async def test_variable_frame_rate_is_noticed(children: MediaChildren, clips: Cl
 async def test_languages_of_audio_tracks(children: MediaChildren, clips: Clips) -> None:
     source = await probe(children, clips.two_languages)
     assert [track.language for track in source.audio] == ["eng", "deu"]
+
+
+async def test_a_title_goes_with_every_chunk_and_is_short(
+    children: MediaChildren, clips: Clips, tmp_path: Path
+) -> None:
+    path = tmp_path / "titled.mkv"
+    titles = ["-metadata:s:a:0", f"title={'long ' * 10_000}", "-metadata:s:a:0", f"language={'x' * 100}"]
+    ffmpeg("-i", clips.small, "-c", "copy", *titles, path)
+    (track,) = (await probe(children, path)).audio
+    assert track.title is not None
+    assert len(track.title) == 200
+    assert track.language is None
 
 
 async def test_times_count_from_the_first_picture(children: MediaChildren, clips: Clips) -> None:

@@ -76,6 +76,7 @@ class Fakes:
     calls: list[tuple[str, Any]] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
     score: float = 95.0
+    source: Source = field(default_factory=lambda: SOURCE)
     plan: Plan = field(default_factory=lambda: PLAN)
     hooks: dict[str, Callable[[Any], Any]] = field(default_factory=dict)
 
@@ -98,7 +99,7 @@ class Fakes:
     @activity.defn(name=names.PROBE)
     async def probe(self, work: ProbeInput) -> ProbedSource:
         await self._note(names.PROBE, work)
-        return ProbedSource(source=SOURCE, plan=self.plan)
+        return ProbedSource(source=self.source, plan=self.plan)
 
     @activity.defn(name=names.ENCODE_CHUNK)
     async def chunk(self, work: EncodeChunkInput) -> EncodedPart:
