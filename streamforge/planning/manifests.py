@@ -60,9 +60,8 @@ class Presentation:
         broadcast = Fraction(round(rate * 1.001) * 1000, 1001)
         if abs(float(broadcast) - rate) < rate * SAME_RATE:
             return broadcast
-        if rate < 1:
-            return Fraction(1, round(1 / rate))  # A slide show.
-        return Fraction(rate).limit_denominator(100)
+        # A slide show's rate is a small fraction, and must not become 0.
+        return Fraction(rate).limit_denominator(100 if rate >= 1 else 10_000)
 
 
 def presentation(source: Source, plan: Plan, video: list[EncodedTrack], audio: list[EncodedTrack]) -> Presentation:
@@ -77,15 +76,25 @@ def presentation(source: Source, plan: Plan, video: list[EncodedTrack], audio: l
 
 
 def joined(parts: list[list[EncodedTrack]]) -> list[EncodedTrack]:
-    """One track per rendition from those of all parts, in the order of their chunks."""
+    """One track per rendition from those of all parts, in the order of their chunks.
+
+    A chunk's last picture stays until the first one behind the chunk. In a damaged source the next chunk, which is
+    decoded from elsewhere, may have found an earlier one: it has the say.
+    """
     whole: dict[str, EncodedTrack] = {}
     for track in (track for tracks in parts for track in tracks if track.segments):
         if (before := whole.get(track.name)) is None:
             whole[track.name] = track.model_copy(update={"segments": list(track.segments)})
         else:
+            before.segments[-1] = _ending_before(track.segments[0], before.segments[-1])
             before.segments.extend(track.segments)
             before.frames += track.frames
     return list(whole.values())
+
+
+def _ending_before(following: Segment, last: Segment) -> Segment:
+    room = following.start_ticks - last.start_ticks
+    return last.model_copy(update={"duration_ticks": room}) if 0 < room < last.duration_ticks else last
 
 
 def playable_so_far(parts: list[list[EncodedTrack]]) -> list[EncodedTrack]:

@@ -10,6 +10,10 @@ from math import floor
 from streamforge.contracts.media import QualityTarget, RenditionScore, VideoRendition, VideoSource
 from streamforge.settings import ValidationSettings
 
+FEWEST_SAMPLES = 30
+DENSEST = 9
+"""Below this, sampling costs about as much as measuring every frame."""
+
 FLOOR_AT_NOTHING = 0.35
 """A rendition of height → 0 would need this share of min_score; in between the floor is linear in the height's share."""
 
@@ -20,8 +24,18 @@ def quality_target(renditions: list[VideoRendition], video: VideoSource, setting
         enabled=settings.enabled,
         floors={r.name: _floor(r.height / top.height, settings.min_score) for r in renditions},
         failure_is_fatal=settings.on_failure == "fail",
-        sample_every_frames=settings.sample_every_frames,
+        sample_every_frames=_sampling_step(video.frame_count, settings.sample_every_frames),
     )
+
+
+def _sampling_step(frames: int, most: int) -> int:
+    """Every how many frames a pair is compared: the setting for long films, more often for short ones, whose few samples
+    would say little. Odd, because encoders repeat themselves every two, four or eight frames, and an even step would
+    look at one kind of frame only."""
+    if most <= DENSEST:
+        return most
+    step = min(most, max(DENSEST, frames // FEWEST_SAMPLES))
+    return step + 1 - step % 2
 
 
 def _floor(share_of_height: float, min_score: float) -> float:

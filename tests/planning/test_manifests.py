@@ -110,7 +110,7 @@ def test_a_frame_rate_above_the_largest_is_told_as_that() -> None:
 def test_a_frame_rate_is_never_zero_and_close_to_what_was_measured(rate: float) -> None:
     found = stream(picture=video(rate=rate, frame_count=10)).frame_rate
     assert found > 0
-    assert float(found) == pytest.approx(rate, rel=0.35 if rate < 1 else 0.006)
+    assert float(found) == pytest.approx(rate, rel=0.06 if rate < 1 else 0.006)
 
 
 # ── tracks ──────────────────────────────────────────────────────────────────────────────────────────────────────────

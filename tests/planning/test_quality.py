@@ -116,3 +116,21 @@ def test_the_sentence_never_seems_to_contradict_itself(floor: float, below: floa
     for sentence in below_floor([score(floor - below)], target(p720=floor)):
         mean, told_floor = (float(part.rsplit(" ", 1)[1]) for part in sentence.split(","))
         assert mean < told_floor
+
+
+@pytest.mark.parametrize(
+    ("frames", "setting", "step"),
+    [
+        (132, 24, 9),  # 5 s: as dense as sampling pays
+        (480, 24, 17),
+        (200_000, 24, 25),
+        (132, 1, 1),  # every frame, as the setting says
+        (132, 5, 5),
+    ],
+)
+def test_short_films_are_sampled_more_densely_and_never_in_step_with_the_encoder(
+    frames: int, setting: int, step: int
+) -> None:
+    found = video(640, 360, frame_count=frames)
+    settings = ValidationSettings(sample_every_frames=setting)
+    assert quality_target(build_ladder(found, transcode()), found, settings).sample_every_frames == step
