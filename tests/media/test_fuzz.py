@@ -25,6 +25,7 @@ from streamforge.contracts.media import EncodedTrack
 from streamforge.errors import SourceError, StreamForgeError
 from streamforge.media.audio import AudioTask
 from streamforge.media.child import MediaChildren
+from streamforge.media.vmaf import VmafResult, VmafTask
 from streamforge.planning import dash, hls
 from streamforge.planning.manifests import presentation
 from streamforge.planning.plan import make_plan
@@ -34,6 +35,8 @@ EXAMPLES = 20
 """Per specimen."""
 MINUTES = float(os.environ.get("FUZZ_MINUTES", "0"))
 LONGEST_SECONDS = 20
+SCORED_EVERY = 8
+"""Files whose size this number divides are scored by VMAF, too; it takes longer than all the rest."""
 SMALL = Settings.model_validate(
     {
         "transcode": {
@@ -99,7 +102,24 @@ async def _play(children: MediaChildren, path: Path, folder: Path) -> None:
     for rendition in plan.audio:
         task = AudioTask(path=path, source=source, rendition=rendition, segment_seconds=1, target=folder / "audio")
         audio.append(await children.run("audio", task, EncodedTrack))
+    if path.stat().st_size % SCORED_EVERY == 0:
+        await _score(children, encoded, path, folder)
     _assert_it_plays(encoded, audio, folder)
+
+
+async def _score(children: MediaChildren, encoded: Encoded, path: Path, folder: Path) -> None:
+    scratch = folder / "scratch"
+    scratch.mkdir()
+    task = VmafTask(
+        path=path,
+        source=encoded.source,
+        plan=encoded.plan,
+        chunk=encoded.plan.chunks[0],
+        renditions={name: encoded.file(name, scratch, slice(1)) for name in encoded.tracks},
+        scratch=scratch,
+    )
+    scores = (await children.run("vmaf", task, VmafResult)).scores
+    assert [score.name for score in scores] == list(encoded.tracks)
 
 
 def _assert_it_plays(encoded: Encoded, audio: list[EncodedTrack], folder: Path) -> None:
@@ -109,7 +129,7 @@ def _assert_it_plays(encoded: Encoded, audio: list[EncodedTrack], folder: Path) 
         assert played.frame_count == track.frames
         assert played.times[0] == 0
         assert_segments_are_what_was_played(track, played)
-        assert sum(s.duration_ticks for s in track.segments) / track.timescale <= encoded.source.duration + 1
+        assert sum(s.duration_ticks for s in track.segments) / track.timescale <= encoded.source.duration + 0.1
     for track in audio:
         if track.segments:
             parts = [
@@ -126,7 +146,7 @@ def _assert_it_plays(encoded: Encoded, audio: list[EncodedTrack], folder: Path) 
 def assert_segments_are_what_was_played(track: EncodedTrack, played: Played) -> None:
     assert all(later > earlier for earlier, later in pairwise(played.times))
     for earlier, later in pairwise(track.segments):
-        assert earlier.start_ticks + earlier.duration_ticks == pytest.approx(later.start_ticks, abs=90_000)
+        assert earlier.start_ticks + earlier.duration_ticks == later.start_ticks
     assert track.segments[0].start_ticks == 0
     end = sum(s.duration_ticks for s in track.segments) / track.timescale
     assert end > played.times[-1]

@@ -125,6 +125,22 @@ def test_chunks_of_a_rendition_join_to_one_track() -> None:
     assert [len(t.segments) for t in first] == [1, 1], "joining must not change what it joins"
 
 
+def test_where_chunks_of_a_damaged_source_overlap_the_later_one_has_the_say() -> None:
+    first = [track("720p", [360_000, 500_000], [100, 90])]
+    second = [track("720p", [360_000], [200], start=540_000)]
+    (whole,) = joined([first, second])
+    assert [(s.start_ticks, s.duration_ticks) for s in whole.segments] == [
+        (0, 360_000),
+        (360_000, 180_000),
+        (540_000, 360_000),
+    ]
+
+
+def test_a_missing_chunk_leaves_a_gap() -> None:
+    (whole,) = joined([[track("720p", [360_000], [100])], [track("720p", [360_000], [200], start=720_000)]])
+    assert [(s.start_ticks, s.duration_ticks) for s in whole.segments] == [(0, 360_000), (720_000, 360_000)]
+
+
 def test_every_file_is_listed_with_its_size() -> None:
     found = stream(audio(), picture=video(320, 180))
     files = media_files(found)
