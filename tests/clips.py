@@ -186,6 +186,18 @@ class Clips:
         source = "nullsrc=s=320x180:r=25:d=2,geq=random(1)*255:128:128"
         return self._made("noise.mkv", lambda p: ffmpeg("-f", "lavfi", "-i", source, "-c:v", "ffv1", p))
 
+    @property
+    def half_rotten(self) -> Path:
+        """All of the index, but zeros instead of the second half of the pictures."""
+
+        def make(path: Path) -> None:
+            whole = path.with_name("index-first.mp4")
+            ffmpeg("-i", BUNNY, "-c", "copy", "-movflags", "+faststart", whole)
+            data = whole.read_bytes()
+            path.write_bytes(data[: len(data) // 2] + bytes(len(data) - len(data) // 2))
+
+        return self._made("half-rotten.mp4", make)
+
     def specimen(self, kind: str) -> Path:
         """2.4 s of 96×64 as one of SPECIMENS, a few kilobytes: to be damaged by the thousand."""
         arguments = [*picture("96x64", 15, 2.4), *tone(2.4), "-g", "10", *SPECIMENS[kind]]

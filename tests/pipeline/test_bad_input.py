@@ -1,5 +1,6 @@
 """Whatever is sent, the answer is a code and a sentence within seconds, and nothing is left behind."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,14 @@ async def test_not_a_video(system: System, content: bytes, code: str) -> None:
 async def test_not_a_whole_video(system: System, clips: Clips, clip: str, code: str) -> None:
     finished = await system.process(getattr(clips, clip))
     assert_failed(finished, system, code)
+    await assert_nothing_left(finished, system)
+
+
+async def test_a_video_that_stops_decoding_half_way_is_told_how_far_it_goes(system: System, clips: Clips) -> None:
+    finished = await system.process(clips.half_rotten)
+    assert_failed(finished, system, "input.truncated")
+    assert re.search(r"stops at [23]\.\d s of 5\.3 s", finished.job["error_message"])
+    assert finished.job["error"]["stage"] == "transcoding"
     await assert_nothing_left(finished, system)
 
 
