@@ -1,6 +1,8 @@
-"""Around every activity: our errors become Temporal's, and log lines carry the job and the attempt."""
+"""Around every activity: our errors become Temporal's, log lines carry the attempt, and whoever watches is told what a
+job waits for."""
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -8,20 +10,32 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, FailureError
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
-from streamforge.errors import ServiceError, StreamForgeError
+from streamforge.contracts.events import JobChange
+from streamforge.contracts.job import Stage
+from streamforge.errors import DatabaseUnavailable, DiskFull, ServiceError, StorageUnavailable, StreamForgeError
+from streamforge.events.log import EventLog
 from streamforge.temporal.failures import to_application_error
 
 log = structlog.stdlib.get_logger(__name__)
 
 SHUTDOWN = "worker.shutdown"
+SURROUNDINGS = {StorageUnavailable.code, DiskFull.code}
+"""What is waited for without end. (While the database is away, nobody can be told.)"""
 
 
 class FailureInterceptor(Interceptor):
+    def __init__(self, events: EventLog) -> None:
+        self._events = events
+
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
-        return _Inbound(super().intercept_activity(next))
+        return _Inbound(super().intercept_activity(next), self._events)
 
 
 class _Inbound(ActivityInboundInterceptor):
+    def __init__(self, next: ActivityInboundInterceptor, events: EventLog) -> None:
+        super().__init__(next)
+        self._events = events
+
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         info = activity.info()
         with structlog.contextvars.bound_contextvars(
@@ -31,6 +45,8 @@ class _Inbound(ActivityInboundInterceptor):
                 return await super().execute_activity(input)
             except StreamForgeError as error:
                 log.warning("activity failed", code=error.code, reason=error.message, debug=error.debug)
+                if error.code in SURROUNDINGS:
+                    await self._tell(input, error, info.attempt)
                 raise to_application_error(error, info.attempt) from error
             except FailureError:
                 raise
@@ -45,3 +61,17 @@ class _Inbound(ActivityInboundInterceptor):
                     # A cancel that nobody asked for: the work goes to another worker, or to this one's successor.
                     raise ApplicationError("The worker is stopping.", type=SHUTDOWN) from None
                 raise
+
+    async def _tell(self, input: ExecuteActivityInput, error: StreamForgeError, attempt: int) -> None:
+        """An event of the job: it goes on, and this is why it does not move. Logged under the stage the job is in."""
+        work = input.args[0]
+        job_id = getattr(getattr(work, "original", work), "job_id", None)
+        if job_id is None:
+            return
+        change = JobChange(
+            stage=Stage.UPLOADING,
+            message=f"Waiting to try again: {error.message}",
+            details={"code": error.code, "attempt": attempt},
+        )
+        with suppress(DatabaseUnavailable):
+            await self._events.append(job_id, change)

@@ -132,7 +132,7 @@ def _workers(client: Client, settings: Settings, parts: _Parts) -> list[Worker]:
                 "streamforge", "pydantic", "pydantic_core"
             )
         ),
-        interceptors=[FailureInterceptor()],
+        interceptors=[FailureInterceptor(events)],
         max_concurrent_activities=20,
         max_heartbeat_throttle_interval=CANCEL_DELIVERY,
         graceful_shutdown_timeout=grace,
@@ -141,7 +141,7 @@ def _workers(client: Client, settings: Settings, parts: _Parts) -> list[Worker]:
         client,
         task_queue=names.MEDIA_TASK_QUEUE,
         activities=[transcode.transcode_chunk, transcode.transcode_audio, validate.validate_chunk],
-        interceptors=[FailureInterceptor()],
+        interceptors=[FailureInterceptor(events)],
         max_concurrent_activities=settings.worker.max_concurrent_media,
         max_heartbeat_throttle_interval=CANCEL_DELIVERY,
         graceful_shutdown_timeout=grace,

@@ -71,6 +71,24 @@ async def test_a_crashed_encoder_is_started_again_and_the_job_completes(system: 
     assert progress == sorted(progress)
 
 
+async def test_a_store_that_is_away_is_waited_for_and_the_stream_says_so(system: System, clips: Clips) -> None:
+    """A file where the folder of outputs should be: nothing can be written there, not even by root."""
+    obstacle = system.storage / "output"
+    obstacle.parent.mkdir(parents=True, exist_ok=True)
+    obstacle.write_bytes(b"in the way")
+    job_id = await system.api.post_ok_with(clips.small.read_bytes())
+    async with system.api.stream(job_id) as frames:
+        async for frame in frames:
+            if frame.event == "progress" and frame.data["message"].startswith("Waiting to try again"):
+                assert frame.data["details"]["code"] == "storage.unavailable"
+                break
+    job = await system.api.job(job_id)
+    assert job["status"] == "processing"
+    obstacle.unlink()
+    await system.api.whole_stream(job_id)
+    assert (await system.api.job(job_id))["status"] == "completed"
+
+
 class TestRetention:
     """The sweep as its Schedule starts it."""
 
