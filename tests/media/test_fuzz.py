@@ -129,7 +129,9 @@ def _assert_it_plays(encoded: Encoded, audio: list[EncodedTrack], folder: Path) 
         assert played.frame_count == track.frames
         assert played.times[0] == 0
         assert_segments_are_what_was_played(track, played)
-        assert sum(s.duration_ticks for s in track.segments) / track.timescale <= encoded.source.duration + 0.1
+        # A demuxer that has sought may read a damaged clock otherwise than one that came all the way.
+        length = sum(segment.duration_ticks for segment in track.segments) / track.timescale
+        assert length <= encoded.source.duration + SMALL.transcode.segment_seconds
     for track in audio:
         if track.segments:
             parts = [
