@@ -175,4 +175,4 @@ def test_a_damaged_file_plays_or_is_refused_with_a_reason(mill: Mill, clips: Cli
     try_examples(EXAMPLES, derandomize=True)
     end = time.monotonic() + 60 * MINUTES / len(SPECIMENS)
     while time.monotonic() < end:
-        try_examples(100)
+        try_examples(25)
