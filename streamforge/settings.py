@@ -64,7 +64,8 @@ class ValidationSettings(Section):
     enabled: bool = True
     min_score: float = Field(80, ge=0, le=100)
     on_failure: Literal["fail", "warn"] = "fail"
-    sample_every_frames: PositiveInt = 24
+    sample_every_frames: PositiveInt = 32
+    max_repairs: int = Field(2, ge=0, le=5)
 
 
 class MediaSettings(Section):

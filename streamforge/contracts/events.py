@@ -28,6 +28,13 @@ class JobChange(BaseModel):
     playback: Playback | None = None
 
 
+class RenditionProgress(BaseModel):
+    """How far one rendition of one part is. `fps` is null when its encoder is not at work."""
+
+    frames: int
+    fps: float | None = None
+
+
 class PartProgress(BaseModel):
     """How far one concurrently encoded part of a stage is: a chunk of video or a track of audio.
 
@@ -42,6 +49,7 @@ class PartProgress(BaseModel):
     whole: float
     low: int
     high: int
+    renditions: dict[str, RenditionProgress] = {}
 
 
 class LoggedEvent(BaseModel):
