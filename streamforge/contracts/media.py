@@ -120,12 +120,21 @@ class Plan(BaseModel):
         return self.model_copy(update={"chunks": [], "renditions": renditions})
 
 
+class KeyFrame(BaseModel):
+    """Where in its segment a key frame lies: the bytes that a decoder needs to show this picture and no other."""
+
+    ticks: int
+    offset: int
+    size_bytes: int
+
+
 class Segment(BaseModel):
     """One CMAF media segment in the store. Named after its start, as DASH's `$Time$` wants it."""
 
     start_ticks: int
     duration_ticks: int
     size_bytes: int
+    key_frames: list[KeyFrame] = []
 
     @property
     def file_name(self) -> str:

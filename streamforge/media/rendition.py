@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import accumulate
 from pathlib import Path
 
 import av
@@ -10,9 +11,9 @@ from av.container import OutputContainer
 from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
-from streamforge.contracts.media import VIDEO_TIMESCALE, EncodedTrack, Segment, VideoRendition
+from streamforge.contracts.media import VIDEO_TIMESCALE, EncodedTrack, KeyFrame, Segment, VideoRendition
 from streamforge.errors import OutputInvalid
-from streamforge.media.cmaf import MUXER_OPTIONS, FragmentSplitter, codec_string, init_segment
+from streamforge.media.cmaf import MUXER_OPTIONS, FragmentSplitter, codec_string, first_sample_end, init_segment
 from streamforge.media.scaling import PIXEL_FORMAT
 from streamforge.planning.manifests import INIT_SEGMENT
 
@@ -49,14 +50,14 @@ class Cuts:
         self.gop_starts.append(ticks)
         return True
 
-    def segments(self) -> list[tuple[int, int, int]]:
-        """(start, duration, GOPs in it) of each segment."""
+    def segments(self) -> list[tuple[int, int, list[int]]]:
+        """(start, duration, starts of the GOPs in it) of each segment."""
         grouped: dict[int, list[int]] = {}
         for start in self.gop_starts:
             grouped.setdefault((start + 1) // self.segment_ticks, []).append(start)
         starts = [group[0] for group in grouped.values()]
         ends = [*starts[1:], self.end]
-        return [(s, e - s, len(g)) for s, e, g in zip(starts, ends, grouped.values(), strict=True)]
+        return [(s, e - s, g) for s, e, g in zip(starts, ends, grouped.values(), strict=True)]
 
 
 class RenditionEncoder:
@@ -139,8 +140,14 @@ class RenditionEncoder:
         remaining = iter(fragments)
         segments = []
         for start, duration, gops in cuts.segments():
-            data = b"".join(next(remaining) for _ in range(gops))
-            segment = Segment(start_ticks=start, duration_ticks=duration, size_bytes=len(data))
+            parts = [next(remaining) for _ in gops]
+            data = b"".join(parts)
+            segment = Segment(
+                start_ticks=start,
+                duration_ticks=duration,
+                size_bytes=len(data),
+                key_frames=_key_frames(gops, parts),
+            )
             (self._folder / segment.file_name).write_bytes(data)
             segments.append(segment)
         return self._track(init, segments)
@@ -171,6 +178,16 @@ class RenditionEncoder:
         if self._rendition.codec == "hevc":
             context.codec_tag = "hvc1"  # Apple players refuse hev1.
         return stream
+
+
+def _key_frames(gop_starts: list[int], fragments: list[bytes]) -> list[KeyFrame]:
+    """Each fragment is one GOP and begins with its key frame."""
+    sizes = [len(fragment) for fragment in fragments]
+    offsets = accumulate(sizes[:-1], initial=0)
+    return [
+        KeyFrame(ticks=ticks, offset=offset, size_bytes=first_sample_end(fragment))
+        for ticks, offset, fragment in zip(gop_starts, offsets, fragments, strict=True)
+    ]
 
 
 def _muxer_options() -> dict[str, str]:

@@ -1,8 +1,10 @@
 """What HLS and DASH manifests have in common: what a track's segments say about its bit rate and length."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
+from typing import Protocol
 
 from streamforge.contracts.media import AudioRendition, EncodedTrack, Plan, Segment, Source, VideoRendition
 
@@ -10,6 +12,7 @@ HLS_MASTER = "master.m3u8"
 DASH_MANIFEST = "manifest.mpd"
 INIT_SEGMENT = "init.mp4"
 PLAYLIST = "index.m3u8"
+IFRAME_PLAYLIST = "iframes.m3u8"
 
 SAME_RATE = 1e-4
 """Relative. Measured rates are this exact; 30 and 29.97 are ten times as far apart."""
@@ -94,7 +97,10 @@ def joined(parts: list[list[EncodedTrack]]) -> list[EncodedTrack]:
 
 def _ending_before(following: Segment, last: Segment) -> Segment:
     room = following.start_ticks - last.start_ticks
-    return last.model_copy(update={"duration_ticks": room}) if 0 < room < last.duration_ticks else last
+    if not 0 < room < last.duration_ticks:
+        return last
+    kept = [key for key in last.key_frames if key.ticks < following.start_ticks]
+    return last.model_copy(update={"duration_ticks": room, "key_frames": kept})
 
 
 def playable_so_far(parts: list[list[EncodedTrack]]) -> list[EncodedTrack]:
@@ -130,17 +136,67 @@ def media_files(presentation: Presentation) -> dict[str, int]:
     }
 
 
-def seconds(track: EncodedTrack) -> float:
+# ── what is shown while somebody winds ──────────────────────────────────────────────────────────────────────────────
+@dataclass(frozen=True)
+class IFrame:
+    """A key frame, which stays until the next one. `file_name` is the segment it lies in."""
+
+    file_name: str
+    offset: int
+    size_bytes: int
+    duration_ticks: int
+
+
+@dataclass(frozen=True)
+class IFrames:
+    timescale: int
+    segments: list[IFrame]
+
+
+def iframes(track: EncodedTrack) -> IFrames | None:
+    """None where it is not known of every segment where its key frames lie."""
+    if not track.segments or not all(segment.key_frames for segment in track.segments):
+        return None
+    found = [(segment.file_name, key) for segment in track.segments for key in segment.key_frames]
+    last = track.segments[-1]
+    ends = [*(key.ticks for _, key in found[1:]), last.start_ticks + last.duration_ticks]
+    return IFrames(
+        timescale=track.timescale,
+        segments=[
+            IFrame(name, key.offset, key.size_bytes, end - key.ticks)
+            for (name, key), end in zip(found, ends, strict=True)
+        ],
+    )
+
+
+# ── lengths and bit rates ───────────────────────────────────────────────────────────────────────────────────────────
+class Piece(Protocol):
+    @property
+    def duration_ticks(self) -> int: ...
+    @property
+    def size_bytes(self) -> int: ...
+
+
+class Pieces(Protocol):
+    """An encoded track, or its key frames alone."""
+
+    @property
+    def timescale(self) -> int: ...
+    @property
+    def segments(self) -> Sequence[Piece]: ...
+
+
+def seconds(track: Pieces) -> float:
     return sum(segment.duration_ticks for segment in track.segments) / track.timescale
 
 
-def average_bitrate(track: EncodedTrack) -> int:
+def average_bitrate(track: Pieces) -> int:
     """bit/s over the whole track."""
     duration = seconds(track)
     return round(8 * sum(segment.size_bytes for segment in track.segments) / duration) if duration > 0 else 0
 
 
-def peak_bitrate(track: EncodedTrack, target_seconds: float) -> int:
+def peak_bitrate(track: Pieces, target_seconds: float) -> int:
     """RFC 8216 §4.1: the largest bit rate of any run of segments that lasts 0.5 to 1.5 target durations.
 
     Single segments would not do: a last segment of one frame, all key frame, would make the peak absurd.

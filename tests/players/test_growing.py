@@ -9,8 +9,7 @@ from player import KINDS, Cinema, Kind, Report
 from streams import Stream, Streams, manifests_of
 
 from streamforge.contracts.media import EncodedTrack
-from streamforge.planning import dash, hls
-from streamforge.planning.manifests import DASH_MANIFEST, HLS_MASTER, PLAYLIST, Growing
+from streamforge.planning.manifests import Growing
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -75,5 +74,4 @@ def so_far(stream: Stream, segments: int) -> dict[str, str]:
         video=[replace(track, encoded=first(track.encoded)) for track in whole.video],
         audio=[replace(track, encoded=first(track.encoded)) for track in whole.audio],
     )
-    playlists = {f"{track.name}/{PLAYLIST}": hls.media_playlist(track, growing) for track in part.tracks}
-    return playlists | {HLS_MASTER: hls.master_playlist(part), DASH_MANIFEST: dash.manifest(part, growing)}
+    return manifests_of(part, growing)
