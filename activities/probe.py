@@ -33,9 +33,9 @@ class ProbeActivities:
         """Raises the errors of streamforge.media.probe: what is wrong with the file is found here, in seconds."""
         async with heartbeats(), Reporter(self._log, work.original.job_id) as reporter:
             source = await self._source(work.original.source_object)
-            plan = make_plan(source, self._settings)
-            await reporter.state(_planned(source, plan))
-            return ProbedSource(source=source, plan=plan)
+            probed = ProbedSource(source=source.without_key_frames(), plan=make_plan(source, self._settings))
+            await reporter.state(_planned(probed.source, probed.plan))
+            return probed
 
     @activity.defn(name=names.PLAN)
     async def plan(self, work: PlanVideo) -> PrintablePlan:

@@ -27,6 +27,7 @@ class VideoSource(BaseModel):
     reorder_gap: float = Field(description="longest time that two neighbouring frames take: what B-frames may need")
     variable_frame_rate: bool
     seekable: bool = Field(description="every frame has a time stamp, so the timeline can be cut into chunks")
+    key_frame_ticks: list[int] = Field([], description="where decoding can begin; empty where it can nearly anywhere")
 
 
 class AudioSource(BaseModel):
@@ -46,6 +47,10 @@ class Source(BaseModel):
     duration: float
     video: VideoSource
     audio: list[AudioSource] = []
+
+    def without_key_frames(self) -> "Source":
+        """As it goes along with every chunk: only the plan needs to know them, and a long film has thousands."""
+        return self.model_copy(update={"video": self.video.model_copy(update={"key_frame_ticks": []})})
 
 
 class VideoRendition(BaseModel):
