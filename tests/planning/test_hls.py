@@ -147,8 +147,8 @@ def test_audio_tracks_are_one_group_with_one_default() -> None:
     found = stream(audio(1, language="eng", title="Original"), audio(2, language="deu"), audio(3, channels=1))
     tracks = m3u8.loads(master(found)).media
     assert [(t.type, t.group_id, t.name, t.language, t.default, t.autoselect, t.channels, t.uri) for t in tracks] == [
-        ("AUDIO", "audio", "Original (1)", "eng", "YES", "YES", "2", "audio-0/index.m3u8"),
-        ("AUDIO", "audio", "deu (2)", "deu", "NO", "YES", "2", "audio-1/index.m3u8"),
+        ("AUDIO", "audio", "Original (1)", "en", "YES", "YES", "2", "audio-0/index.m3u8"),
+        ("AUDIO", "audio", "de (2)", "de", "NO", "YES", "2", "audio-1/index.m3u8"),
         ("AUDIO", "audio", "Audio (3)", None, "NO", "YES", "1", "audio-2/index.m3u8"),
     ]
 
