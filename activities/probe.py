@@ -14,6 +14,7 @@ from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
 from streamforge.media.capabilities import cores
 from streamforge.media.child import MediaChildren
+from streamforge.media.codecs import Codecs, CodecsTask
 from streamforge.media.probe import probe_task
 from streamforge.planning.plan import make_plan
 from streamforge.planning.prediction import printable
@@ -33,7 +34,11 @@ class ProbeActivities:
         """Raises the errors of streamforge.media.probe: what is wrong with the file is found here, in seconds."""
         async with heartbeats(), Reporter(self._log, work.original.job_id) as reporter:
             source = await self._source(work.original.source_object)
-            probed = ProbedSource(source=source.without_key_frames(), plan=make_plan(source, self._settings))
+            plan = make_plan(source, self._settings)
+            codecs = await self._children.run("codecs", CodecsTask(source=source, plan=plan), Codecs)
+            probed = ProbedSource(
+                source=source.without_key_frames(), plan=plan.with_codec_strings(codecs.codec_strings)
+            )
             await reporter.state(_planned(probed.source, probed.plan))
             return probed
 

@@ -63,6 +63,7 @@ class VideoRendition(BaseModel):
     encoder: str = Field(description="the encoder's name in FFmpeg, like libx264")
     options: dict[str, str]
     max_bitrate: int = Field(description="bit/s, the cap on the CRF")
+    codec_string: str | None = Field(None, description="RFC 6381; what the encoder will write, asked before it begins")
 
 
 class AudioRendition(BaseModel):
@@ -112,6 +113,9 @@ class Plan(BaseModel):
         "segment takes it away again (CMAF, ISO/IEC 23000-19 §7.5.13)."
     )
     quality: QualityTarget
+    opening_seconds: float | None = Field(
+        0.0, description="the first chunk's end, None for a film of one; until there the smallest rendition stands in"
+    )
 
     @property
     def total_frames(self) -> int:
@@ -119,6 +123,10 @@ class Plan(BaseModel):
 
     def without_chunks(self) -> "Plan":
         return self.model_copy(update={"chunks": []})
+
+    def with_codec_strings(self, codec_strings: dict[str, str]) -> "Plan":
+        renditions = [r.model_copy(update={"codec_string": codec_strings[r.name]}) for r in self.renditions]
+        return self.model_copy(update={"renditions": renditions})
 
     def only(self, renditions: list[VideoRendition]) -> "Plan":
         """The plan of one part: no other chunks, and only these renditions."""

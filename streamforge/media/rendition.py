@@ -164,19 +164,12 @@ class RenditionEncoder:
         )
 
     def _open_encoder(self, picture: VideoFrame) -> VideoStream:
-        stream = self._container.add_stream(
-            self._rendition.encoder, rate=self._frame_rate, options=dict(self._rendition.options)
-        )
-        assert isinstance(stream, VideoStream)
+        stream = add_encoder(self._container, self._rendition, self._frame_rate)
         context = stream.codec_context
-        context.width, context.height, context.pix_fmt = self._rendition.width, self._rendition.height, PIXEL_FORMAT
-        context.time_base = stream.time_base = Fraction(1, VIDEO_TIMESCALE)
         context.color_range = picture.color_range
         context.colorspace = picture.colorspace
         context.color_primaries = picture.color_primaries
         context.color_trc = picture.color_trc
-        if self._rendition.codec == "hevc":
-            context.codec_tag = "hvc1"  # Apple players refuse hev1.
         return stream
 
 
@@ -188,6 +181,27 @@ def _key_frames(gop_starts: list[int], fragments: list[bytes]) -> list[KeyFrame]
         KeyFrame(ticks=ticks, offset=offset, size_bytes=first_sample_end(fragment))
         for ticks, offset, fragment in zip(gop_starts, offsets, fragments, strict=True)
     ]
+
+
+def codec_string_of(rendition: VideoRendition, frame_rate: float) -> str:
+    """What `codec_string` will say of its init segment: x264, x265 and SVT-AV1 know when they open."""
+    headers: list[bytes] = []
+    sink = FragmentSplitter(headers.append, lambda _: None)
+    with av.open(sink, "w", format="mp4", options=_muxer_options()) as container:
+        add_encoder(container, rendition, Fraction(frame_rate).limit_denominator(1001))
+        container.start_encoding()
+    return codec_string(headers[0])
+
+
+def add_encoder(container: OutputContainer, rendition: VideoRendition, frame_rate: Fraction) -> VideoStream:
+    stream = container.add_stream(rendition.encoder, rate=frame_rate, options=dict(rendition.options))
+    assert isinstance(stream, VideoStream)
+    context = stream.codec_context
+    context.width, context.height, context.pix_fmt = rendition.width, rendition.height, PIXEL_FORMAT
+    context.time_base = stream.time_base = Fraction(1, VIDEO_TIMESCALE)
+    if rendition.codec == "hevc":
+        context.codec_tag = "hvc1"  # Apple players refuse hev1.
+    return stream
 
 
 def _muxer_options() -> dict[str, str]:

@@ -22,15 +22,17 @@ MAX_EDIT_OFFSET_SECONDS = 60
 
 def make_plan(source: Source, settings: Settings) -> Plan:
     renditions = build_ladder(source.video, settings.transcode)
+    chunks = cut_into_chunks(source.video, settings.transcode)
     return Plan(
         renditions=renditions,
         audio=_audio_renditions(source.audio[:MAX_AUDIO_TRACKS], settings.transcode.audio_bitrate),
-        chunks=cut_into_chunks(source.video, settings.transcode),
+        chunks=chunks,
         segment_seconds=settings.transcode.segment_seconds,
         gop_seconds=settings.transcode.gop_seconds,
         max_frame_rate=settings.transcode.max_frame_rate,
         edit_offset_ticks=_edit_offset(source.video, settings.transcode.max_frame_rate),
         quality=quality_target(renditions, source.video, settings.validation),
+        opening_seconds=chunks[0].end,
     )
 
 

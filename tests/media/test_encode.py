@@ -8,10 +8,13 @@ import pytest
 from clips import BOTTLES, BUNNY, Clips
 from encoding import QUICK, encode, encode_chunk
 from playback import decode
+from test_probe import probe
 
-from streamforge.contracts.media import VIDEO_TIMESCALE
+from streamforge.contracts.media import VIDEO_TIMESCALE, Chunk
 from streamforge.media.child import MediaChildren
 from streamforge.media.cmaf import boxes
+from streamforge.media.codecs import Codecs, CodecsTask
+from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings
 
 MANY_CHUNKS = Settings.model_validate({"transcode": {"preset": "ultrafast", "max_chunk_seconds": 8}})
@@ -114,6 +117,29 @@ async def test_other_codecs_cut_and_join_just_the_same(
     assert played.frame_count == 175
     starts = {segment.start_ticks / track.timescale for segment in track.segments}
     assert starts <= set(played.key_times)
+
+
+@pytest.mark.parametrize(
+    ("codec", "preset"),
+    [
+        ("h264", "ultrafast"),
+        ("h264", "veryfast"),
+        ("h264", "slow"),
+        ("hevc", "ultrafast"),
+        ("hevc", "fast"),
+        ("av1", "11"),
+    ],
+)
+async def test_codecs_are_known_before_anything_is_encoded(
+    children: MediaChildren, tmp_path: Path, codec: str, preset: str
+) -> None:
+    settings = Settings.model_validate({"transcode": {"codec": codec, "preset": preset}})
+    source = await probe(children, BUNNY)
+    plan = make_plan(source, settings)
+    told = await children.run("codecs", CodecsTask(source=source, plan=plan), Codecs)
+    short = Chunk(index=0, start=0, end=0.2, expected_frames=5)
+    encoded = await encode_chunk(children, BUNNY, source, plan, short, tmp_path)
+    assert told.codec_strings == {track.name: track.codec_string for track in encoded.tracks}
 
 
 @pytest.mark.parametrize(

@@ -131,6 +131,10 @@ def decoded_in_vain(start: float, key_frame_ticks: list[int]) -> float:
     return min((start - key / VIDEO_TIMESCALE for key in key_frame_ticks if key <= start * VIDEO_TIMESCALE), default=0)
 
 
+def segment_in_whole_ticks(settings: TranscodeSettings) -> float:
+    return round(settings.segment_seconds * VIDEO_TIMESCALE) / VIDEO_TIMESCALE
+
+
 def starts_with(key_frame_ticks: list[int], duration: float, settings: TranscodeSettings) -> list[float]:
     source = video(duration=duration, key_frame_ticks=key_frame_ticks)
     return [chunk.start for chunk in cut_into_chunks(source, settings)]
@@ -169,7 +173,7 @@ def test_wherever_key_frames_are_chunks_cover_the_timeline_in_whole_segments(dur
 def test_chunks_are_half_to_all_of_what_they_would_be_without_key_frames(duration: float, settings, keys) -> None:
     *whole, last = lengths(cut_into_chunks(video(duration=duration, key_frame_ticks=keys), settings), duration)
     longest = max(settings.max_chunk_seconds, settings.segment_seconds)
-    wanted = settings.segment_seconds
+    wanted = segment_in_whole_ticks(settings)
     for length in whole:
         assert wanted / 2 - 1e-4 <= length <= wanted + 1e-4
         wanted = wanted * 2 if wanted * 2 <= longest + 1e-9 else wanted
@@ -182,11 +186,12 @@ def test_chunks_are_half_to_all_of_what_they_would_be_without_key_frames(duratio
 def test_no_later_cut_would_have_had_less_to_decode_in_vain(duration: float, settings, keys) -> None:
     """Each chunk could have been as long as the one that a film without key frames has in its place."""
     found = starts_with(keys, duration, settings)
-    growing = [settings.segment_seconds]
+    segment = segment_in_whole_ticks(settings)
+    growing = [segment]
     while len(growing) < len(found):
         growing.append(growing[-1] * 2 if growing[-1] * 2 <= settings.max_chunk_seconds else growing[-1])
     for (start, cut), longest in zip(pairwise(found), growing, strict=False):
-        later = cut + settings.segment_seconds
+        later = cut + segment
         while later <= start + longest + 1e-4:
             assert decoded_in_vain(later, keys) >= decoded_in_vain(cut, keys) - 1e-4
-            later += settings.segment_seconds
+            later += segment

@@ -8,9 +8,9 @@ import m3u8
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sources import audio, stream, track, tracks, video
+from sources import audio, source, stream, track, tracks, video
 
-from streamforge.contracts.media import EncodedTrack, KeyFrame
+from streamforge.contracts.media import EncodedTrack, KeyFrame, Plan, Source
 from streamforge.planning.hls import iframe_playlist, media_playlist, playlists
 from streamforge.planning.manifests import (
     HLS_MASTER,
@@ -18,9 +18,15 @@ from streamforge.planning.manifests import (
     Presentation,
     average_bitrate,
     iframes,
+    joined,
     peak_bitrate,
+    planned_so_far,
+    playable_so_far,
+    presentation,
     seconds,
 )
+from streamforge.planning.plan import make_plan
+from streamforge.settings import Settings
 
 HOSTILE = 'Evil" ,URI="http://evil/x"\n#EXT-X-STREAM-INF:BANDWIDTH=1\nhttp://evil/y\r\u2028'
 
@@ -30,6 +36,7 @@ GROWING = Growing(
     now=datetime(2026, 1, 1, tzinfo=UTC),
     segment_seconds=4,
     source_seconds=60,
+    video=[],
 )
 
 
@@ -138,8 +145,8 @@ def test_a_variant_weighs_what_its_video_and_the_heaviest_audio_weigh() -> None:
 def test_the_bandwidth_is_never_below_the_average(found: list[EncodedTrack], with_audio: bool) -> None:
     [encoded] = found
     durations = [segment.duration_ticks for segment in encoded.segments]
-    presentation = stream(*([audio()] if with_audio else []), picture=video(320, 180), durations=durations)
-    [variant] = m3u8.loads(master(presentation)).playlists
+    found_stream = stream(*([audio()] if with_audio else []), picture=video(320, 180), durations=durations)
+    [variant] = m3u8.loads(master(found_stream)).playlists
     assert variant.stream_info.bandwidth >= variant.stream_info.average_bandwidth > 0
 
 
@@ -248,3 +255,118 @@ def test_key_frames_last_as_long_as_the_film(found: EncodedTrack, every: int) ->
     assert sum(frame.duration for frame in playlist.segments) == pytest.approx(seconds(found), abs=1e-3)
     assert all(round(frame.duration) <= playlist.target_duration for frame in playlist.segments)
     assert {frame.uri for frame in playlist.segments} == {segment.file_name for segment in found.segments}
+
+
+# ── while a stream grows ────────────────────────────────────────────────────────────────────────────────────────────
+SEGMENT = 360_000
+
+
+def planned() -> tuple[Source, Plan]:
+    """Three renditions, a first chunk of one segment."""
+    found = source(video(1280, 720, duration=20))
+    plan = make_plan(found, Settings())
+    return found, plan.with_codec_strings({r.name: f"avc1.6400{n:02x}" for n, r in enumerate(plan.renditions)})
+
+
+def part(first: int, count: int, *names: str) -> list[EncodedTrack]:
+    """These renditions of so many segments, of 100 kB each."""
+    return [track(name, [SEGMENT] * count, [100_000] * count, start=first * SEGMENT) for name in names]
+
+
+ALL = ("720p", "480p", "360p")
+PARTS = [part(0, 1, "360p"), part(0, 1, "720p", "480p"), part(1, 2, *ALL), part(3, 2, *ALL)]
+
+
+def stages(order: list[int]) -> list[list[list[EncodedTrack]]]:
+    """What is there after each part, when those behind the first are done in this order."""
+    return [[PARTS[number] for number in sorted([0, *order[:done]])] for done in range(len(order) + 1)]
+
+
+def growing_playlists(parts: list[list[EncodedTrack]]) -> dict[str, str]:
+    found, plan = planned()
+    stream = presentation(found, plan, playable_so_far(parts), [])
+    return playlists(stream, replace(GROWING, video=planned_so_far(plan, parts)))
+
+
+def whole_playlists() -> dict[str, str]:
+    found, plan = planned()
+    return playlists(presentation(found, plan, joined(PARTS), []))
+
+
+def test_all_renditions_are_named_as_soon_as_the_smallest_can_be_played() -> None:
+    told = m3u8.loads(growing_playlists(PARTS[:1])[HLS_MASTER]).playlists
+    assert [p.uri for p in told] == ["720p/growing.m3u8", "480p/growing.m3u8", "360p/index.m3u8"]
+    assert [p.stream_info.codecs for p in told] == ["avc1.640000", "avc1.640001", "avc1.640028"]
+    _, plan = planned()
+    ceilings = [rendition.max_bitrate for rendition in plan.renditions]
+    assert [p.stream_info.bandwidth for p in told] == [*ceilings[:2], 200_000]
+    assert [p.stream_info.average_bandwidth for p in told] == [None, None, 200_000]
+
+
+def test_the_smallest_stands_in_for_the_opening_of_the_others_for_good() -> None:
+    assert growing_playlists(PARTS[:3])["720p/growing.m3u8"] == (
+        "#EXTM3U\n"
+        "#EXT-X-VERSION:7\n"
+        "#EXT-X-TARGETDURATION:4\n"
+        "#EXT-X-MEDIA-SEQUENCE:0\n"
+        "#EXT-X-PLAYLIST-TYPE:EVENT\n"
+        "#EXT-X-INDEPENDENT-SEGMENTS\n"
+        "#EXT-X-START:TIME-OFFSET=0,PRECISE=YES\n"
+        '#EXT-X-MAP:URI="../360p/init.mp4"\n'
+        "#EXTINF:4.000000,\n"
+        "../360p/0.m4s\n"
+        '#EXT-X-MAP:URI="init.mp4"\n'
+        "#EXTINF:4.000000,\n"
+        "360000.m4s\n"
+        "#EXTINF:4.000000,\n"
+        "720000.m4s\n"
+    )
+
+
+@given(order=st.permutations([1, 2, 3]))
+def test_what_a_playlist_has_told_never_changes(order: list[int]) -> None:
+    """However workers finish: chunks may come out of order, but are read in the order of the film."""
+    told: dict[str, list[tuple[str, str]]] = {}
+    stages = [
+        [p for p in PARTS if p is PARTS[0] or any(p is done for done in order[:n])] for n in range(len(order) + 1)
+    ]
+    for written in [*(growing_playlists(stage) for stage in stages), whole_playlists()]:
+        for name in ("720p/growing.m3u8", "480p/growing.m3u8", "360p/index.m3u8"):
+            found = [(segment.uri, segment.init_section.uri) for segment in m3u8.loads(written[name]).segments]
+            assert found[: len(told.get(name, []))] == told.get(name, [])
+            told[name] = found
+    assert all(len(found) == 5 for found in told.values())
+
+
+@given(order=st.permutations([1, 2, 3]))
+def test_whoever_changes_renditions_never_waits_for_what_another_has(order: list[int]) -> None:
+    for stage in stages(order):
+        written = growing_playlists(stage)
+        lengths = {len(m3u8.loads(written[p.uri]).segments) for p in m3u8.loads(written[HLS_MASTER]).playlists}
+        assert len(lengths) == 1
+
+
+def test_at_the_end_new_viewers_get_the_whole_of_every_rendition() -> None:
+    written = whole_playlists()
+    assert [p.uri for p in m3u8.loads(written[HLS_MASTER]).playlists] == [f"{name}/index.m3u8" for name in ALL]
+    for name in ALL:
+        assert m3u8.loads(written[f"{name}/index.m3u8"]).segments[0].uri == "0.m4s"
+
+
+def test_a_film_of_one_chunk_is_opening_to_its_end() -> None:
+    found = source(video(640, 480, duration=5))
+    plan = make_plan(found, Settings()).with_codec_strings({"480p": "avc1.64001e", "360p": "avc1.64001e"})
+    [smallest] = part(0, 2, "360p")
+    stream = presentation(found, plan, [smallest], [])
+    written = playlists(stream, replace(GROWING, video=planned_so_far(plan, [[smallest]])))
+    assert [s.uri for s in m3u8.loads(written["480p/growing.m3u8"]).segments] == ["../360p/0.m4s", "../360p/360000.m4s"]
+
+
+def test_a_job_that_was_planned_before_all_this_shows_what_is_there() -> None:
+    found = source(video(1280, 720, duration=20))
+    plan = make_plan(found, Settings()).model_copy(update={"opening_seconds": 0.0})
+    for parts, expected in ((PARTS[:1], ["360p/index.m3u8"]), (PARTS[:2], 3)):
+        stream = presentation(found, plan, playable_so_far(parts), [])
+        written = playlists(stream, replace(GROWING, video=planned_so_far(plan, parts)))
+        uris = [p.uri for p in m3u8.loads(written[HLS_MASTER]).playlists]
+        assert uris == expected or len(uris) == expected

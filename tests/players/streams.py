@@ -11,6 +11,7 @@ from clips import Clips
 from streamforge.contracts.media import EncodedTrack, EncodedTracks, Source
 from streamforge.media.audio import AudioTask
 from streamforge.media.child import MediaChildren
+from streamforge.media.codecs import Codecs, CodecsTask
 from streamforge.media.encode import EncodeTask
 from streamforge.media.probe import ProbeTask
 from streamforge.planning import dash, hls
@@ -64,6 +65,8 @@ class Streams:
         probe = ProbeTask(path=clip, max_width=8192, max_height=8192, max_duration=60)
         source = await self._children.run("probe", probe, Source)
         plan = make_plan(source, settings)
+        codecs = await self._children.run("codecs", CodecsTask(source=source, plan=plan), Codecs)
+        plan = plan.with_codec_strings(codecs.codec_strings)
         chunks = []
         for chunk in plan.chunks:
             task = EncodeTask(path=clip, source=source, plan=plan, chunk=chunk, target=work / str(chunk.index))
