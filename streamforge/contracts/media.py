@@ -129,8 +129,8 @@ class Plan(BaseModel):
         return self.model_copy(update={"renditions": renditions})
 
     def only(self, renditions: list[VideoRendition]) -> "Plan":
-        """The plan of one part: no other chunks, and only these renditions."""
-        return self.model_copy(update={"chunks": [], "renditions": renditions})
+        """The plan of one part: no other chunks, only these renditions, and no sound."""
+        return self.model_copy(update={"chunks": [], "renditions": renditions, "audio": []})
 
 
 class KeyFrame(BaseModel):

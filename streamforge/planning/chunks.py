@@ -40,14 +40,14 @@ def _edges(video: VideoSource, settings: TranscodeSettings) -> list[int]:
 
 
 def _best_edge(start: int, length: int, segment: int, key_frames: list[int]) -> int:
-    """A chunk is decoded from the key frame before it. Of the segment boundaries that make this chunk half to all of its
-    length, the one where the next chunk has the least to decode in vain for what this one gains; the latest of equals.
-    """
+    """A chunk is decoded from the key frame before it. Of the segment boundaries that leave this one at least three
+    quarters of its length, that at which the next one has the least to decode in vain for what this one gains; the last
+    of equals. Three quarters: a film of twelve hours must not come to many more chunks."""
 
     def price(edge: int) -> float:
         return (PRICE_OF_A_CHUNK + _behind_key_frame(edge, key_frames)) / (edge - start)
 
-    return min(range(start + length, start + (length - 1) // 2, -segment), key=price)
+    return min(range(start + length, start + (3 * length - 1) // 4, -segment), key=price)
 
 
 def _behind_key_frame(edge: int, key_frames: list[int]) -> int:
