@@ -13,7 +13,7 @@ from streamforge.contracts.pipeline import PackagedStream, PackageInput
 from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
 from streamforge.planning import dash, hls
-from streamforge.planning.manifests import DASH_MANIFEST, HLS_MASTER, PLAYLIST, Growing, Presentation
+from streamforge.planning.manifests import DASH_MANIFEST, Growing, Presentation
 from streamforge.planning.stages import progress_at
 from streamforge.storage import Storage, layout
 
@@ -38,8 +38,7 @@ async def write_manifests(
 ) -> dict[str, int]:
     """Every manifest of the stream, by name with its size. What is referred to is written before what refers to it, so
     that no reader finds a dangling name."""
-    manifests = {f"{track.name}/{PLAYLIST}": hls.media_playlist(track, growing) for track in stream.tracks}
-    manifests |= {HLS_MASTER: hls.master_playlist(stream), DASH_MANIFEST: dash.manifest(stream, growing)}
+    manifests = hls.playlists(stream, growing) | {DASH_MANIFEST: dash.manifest(stream, growing)}
     for name, text in manifests.items():
         await storage.put_bytes(layout.output(job_id, name), text.encode())
     return {name: len(text.encode()) for name, text in manifests.items()}

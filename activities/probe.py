@@ -14,6 +14,7 @@ from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
 from streamforge.media.capabilities import cores
 from streamforge.media.child import MediaChildren
+from streamforge.media.codecs import Codecs, CodecsTask
 from streamforge.media.probe import probe_task
 from streamforge.planning.plan import make_plan
 from streamforge.planning.prediction import printable
@@ -34,8 +35,12 @@ class ProbeActivities:
         async with heartbeats(), Reporter(self._log, work.original.job_id) as reporter:
             source = await self._source(work.original.source_object)
             plan = make_plan(source, self._settings)
-            await reporter.state(_planned(source, plan))
-            return ProbedSource(source=source, plan=plan)
+            codecs = await self._children.run("codecs", CodecsTask(source=source, plan=plan), Codecs)
+            probed = ProbedSource(
+                source=source.without_key_frames(), plan=plan.with_codec_strings(codecs.codec_strings)
+            )
+            await reporter.state(_planned(probed.source, probed.plan))
+            return probed
 
     @activity.defn(name=names.PLAN)
     async def plan(self, work: PlanVideo) -> PrintablePlan:

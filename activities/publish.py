@@ -15,7 +15,7 @@ from streamforge.contracts.media import EncodedTrack, EncodedTracks
 from streamforge.contracts.pipeline import PublishedSoFar, PublishInput
 from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
-from streamforge.planning.manifests import Growing, Presentation, playable_so_far, presentation, seconds
+from streamforge.planning.manifests import Growing, Presentation, planned_so_far, playable_so_far, presentation, seconds
 from streamforge.storage import Storage, layout
 
 SOUND_PATIENCE_SECONDS = 3.0
@@ -32,7 +32,7 @@ class PublishActivities:
         """Manifests that grow: players fetch them again and again under the address that stays valid to the end."""
         job_id = work.original.job_id
         async with heartbeats(), Reporter(self._log, job_id) as reporter:
-            stream = await self._presentable(work)
+            stream, parts = await self._presentable(work)
             if not stream.video:
                 return PublishedSoFar(seconds=0, renditions=[])
             growing = Growing(
@@ -40,6 +40,7 @@ class PublishActivities:
                 now=datetime.now(UTC),
                 segment_seconds=work.plan.segment_seconds,
                 source_seconds=work.source.duration,
+                video=planned_so_far(work.plan, parts),
             )
             await write_manifests(self._storage, job_id, stream, growing)
             published = PublishedSoFar(
@@ -48,16 +49,16 @@ class PublishActivities:
             await self._announce(work, published, reporter)
             return published
 
-    async def _presentable(self, work: PublishInput) -> Presentation:
-        """What is there, with its sound: a film that begins silent and never finds its voice is worse than a second's
-        wait."""
+    async def _presentable(self, work: PublishInput) -> tuple[Presentation, list[list[EncodedTrack]]]:
+        """What can be played, with its sound, and all that is there: a film that begins silent and never finds its voice
+        is worse than a second's wait."""
         deadline = asyncio.get_running_loop().time() + SOUND_PATIENCE_SECONDS
         while True:
             chunks, audio = await self._encoded_so_far(work)
             stream = presentation(work.source, work.plan, playable_so_far(chunks), audio)
             complete = len(stream.audio) == len(work.plan.audio)
             if complete or asyncio.get_running_loop().time() > deadline:
-                return stream
+                return stream, chunks
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
 
     async def _encoded_so_far(self, work: PublishInput) -> tuple[list[list[EncodedTrack]], list[EncodedTrack]]:

@@ -8,6 +8,8 @@ BENCHES = {
     "small_job": "POST → completed of a 4-s 176×144 clip, stage by stage",
     "upload_memory": "memory of the API while 4 GiB come in",
     "playable": "upload done → the first seconds can be played, for 10 s, 10 min and 2 h",
+    "chunk_cuts": "pictures decoded in vain at cuts between two key frames of the source",
+    "kills": "`kill -9` at 20 random moments of a job",
     "vmaf_sampling": "sampled against full VMAF: accuracy and cost",
     "whole_job": "CPU of a whole job ÷ CPU of the bare encode of its ladder",
 }

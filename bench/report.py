@@ -6,9 +6,18 @@ from statistics import median, quantiles
 
 
 def number(what: str, value: float, unit: str = "", *, bar: float | None = None) -> None:
-    verdict = ""
-    if bar is not None:
-        verdict = f"   bar ≤ {bar:g}{' ' + unit if unit else ''}: {'met' if value <= bar else 'MISSED'}"
+    _print(what, value, unit, _verdict("≤", bar, unit, value <= bar) if bar is not None else "")
+
+
+def at_least(what: str, value: float, unit: str = "", *, bar: float) -> None:
+    _print(what, value, unit, _verdict("≥", bar, unit, value >= bar))
+
+
+def _verdict(sign: str, bar: float, unit: str, met: bool) -> str:
+    return f"   bar {sign} {bar:g}{' ' + unit if unit else ''}: {'met' if met else 'MISSED'}"
+
+
+def _print(what: str, value: float, unit: str, verdict: str) -> None:
     print(f"  {what:<60} {value:10.2f} {unit:<5}{verdict}", flush=True)
 
 

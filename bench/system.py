@@ -1,16 +1,19 @@
 """A whole StreamForge of our own: `streamforge up` on a folder that goes away afterwards."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+
+import psutil
 
 from streamforge.client import StreamEvent, StreamForgeClient
 from streamforge.contracts.job import JobView
@@ -45,6 +48,18 @@ class System:
         """`API`, `worker`, `PostgreSQL` or `Temporal`."""
         return next(record.pid for record in self.parts.processes if record.name == name)
 
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait()
+
+    def kill_everything(self) -> None:
+        """As a power cut would, but for what the kernel still writes."""
+        everything = psutil.Process(self.process.pid)
+        for process in [everything, *everything.children(recursive=True)]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        self.process.wait()
+
 
 @contextmanager
 def running(data_dir: Path | None = None, settings: Mapping[str, str] = NOTHING) -> Iterator[System]:
@@ -53,20 +68,19 @@ def running(data_dir: Path | None = None, settings: Mapping[str, str] = NOTHING)
     Settings are the built-in ones otherwise: neither this checkout's config.yaml nor your environment counts.
     """
     with tempfile.TemporaryDirectory(prefix="streamforge-bench-") as scratch:
-        system = _start(data_dir or Path(scratch) / "data", settings)
+        system = start(data_dir or Path(scratch) / "data", settings)
         try:
             yield system
         finally:
-            system.process.send_signal(signal.SIGTERM)
-            system.process.wait()
+            system.stop()
 
 
-def _start(data_dir: Path, settings: Mapping[str, str]) -> System:
+def start(data_dir: Path, settings: Mapping[str, str] = NOTHING, ports: Sequence[str] = ANY_PORTS) -> System:
     data_dir.mkdir(parents=True, exist_ok=True)
     worker_log = data_dir / "logs" / "worker.log"
     already_said = _times_ready(worker_log)
     began = time.monotonic()
-    command = [sys.executable, "-m", "streamforge", "up", *ANY_PORTS, "--data-dir", str(data_dir)]
+    command = [sys.executable, "-m", "streamforge", "up", *ports, "--data-dir", str(data_dir)]
     with (data_dir / "up.log").open("a") as log:
         process = subprocess.Popen(
             command, cwd=data_dir, env=_environment(settings), stdout=subprocess.PIPE, stderr=log, text=True

@@ -27,6 +27,7 @@ class VideoSource(BaseModel):
     reorder_gap: float = Field(description="longest time that two neighbouring frames take: what B-frames may need")
     variable_frame_rate: bool
     seekable: bool = Field(description="every frame has a time stamp, so the timeline can be cut into chunks")
+    key_frame_ticks: list[int] = Field([], description="where decoding can begin; empty where it can nearly anywhere")
 
 
 class AudioSource(BaseModel):
@@ -47,6 +48,10 @@ class Source(BaseModel):
     video: VideoSource
     audio: list[AudioSource] = []
 
+    def without_key_frames(self) -> "Source":
+        """As it goes along with every chunk: only the plan needs to know them, and a long film has thousands."""
+        return self.model_copy(update={"video": self.video.model_copy(update={"key_frame_ticks": []})})
+
 
 class VideoRendition(BaseModel):
     """One rung of the ladder, ready for the encoder: every option is decided here."""
@@ -58,6 +63,7 @@ class VideoRendition(BaseModel):
     encoder: str = Field(description="the encoder's name in FFmpeg, like libx264")
     options: dict[str, str]
     max_bitrate: int = Field(description="bit/s, the cap on the CRF")
+    codec_string: str | None = Field(None, description="RFC 6381; what the encoder will write, asked before it begins")
 
 
 class AudioRendition(BaseModel):
@@ -108,6 +114,9 @@ class Plan(BaseModel):
         "segment takes it away again (CMAF, ISO/IEC 23000-19 §7.5.13)."
     )
     quality: QualityTarget
+    opening_seconds: float | None = Field(
+        0.0, description="the first chunk's end, None for a film of one; until there the smallest rendition stands in"
+    )
 
     @property
     def total_frames(self) -> int:
@@ -116,9 +125,21 @@ class Plan(BaseModel):
     def without_chunks(self) -> "Plan":
         return self.model_copy(update={"chunks": []})
 
+    def with_codec_strings(self, codec_strings: dict[str, str]) -> "Plan":
+        renditions = [r.model_copy(update={"codec_string": codec_strings[r.name]}) for r in self.renditions]
+        return self.model_copy(update={"renditions": renditions})
+
     def only(self, renditions: list[VideoRendition]) -> "Plan":
-        """The plan of one part: no other chunks, and only these renditions."""
-        return self.model_copy(update={"chunks": [], "renditions": renditions})
+        """The plan of one part: no other chunks, only these renditions, and no sound."""
+        return self.model_copy(update={"chunks": [], "renditions": renditions, "audio": []})
+
+
+class KeyFrame(BaseModel):
+    """Where in its segment a key frame lies: the bytes that a decoder needs to show this picture and no other."""
+
+    ticks: int
+    offset: int
+    size_bytes: int
 
 
 class Segment(BaseModel):
@@ -127,6 +148,7 @@ class Segment(BaseModel):
     start_ticks: int
     duration_ticks: int
     size_bytes: int
+    key_frames: list[KeyFrame] = []
 
     @property
     def file_name(self) -> str:

@@ -90,6 +90,34 @@ def _child(data: bytes | bytearray, container: int, kind: str) -> int:
     raise OutputInvalid("The encoder wrote a header without the expected boxes.", debug=f"no {kind}")
 
 
+# ── fragments ───────────────────────────────────────────────────────────────────────────────────────────────────────
+DATA_OFFSET, FIRST_SAMPLE_FLAGS, SAMPLE_DURATION, SAMPLE_SIZE = 0x1, 0x4, 0x100, 0x200
+BASE_DATA_OFFSET, SAMPLE_DESCRIPTION, DEFAULT_DURATION, DEFAULT_SIZE = 0x1, 0x2, 0x8, 0x10
+"""Flags of `trun` (ISO/IEC 14496-12 §8.8.8) and of `tfhd` (§8.8.7), which say what fields there are."""
+
+
+def first_sample_end(fragment: bytes) -> int:
+    """How many bytes of a fragment hold its `moof` and its first sample: enough to decode one key frame."""
+    traf = _child(fragment, 0, "traf")
+    trun = _child(fragment, traf, "trun")
+    flags, _, data_offset = struct.unpack_from(">III", fragment, trun + 8)
+    if not flags & DATA_OFFSET:
+        raise OutputInvalid("A fragment does not say where its samples are.")
+    if not flags & SAMPLE_SIZE:
+        return int(data_offset) + _default_sample_size(fragment, _child(fragment, traf, "tfhd"))
+    at = trun + 20 + 4 * bool(flags & FIRST_SAMPLE_FLAGS) + 4 * bool(flags & SAMPLE_DURATION)
+    return int(data_offset) + int(struct.unpack_from(">I", fragment, at)[0])
+
+
+def _default_sample_size(fragment: bytes, tfhd: int) -> int:
+    (flags,) = struct.unpack_from(">I", fragment, tfhd + 8)
+    if not flags & DEFAULT_SIZE:
+        raise OutputInvalid("A fragment does not say how large its samples are.")
+    at = tfhd + 16 + 8 * bool(flags & BASE_DATA_OFFSET)
+    at += 4 * bool(flags & SAMPLE_DESCRIPTION) + 4 * bool(flags & DEFAULT_DURATION)
+    return int(struct.unpack_from(">I", fragment, at)[0])
+
+
 # ── RFC 6381 codec strings, from the decoder configuration in the init segment ──────────────────────────────────────
 def codec_string(init: bytes) -> str:
     """Like avc1.64001f, hvc1.1.6.L93.B0 or av01.0.04M.08: what a player asks its decoder before it downloads media."""

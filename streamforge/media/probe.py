@@ -16,7 +16,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from pydantic import BaseModel
 
-from streamforge.contracts.media import AudioSource, Source, VideoSource
+from streamforge.contracts.media import VIDEO_TIMESCALE, AudioSource, Source, VideoSource
 from streamforge.errors import (
     NotAVideo,
     SourceTooLong,
@@ -42,6 +42,9 @@ MAX_AUDIO_TRACKS = 64
 MAX_TITLE = 200
 MAX_LANGUAGE = 35
 """What is told of a source goes along with every chunk of it; a megabyte of title in each would stop the job."""
+
+DENSE_KEY_FRAMES = 1.0
+"""Seconds between neighbours, on average. Below this, decoding from the one before costs nothing worth planning for."""
 
 COMPLETE = 0.98
 """A source with less than this share of the frames its index lists was cut off."""
@@ -110,6 +113,7 @@ class Timeline:
 
     time_base: Fraction
     times: "array[int]" = field(default_factory=lambda: array("q"))
+    key_times: "array[int]" = field(default_factory=lambda: array("q"))
     without_time: int = 0
     packet_count: int = 0
     last_duration: int = 0
@@ -143,6 +147,8 @@ def _add_packet(timeline: Timeline, packet: AnyPacket) -> None:
         timeline.without_time += 1
     else:
         timeline.times.append(packet.pts)
+        if packet.is_keyframe:
+            timeline.key_times.append(packet.pts)
     if packet.duration:
         timeline.last_duration = packet.duration
 
@@ -183,6 +189,7 @@ def _describe_video(stream: VideoStream, frame: VideoFrame, timeline: Timeline) 
     duration = _duration(timeline, usual_gap, seconds) if seekable else timeline.frame_count / frame_rate
     rotation = round(-frame.rotation / 90) * 90 % 360
     width, height = _display_size(stream, frame, rotation)
+    start = float((frame.pts or 0) * (frame.time_base or seconds)) if seekable else 0.0
     if stream.codec_context.name in {"png", "mjpeg", "bmp", "webp"} and timeline.frame_count == 1:
         raise NotAVideo("This is a single picture, not a video.")
     return VideoSource(
@@ -196,12 +203,19 @@ def _describe_video(stream: VideoStream, frame: VideoFrame, timeline: Timeline) 
         pixel_format=frame.format.name,
         frame_rate=_plausible(frame_rate, timeline.frame_count, duration),
         frame_count=timeline.frame_count,
-        start=float((frame.pts or 0) * (frame.time_base or seconds)) if seekable else 0.0,
+        start=start,
         duration=duration,
         reorder_gap=_reorder_gap(timeline),
         variable_frame_rate=bool(gaps) and gaps[-1] > 1.5 * gaps[0] + 2,
         seekable=seekable,
+        key_frame_ticks=_key_frame_ticks(timeline, start, duration),
     )
+
+
+def _key_frame_ticks(timeline: Timeline, start: float, duration: float) -> list[int]:
+    if len(timeline.key_times) * DENSE_KEY_FRAMES > duration:
+        return []
+    return sorted(round((time * timeline.time_base - Fraction(start)) * VIDEO_TIMESCALE) for time in timeline.key_times)
 
 
 def _duration(timeline: Timeline, usual_gap: int, seconds: Fraction) -> float:

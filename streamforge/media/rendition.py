@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import accumulate
 from pathlib import Path
 
 import av
@@ -10,9 +11,9 @@ from av.container import OutputContainer
 from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
-from streamforge.contracts.media import VIDEO_TIMESCALE, EncodedTrack, Segment, VideoRendition
+from streamforge.contracts.media import VIDEO_TIMESCALE, EncodedTrack, KeyFrame, Segment, VideoRendition
 from streamforge.errors import OutputInvalid
-from streamforge.media.cmaf import MUXER_OPTIONS, FragmentSplitter, codec_string, init_segment
+from streamforge.media.cmaf import MUXER_OPTIONS, FragmentSplitter, codec_string, first_sample_end, init_segment
 from streamforge.media.proof import OnPicture, Proof
 from streamforge.media.scaling import PIXEL_FORMAT, Size
 from streamforge.planning.manifests import INIT_SEGMENT
@@ -50,14 +51,14 @@ class Cuts:
         self.gop_starts.append(ticks)
         return True
 
-    def segments(self) -> list[tuple[int, int, int]]:
-        """(start, duration, GOPs in it) of each segment."""
+    def segments(self) -> list[tuple[int, int, list[int]]]:
+        """(start, duration, starts of the GOPs in it) of each segment."""
         grouped: dict[int, list[int]] = {}
         for start in self.gop_starts:
             grouped.setdefault((start + 1) // self.segment_ticks, []).append(start)
         starts = [group[0] for group in grouped.values()]
         ends = [*starts[1:], self.end]
-        return [(s, e - s, len(g)) for s, e, g in zip(starts, ends, grouped.values(), strict=True)]
+        return [(s, e - s, g) for s, e, g in zip(starts, ends, grouped.values(), strict=True)]
 
 
 class RenditionEncoder:
@@ -147,8 +148,14 @@ class RenditionEncoder:
         remaining = iter(fragments)
         segments = []
         for start, duration, gops in cuts.segments():
-            data = b"".join(next(remaining) for _ in range(gops))
-            segment = Segment(start_ticks=start, duration_ticks=duration, size_bytes=len(data))
+            parts = [next(remaining) for _ in gops]
+            data = b"".join(parts)
+            segment = Segment(
+                start_ticks=start,
+                duration_ticks=duration,
+                size_bytes=len(data),
+                key_frames=_key_frames(gops, parts),
+            )
             (self._folder / segment.file_name).write_bytes(data)
             segments.append(segment)
         return self._track(init, segments)
@@ -165,20 +172,44 @@ class RenditionEncoder:
         )
 
     def _open_encoder(self, picture: VideoFrame) -> VideoStream:
-        stream = self._container.add_stream(
-            self._rendition.encoder, rate=self._frame_rate, options=dict(self._rendition.options)
-        )
-        assert isinstance(stream, VideoStream)
+        stream = add_encoder(self._container, self._rendition, self._frame_rate)
         context = stream.codec_context
-        context.width, context.height, context.pix_fmt = self._rendition.width, self._rendition.height, PIXEL_FORMAT
-        context.time_base = stream.time_base = Fraction(1, VIDEO_TIMESCALE)
         context.color_range = picture.color_range
         context.colorspace = picture.colorspace
         context.color_primaries = picture.color_primaries
         context.color_trc = picture.color_trc
-        if self._rendition.codec == "hevc":
-            context.codec_tag = "hvc1"  # Apple players refuse hev1.
         return stream
+
+
+def _key_frames(gop_starts: list[int], fragments: list[bytes]) -> list[KeyFrame]:
+    """Each fragment is one GOP and begins with its key frame."""
+    sizes = [len(fragment) for fragment in fragments]
+    offsets = accumulate(sizes[:-1], initial=0)
+    return [
+        KeyFrame(ticks=ticks, offset=offset, size_bytes=first_sample_end(fragment))
+        for ticks, offset, fragment in zip(gop_starts, offsets, fragments, strict=True)
+    ]
+
+
+def codec_string_of(rendition: VideoRendition, frame_rate: float) -> str:
+    """What `codec_string` will say of its init segment: x264, x265 and SVT-AV1 know when they open."""
+    headers: list[bytes] = []
+    sink = FragmentSplitter(headers.append, lambda _: None)
+    with av.open(sink, "w", format="mp4", options=_muxer_options()) as container:
+        add_encoder(container, rendition, Fraction(frame_rate).limit_denominator(1001))
+        container.start_encoding()
+    return codec_string(headers[0])
+
+
+def add_encoder(container: OutputContainer, rendition: VideoRendition, frame_rate: Fraction) -> VideoStream:
+    stream = container.add_stream(rendition.encoder, rate=frame_rate, options=dict(rendition.options))
+    assert isinstance(stream, VideoStream)
+    context = stream.codec_context
+    context.width, context.height, context.pix_fmt = rendition.width, rendition.height, PIXEL_FORMAT
+    context.time_base = stream.time_base = Fraction(1, VIDEO_TIMESCALE)
+    if rendition.codec == "hevc":
+        context.codec_tag = "hvc1"  # Apple players refuse hev1.
+    return stream
 
 
 def _muxer_options() -> dict[str, str]:

@@ -9,11 +9,12 @@ import av
 from pydantic import BaseModel
 
 from streamforge.errors import SourceTooExpensive, StreamForgeError
-from streamforge.media import audio, encode, probe, trial
+from streamforge.media import audio, codecs, encode, probe, trial
 from streamforge.media.progress import Progress
 
 TASKS: dict[str, tuple[type[BaseModel], Callable[[Any, Progress], BaseModel]]] = {
     "probe": (probe.ProbeTask, probe.run),
+    "codecs": (codecs.CodecsTask, codecs.run),
     "encode": (encode.EncodeTask, encode.run),
     "audio": (audio.AudioTask, audio.run),
     "trial": (trial.TrialTask, trial.run),

@@ -1,66 +1,153 @@
 """HLS playlists over CMAF segments (RFC 8216 and its second edition, draft-pantos-hls-rfc8216bis)."""
 
+from collections.abc import Mapping, Sequence
 from math import floor
+from types import MappingProxyType
 
-from streamforge.contracts.media import EncodedTrack
+from streamforge.contracts.media import EncodedTrack, Segment
 from streamforge.planning.manifests import (
+    GROWING_PLAYLIST,
+    HLS_MASTER,
+    IFRAME_PLAYLIST,
     INIT_SEGMENT,
     PLAYLIST,
     AudioTrack,
     Growing,
+    IFrames,
+    Opening,
+    Piece,
     Presentation,
     VideoTrack,
     average_bitrate,
+    iframes,
+    opening,
     peak_bitrate,
 )
 
 AUDIO_GROUP = "audio"
+NONE: Mapping[str, IFrames] = MappingProxyType({})
 
 
-def master_playlist(presentation: Presentation) -> str:
-    """All renditions, best first, with the audio tracks as one group."""
+def playlists(presentation: Presentation, growing: Growing | None = None) -> dict[str, str]:
+    """Every playlist by its name, in the order in which they are to be written: what is referred to comes before what
+    refers to it."""
+    return _growing_playlists(presentation, growing) if growing else _whole_playlists(presentation)
+
+
+def _growing_playlists(presentation: Presentation, growing: Growing) -> dict[str, str]:
+    """All renditions but the smallest have playlists that begin with its opening, and no others yet."""
+    smallest = presentation.video[-1]
+    beginning = opening(smallest.encoded, presentation.plan)
+    others = [
+        t for t in growing.video if t.rendition != smallest.rendition and (beginning.segments or t.encoded.segments)
+    ]
+    tracks = [smallest.encoded, *(track.encoded for track in presentation.audio)]
+    return (
+        {f"{track.name}/{PLAYLIST}": media_playlist(track, growing) for track in tracks}
+        | _beginning_alike(others, beginning, growing)
+        | {HLS_MASTER: master_playlist(presentation, [(t, GROWING_PLAYLIST) for t in others] + [(smallest, PLAYLIST)])}
+    )
+
+
+def _whole_playlists(presentation: Presentation) -> dict[str, str]:
+    """Whoever has begun to watch while the stream was growing goes on to the end in the playlists of that time."""
+    beginning = opening(presentation.video[-1].encoded, presentation.plan)
+    winding = {track.rendition.name: iframes(track.encoded) for track in presentation.video}
+    key_frames = {name: found for name, found in winding.items() if found is not None}
+    variants = [(track, PLAYLIST) for track in presentation.video]
+    return (
+        {f"{track.name}/{PLAYLIST}": media_playlist(track) for track in presentation.tracks}
+        | _beginning_alike(presentation.video[:-1], beginning)
+        | {f"{name}/{IFRAME_PLAYLIST}": iframe_playlist(found) for name, found in key_frames.items()}
+        | {HLS_MASTER: master_playlist(presentation, variants, key_frames)}
+    )
+
+
+def _beginning_alike(video: list[VideoTrack], beginning: Opening, growing: Growing | None = None) -> dict[str, str]:
+    return {
+        f"{track.rendition.name}/{GROWING_PLAYLIST}": media_playlist(track.encoded, growing, beginning)
+        for track in video
+    }
+
+
+def master_playlist(
+    presentation: Presentation, variants: Sequence[tuple[VideoTrack, str]], key_frames: Mapping[str, IFrames] = NONE
+) -> str:
+    """All renditions, best first, each with the playlist it has, and the audio tracks as one group."""
     lines = ["#EXTM3U", "#EXT-X-VERSION:7", "#EXT-X-INDEPENDENT-SEGMENTS"]
     lines += [_audio_line(track, number) for number, track in enumerate(presentation.audio, start=1)]
-    for track in presentation.video:
-        lines += [_variant_line(track, presentation), f"{track.rendition.name}/{PLAYLIST}"]
+    for track, playlist in variants:
+        lines += [_variant_line(track, presentation), f"{track.rendition.name}/{playlist}"]
+    for track, _ in variants:
+        if (found := key_frames.get(track.rendition.name)) is not None:
+            lines.append(_iframe_line(track, found))
     return "\n".join(lines) + "\n"
 
 
-def media_playlist(track: EncodedTrack, growing: Growing | None = None) -> str:
+def media_playlist(track: EncodedTrack, growing: Growing | None = None, beginning: Opening | None = None) -> str:
     """One rendition. VOD when it is whole; an EVENT playlist may still grow."""
-    lengths = [f"{segment.duration_ticks / track.timescale:.6f}" for segment in track.segments]
+    opened = beginning.segments if beginning else []
+    own = beginning.followed_by(track) if beginning else track.segments
     # The target duration of a playlist must never change, so a growing one begins with what is planned.
-    longest = max([*map(float, lengths), growing.segment_seconds if growing else 0.0])
+    longest = max([*_lengths([*opened, *own], track.timescale), growing.segment_seconds if growing else 0.0])
     lines = [
-        "#EXTM3U",
-        "#EXT-X-VERSION:7",
-        f"#EXT-X-TARGETDURATION:{max(1, floor(longest + 0.5))}",
-        "#EXT-X-MEDIA-SEQUENCE:0",
-        f"#EXT-X-PLAYLIST-TYPE:{'EVENT' if growing else 'VOD'}",
+        *_media_head(longest, "EVENT" if growing else "VOD"),
         "#EXT-X-INDEPENDENT-SEGMENTS",
         # While it grows it looks like a live stream, and players would begin at its end.
         *(["#EXT-X-START:TIME-OFFSET=0,PRECISE=YES"] if growing else []),
-        f'#EXT-X-MAP:URI="{INIT_SEGMENT}"',
+        *(_listed(opened, track.timescale, f"../{beginning.name}/") if beginning else []),
+        *_listed(own, track.timescale),
     ]
-    for segment, length in zip(track.segments, lengths, strict=True):
-        lines += [f"#EXTINF:{length},", segment.file_name]
     if growing is None:
         lines.append("#EXT-X-ENDLIST")
     return "\n".join(lines) + "\n"
 
 
+def _listed(segments: Sequence[Segment], timescale: int, folder: str = "") -> list[str]:
+    lines = [f'#EXT-X-MAP:URI="{folder}{INIT_SEGMENT}"'] if segments else []
+    for segment, length in zip(segments, _lengths(segments, timescale), strict=True):
+        lines += [f"#EXTINF:{length:.6f},", f"{folder}{segment.file_name}"]
+    return lines
+
+
+def iframe_playlist(key_frames: IFrames) -> str:
+    """The key frames of one whole rendition, as byte ranges of its segments."""
+    lengths = _lengths(key_frames.segments, key_frames.timescale)
+    lines = [*_media_head(max(lengths), "VOD"), "#EXT-X-I-FRAMES-ONLY", f'#EXT-X-MAP:URI="{INIT_SEGMENT}"']
+    for frame, length in zip(key_frames.segments, lengths, strict=True):
+        lines += [f"#EXTINF:{length:.6f},", f"#EXT-X-BYTERANGE:{frame.size_bytes}@{frame.offset}", frame.file_name]
+    return "\n".join([*lines, "#EXT-X-ENDLIST"]) + "\n"
+
+
+def _media_head(longest: float, kind: str) -> list[str]:
+    return [
+        "#EXTM3U",
+        "#EXT-X-VERSION:7",
+        f"#EXT-X-TARGETDURATION:{max(1, floor(longest + 0.5))}",
+        "#EXT-X-MEDIA-SEQUENCE:0",
+        f"#EXT-X-PLAYLIST-TYPE:{kind}",
+    ]
+
+
+def _lengths(pieces: Sequence[Piece], timescale: int) -> list[float]:
+    """As they are told: a target duration must not be less than what is rounded up to it."""
+    return [round(piece.duration_ticks / timescale, 6) for piece in pieces]
+
+
 def _variant_line(track: VideoTrack, presentation: Presentation) -> str:
     target = presentation.plan.segment_seconds
-    peak, average = peak_bitrate(track.encoded, target), average_bitrate(track.encoded)
+    # What is not encoded yet is told with its ceiling; nobody knows its average.
+    peak = peak_bitrate(track.encoded, target) or track.rendition.max_bitrate
+    average = average_bitrate(track.encoded)
     codecs = [track.encoded.codec_string]
     if presentation.audio:
         # A variant is as heavy as its video with the heaviest audio it can be played with.
         peak += max(peak_bitrate(audio.encoded, target) for audio in presentation.audio)
-        average += max(average_bitrate(audio.encoded) for audio in presentation.audio)
+        average += max(average_bitrate(audio.encoded) for audio in presentation.audio) if average else 0
         codecs += sorted({audio.encoded.codec_string for audio in presentation.audio})
     attributes = [
         f"BANDWIDTH={peak}",
-        f"AVERAGE-BANDWIDTH={average}",
+        *([f"AVERAGE-BANDWIDTH={average}"] if average else []),
         f"CODECS={_quoted(','.join(codecs))}",
         f"RESOLUTION={track.rendition.width}x{track.rendition.height}",
         f"FRAME-RATE={float(presentation.frame_rate):.3f}",
@@ -69,6 +156,18 @@ def _variant_line(track: VideoTrack, presentation: Presentation) -> str:
     if presentation.audio:
         attributes.append(f"AUDIO={_quoted(AUDIO_GROUP)}")
     return f"#EXT-X-STREAM-INF:{','.join(attributes)}"
+
+
+def _iframe_line(track: VideoTrack, key_frames: IFrames) -> str:
+    target = max(_lengths(key_frames.segments, key_frames.timescale))
+    attributes = [
+        f"BANDWIDTH={peak_bitrate(key_frames, target)}",
+        f"AVERAGE-BANDWIDTH={average_bitrate(key_frames)}",
+        f"CODECS={_quoted(track.encoded.codec_string)}",
+        f"RESOLUTION={track.rendition.width}x{track.rendition.height}",
+        f"URI={_quoted(f'{track.rendition.name}/{IFRAME_PLAYLIST}')}",
+    ]
+    return f"#EXT-X-I-FRAME-STREAM-INF:{','.join(attributes)}"
 
 
 def _audio_line(track: AudioTrack, number: int) -> str:

@@ -1,15 +1,28 @@
 """What HLS and DASH manifests have in common: what a track's segments say about its bit rate and length."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
+from math import inf
+from typing import Protocol
 
-from streamforge.contracts.media import AudioRendition, EncodedTrack, Plan, Segment, Source, VideoRendition
+from streamforge.contracts.media import (
+    VIDEO_TIMESCALE,
+    AudioRendition,
+    EncodedTrack,
+    Plan,
+    Segment,
+    Source,
+    VideoRendition,
+)
 
 HLS_MASTER = "master.m3u8"
 DASH_MANIFEST = "manifest.mpd"
 INIT_SEGMENT = "init.mp4"
 PLAYLIST = "index.m3u8"
+IFRAME_PLAYLIST = "iframes.m3u8"
+GROWING_PLAYLIST = "growing.m3u8"
 
 SAME_RATE = 1e-4
 """Relative. Measured rates are this exact; 30 and 29.97 are ten times as far apart."""
@@ -31,13 +44,15 @@ class AudioTrack:
 class Growing:
     """A stream that is still being encoded. `began_at` stays the same for a job, `now` is when it is written; both UTC.
 
-    `source_seconds` is how long it will be.
+    `source_seconds` is how long it will be. `video` is every planned rendition with what there is of it, which may be
+    nothing yet, or have gaps.
     """
 
     began_at: datetime
     now: datetime
     segment_seconds: float
     source_seconds: float
+    video: list[VideoTrack]
 
 
 @dataclass(frozen=True)
@@ -75,6 +90,51 @@ def presentation(source: Source, plan: Plan, video: list[EncodedTrack], audio: l
     )
 
 
+def planned_so_far(plan: Plan, parts: list[list[EncodedTrack]]) -> list[VideoTrack]:
+    """Every rendition that can be announced: of those that are not begun, only where it is known what they will be."""
+    encoded = {track.name: track for track in joined(parts)}
+    return [
+        VideoTrack(rendition, encoded.get(rendition.name) or _nothing_yet(rendition))
+        for rendition in plan.renditions
+        if rendition.name in encoded or rendition.codec_string
+    ]
+
+
+def _nothing_yet(rendition: VideoRendition) -> EncodedTrack:
+    return EncodedTrack(
+        name=rendition.name,
+        timescale=VIDEO_TIMESCALE,
+        codec_string=rendition.codec_string or "",
+        init_sha256="",
+        init_size_bytes=0,
+        frames=0,
+        segments=[],
+    )
+
+
+@dataclass(frozen=True)
+class Opening:
+    """The first chunk of the smallest rendition, which stands in for that of all others in playlists that grow.
+
+    Players read the list of renditions once. So all are named as soon as there is one to play, and what is told of one
+    never changes: the opening stays the smallest one's, also when the others have theirs.
+    """
+
+    name: str
+    segments: list[Segment]
+
+    def followed_by(self, track: EncodedTrack) -> list[Segment]:
+        """The track's own segments behind it, as far as there is no gap."""
+        end = sum(segment.duration_ticks for segment in self.segments)
+        own = [segment for segment in track.segments if segment.start_ticks >= end]
+        return _unbroken([*self.segments, *own])[len(self.segments) :]
+
+
+def opening(smallest: EncodedTrack, plan: Plan) -> Opening:
+    end = inf if plan.opening_seconds is None else plan.opening_seconds * smallest.timescale
+    return Opening(smallest.name, [segment for segment in smallest.segments if segment.start_ticks < end])
+
+
 def joined(parts: list[list[EncodedTrack]]) -> list[EncodedTrack]:
     """One track per rendition from those of all parts, in the order of their chunks.
 
@@ -94,24 +154,27 @@ def joined(parts: list[list[EncodedTrack]]) -> list[EncodedTrack]:
 
 def _ending_before(following: Segment, last: Segment) -> Segment:
     room = following.start_ticks - last.start_ticks
-    return last.model_copy(update={"duration_ticks": room}) if 0 < room < last.duration_ticks else last
+    if not 0 < room < last.duration_ticks:
+        return last
+    kept = [key for key in last.key_frames if key.ticks < following.start_ticks]
+    return last.model_copy(update={"duration_ticks": room, "key_frames": kept})
 
 
 def playable_so_far(parts: list[list[EncodedTrack]]) -> list[EncodedTrack]:
     """What a player can be shown while parts are still missing: of each rendition the segments that follow each other
     from the start, and all renditions up to the same moment, that of the one which is furthest."""
-    tracks = [_unbroken(track) for track in joined(parts)]
+    tracks = [track.model_copy(update={"segments": _unbroken(track.segments)}) for track in joined(parts)]
     furthest = max((_end(track) for track in tracks), default=0)
     return [track for track in tracks if track.segments and _end(track) == furthest]
 
 
-def _unbroken(track: EncodedTrack) -> EncodedTrack:
+def _unbroken(segments: list[Segment]) -> list[Segment]:
     kept: list[Segment] = []
-    for segment in sorted(track.segments, key=lambda segment: segment.start_ticks):
+    for segment in sorted(segments, key=lambda segment: segment.start_ticks):
         if segment.start_ticks != (kept[-1].start_ticks + kept[-1].duration_ticks if kept else 0):
             break
         kept.append(segment)
-    return track.model_copy(update={"segments": kept})
+    return kept
 
 
 def _end(track: EncodedTrack) -> int:
@@ -130,17 +193,67 @@ def media_files(presentation: Presentation) -> dict[str, int]:
     }
 
 
-def seconds(track: EncodedTrack) -> float:
+# ── what is shown while somebody winds ──────────────────────────────────────────────────────────────────────────────
+@dataclass(frozen=True)
+class IFrame:
+    """A key frame, which stays until the next one. `file_name` is the segment it lies in."""
+
+    file_name: str
+    offset: int
+    size_bytes: int
+    duration_ticks: int
+
+
+@dataclass(frozen=True)
+class IFrames:
+    timescale: int
+    segments: list[IFrame]
+
+
+def iframes(track: EncodedTrack) -> IFrames | None:
+    """None where it is not known of every segment where its key frames lie."""
+    if not track.segments or not all(segment.key_frames for segment in track.segments):
+        return None
+    found = [(segment.file_name, key) for segment in track.segments for key in segment.key_frames]
+    last = track.segments[-1]
+    ends = [*(key.ticks for _, key in found[1:]), last.start_ticks + last.duration_ticks]
+    return IFrames(
+        timescale=track.timescale,
+        segments=[
+            IFrame(name, key.offset, key.size_bytes, end - key.ticks)
+            for (name, key), end in zip(found, ends, strict=True)
+        ],
+    )
+
+
+# ── lengths and bit rates ───────────────────────────────────────────────────────────────────────────────────────────
+class Piece(Protocol):
+    @property
+    def duration_ticks(self) -> int: ...
+    @property
+    def size_bytes(self) -> int: ...
+
+
+class Pieces(Protocol):
+    """An encoded track, or its key frames alone."""
+
+    @property
+    def timescale(self) -> int: ...
+    @property
+    def segments(self) -> Sequence[Piece]: ...
+
+
+def seconds(track: Pieces) -> float:
     return sum(segment.duration_ticks for segment in track.segments) / track.timescale
 
 
-def average_bitrate(track: EncodedTrack) -> int:
+def average_bitrate(track: Pieces) -> int:
     """bit/s over the whole track."""
     duration = seconds(track)
     return round(8 * sum(segment.size_bytes for segment in track.segments) / duration) if duration > 0 else 0
 
 
-def peak_bitrate(track: EncodedTrack, target_seconds: float) -> int:
+def peak_bitrate(track: Pieces, target_seconds: float) -> int:
     """RFC 8216 §4.1: the largest bit rate of any run of segments that lasts 0.5 to 1.5 target durations.
 
     Single segments would not do: a last segment of one frame, all key frame, would make the peak absurd.

@@ -2,6 +2,9 @@
 
 from math import ceil
 
+from langcodes import standardize_tag, tag_is_valid
+from langcodes.tag_parser import LanguageTagError
+
 from streamforge.contracts.media import VIDEO_TIMESCALE, AudioRendition, AudioSource, Plan, Source, VideoSource
 from streamforge.planning.chunks import cut_into_chunks
 from streamforge.planning.ladder import build_ladder
@@ -19,15 +22,17 @@ MAX_EDIT_OFFSET_SECONDS = 60
 
 def make_plan(source: Source, settings: Settings) -> Plan:
     renditions = build_ladder(source.video, settings.transcode)
+    chunks = cut_into_chunks(source.video, settings.transcode)
     return Plan(
         renditions=renditions,
         audio=_audio_renditions(source.audio[:MAX_AUDIO_TRACKS], settings.transcode.audio_bitrate),
-        chunks=cut_into_chunks(source.video, settings.transcode),
+        chunks=chunks,
         segment_seconds=settings.transcode.segment_seconds,
         gop_seconds=settings.transcode.gop_seconds,
         max_frame_rate=settings.transcode.max_frame_rate,
         edit_offset_ticks=_edit_offset(source.video, settings.transcode.max_frame_rate),
         quality=quality_target(renditions, source.video, settings.validation),
+        opening_seconds=chunks[0].end,
     )
 
 
@@ -45,12 +50,20 @@ def _audio_renditions(tracks: list[AudioSource], bitrate: int) -> list[AudioRend
             bitrate=bitrate if track.channels > 1 else bitrate // 2,
             sample_rate=_sample_rate(track.sample_rate),
             channels=min(track.channels, 2) or 2,
-            language=track.language,
+            language=_language_tag(track.language),
             title=track.title,
             default=position == 0,
         )
         for position, track in enumerate(tracks)
     ]
+
+
+def _language_tag(language: str | None) -> str | None:
+    """RFC 5646, as manifests want it: containers have `fre` or `fra` for `fr`. None for what names no language."""
+    try:
+        return standardize_tag(language) if language and tag_is_valid(language) else None
+    except LanguageTagError:
+        return None
 
 
 def _sample_rate(source_rate: int) -> int:

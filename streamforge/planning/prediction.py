@@ -110,7 +110,7 @@ def _scoring(source: Source, plan: Plan, frames: float) -> float:
 def printable(source: Source, plan: Plan, preset: str, cores: int) -> PrintablePlan:
     lengths = [(source.duration if chunk.end is None else chunk.end) - chunk.start for chunk in plan.chunks]
     return PrintablePlan(
-        source=source,
+        source=source.without_key_frames(),
         renditions=[
             PlannedRendition(
                 name=rendition.name,

@@ -3,13 +3,18 @@
 from itertools import pairwise
 from pathlib import Path
 
+import av
 import pytest
 from clips import BOTTLES, BUNNY, Clips
 from encoding import QUICK, encode, encode_chunk
 from playback import decode
+from test_probe import probe
 
+from streamforge.contracts.media import VIDEO_TIMESCALE, Chunk
 from streamforge.media.child import MediaChildren
 from streamforge.media.cmaf import boxes
+from streamforge.media.codecs import Codecs, CodecsTask
+from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings
 
 MANY_CHUNKS = Settings.model_validate({"transcode": {"preset": "ultrafast", "max_chunk_seconds": 8}})
@@ -112,6 +117,67 @@ async def test_other_codecs_cut_and_join_just_the_same(
     assert played.frame_count == 175
     starts = {segment.start_ticks / track.timescale for segment in track.segments}
     assert starts <= set(played.key_times)
+
+
+@pytest.mark.parametrize(
+    ("codec", "preset"),
+    [
+        ("h264", "ultrafast"),
+        ("h264", "veryfast"),
+        ("h264", "slow"),
+        ("hevc", "ultrafast"),
+        ("hevc", "fast"),
+        ("av1", "11"),
+    ],
+)
+async def test_codecs_are_known_before_anything_is_encoded(
+    children: MediaChildren, tmp_path: Path, codec: str, preset: str
+) -> None:
+    settings = Settings.model_validate({"transcode": {"codec": codec, "preset": preset}})
+    source = await probe(children, BUNNY)
+    plan = make_plan(source, settings)
+    told = await children.run("codecs", CodecsTask(source=source, plan=plan), Codecs)
+    short = Chunk(index=0, start=0, end=0.2, expected_frames=5)
+    encoded = await encode_chunk(children, BUNNY, source, plan, short, tmp_path)
+    assert told.codec_strings == {track.name: track.codec_string for track in encoded.tracks}
+
+
+@pytest.mark.parametrize(
+    ("codec", "preset"), [("h264", "ultrafast"), ("h264", "slow"), ("hevc", "fast"), ("av1", "11")]
+)
+@pytest.mark.parametrize("clip", ["slow", "variable_rate"])
+async def test_the_bytes_of_a_key_frame_are_one_picture(
+    children: MediaChildren, clips: Clips, tmp_path: Path, clip: str, codec: str, preset: str
+) -> None:
+    """What an I-frame playlist points to: `moof` and first sample alone, the same picture that the whole stream has."""
+    settings = Settings.model_validate({"transcode": {"codec": codec, "preset": preset, "max_chunk_seconds": 8}})
+    encoded = await encode(children, getattr(clips, clip), tmp_path / "out", settings)
+    (name,) = encoded.tracks
+    key_frames = {ticks: luma for ticks, is_key, luma in pictures(encoded.file(name, tmp_path)) if is_key}
+    told = [(segment, key) for segment in encoded.tracks[name].segments for key in segment.key_frames]
+    assert [key.ticks for _, key in told] == list(key_frames)
+    for segment, key in told:
+        (init,) = (tmp_path / "out" / "0").glob(f"{name}/init.mp4")
+        (written,) = (tmp_path / "out").glob(f"*/{name}/{segment.file_name}")
+        alone = tmp_path / "alone.mp4"
+        alone.write_bytes(init.read_bytes() + written.read_bytes()[key.offset :][: key.size_bytes])
+        assert pictures(alone) == [(key.ticks, True, key_frames[key.ticks])]
+
+
+def pictures(path: Path) -> list[tuple[int, bool, bytes]]:
+    """Ticks, whether it is a key frame, and brightness of each."""
+    with av.open(str(path)) as container:
+        return [
+            (round(frame.pts * frame.time_base * VIDEO_TIMESCALE), frame.key_frame, brightness(frame))
+            for frame in container.decode(video=0)
+        ]
+
+
+def brightness(frame: av.VideoFrame) -> bytes:
+    """Line by line: what pads them is not always the same."""
+    plane = frame.planes[0]
+    luma = bytes(plane)
+    return b"".join(luma[at : at + frame.width] for at in range(0, frame.height * plane.line_size, plane.line_size))
 
 
 async def test_progress_counts_frames_that_are_really_encoded(children: MediaChildren, tmp_path: Path) -> None:

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from clips import BUNNY, Clips, ffmpeg
+from clips import BUNNY, X264, Clips, ffmpeg, picture
 
-from streamforge.contracts.media import Source
+from streamforge.contracts.media import VIDEO_TIMESCALE, Source
 from streamforge.errors import (
     NotAVideo,
     NoVideoStream,
@@ -87,6 +87,19 @@ async def test_times_count_from_the_first_picture(children: MediaChildren, clips
 
 async def test_a_single_frame_is_a_video(children: MediaChildren, clips: Clips) -> None:
     assert (await probe(children, clips.one_frame)).video.frame_count == 1
+
+
+async def test_key_frames_are_where_decoding_can_begin(children: MediaChildren, clips: Clips, tmp_path: Path) -> None:
+    """In ticks from the first picture, in the order of time, also where the source's clock begins elsewhere."""
+    for path in (tmp_path / "a.mp4", tmp_path / "a.ts"):
+        ffmpeg(*picture(seconds=12), *X264, "-g", "75", path)
+        source = await probe(children, path)
+        assert [round(ticks / VIDEO_TIMESCALE, 3) for ticks in source.video.key_frame_ticks] == [0, 3, 6, 9]
+        assert source.without_key_frames().video.key_frame_ticks == []
+
+
+async def test_key_frames_everywhere_are_not_listed(children: MediaChildren, clips: Clips) -> None:
+    assert (await probe(children, clips.noise)).video.key_frame_ticks == []
 
 
 # ── bad input ───────────────────────────────────────────────────────────────────────────────────────────────────────

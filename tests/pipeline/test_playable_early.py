@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import httpx
 import pytest
@@ -18,7 +19,7 @@ def settings(settings: Settings) -> Settings:
     """One chunk after the other, slowly enough to look on."""
     return settings.model_copy(
         update={
-            "transcode": settings.transcode.model_copy(update={"preset": "slow", "heights": [360, 180]}),
+            "transcode": settings.transcode.model_copy(update={"preset": "slow", "heights": [360, 180, 120]}),
             "worker": settings.worker.model_copy(update={"max_concurrent_media": 1}),
         }
     )
@@ -39,6 +40,10 @@ async def fetched(system: System, url: str) -> str:
     return response.text
 
 
+def variants(master: str) -> list[str]:
+    return [line for line in master.splitlines() if line and not line.startswith("#")]
+
+
 async def listed_segments(http: httpx.AsyncClient, playlist_url: str) -> list[str]:
     lines = (await http.get(playlist_url)).text.splitlines()
     return [line for line in lines if line.endswith(".m4s")]
@@ -49,19 +54,22 @@ async def test_the_smallest_rendition_plays_while_the_rest_is_encoded(system: Sy
     event = await first_playable(system, job_id)
     job = await system.api.job(job_id)
     assert (job["status"], job["stage"]) == ("processing", "transcoding")
-    assert event["details"]["renditions"] == ["180p"]
+    assert event["details"]["renditions"] == ["120p"]
     playback = job["playback"]
     assert isinstance(playback, dict)
     master = await fetched(system, playback["hls"])
-    assert "180p/index.m3u8" in master
+    assert variants(master) == ["360p/growing.m3u8", "180p/growing.m3u8", "120p/index.m3u8"]
     base = playback["hls"].rsplit("/", 1)[0]
-    playlist = await fetched(system, f"{base}/180p/index.m3u8")
+    playlist = await fetched(system, f"{base}/120p/index.m3u8")
     assert "#EXT-X-PLAYLIST-TYPE:EVENT" in playlist
     assert "#EXT-X-ENDLIST" not in playlist
+    others = await fetched(system, f"{base}/360p/growing.m3u8")
+    assert 'URI="../120p/init.mp4"' in others
+    assert "../120p/0.m4s" in others
     assert 'type="dynamic"' in await fetched(system, playback["dash"])
     # What is listed is whole: the first seconds decode, and nothing is listed that is not there.
-    parts = [f"{base}/180p/init.mp4"]
-    parts += [f"{base}/180p/{name}" for name in await listed_segments(system.api.http, f"{base}/180p/index.m3u8")]
+    parts = [f"{base}/120p/init.mp4"]
+    parts += [f"{base}/120p/{name}" for name in await listed_segments(system.api.http, f"{base}/120p/index.m3u8")]
     (tmp_path / "so-far.mp4").write_bytes(b"".join([(await system.api.http.get(part)).content for part in parts]))
     assert decode(tmp_path / "so-far.mp4").frame_count > 100
     await system.api.http.delete(f"/jobs/{job_id}")
@@ -74,22 +82,25 @@ async def test_the_address_stays_the_same_and_the_list_only_grows(system: System
     await first_playable(system, job_id)
     playback = (await system.api.job(job_id))["playback"]
     assert isinstance(playback, dict)
-    playlist = playback["hls"].replace("master.m3u8", "180p/index.m3u8")
+    playlists = [playback["hls"].replace("master.m3u8", name) for name in ("120p/index.m3u8", "180p/growing.m3u8")]
     over = asyncio.create_task(system.api.whole_stream(job_id))
-    seen: list[list[str]] = [[]]
+    seen: dict[str, list[str]] = {playlist: [] for playlist in playlists}
     while not over.done():
-        found = await listed_segments(system.api.http, playlist)
-        assert found[: len(seen[-1])] == seen[-1]
-        for name in set(found) - set(seen[-1]):
-            response = await system.api.http.get(playlist.replace("index.m3u8", name))
-            assert response.status_code == 200
-        seen.append(found)
+        for playlist, before in seen.items():
+            found = await listed_segments(system.api.http, playlist)
+            assert found[: len(before)] == before
+            for name in set(found) - set(before):
+                assert (await system.api.http.get(urljoin(playlist, name))).status_code == 200
+            seen[playlist] = found
     job = await system.api.job(job_id)
     assert job["status"] == "completed"
     assert job["playback"] == playback
-    final = await fetched(system, playlist)
-    assert "#EXT-X-PLAYLIST-TYPE:VOD" in final
-    assert final.endswith("#EXT-X-ENDLIST\n")
+    for playlist, before in seen.items():
+        final = await fetched(system, playlist)
+        assert "#EXT-X-PLAYLIST-TYPE:VOD" in final
+        assert final.endswith("#EXT-X-ENDLIST\n")
+        assert (await listed_segments(system.api.http, playlist))[: len(before)] == before
+    assert variants(await fetched(system, playback["hls"])) == ["180p/index.m3u8", "120p/index.m3u8"]
     assert 'type="static"' in await fetched(system, playback["dash"])
 
 

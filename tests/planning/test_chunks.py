@@ -9,6 +9,7 @@ from sources import transcode, video
 
 from streamforge.contracts.media import VIDEO_TIMESCALE, Chunk
 from streamforge.planning.chunks import cut_into_chunks
+from streamforge.settings import TranscodeSettings
 
 durations = st.floats(0, 1800)
 rates = st.sampled_from([1, 12.5, 23.976, 24, 25, 29.97, 30, 50, 59.94, 60, 240])
@@ -21,6 +22,7 @@ layouts = st.builds(
     st.integers(1, 5),
     st.floats(1, 120),
 )
+key_frames = st.lists(st.integers(0, 1800 * VIDEO_TIMESCALE), max_size=200, unique=True).map(sorted)
 
 
 def lengths(chunks: list[Chunk], duration: float) -> list[float]:
@@ -118,3 +120,80 @@ def test_the_frames_of_all_chunks_are_about_those_of_the_source(duration: float,
     chunks = cut_into_chunks(source, settings)
     assert all(chunk.expected_frames >= 1 for chunk in chunks)
     assert abs(sum(chunk.expected_frames for chunk in chunks) - source.frame_count) <= len(chunks)
+
+
+# ── key frames of the source ────────────────────────────────────────────────────────────────────────────────────────
+def key_frames_every(interval: float, duration: float) -> list[int]:
+    return [round(n * interval * VIDEO_TIMESCALE) for n in range(int(duration / interval) + 1)]
+
+
+def decoded_in_vain(start: float, key_frame_ticks: list[int]) -> float:
+    return min((start - key / VIDEO_TIMESCALE for key in key_frame_ticks if key <= start * VIDEO_TIMESCALE), default=0)
+
+
+def segment_in_whole_ticks(settings: TranscodeSettings) -> float:
+    return round(settings.segment_seconds * VIDEO_TIMESCALE) / VIDEO_TIMESCALE
+
+
+def starts_with(key_frame_ticks: list[int], duration: float, settings: TranscodeSettings) -> list[float]:
+    source = video(duration=duration, key_frame_ticks=key_frame_ticks)
+    return [chunk.start for chunk in cut_into_chunks(source, settings)]
+
+
+@pytest.mark.parametrize(
+    ("interval", "expected"),
+    [
+        pytest.param(2, [0, 4, 12, 28, 60, 92], id="on every boundary, so none is better than another"),
+        pytest.param(10, [0, 4, 12, 24, 52, 80, 112], id="on every fifth, or shortly before"),
+        pytest.param(1000, [0, 4, 12, 28, 60, 92], id="nowhere, so fewer cuts are best"),
+    ],
+)
+def test_cuts_are_where_the_source_has_key_frames(interval: float, expected: list[float]) -> None:
+    found = starts_with(key_frames_every(interval, 120), 120, transcode())
+    assert found == expected
+
+
+def test_a_key_frame_that_comes_one_tick_after_a_cut_does_not_help_it() -> None:
+    second = VIDEO_TIMESCALE
+    assert starts_with([0, 24 * second, 28 * second], 40, transcode()) == [0, 4, 12, 28]
+    assert starts_with([0, 24 * second, 28 * second + 1], 40, transcode()) == [0, 4, 12, 24]
+
+
+@given(duration=durations, settings=layouts, keys=key_frames)
+def test_wherever_key_frames_are_chunks_cover_the_timeline_in_whole_segments(duration: float, settings, keys) -> None:
+    chunks = cut_into_chunks(video(duration=duration, key_frame_ticks=keys), settings)
+    segment_ticks = round(settings.segment_seconds * VIDEO_TIMESCALE)
+    assert (chunks[0].start, chunks[-1].end) == (0, None)
+    for chunk, following in pairwise(chunks):
+        assert chunk.end == following.start
+        assert round(following.start * VIDEO_TIMESCALE) % segment_ticks == 0
+
+
+@given(duration=durations, settings=layouts, keys=key_frames)
+def test_chunks_keep_three_quarters_of_the_length_they_would_have_without_key_frames(
+    duration: float, settings, keys
+) -> None:
+    *whole, last = lengths(cut_into_chunks(video(duration=duration, key_frame_ticks=keys), settings), duration)
+    longest = max(settings.max_chunk_seconds, settings.segment_seconds)
+    wanted = segment_in_whole_ticks(settings)
+    for length in whole:
+        assert wanted * 3 / 4 - 1e-4 <= length <= wanted + 1e-4
+        wanted = wanted * 2 if wanted * 2 <= longest + 1e-9 else wanted
+    assert last <= longest + settings.segment_seconds / 2 + 1e-4
+    if whole:
+        assert whole[0] == pytest.approx(settings.segment_seconds, abs=1e-4)
+
+
+@given(duration=durations, settings=layouts, keys=key_frames)
+def test_no_later_cut_would_have_had_less_to_decode_in_vain(duration: float, settings, keys) -> None:
+    """Each chunk could have been as long as the one that a film without key frames has in its place."""
+    found = starts_with(keys, duration, settings)
+    segment = segment_in_whole_ticks(settings)
+    growing = [segment]
+    while len(growing) < len(found):
+        growing.append(growing[-1] * 2 if growing[-1] * 2 <= settings.max_chunk_seconds else growing[-1])
+    for (start, cut), longest in zip(pairwise(found), growing, strict=False):
+        later = cut + segment
+        while later <= start + longest + 1e-4:
+            assert decoded_in_vain(later, keys) >= decoded_in_vain(cut, keys) - 1e-4
+            later += segment

@@ -78,7 +78,7 @@ def test_the_frame_rate_is_a_whole_number_or_a_fraction(rate: float, told: str) 
 def test_each_audio_track_is_a_set_of_its_own() -> None:
     found = stream(audio(1, language="eng"), audio(2, channels=1, sample_rate=44_100))
     original, other = sets(parsed(found), "audio")
-    assert (original.get("lang"), other.get("lang")) == ("eng", None)
+    assert (original.get("lang"), other.get("lang")) == ("en", None)
     roles = [role.get("value") for role in (original.find(f"{MPD}Role"), other.find(f"{MPD}Role")) if role is not None]
     assert roles == ["main", "alternate"]
     [first], [second] = original.iter(f"{MPD}Representation"), other.iter(f"{MPD}Representation")

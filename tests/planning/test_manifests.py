@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sources import audio, source, stream, track, tracks, video
 
-from streamforge.contracts.media import VIDEO_TIMESCALE, EncodedTrack
+from streamforge.contracts.media import VIDEO_TIMESCALE, EncodedTrack, KeyFrame
 from streamforge.planning.manifests import (
     average_bitrate,
     joined,
@@ -134,6 +134,14 @@ def test_where_chunks_of_a_damaged_source_overlap_the_later_one_has_the_say() ->
         (360_000, 180_000),
         (540_000, 360_000),
     ]
+
+
+def test_key_frames_behind_the_new_end_of_an_overlapping_chunk_go_with_its_pictures() -> None:
+    first, second = track("720p", [500_000], [90]), track("720p", [360_000], [200], start=300_000)
+    keys = [KeyFrame(ticks=ticks, offset=ticks, size_bytes=10) for ticks in (0, 180_000, 360_000)]
+    first.segments[0].key_frames = keys
+    (whole,) = joined([[first], [second]])
+    assert [key.ticks for key in whole.segments[0].key_frames] == [0, 180_000]
 
 
 def test_a_missing_chunk_leaves_a_gap() -> None:

@@ -32,9 +32,37 @@ def test_a_plan_survives_the_wire() -> None:
 def test_the_first_audio_track_is_the_default_and_all_have_names_of_their_own() -> None:
     plan = make_plan(source(video(), audio(2, language="eng"), audio(1, language="deu", title="Kommentar")), Settings())
     assert [(a.name, a.stream_index, a.language, a.title, a.default) for a in plan.audio] == [
-        ("audio-0", 2, "eng", None, True),
-        ("audio-1", 1, "deu", "Kommentar", False),
+        ("audio-0", 2, "en", None, True),
+        ("audio-1", 1, "de", "Kommentar", False),
     ]
+
+
+@pytest.mark.parametrize(
+    ("told", "planned"),
+    [
+        ("eng", "en"),
+        ("fre", "fr"),
+        ("fra", "fr"),
+        ("deu", "de"),
+        ("chi", "zh"),
+        ("gsw", "gsw"),  # ISO 639-1 has no two letters for it.
+        ("pt-BR", "pt-BR"),
+        ("zh-hant", "zh-Hant"),
+        ("iw", "he"),
+        ("xx", None),
+        ("english", None),
+        (None, None),
+    ],
+)
+def test_languages_are_told_as_rfc_5646_has_them(told: str | None, planned: str | None) -> None:
+    [track] = make_plan(source(video(), audio(language=told)), Settings()).audio
+    assert track.language == planned
+
+
+@given(text=st.text())
+def test_whatever_a_file_calls_its_language_is_no_error(text: str) -> None:
+    [track] = make_plan(source(video(), audio(language=text)), Settings()).audio
+    assert track.language is None or track.language.replace("-", "").isalnum()
 
 
 @pytest.mark.parametrize(

@@ -85,5 +85,5 @@ def test_the_printable_plan_sums_up_the_chunks(duration: float, first: float, lo
     plan = printable(film, make_plan(film, Settings()), "veryfast", 2)
     assert (plan.chunks.count, plan.chunks.first_seconds, plan.chunks.longest_seconds) == (count, first, longest)
     assert [rendition.name for rendition in plan.renditions] == ["1080p", "720p", "480p", "360p"]
-    assert [(track.name, track.language) for track in plan.audio] == [("audio-0", "deu")]
+    assert [(track.name, track.language) for track in plan.audio] == [("audio-0", "de")]
     assert type(plan).model_validate_json(plan.model_dump_json()) == plan

@@ -1,5 +1,6 @@
 // One function per player: opens `url` in `video`, reports all that the player complains about, even what it mends by
-// itself, and returns what a viewer's menus would do: `toHeight(pixels)` and `toLanguage(code)`.
+// itself, and returns what a viewer's menus would do: `toHeight(pixels)` and `toLanguage(code)`. hls.js also shows key
+// frames on a screen of their own: `winding(screen)`.
 "use strict";
 
 const adapters = {
@@ -23,6 +24,12 @@ const adapters = {
       toHeight: (height) => (player.nextLevel = player.levels.findIndex((level) => level.height === height)),
       toLanguage: (code) => (player.audioTrack = player.audioTracks.findIndex((track) => track.lang === code)),
       languages: () => player.audioTracks.map((track) => track.lang),
+      winding: (screen) => {
+        const winder = player.createIFramePlayer();
+        winder.on(Hls.Events.ERROR, (_, error) => complain(`winding: ${error.details} ${error.reason ?? ""}`));
+        winder.attachMedia(screen);
+        return (time) => winder.loadMediaAt(time);
+      },
     };
   },
 

@@ -9,6 +9,8 @@ const diary = { complaints: [], stalls: [], firstFrame: null, lastFrame: null, p
 const tracks = [];
 let menus;
 let underWay = false;
+const preview = document.createElement("video");
+let showKeyFrame;
 
 const ranges = (buffered) =>
   Array.from({ length: buffered.length }, (_, number) => [buffered.start(number), buffered.end(number)]);
@@ -98,6 +100,14 @@ const harness = {
     await video.play();
     await until(() => video.videoHeight === height);
     video.pause();
+  },
+
+  /** When the picture was taken that a viewer sees while winding past `time`. */
+  async windTo(time) {
+    showKeyFrame ??= menus.winding(preview);
+    const seen = new Promise((done) => preview.requestVideoFrameCallback((_, { mediaTime }) => done(mediaTime)));
+    showKeyFrame(time);
+    return await seen;
   },
 
   languages: () => menus.languages(),

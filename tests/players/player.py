@@ -86,6 +86,10 @@ class Player:
     async def to_language(self, code: str) -> None:
         await self._page.evaluate("code => harness.toLanguage(code)", code)
 
+    async def wind_to(self, time: float) -> float:
+        """When the picture was taken that is shown there."""
+        return float(await self._page.evaluate("time => harness.windTo(time)", time))
+
     async def hear(self, hertz: float) -> None:
         await self._page.evaluate("hertz => harness.hear(hertz)", hertz)
 

@@ -11,10 +11,11 @@ from clips import Clips
 from streamforge.contracts.media import EncodedTrack, EncodedTracks, Source
 from streamforge.media.audio import AudioTask
 from streamforge.media.child import MediaChildren
+from streamforge.media.codecs import Codecs, CodecsTask
 from streamforge.media.encode import EncodeTask
 from streamforge.media.probe import ProbeTask
 from streamforge.planning import dash, hls
-from streamforge.planning.manifests import DASH_MANIFEST, HLS_MASTER, PLAYLIST, Presentation, joined, presentation
+from streamforge.planning.manifests import DASH_MANIFEST, Growing, Presentation, joined, presentation
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings
 from streamforge.storage import Storage, layout
@@ -64,6 +65,8 @@ class Streams:
         probe = ProbeTask(path=clip, max_width=8192, max_height=8192, max_duration=60)
         source = await self._children.run("probe", probe, Source)
         plan = make_plan(source, settings)
+        codecs = await self._children.run("codecs", CodecsTask(source=source, plan=plan), Codecs)
+        plan = plan.with_codec_strings(codecs.codec_strings)
         chunks = []
         for chunk in plan.chunks:
             task = EncodeTask(path=clip, source=source, plan=plan, chunk=chunk, target=work / str(chunk.index))
@@ -90,10 +93,8 @@ class Streams:
             await self._storage.put_bytes(layout.output(stream.job_id, name), text.encode())
 
 
-def manifests_of(presentation: Presentation) -> dict[str, str]:
-    playlists = {f"{track.name}/{PLAYLIST}": hls.media_playlist(track) for track in presentation.tracks}
-    masters = {HLS_MASTER: hls.master_playlist(presentation), DASH_MANIFEST: dash.manifest(presentation)}
-    return playlists | masters
+def manifests_of(presentation: Presentation, growing: Growing | None = None) -> dict[str, str]:
+    return hls.playlists(presentation, growing) | {DASH_MANIFEST: dash.manifest(presentation, growing)}
 
 
 QUICK: dict[str, object] = {"preset": "ultrafast", "heights": [180, 120], "max_chunk_seconds": 4}

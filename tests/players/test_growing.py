@@ -1,16 +1,14 @@
 """Who joins while the job still runs sees the film from its beginning, and goes on into what was not there yet."""
 
 import asyncio
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from player import KINDS, Cinema, Kind, Report
+from player import HLS, KINDS, Cinema, Kind, Report
 from streams import Stream, Streams, manifests_of
 
 from streamforge.contracts.media import EncodedTrack
-from streamforge.planning import dash, hls
-from streamforge.planning.manifests import DASH_MANIFEST, HLS_MASTER, PLAYLIST, Growing
+from streamforge.planning.manifests import Growing, planned_so_far, playable_so_far, presentation
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -22,9 +20,10 @@ JOINING = {name: kind for name, kind in KINDS.items() if kind.player != "native"
 
 
 async def test_everybody_joins_while_the_job_runs(cinema: Cinema, streams: Streams) -> None:
-    """All at once: at a live stream's own speed, one after the other would take minutes."""
+    """All at once: at a live stream's own speed, one after the other would take minutes. With HLS they end up with the
+    best picture; players of DASH take up no rendition that their first manifest did not have."""
     stream = await streams.get("four chunks")
-    await streams.write(stream, so_far(stream, 1))
+    await streams.write(stream, smallest_alone(stream))
     opened = asyncio.Barrier(len(JOINING) + 1)
 
     async def watch(kind: Kind) -> tuple[Report, Report]:
@@ -43,37 +42,48 @@ async def test_everybody_joins_while_the_job_runs(cinema: Cinema, streams: Strea
         before, after = task.result()
         assert before.firstFrame == 0, name
         assert before.buffered[0][1] < 5, name
+        assert before.size == (214, 120), name
         assert after.complaints == [], name
         assert after.ended, name
         assert after.duration == pytest.approx(stream.source.duration, abs=0.1), name
         assert after.lastFrame == pytest.approx(stream.source.duration, abs=0.15), name
+        if JOINING[name].manifest == HLS:
+            assert after.size == (320, 180), name
 
 
 async def grow(streams: Streams, stream: Stream) -> None:
-    for segments in (2, 3):
+    for segments in (1, 2, 3):
         await asyncio.sleep(NEXT_SEGMENT_AFTER)
         await streams.write(stream, so_far(stream, segments))
     await asyncio.sleep(NEXT_SEGMENT_AFTER)
     await streams.write(stream, manifests_of(stream.presentation))
 
 
+def smallest_alone(stream: Stream) -> dict[str, str]:
+    """The manifests when there is one segment of the smallest rendition and nothing of any other."""
+    return growing(stream, [[track.encoded for track in stream.presentation.video[-1:]]], 1)
+
+
 def so_far(stream: Stream, segments: int) -> dict[str, str]:
     """The manifests while there are only so many segments of each track."""
+    return growing(stream, [[track.encoded for track in stream.presentation.video]], segments)
 
-    def first(track: EncodedTrack) -> EncodedTrack:
-        return track.model_copy(update={"segments": track.segments[:segments]})
 
+def growing(stream: Stream, parts: list[list[EncodedTrack]], segments: int) -> dict[str, str]:
     whole, now = stream.presentation, datetime.now(UTC)
-    growing = Growing(
+    cut = [[first(track, segments) for track in part] for part in parts]
+    part = presentation(
+        whole.source, whole.plan, playable_so_far(cut), [first(track.encoded, segments) for track in whole.audio]
+    )
+    state = Growing(
         began_at=now - JOB_RUNS_FOR,
         now=now,
         segment_seconds=whole.plan.segment_seconds,
         source_seconds=whole.source.duration,
+        video=planned_so_far(whole.plan, cut),
     )
-    part = replace(
-        whole,
-        video=[replace(track, encoded=first(track.encoded)) for track in whole.video],
-        audio=[replace(track, encoded=first(track.encoded)) for track in whole.audio],
-    )
-    playlists = {f"{track.name}/{PLAYLIST}": hls.media_playlist(track, growing) for track in part.tracks}
-    return playlists | {HLS_MASTER: hls.master_playlist(part), DASH_MANIFEST: dash.manifest(part, growing)}
+    return manifests_of(part, state)
+
+
+def first(track: EncodedTrack, segments: int) -> EncodedTrack:
+    return track.model_copy(update={"segments": track.segments[:segments]})

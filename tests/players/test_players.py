@@ -78,6 +78,16 @@ async def test_changes_between_renditions_while_it_plays(cinema: Cinema, streams
     assert report.size == (214, 120)
 
 
+async def test_key_frames_are_seen_while_somebody_winds(cinema: Cinema, streams: Streams) -> None:
+    """From the I-frame playlist: key frames stand every two seconds."""
+    stream = await streams.get("four chunks")
+    async with cinema.showing(stream, KINDS["hls.js"]) as player:
+        seen = [await player.wind_to(time) for time in (9, 1, 12.5, 5)]
+        report = await player.report()
+    assert report.complaints == []
+    assert seen == pytest.approx([8, 0, 12, 4], abs=0.1)
+
+
 @every_player_with_menus
 async def test_speaks_the_language_that_is_chosen(cinema: Cinema, streams: Streams, kind: Kind) -> None:
     """English is 440 Hz, German 880."""
