@@ -9,6 +9,7 @@ BENCHES = {
     "upload_memory": "memory of the API while 4 GiB come in",
     "playable": "upload done → the first seconds can be played, for 10 s, 10 min and 2 h",
     "vmaf_sampling": "sampled against full VMAF: accuracy and cost",
+    "fanout": "events to 1,000 clients: CPU, latency, memory, replay; beside sse-starlette and Nchan",
     "whole_job": "CPU of a whole job ÷ CPU of the bare encode of its ladder",
 }
 

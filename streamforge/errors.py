@@ -95,6 +95,12 @@ class JobAlreadyOver(RequestError):
     http_status = 409
 
 
+class TooManyStreams(RequestError):
+    code = "stream.too_many"
+    http_status = 429
+    retryable = True
+
+
 class RequestTimedOut(StreamForgeError):
     code = "request.timeout"
     http_status = 504

@@ -8,7 +8,6 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from uuid import uuid4
 
 import structlog
-from sse_starlette.sse import SendTimeoutError
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -93,7 +92,8 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
 
 
 class AccessLog:
-    """One line for each request, when it has ended; for a stream that is when the client went."""
+    """One line for each request, when it has ended; for a stream that is when the client went, and its frames, which do
+    not come this way, are not in `bytes`."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -149,7 +149,7 @@ class Recovery:
 
         try:
             await self.app(scope, receive, watch)
-        except (ClientDisconnect, SendTimeoutError):
+        except ClientDisconnect:
             log.info("client went away", path=_loggable_path(scope))
         except Exception:
             log.exception("request crashed")

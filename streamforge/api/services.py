@@ -9,6 +9,7 @@ from typing import TypedDict
 from starlette.requests import Request as StarletteRequest
 
 from streamforge.api.launcher import Launcher
+from streamforge.api.limits import StreamLimits
 from streamforge.api.uploads import Uploads
 from streamforge.api.workflows import Workflows
 from streamforge.db.jobs import Jobs
@@ -19,7 +20,7 @@ from streamforge.db.retry import until_available
 from streamforge.errors import MissingPart
 from streamforge.events.broadcaster import Broadcaster
 from streamforge.events.log import EventLog
-from streamforge.events.stream import JobStreams
+from streamforge.events.stream import Streams
 from streamforge.settings import Settings
 from streamforge.storage import Storage, open_storage
 from streamforge.temporal.connect import connect
@@ -35,7 +36,8 @@ class Services:
     jobs: Jobs
     events: EventLog
     broadcaster: Broadcaster
-    streams: JobStreams
+    streams: Streams
+    limits: StreamLimits
     storage: Storage
     uploads: Uploads
     workflows: Workflows
@@ -65,9 +67,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     database = await _open_database(settings)
     try:
         jobs, events = Jobs(database), EventLog(database)
-        broadcaster = Broadcaster(events, jobs)
         workflows = Workflows(temporal)
         async with (
+            Broadcaster(settings.server.heartbeat_seconds) as broadcaster,
             Listener(database.dsn, broadcaster.on_notification, broadcaster.on_reconnected),
             Launcher(jobs, workflows) as launcher,
         ):
@@ -77,7 +79,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 jobs=jobs,
                 events=events,
                 broadcaster=broadcaster,
-                streams=JobStreams(events, jobs, broadcaster),
+                streams=Streams(broadcaster),
+                limits=StreamLimits(settings.server),
                 storage=open_storage(settings),
                 uploads=uploads,
                 workflows=workflows,

@@ -28,8 +28,8 @@ class NewJob(BaseModel):
     captions: str | None = None
 
 
-class JobState(BaseModel):
-    """What a stream begins with. `event_seq` is the number of the job's latest event."""
+class JobProgress(BaseModel):
+    """`event_seq` is the number of the job's latest event."""
 
     id: UUID
     status: JobStatus
@@ -38,7 +38,13 @@ class JobState(BaseModel):
     event_seq: int
 
 
-class JobRow(JobState, NewJob):
+class JobState(JobProgress):
+    """What a stream begins with. Events up to the number `swept_seq` are not there any more."""
+
+    swept_seq: int
+
+
+class JobRow(JobProgress, NewJob):
     """One row of `jobs`."""
 
     bucket: str

@@ -33,7 +33,9 @@ ORDER BY created_at DESC, id DESC
 LIMIT $4;
 
 -- name: job_state
-SELECT id, status, stage, progress, event_seq FROM jobs WHERE id = $1;
+SELECT id, status, stage, progress, event_seq,
+       coalesce((SELECT min(seq) - 1 FROM progress_events WHERE job_id = jobs.id), event_seq) AS swept_seq
+FROM jobs WHERE id = $1;
 
 -- name: unlaunched_jobs
 -- Jobs that Temporal has not taken yet, the most urgent first.
