@@ -10,6 +10,9 @@ from pydantic import BaseModel
 from streamforge.contracts.job import EventView, JobError, JobStatus, Playback, RenditionView, Stage
 from streamforge.db.pool import Database, Row
 
+EVERYONE = "everyone"
+"""Whose jobs are, as long as nobody has to say who they are."""
+
 
 class NewJob(BaseModel):
     """A job as it is accepted: its bytes are in the store under `source_object`."""
@@ -26,6 +29,8 @@ class NewJob(BaseModel):
     profile: str | None = None
     webhook_url: str | None = None
     captions: str | None = None
+    owner: str = EVERYONE
+    batch_id: UUID | None = None
 
 
 class JobProgress(BaseModel):
@@ -90,6 +95,8 @@ class Jobs:
             job.webhook_url,
             job.captions,
             job.source_sha256,
+            job.owner,
+            job.batch_id,
             progress,
             message,
         )

@@ -179,15 +179,11 @@ class Broadcaster:
                     del self._channels[source.key]
 
     def on_notification(self, payload: str) -> None:
-        """`job_id:seq`. Jobs that nobody watches cost a dictionary look-up."""
-        job_id, _, number = payload.partition(":")
-        channel = self._channels.get(f"job:{job_id}")
-        if channel is None:
-            return
-        try:
-            channel.tell(int(number))
-        except ValueError:
-            log.warning("notification not understood", payload=payload[:80])
+        """`job_id:seq`, mostly with `:owner:owner_seq` and maybe `:batch_id`. What nobody follows costs a look-up."""
+        job_id, seq, owner, owner_seq, batch_id = (payload.split(":") + [""] * 4)[:5]
+        self._tell(f"job:{job_id}", seq)
+        self._tell(f"owner:{owner}", owner_seq)
+        self._tell(f"batch:{batch_id}", owner_seq)
 
     def on_reconnected(self) -> None:
         for channel in self._channels.values():
@@ -198,6 +194,11 @@ class Broadcaster:
         self._leaving = True
         for channel in self._channels.values():
             channel.end(frames.come_back)
+
+    def _tell(self, key: str, number: str) -> None:
+        channel = self._channels.get(key)
+        if channel is not None and number.isdigit():
+            channel.tell(int(number))
 
     async def _beat(self) -> None:
         for channel in list(self._channels.values()):
