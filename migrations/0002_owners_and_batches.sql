@@ -23,6 +23,7 @@ CREATE TABLE batches (
 COMMENT ON TABLE batches IS 'many videos sent as one; the counters are of jobs that are over';
 
 ALTER TABLE jobs
+    ALTER COLUMN created_at SET DEFAULT clock_timestamp(),  -- those of a batch stand in a queue, too
     ADD COLUMN owner          text NOT NULL DEFAULT 'everyone' REFERENCES owners,
     ADD COLUMN batch_id       uuid REFERENCES batches ON DELETE SET NULL,
     ADD COLUMN moved_at       timestamptz NOT NULL DEFAULT now(),
@@ -57,6 +58,10 @@ CREATE OR REPLACE FUNCTION queue_position(job jobs) RETURNS bigint STABLE LANGUA
     HAVING job.work_began_at IS NULL AND job.status IN ('pending', 'processing')
 $$;
 COMMENT ON FUNCTION queue_position IS 'how many jobs that no worker has begun go before this one; null when it does not wait';
+
+CREATE FUNCTION job_summary(job jobs) RETURNS jsonb IMMUTABLE LANGUAGE sql AS $$
+    SELECT jsonb_build_object('job_id', job.id, 'status', job.status, 'stage', job.stage, 'progress', job.progress)
+$$;
 
 -- ── writing the log ─────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -80,6 +80,15 @@ class JobNotFound(RequestError):
     http_status = 404
 
 
+class BatchNotFound(RequestError):
+    code = "batch.not_found"
+    http_status = 404
+
+
+class MalformedBatchId(RequestError):
+    code = "request.malformed_batch_id"
+
+
 class MediaNotFound(RequestError):
     code = "media.not_found"
     http_status = 404

@@ -1,28 +1,39 @@
-"""`GET /jobs/<id>/stream`: a job's events as text/event-stream."""
+"""`/stream`, `/jobs/<id>/stream`, `/batches/<id>/stream`: events as text/event-stream."""
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any
 
 from sse_starlette.sse import EventSourceResponse
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from streamforge.api.services import Request, Services, services_of
-from streamforge.contracts.ids import parse_job_id
+from streamforge.api.services import AppState, Request, Services, owner_of, services_of
+from streamforge.contracts.ids import parse_batch_id, parse_job_id
 from streamforge.events.frames import Frame
-from streamforge.events.sources import JobSource, Source
+from streamforge.events.sources import Source
 
 
-async def stream(request: Request) -> Response:
+async def stream_of_everything(request: Request) -> Response:
+    """All jobs of the caller on one connection, of which browsers open six to a host."""
     services = services_of(request)
-    job_id = parse_job_id(request.path_params["job_id"])
-    return EventStream(services, JobSource(job_id, services.events, services.jobs), _cursor(request))
+    return EventStream(services, services.everything_of(owner_of(request)), cursor_of(request))
 
 
-def _cursor(request: Request) -> str | None:
+async def stream_of_job(request: Request) -> Response:
+    services = services_of(request)
+    return EventStream(services, services.job(parse_job_id(request.path_params["job_id"])), cursor_of(request))
+
+
+async def stream_of_batch(request: Request) -> Response:
+    services = services_of(request)
+    return EventStream(services, services.batch(parse_batch_id(request.path_params["batch_id"])), cursor_of(request))
+
+
+def cursor_of(connection: HTTPConnection[AppState]) -> str | None:
     """The header is what EventSource sends when it reconnects; it is newer than a parameter in the address."""
-    query = request.query_params
-    return request.headers.get("last-event-id") or query.get("last_event_id") or query.get("lastEventId") or None
+    query = connection.query_params
+    return connection.headers.get("last-event-id") or query.get("last_event_id") or query.get("lastEventId") or None
 
 
 class EventStream(EventSourceResponse):

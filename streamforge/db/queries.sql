@@ -38,6 +38,27 @@ SELECT id, status, stage, progress, event_seq,
        coalesce((SELECT min(seq) - 1 FROM progress_events WHERE job_id = jobs.id), event_seq) AS swept_seq
 FROM jobs WHERE id = $1;
 
+-- name: jobs_by_id
+SELECT jobs.*, latest_events(id), queue_position(jobs) FROM jobs WHERE id = ANY ($1::uuid[]);
+
+-- name: owner_state
+-- Its jobs that are not over, and where its log stands, in one look: both change in the same transactions.
+SELECT event_seq, swept_seq,
+       (SELECT coalesce(jsonb_agg(job_summary(jobs) ORDER BY created_at, id), '[]') FROM jobs
+        WHERE owner = owners.id AND status IN ('pending', 'processing')) AS jobs
+FROM owners WHERE id = $1;
+
+-- name: create_batch
+INSERT INTO batches (id, owner, total) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING;
+
+-- name: batch_state
+SELECT id AS batch_id, created_at, total, completed, failed, cancelled,
+       (SELECT coalesce(jsonb_agg(job_summary(jobs) ORDER BY created_at, id), '[]') FROM jobs
+        WHERE batch_id = batches.id) AS jobs,
+       (SELECT coalesce(max(owner_seq), 0) FROM progress_events WHERE batch_id = batches.id) AS event_seq,
+       (SELECT swept_seq FROM owners WHERE id = batches.owner) AS swept_seq
+FROM batches WHERE id = $1;
+
 -- name: unlaunched_jobs
 -- Jobs that Temporal has not taken yet, the most urgent first.
 SELECT * FROM jobs
@@ -70,6 +91,9 @@ WITH gone AS (
     WHERE owners.id = latest.owner
 )
 SELECT id, pg_notify('streamforge_events', id || ':' || event_seq + 1) FROM gone;
+
+-- name: delete_empty_batches
+DELETE FROM batches WHERE NOT EXISTS (SELECT FROM jobs WHERE batch_id = batches.id);
 
 
 -- ── the event log ───────────────────────────────────────────────────────────────────────────────────────────────────

@@ -7,13 +7,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from contextlib import asynccontextmanager, suppress
 from types import TracebackType
 from typing import Self
+from uuid import UUID
 
 import structlog
 
 from streamforge.db.retry import until_available
+from streamforge.errors import DatabaseUnavailable
 from streamforge.events import frames
 from streamforge.events.clients import Client
 from streamforge.events.frames import Frame
+from streamforge.events.log import EventLog
 from streamforge.events.sources import Snapshot, Source
 
 PAGE = 500
@@ -21,6 +24,8 @@ KEPT = 512
 """Recent frames of a source that somebody follows: who comes back soon is served from memory."""
 SLICE = 256
 """Clients that are served before anything else of this process gets its turn."""
+OPENING_PATIENCE = 20.0
+"""Seconds that a client waits for a database that is away before it is asked to come back."""
 CATCH_UP_SECONDS = 2.0
 """How often each source that is followed is asked for what no notification told."""
 
@@ -73,7 +78,11 @@ class Channel:
 
     async def opened(self) -> None:
         """Wait until everything beyond some point of the log is sure to be delivered, or nothing will be."""
-        await self._opened.wait()
+        try:
+            async with asyncio.timeout(OPENING_PATIENCE):
+                await self._opened.wait()
+        except TimeoutError as error:
+            raise DatabaseUnavailable("The database does not answer.") from error
 
     async def after(self, number: int) -> Sequence[Frame]:
         """What follows in the log, at least as far as it was delivered already; a page of it at most."""
@@ -139,7 +148,8 @@ class Broadcaster:
     told apart by its number. So there is no gap and no duplicate, whatever is appended meanwhile.
     """
 
-    def __init__(self, heartbeat_seconds: float) -> None:
+    def __init__(self, events: EventLog, heartbeat_seconds: float) -> None:
+        self._events = events
         self._heartbeat_seconds = heartbeat_seconds
         self._channels: dict[str, Channel] = {}
         self._leaving = False
@@ -205,7 +215,21 @@ class Broadcaster:
             await _each(channel.clients, Client.heartbeat)
 
     async def _look(self) -> None:
-        self.on_reconnected()
+        """One question for all that is followed. What it does not answer for looks into the table itself: batches have no
+        number of their own, and what is gone should end its streams."""
+        followed: dict[str, list[str]] = {"job": [], "owner": [], "batch": []}
+        for key in self._channels:
+            kind, _, name = key.partition(":")
+            followed[kind].append(name)
+        try:
+            numbers = await self._events.latest_numbers(map(UUID, followed["job"]), followed["owner"])
+        except DatabaseUnavailable:
+            return
+        for key, channel in list(self._channels.items()):
+            if key in numbers:
+                channel.tell(numbers[key])
+            else:
+                channel.look()
 
     def _channel(self, source: Source) -> Channel:
         channel = self._channels.get(source.key)

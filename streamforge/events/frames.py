@@ -86,15 +86,30 @@ def come_back() -> Control:
     return Control(retry=random.randint(500, 3000), closes=True)  # noqa: S311 - jitter, not a secret
 
 
-def logged(event: LoggedEvent) -> Frame:
-    """An event of one job's log."""
-    is_last = event.stage in LAST_STAGES
+def of_job(event: LoggedEvent) -> Frame:
+    """An event of one job's log, which ends with the job."""
+    return _logged(event, event.seq, is_last=event.stage in LAST_STAGES)
+
+
+def of_owner(event: LoggedEvent) -> Frame:
+    """An event in the log of all jobs of its owner, which never ends."""
+    return _logged(event, event.owner_seq, is_last=False)
+
+
+def of_batch(event: LoggedEvent) -> Frame:
+    """An event in the log of a batch, which ends with the last of its jobs."""
+    counters = (event.details or {}).get("batch", {"current": 0, "total": 1})
+    return _logged(event, event.owner_seq, is_last=counters["current"] == counters["total"])
+
+
+def _logged(event: LoggedEvent, number: int, *, is_last: bool) -> Frame:
+    may_be_replaced = event.event == "progress" and event.stage not in LAST_STAGES
     return Frame(
         event.event,
         encode(_data(event)),
-        id=event.seq,
+        id=number,
         created_at=event.created_at,
-        merges_as=None if is_last or event.event != "progress" else f"{event.job_id} {event.stage}",
+        merges_as=f"{event.job_id} {event.stage}" if may_be_replaced else None,
         is_last=is_last,
     )
 
@@ -125,6 +140,8 @@ def _data(event: LoggedEvent) -> dict[str, Any]:
     details = dict(event.details or {})
     if event.stage is Stage.FAILED and "error" in details:
         data["error"] = details.pop("error")
+    if event.batch_id is not None:
+        data["batch_id"] = str(event.batch_id)
     if details:
         data["details"] = details
     return data

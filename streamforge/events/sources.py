@@ -1,4 +1,4 @@
-"""What can be followed: the log of one job."""
+"""What can be followed: the log of one job, of all jobs of an owner, of all jobs of a batch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,8 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from streamforge.contracts.job import JobStatus
-from streamforge.db.jobs import Jobs, JobState
+from streamforge.db.jobs import BatchState, Jobs, JobState, OwnerState
+from streamforge.errors import BatchNotFound, JobNotFound, StreamForgeError
 from streamforge.events import frames
 from streamforge.events.frames import Frame
 from streamforge.events.log import EventLog
@@ -39,13 +40,15 @@ class Source(Protocol):
 
     @property
     def key(self) -> str:
-        """What notifications call it."""
+        """What it is called where notifications are told apart."""
 
     async def snapshot(self) -> Snapshot | None:
         """None when there is no such thing, or no more."""
 
     async def after(self, number: int, limit: int) -> Sequence[Frame]:
         """The events beyond `number`, in order."""
+
+    def not_found(self) -> StreamForgeError: ...
 
 
 @dataclass(frozen=True)
@@ -62,13 +65,62 @@ class JobSource:
 
     async def snapshot(self) -> Snapshot | None:
         job = await self.jobs.state(self.job_id)
-        return None if job is None else _snapshot(job)
+        return None if job is None else _of_job(job)
 
     async def after(self, number: int, limit: int) -> Sequence[Frame]:
-        return [frames.logged(event) for event in await self.events.after(self.job_id, number, limit)]
+        return [frames.of_job(event) for event in await self.events.after(self.job_id, number, limit)]
+
+    def not_found(self) -> StreamForgeError:
+        return JobNotFound("There is no such job.")
 
 
-def _snapshot(job: JobState) -> Snapshot:
+@dataclass(frozen=True)
+class OwnerSource:
+    """All jobs of an owner, also those that are still to come. The numbers are the owner's: 1, 2, 3 …"""
+
+    owner: str
+    events: EventLog
+    jobs: Jobs
+
+    @property
+    def key(self) -> str:
+        return f"owner:{self.owner}"
+
+    async def snapshot(self) -> Snapshot | None:
+        owner = await self.jobs.owner_state(self.owner)
+        return None if owner is None else _of_owner(owner)
+
+    async def after(self, number: int, limit: int) -> Sequence[Frame]:
+        return [frames.of_owner(event) for event in await self.events.after_of_owner(self.owner, number, limit)]
+
+    def not_found(self) -> StreamForgeError:
+        return JobNotFound("There are no jobs of yours.")
+
+
+@dataclass(frozen=True)
+class BatchSource:
+    """All jobs of a batch. The numbers are its owner's; those of other jobs are left out."""
+
+    batch_id: UUID
+    events: EventLog
+    jobs: Jobs
+
+    @property
+    def key(self) -> str:
+        return f"batch:{self.batch_id}"
+
+    async def snapshot(self) -> Snapshot | None:
+        batch = await self.jobs.batch_state(self.batch_id)
+        return None if batch is None else _of_batch(batch)
+
+    async def after(self, number: int, limit: int) -> Sequence[Frame]:
+        return [frames.of_batch(event) for event in await self.events.after_of_batch(self.batch_id, number, limit)]
+
+    def not_found(self) -> StreamForgeError:
+        return BatchNotFound("There is no such batch.")
+
+
+def _of_job(job: JobState) -> Snapshot:
     """A client without a cursor knows the present from `status`, but not why a job failed: it gets the last event of a
     failed job."""
     return Snapshot(
@@ -78,4 +130,26 @@ def _snapshot(job: JobState) -> Snapshot:
         oldest=job.swept_seq,
         begins_at=job.event_seq - 1 if job.status is JobStatus.FAILED else job.event_seq,
         is_over=job.status.is_over,
+    )
+
+
+def _of_owner(owner: OwnerState) -> Snapshot:
+    return Snapshot(
+        status={"jobs": [job.model_dump(mode="json") for job in owner.jobs]},
+        identity={},
+        latest=owner.event_seq,
+        oldest=owner.swept_seq,
+        begins_at=owner.event_seq,
+        is_over=False,
+    )
+
+
+def _of_batch(batch: BatchState) -> Snapshot:
+    return Snapshot(
+        status=batch.model_dump(mode="json", exclude={"event_seq", "swept_seq"}),
+        identity={"batch_id": str(batch.batch_id)},
+        latest=batch.event_seq,
+        oldest=min(batch.swept_seq, batch.event_seq),
+        begins_at=batch.event_seq,
+        is_over=batch.current == batch.total,
     )

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from streamforge.db.retry import until_available
-from streamforge.errors import DatabaseUnavailable, JobNotFound
+from streamforge.errors import DatabaseUnavailable
 from streamforge.events import frames
-from streamforge.events.broadcaster import Broadcaster, Channel, ServerLeaving
+from streamforge.events.broadcaster import OPENING_PATIENCE, Broadcaster, Channel, ServerLeaving
 from streamforge.events.clients import Client, Wire
 from streamforge.events.frames import Frame
 from streamforge.events.sources import Snapshot, Source
-
-DATABASE_PATIENCE = 20.0
 
 
 class Connection(Wire, Protocol):
@@ -37,13 +35,15 @@ class Streams:
     async def follow(self, source: Source, cursor: str | None, connection: Connection) -> None:
         """Serve a client whose last event had the id `cursor` (None: a new client) until it goes or its log ends.
 
-        Raises JobNotFound. While the database is away, or this process stops, the client is asked to come back:
+        Raises JobNotFound, BatchNotFound. While the database is away, or this process stops, the client is asked to come back:
         EventSource gives up for good when it is answered with an error.
         """
         client = Client(connection)
         try:
             async with self.broadcaster.subscribe(source, client) as channel:
-                now = await _present(channel)
+                now = await until_available(channel.snapshot, give_up_after=OPENING_PATIENCE)
+                if now is None:
+                    raise source.not_found()
                 if now.is_over and now.position(cursor) == now.latest:
                     await connection.nothing_left()
                     return
@@ -53,13 +53,6 @@ class Streams:
         except (ServerLeaving, DatabaseUnavailable):
             await connection.open()
             await client.tell([frames.come_back()])
-
-
-async def _present(channel: Channel) -> Snapshot:
-    now = await until_available(channel.snapshot, give_up_after=DATABASE_PATIENCE)
-    if now is None:
-        raise JobNotFound("There is no such job.")
-    return now
 
 
 async def _tell(client: Client, channel: Channel, now: Snapshot, cursor: str | None) -> None:
