@@ -11,6 +11,7 @@ BENCHES = {
     "chunk_cuts": "pictures decoded in vain at cuts between two key frames of the source",
     "kills": "`kill -9` at 20 random moments of a job",
     "vmaf_sampling": "sampled against full VMAF: accuracy and cost",
+    "fanout": "events to 1,000 clients: CPU, latency, memory, replay; beside sse-starlette and Nchan",
     "whole_job": "CPU of a whole job ÷ CPU of the bare encode of its ladder",
 }
 

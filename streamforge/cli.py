@@ -130,9 +130,11 @@ async def _up(settings: "Settings", options: "UpOptions") -> None:
 @app.command()
 def api(context: typer.Context, host: Host = None, port: Port = None, data_dir: DataDir = None) -> None:
     """Run the HTTP API; any number of them may run. Joins the `up` on the same data folder."""
+    import uvloop
+
     from streamforge.api.server import serve
 
-    asyncio.run(serve(_service_settings(context, data_dir, host, port)))
+    uvloop.run(serve(_service_settings(context, data_dir, host, port)))
 
 
 @app.command()

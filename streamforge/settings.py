@@ -32,6 +32,8 @@ class ServerSettings(Section):
     cors_origins: list[str] = ["*"]
     trusted_proxies: list[IPv4Network | IPv6Network] = []
     heartbeat_seconds: Annotated[float, Field(gt=0, le=30)] = 15
+    max_streams: PositiveInt = 10_000
+    max_streams_per_client: PositiveInt = 200
 
 
 class InputSettings(Section):

@@ -53,10 +53,14 @@ class PartProgress(BaseModel):
 
 
 class LoggedEvent(BaseModel):
-    """One row of the log. `seq` counts 1, 2, 3 … per job without gaps; it is the SSE id and the replay cursor."""
+    """One row of the log. `seq` counts 1, 2, 3 … per job without gaps, `owner_seq` per owner; where a log is followed,
+    the one that counts in it is the SSE id and the replay cursor."""
 
     job_id: UUID
     seq: int
+    owner: str
+    owner_seq: int
+    batch_id: UUID | None = None
     event: str
     stage: Stage
     progress: int

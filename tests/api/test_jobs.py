@@ -133,9 +133,38 @@ async def test_the_log_of_a_job_is_read_in_pages(api: Api, rows: Jobs, events: E
     for percent in (20, 30):
         await events.append(job_id, progress(percent))
     page = (await api.http.get(f"/jobs/{job_id}/events", params={"after": 1, "limit": 1})).json()
-    assert [(event["seq"], event["progress"]) for event in page["events"]] == [(2, 20)]
-    last = (await api.http.get(f"/jobs/{job_id}/events", params={"after": 3})).json()
-    assert last == {"events": []}
+    assert [(event["id"], event["data"]["progress"]) for event in page["events"]] == [(2, 20)]
+    assert page["next"] == 2
+    last = (await api.http.get(f"/jobs/{job_id}/events", params={"after": page["next"], "limit": 2})).json()
+    assert [event["id"] for event in last["events"]] == [3]
+    assert last["next"] is None
+    nothing = (await api.http.get(f"/jobs/{job_id}/events", params={"after": 3})).json()
+    assert nothing == {"events": [], "next": None}
+
+
+async def test_the_log_of_a_job_can_begin_at_a_moment(api: Api, rows: Jobs, events: EventLog) -> None:
+    job_id = await accepted(rows)
+    await events.append(job_id, progress(20))
+    everything = (await api.http.get(f"/jobs/{job_id}/events")).json()["events"]
+    moment = everything[1]["created_at"]
+    for since in (moment, moment.replace("Z", "+00:00"), moment.removesuffix("Z")):
+        later = (await api.http.get(f"/jobs/{job_id}/events", params={"since": since})).json()["events"]
+        assert later == everything[1:]
+    for nonsense in ("yesterday", "", "0001-01-01T00:00:00+14:00", "9" * 30):
+        response = await api.http.get(f"/jobs/{job_id}/events", params={"since": nonsense})
+        assert_problem(response, 400, "request.invalid_field")
+
+
+async def test_some_jobs_by_their_ids_in_the_order_asked(api: Api, rows: Jobs) -> None:
+    first, _, third = [str(await accepted(rows)) for _ in range(3)]
+    page = (await api.http.get("/jobs", params={"ids": f"{third},{uuid4()}, {first}"})).json()
+    assert [job["id"] for job in page["jobs"]] == [third, first]
+    assert page["next_cursor"] is None
+    assert page["jobs"][0] == await api.job(third)
+    assert_problem(await api.http.get("/jobs?ids="), 400, "request.malformed_job_id")
+    assert_problem(await api.http.get(f"/jobs?ids={first},x"), 400, "request.malformed_job_id")
+    many = ",".join(str(uuid4()) for _ in range(101))
+    assert_problem(await api.http.get(f"/jobs?ids={many}"), 400, "request.invalid_field")
 
 
 # ── reaching Temporal ───────────────────────────────────────────────────────────────────────────────────────────────
