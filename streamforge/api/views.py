@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
-from streamforge.contracts.job import JobStatus, JobView, RenditionView
+from streamforge.contracts.job import JobStatus, JobView, RenditionView, Stage
 from streamforge.db.jobs import JobOverview
 from streamforge.errors import InvalidField
 from streamforge.planning.eta import remaining_seconds
-from streamforge.planning.stages import transcoded_percent
 
 
 def job_view(job: JobOverview, now: datetime | None = None) -> JobView:
@@ -23,9 +22,25 @@ def job_view(job: JobOverview, now: datetime | None = None) -> JobView:
 
 
 def _renditions(job: JobOverview) -> list[RenditionView]:
-    """What is known is measured at the end; until then each is as far as the encoding."""
-    done = transcoded_percent(job.stage, job.progress)
-    return [r.model_copy(update={"progress": max(r.progress, done)}) for r in job.renditions or []]
+    return [_as_far_as_it_is(rendition, job) for rendition in job.renditions or []]
+
+
+def _as_far_as_it_is(rendition: RenditionView, job: JobOverview) -> RenditionView:
+    """While it is encoded, by the frames that are done; from the next stage on it is whole."""
+    if job.stage not in {Stage.UPLOADING, Stage.TRANSCODING}:
+        encoded = rendition.progress if job.status in {JobStatus.FAILED, JobStatus.CANCELLED} else 100
+        return rendition.model_copy(update={"progress": encoded})
+    done = job.rendition_progress.get(rendition.name)
+    if done is None or not rendition.frames:
+        return rendition
+    rate = (job.source or {}).get("video", {}).get("frame_rate")
+    return rendition.model_copy(
+        update={
+            "progress": min(100, 100 * done.frames // rendition.frames),
+            "fps": done.fps,
+            "speed": round(done.fps / rate, 2) if done.fps and rate else None,
+        }
+    )
 
 
 def page_cursor(page: Sequence[JobOverview]) -> str:

@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from streamforge.contracts.batch import BatchView, JobSummary
+from streamforge.contracts.events import RenditionProgress
 from streamforge.contracts.job import EventView, JobError, JobStatus, Playback, RenditionView, Stage
 from streamforge.db.pool import Database, Row
 
@@ -84,10 +85,12 @@ class JobRow(JobProgress, NewJob):
 
 
 class JobOverview(JobRow):
-    """A row, its ten latest events (newest first), and how many pending jobs go before it (None unless pending)."""
+    """A row, its ten latest events (newest first), how many jobs go before it (None unless it waits), and how far its
+    renditions are while they are encoded."""
 
     latest_events: list[EventView]
     queue_position: int | None
+    rendition_progress: dict[str, RenditionProgress]
 
 
 class Jobs:

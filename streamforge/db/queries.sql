@@ -19,14 +19,14 @@ WITH created AS (
 SELECT pg_notify('streamforge_events', notification(event)) FROM logged;
 
 -- name: get_job
-SELECT jobs.*, latest_events(id), queue_position(jobs)
+SELECT jobs.*, latest_events(id), queue_position(jobs), rendition_progress(jobs)
 FROM jobs
 WHERE id = $1;
 
 -- name: list_jobs
 -- Newest first. Keyset pagination: a page begins after the last (created_at, id) of the one before, so that rows which
 -- arrive in between neither repeat nor hide others.
-SELECT jobs.*, latest_events(id), queue_position(jobs)
+SELECT jobs.*, latest_events(id), queue_position(jobs), rendition_progress(jobs)
 FROM jobs
 WHERE ($1::timestamptz IS NULL /* created_at of the cursor */ OR (created_at, id) < ($1, $2::uuid))
   AND ($3::text IS NULL /* status */ OR status = $3)
@@ -39,7 +39,7 @@ SELECT id, status, stage, progress, event_seq,
 FROM jobs WHERE id = $1;
 
 -- name: jobs_by_id
-SELECT jobs.*, latest_events(id), queue_position(jobs) FROM jobs WHERE id = ANY ($1::uuid[]);
+SELECT jobs.*, latest_events(id), queue_position(jobs), rendition_progress(jobs) FROM jobs WHERE id = ANY ($1::uuid[]);
 
 -- name: owner_state
 -- Its jobs that are not over, and where its log stands, in one look: both change in the same transactions.

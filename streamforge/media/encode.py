@@ -53,7 +53,7 @@ def _repaired(
         if not renditions:
             break
         aside = target / f"repair-{attempt}"
-        again = encode_window(window, renditions, aside, lambda told: on_progress(told | {"repair": attempt + 1}))
+        again = encode_window(window, renditions, aside, _as_repair(on_progress))
         assert again.quality is not None
         repairs = [_repair(window.chunk, rendition, quality, again.quality) for rendition in renditions]
         improved = {repair.rendition for repair in repairs if repair.vmaf_after > repair.vmaf_before}
@@ -67,6 +67,10 @@ def _repaired(
         )
         encoded = EncodedWindow(_replaced(encoded.tracks, again.tracks, improved), quality)
     return encoded
+
+
+def _as_repair(on_progress: Progress) -> Progress:
+    return lambda told: on_progress(told | {"repair": True})
 
 
 def _below_floor(

@@ -1,6 +1,6 @@
 """What can be seen of a picture for next to nothing: a few dozen rows of its luma."""
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from av.video.frame import VideoFrame
@@ -22,20 +22,20 @@ def luma_rows(frame: VideoFrame, below: int = 0) -> Rows:
     return (rows >> finer).astype(np.int16) if finer else rows.astype(np.int16)
 
 
-def _luma(frame: VideoFrame) -> tuple[NDArray[np.uint8] | NDArray[np.uint16], int]:
+def _luma(frame: VideoFrame) -> tuple[NDArray[Any], int]:
     """The luma plane, and by how many bits it is finer than 8."""
     first = frame.format.components[0]
     others = {component.plane for component in frame.format.components[1:]}
     if not first.is_luma or first.plane in others or frame.format.is_big_endian or first.bits < 8:
         gray = frame.reformat(format="gray")  # RGB, packed and exotic formats, all of them rare.
-        return _plane(gray, np.uint8), 0
-    return (_plane(frame, np.uint8), 0) if first.bits == 8 else (_plane(frame, np.uint16), first.bits - 8)
+        return _plane(gray, np.dtype(np.uint8)), 0
+    return _plane(frame, np.dtype(np.uint8 if first.bits == 8 else np.uint16)), first.bits - 8
 
 
-def _plane(frame: VideoFrame, kind: type) -> NDArray[np.uint8] | NDArray[np.uint16]:
+def _plane(frame: VideoFrame, kind: np.dtype[Any]) -> NDArray[Any]:
     plane = frame.planes[0]
-    samples = np.frombuffer(plane, kind)
-    return samples.reshape(-1, plane.line_size // np.dtype(kind).itemsize)[: frame.height, : frame.width]
+    samples = np.frombuffer(memoryview(plane), kind)
+    return samples.reshape(-1, plane.line_size // kind.itemsize)[: frame.height, : frame.width]
 
 
 def mean_squared_error(one: Rows, other: Rows) -> float:

@@ -18,6 +18,10 @@ OnPicture = Callable[[int, VideoFrame], None]
 """Hears of every decoded picture, with its number in the part."""
 
 
+DECODERS = {"av1": "libdav1d"}
+"""Where the decoder that has the codec's own name only works with hardware."""
+
+
 @dataclass(frozen=True)
 class _Expected:
     time: int
@@ -73,7 +77,8 @@ class Proof:
 
 
 def _decoder_of(encoder: VideoCodecContext) -> VideoCodecContext:
-    decoder = CodecContext.create(encoder.codec.canonical_name, "r")
+    codec = encoder.codec.canonical_name
+    decoder = CodecContext.create(DECODERS.get(codec, codec), "r")
     assert isinstance(decoder, VideoCodecContext)
     decoder.extradata = encoder.extradata
     decoder.thread_count = 1  # Each rendition has a thread of its own already.

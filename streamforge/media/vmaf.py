@@ -25,6 +25,7 @@ from av.video.stream import VideoStream
 from streamforge.errors import OutputInvalid
 from streamforge.media.capabilities import cores, ffmpeg_path
 from streamforge.media.scaling import PIXEL_FORMAT, Size
+from streamforge.media.source import AnyPacket
 from streamforge.planning.sampling import Sampling
 
 MODEL = "version=vmaf_v0.6.1"
@@ -181,8 +182,8 @@ def _raw_stream(container: OutputContainer, size: Size) -> VideoStream:
     return stream
 
 
-def _packet(stream: VideoStream, picture: bytes, position: int) -> "Packet[VideoStream]":
-    packet: Packet[VideoStream] = Packet(picture)
+def _packet(stream: VideoStream, picture: bytes, position: int) -> AnyPacket:
+    packet: AnyPacket = Packet(picture)
     packet.stream = stream
     packet.time_base = Fraction(1, RATE)
     packet.pts = packet.dts = position

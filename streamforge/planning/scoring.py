@@ -91,7 +91,9 @@ def _steady_motion(motion: Array) -> Array:
     if len(motion) < 2:
         return np.zeros_like(motion)
     leads_to = np.concatenate([motion[1:2], motion[1:]])
-    return np.minimum(leads_to, np.append(leads_to[1:], leads_to[-1]))
+    leads_away = np.append(leads_to[1:], leads_to[-1])
+    smaller: Array = np.minimum(leads_to, leads_away)
+    return smaller
 
 
 def _pooled(pictures: _Pictures) -> VmafScore:
@@ -132,13 +134,15 @@ def _line(pictures: _Pictures) -> tuple[Array, int]:
     level = pictures.scores.mean()
     sampled: Any = scaled[pictures.measured]
     slopes = np.linalg.solve(sampled.T @ sampled + RIDGE * np.eye(bearable), sampled.T @ (pictures.scores - level))
-    return level + scaled @ slopes, 1 + bearable
+    line: Array = level + scaled @ slopes
+    return line, 1 + bearable
 
 
 def _nearest(measured: NDArray[np.intp], count: int) -> NDArray[np.intp]:
     """For each picture, which of the measured ones is the nearest."""
     borders = (measured[1:] + measured[:-1] + 1) // 2
-    return np.searchsorted(borders, np.arange(count), side="right")
+    nearest: NDArray[np.intp] = np.searchsorted(borders, np.arange(count), side="right")
+    return nearest
 
 
 def _worst_passage(values: Array, seconds: Array) -> Passage:
