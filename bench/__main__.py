@@ -10,6 +10,8 @@ BENCHES = {
     "playable": "upload done → the first seconds can be played, for 10 s, 10 min and 2 h",
     "chunk_cuts": "pictures decoded in vain at cuts between two key frames of the source",
     "kills": "`kill -9` at 20 random moments of a job",
+    "two_workers": "one job on two one-core workers ÷ on one",
+    "memory_4k": "memory of a worker while it processes 4K",
     "vmaf_sampling": "sampled against full VMAF: accuracy and cost",
     "whole_job": "CPU of a whole job ÷ CPU of the bare encode of its ladder",
 }
