@@ -12,6 +12,7 @@ BENCHES = {
     "kills": "`kill -9` at 20 random moments of a job",
     "two_workers": "one job on two one-core workers ÷ on one",
     "memory_4k": "memory of a worker while it processes 4K",
+    "shaka": "a whole job against Shaka Streamer: CPU, wall, quality at equal bit rate",
     "vmaf_sampling": "sampled against full VMAF: accuracy and cost",
     "whole_job": "CPU of a whole job ÷ CPU of the bare encode of its ladder",
 }
