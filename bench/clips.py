@@ -46,6 +46,11 @@ def gradients() -> Path:
     return _made("gradients.mp4", *sources, "-filter_complex", graph, *_x264(20))
 
 
+def ultra_hd() -> Path:
+    """20 s of 2160p24 with grain. No sound."""
+    return _made("2160p24.mp4", *_lavfi("testsrc2=s=3840x2160:r=24"), "-vf", GRAIN, *_x264(20))
+
+
 def key_frames_every(frames: int, rate: int) -> Path:
     """5 min of 320×180 in x264's own way, but for where its key frames are."""
     return _made(f"keyint-{frames}-{rate}fps.mp4", *_lavfi(f"testsrc2=s=320x180:r={rate}"), "-t", "300",

@@ -34,10 +34,10 @@ def tree_cpu(pid: int) -> float:
     return total
 
 
-def run(command: Sequence[str]) -> Cost:
-    """Run to the end, as nice as media children are; what it cost."""
+def run(command: Sequence[str], log: int | None = None) -> Cost:
+    """Run to the end, as nice as media children are; what it cost. What it says goes to `log`, as in subprocess."""
     before, began = _waited_for(), time.monotonic()
-    subprocess.run(["nice", "-n", "5", *command], check=True)
+    subprocess.run(["nice", "-n", "5", *command], check=True, stdout=log, stderr=log)
     return Cost(_waited_for() - before, time.monotonic() - began)
 
 

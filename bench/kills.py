@@ -131,7 +131,8 @@ async def _run(victim: Victim, video: Path, moment: float = 0, kill: Callable[[]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE_SECONDS):
                 async for event in client.watch(job_id):
-                    if event.progress is not None:
+                    # Not of `status`: with it a new connection says how things are, before it tells what was missed.
+                    if event.event == "progress" and event.progress is not None:
                         run.progress.append(event.progress)
                 run.seconds = time.monotonic() - began
                 run.job = await client.job(job_id)

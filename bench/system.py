@@ -21,6 +21,7 @@ from streamforge.embedded import endpoints
 from streamforge.embedded.endpoints import RunFile
 
 ANY_PORTS = ["--port", "0", "--temporal-port", "0", "--ui-port", "0"]
+NO_WORKER = "--no-worker"
 WORKER_READY = "worker ready"
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -62,25 +63,27 @@ class System:
 
 
 @contextmanager
-def running(data_dir: Path | None = None, settings: Mapping[str, str] = NOTHING) -> Iterator[System]:
+def running(
+    data_dir: Path | None = None, settings: Mapping[str, str] = NOTHING, arguments: Sequence[str] = ANY_PORTS
+) -> Iterator[System]:
     """The system, ready. `settings` are environment variables without their prefix: {"TRANSCODE__PRESET": "fast"}.
 
     Settings are the built-in ones otherwise: neither this checkout's config.yaml nor your environment counts.
     """
     with tempfile.TemporaryDirectory(prefix="streamforge-bench-") as scratch:
-        system = start(data_dir or Path(scratch) / "data", settings)
+        system = start(data_dir or Path(scratch) / "data", settings, arguments)
         try:
             yield system
         finally:
             system.stop()
 
 
-def start(data_dir: Path, settings: Mapping[str, str] = NOTHING, ports: Sequence[str] = ANY_PORTS) -> System:
+def start(data_dir: Path, settings: Mapping[str, str] = NOTHING, arguments: Sequence[str] = ANY_PORTS) -> System:
     data_dir.mkdir(parents=True, exist_ok=True)
     worker_log = data_dir / "logs" / "worker.log"
     already_said = _times_ready(worker_log)
     began = time.monotonic()
-    command = [sys.executable, "-m", "streamforge", "up", *ports, "--data-dir", str(data_dir)]
+    command = [sys.executable, "-m", "streamforge", "up", *arguments, "--data-dir", str(data_dir)]
     with (data_dir / "up.log").open("a") as log:
         process = subprocess.Popen(
             command, cwd=data_dir, env=_environment(settings), stdout=subprocess.PIPE, stderr=log, text=True
@@ -89,9 +92,30 @@ def start(data_dir: Path, settings: Mapping[str, str] = NOTHING, ports: Sequence
     if not any(line.startswith("Try it:") for line in process.stdout):
         raise RuntimeError((data_dir / "up.log").read_text())
     ready = time.monotonic() - began
-    while _times_ready(worker_log) == already_said:
+    while NO_WORKER not in arguments and _times_ready(worker_log) == already_said:
         time.sleep(0.01)
     return System(process, data_dir, ready, time.monotonic() - began)
+
+
+@contextmanager
+def one_core_worker(system: System, core: int, settings: Mapping[str, str] = NOTHING) -> Iterator[int]:
+    """The pid of a worker that joins a system without one, ready. It and all it starts keep to one core."""
+    log = system.data_dir / f"worker-on-core-{core}.log"
+    pinned = ["taskset", "--cpu-list", str(core), sys.executable, "-m", "streamforge", "worker"]
+    environment = _environment({**settings, "WORKER__MAX_CONCURRENT_MEDIA": "1"})
+    with log.open("w") as out:
+        worker = subprocess.Popen(
+            [*pinned, "--data-dir", str(system.data_dir)], cwd=system.data_dir, env=environment, stdout=out, stderr=out
+        )
+    try:
+        while _times_ready(log) == 0:
+            if worker.poll() is not None:
+                raise RuntimeError(log.read_text())
+            time.sleep(0.01)
+        yield worker.pid
+    finally:
+        worker.terminate()
+        worker.wait()
 
 
 def _times_ready(log: Path) -> int:
