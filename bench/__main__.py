@@ -10,6 +10,7 @@ BENCHES = {
     "playable": "upload done → the first seconds can be played, for 10 s, 10 min and 2 h",
     "vmaf_sampling": "sampled against full VMAF: accuracy and cost",
     "fanout": "events to 1,000 clients: CPU, latency, memory, replay; beside sse-starlette and Nchan",
+    "log_rows": "rows a second into the log, 8 writers",
     "whole_job": "CPU of a whole job ÷ CPU of the bare encode of its ladder",
 }
 
