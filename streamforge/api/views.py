@@ -4,7 +4,7 @@ import base64
 import binascii
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from streamforge.contracts.job import JobStatus, JobView, RenditionView
@@ -13,13 +13,23 @@ from streamforge.errors import InvalidField
 from streamforge.planning.eta import remaining_seconds
 from streamforge.planning.stages import transcoded_percent
 
+STALLED_AFTER = timedelta(seconds=15)
+"""Without a frame, of a job that a worker has begun. Workers tell of progress several times a second."""
+
 
 def job_view(job: JobOverview, now: datetime | None = None) -> JobView:
-    eta = remaining_seconds(job.status, job.stage, job.progress, job.started_at, now or datetime.now(UTC))
+    now = now or datetime.now(UTC)
+    eta = remaining_seconds(job.status, job.stage, job.progress, job.started_at, now)
     fields = job.model_dump(include=set(JobView.model_fields) - {"renditions"})
     if job.status in {JobStatus.FAILED, JobStatus.CANCELLED}:
         fields["playback"] = None  # What could be played while the job ran is gone.
-    return JobView(**fields, renditions=_renditions(job), eta_seconds=eta)
+    return JobView(**fields, renditions=_renditions(job), eta_seconds=eta, stalled_since=_stalled_since(job, now))
+
+
+def _stalled_since(job: JobOverview, now: datetime) -> datetime | None:
+    """One that waits for its first worker is not stalled; it has a place in the queue."""
+    working = job.status is JobStatus.PROCESSING and job.work_began_at is not None
+    return job.moved_at if working and now - job.moved_at > STALLED_AFTER else None
 
 
 def _renditions(job: JobOverview) -> list[RenditionView]:

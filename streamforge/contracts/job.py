@@ -103,6 +103,7 @@ class JobView(BaseModel):
     size_bytes: int | None = None
     eta_seconds: float | None = None
     queue_position: int | None = None
+    stalled_since: datetime | None = None
     playback: Playback | None = None
     renditions: list[RenditionView] = []
     latest_events: list[EventView] = []

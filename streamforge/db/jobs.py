@@ -77,6 +77,8 @@ class JobRow(JobProgress, NewJob):
     completed_at: datetime | None
     started_at: datetime | None
     launched_at: datetime | None
+    work_began_at: datetime | None
+    moved_at: datetime
     source: dict[str, Any] | None
     renditions: list[RenditionView] | None
     playback: Playback | None
