@@ -9,6 +9,7 @@ BENCHES = {
     "upload_memory": "memory of the API while 4 GiB come in",
     "playable": "upload done → the first seconds can be played, for 10 s, 10 min and 2 h",
     "vmaf_sampling": "sampled against full VMAF: accuracy and cost",
+    "eta": "how long a job still takes: how often the interval held",
     "fanout": "events to 1,000 clients: CPU, latency, memory, replay; beside sse-starlette and Nchan",
     "log_rows": "rows a second into the log, 8 writers",
     "whole_job": "CPU of a whole job ÷ CPU of the bare encode of its ladder",
