@@ -83,6 +83,11 @@ def _lines(console: Console) -> Iterator[Report]:
     yield report
 
 
+def line_of(event: StreamEvent) -> str:
+    """One of many jobs, whose events come mixed."""
+    return f"{str(event.job_id)[:8]}  {event.stage:<12} {event.progress:>3} %  {event.message or ''}"
+
+
 def rendition_table(job: JobView) -> Table:
     table = Table("rendition", "codec", "resolution")
     for column in ("bitrate", "VMAF mean", "worst 5 s"):

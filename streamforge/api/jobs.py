@@ -1,7 +1,9 @@
 """`/jobs`: look at jobs, list them, cancel them, read their log."""
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 from starlette.responses import JSONResponse, Response
@@ -20,7 +22,8 @@ MAX_IDS = 100
 
 
 async def get_job(request: Request) -> Response:
-    return _view(await _find(services_of(request), parse_job_id(request.path_params["job_id"])))
+    services = services_of(request)
+    return await _view(services, await _find(services, parse_job_id(request.path_params["job_id"])))
 
 
 async def list_jobs(request: Request) -> Response:
@@ -28,14 +31,15 @@ async def list_jobs(request: Request) -> Response:
     if "ids" in query:
         return await _listed(request, query["ids"])
     limit = _number(request, "limit", default=20, lowest=1, highest=100)
-    page = await services_of(request).jobs.newest(
+    services = services_of(request)
+    page = await services.jobs.newest(
         limit,
         after=parse_page_cursor(query["cursor"]) if query.get("cursor") else None,
         status=_status(query.get("status")),
     )
     return JSONResponse(
         {
-            "jobs": [job_view(job).model_dump(mode="json") for job in page],
+            "jobs": await _views(services, page),
             "next_cursor": page_cursor(page) if len(page) == limit else None,
         }
     )
@@ -46,8 +50,14 @@ async def _listed(request: Request, ids: str) -> Response:
     asked = [parse_job_id(job_id.strip()) for job_id in ids.split(",")]
     if len(asked) > MAX_IDS:
         raise InvalidField(f"`ids` names more than {MAX_IDS} jobs.")
-    jobs = await services_of(request).jobs.by_id(asked)
-    return JSONResponse({"jobs": [job_view(job).model_dump(mode="json") for job in jobs], "next_cursor": None})
+    services = services_of(request)
+    jobs = await _views(services, await services.jobs.by_id(asked))
+    return JSONResponse({"jobs": jobs, "next_cursor": None})
+
+
+async def _views(services: Services, jobs: Sequence[JobOverview]) -> list[dict[str, Any]]:
+    model = await services.etas.model()
+    return [job_view(job, model).model_dump(mode="json") for job in jobs]
 
 
 async def list_events(request: Request) -> Response:
@@ -68,14 +78,14 @@ async def cancel_job(request: Request) -> Response:
     services = services_of(request)
     job = await _find(services, parse_job_id(request.path_params["job_id"]))
     if job.status is JobStatus.CANCELLED:
-        return _view(job, status_code=202)
+        return await _view(services, job, status_code=202)
     if job.status.is_over:
         raise JobAlreadyOver(f"The job is over already: it {job.status}.")
     if not await _cancel_workflow(services, job):
         # Nobody runs who could tell the log; one who is just being started is told by the launcher.
         change = JobChange(stage=Stage.CANCELLED, status=JobStatus.CANCELLED, message="Cancelled")
         await services.events.append(job.id, change)
-    return _view(await _find(services, job.id), status_code=202)
+    return await _view(services, await _find(services, job.id), status_code=202)
 
 
 async def _cancel_workflow(services: Services, job: JobOverview) -> bool:
@@ -94,8 +104,9 @@ async def _find(services: Services, job_id: UUID) -> JobOverview:
     return job
 
 
-def _view(job: JobOverview, status_code: int = 200) -> Response:
-    return Response(job_view(job).model_dump_json(), status_code, media_type="application/json")
+async def _view(services: Services, job: JobOverview, status_code: int = 200) -> Response:
+    view = job_view(job, await services.etas.model())
+    return Response(view.model_dump_json(), status_code, media_type="application/json")
 
 
 def _number(request: Request, name: str, *, default: int, lowest: int, highest: int) -> int:

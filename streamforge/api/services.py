@@ -10,6 +10,7 @@ from uuid import UUID
 from starlette.requests import HTTPConnection
 from starlette.requests import Request as StarletteRequest
 
+from streamforge.api.etas import Etas
 from streamforge.api.launcher import Launcher
 from streamforge.api.limits import StreamLimits
 from streamforge.api.uploads import Uploads
@@ -45,6 +46,7 @@ class Services:
     uploads: Uploads
     workflows: Workflows
     launcher: Launcher
+    etas: Etas
 
     def job(self, job_id: UUID) -> JobSource:
         return JobSource(job_id, self.events, self.jobs)
@@ -102,6 +104,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 uploads=uploads,
                 workflows=workflows,
                 launcher=launcher,
+                etas=Etas(jobs),
             )
     finally:
         await database.close()

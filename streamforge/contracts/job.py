@@ -98,7 +98,9 @@ class JobView(BaseModel):
     profile: str | None = None
     size_bytes: int | None = None
     eta_seconds: float | None = None
+    eta_interval: tuple[float, float] | None = Field(None, description="four of five jobs end within; in seconds")
     queue_position: int | None = None
+    stalled_since: datetime | None = None
     playback: Playback | None = None
     renditions: list[RenditionView] = []
     latest_events: list[EventView] = []

@@ -1,5 +1,6 @@
 """The rows of `jobs`: what the API, the launcher and retention ask about them. Changes go through the event log."""
 
+import itertools
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -11,6 +12,7 @@ from streamforge.contracts.batch import BatchView, JobSummary
 from streamforge.contracts.events import RenditionProgress
 from streamforge.contracts.job import EventView, JobError, JobStatus, Playback, RenditionView, Stage
 from streamforge.db.pool import Database, Row
+from streamforge.planning.eta import Moment, PastJob
 
 EVERYONE = "everyone"
 """Whose jobs are, as long as nobody has to say who they are."""
@@ -78,6 +80,8 @@ class JobRow(JobProgress, NewJob):
     completed_at: datetime | None
     started_at: datetime | None
     launched_at: datetime | None
+    work_began_at: datetime | None
+    moved_at: datetime
     source: dict[str, Any] | None
     renditions: list[RenditionView] | None
     playback: Playback | None
@@ -150,6 +154,11 @@ class Jobs:
         row = await self._database.fetch_one("mark_launched", job_id)
         return None if row is None else JobStatus(row["status"])
 
+    async def past(self, limit: int) -> list[PastJob]:
+        """The jobs that completed last, with how far they were at some moments."""
+        rows = await self._database.fetch("past_moments", limit)
+        return [_past_job(list(moments)) for _, moments in itertools.groupby(rows, key=lambda row: row["job"])]
+
     async def expired(self, before: datetime) -> list[UUID]:
         """Jobs that were over before that moment. Running ones never expire."""
         return _ids(await self._database.fetch("expired_jobs", before))
@@ -182,6 +191,11 @@ def _columns(job: NewJob) -> tuple[object, ...]:
         job.owner,
         job.batch_id,
     )
+
+
+def _past_job(rows: Sequence[Row]) -> PastJob:
+    moments = [Moment(Stage(row["stage"]), row["progress"], row["created_at"]) for row in rows]
+    return PastJob(rows[0]["work_began_at"], rows[0]["completed_at"], moments)
 
 
 def _overview(row: Row | None) -> JobOverview | None:

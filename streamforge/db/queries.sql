@@ -70,6 +70,21 @@ LIMIT $1;
 -- Answers with the status, for whoever cancelled the job while it was being started.
 UPDATE jobs SET launched_at = coalesce(launched_at, clock_timestamp()) WHERE id = $1 RETURNING status;
 
+-- name: past_moments
+-- Of the jobs that completed last, some fifty events each, evenly spread: found by their numbers, however many there are.
+WITH latest AS (
+    SELECT id AS job, work_began_at, completed_at, event_seq FROM jobs
+    WHERE status = 'completed' AND work_began_at IS NOT NULL
+    ORDER BY completed_at DESC
+    LIMIT $1
+)
+SELECT job, work_began_at, completed_at, stage, progress, created_at
+FROM latest
+CROSS JOIN LATERAL generate_series(1, event_seq, greatest(1, event_seq / 50)) AS number
+JOIN progress_events ON job_id = job AND seq = number
+WHERE created_at >= work_began_at AND created_at < completed_at
+ORDER BY job, seq;
+
 -- name: expired_jobs
 SELECT id FROM jobs
 WHERE status IN ('completed', 'failed', 'cancelled') AND coalesce(completed_at, updated_at) < $1

@@ -85,11 +85,11 @@ class Channel:
             raise DatabaseUnavailable("The database does not answer.") from error
 
     async def after(self, number: int) -> Sequence[Frame]:
-        """What follows in the log, at least as far as it was delivered already; a page of it at most."""
+        """What follows in the log, a page of it at most: from memory, as far as that goes."""
         async with self._filling:
             if self._known - KEPT <= number < self._recent_begins:
                 await self._keep_more(number)
-        if number < self._recent_begins:
+        if not self._recent_begins <= number < self._known:
             return await self._source.after(number, PAGE)
         return self._recent[bisect_right(self._recent, number, key=_number) :]
 

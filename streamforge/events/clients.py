@@ -63,6 +63,8 @@ class Client:
 
     def deliver(self, frame: Frame) -> None:
         """From the broadcaster. Never waits, never raises."""
+        if frame.id is not None and frame.id <= self._seen:
+            return  # The story was read from the table, which can be ahead of the broadcaster.
         if self._live:
             self._send_now(frame)
         elif not self._over:
