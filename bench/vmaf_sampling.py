@@ -9,22 +9,22 @@ from pathlib import Path
 from bench import clips, report
 from bench.bare import planned
 from bench.cpu import tree_cpu
-from streamforge.contracts.media import Chunk, EncodedTracks, Plan, RenditionScore, Source
+from streamforge.contracts.media import Plan, Source
+from streamforge.contracts.scores import VmafScore
 from streamforge.media.child import MediaChildren
-from streamforge.media.encode import EncodeTask
-from streamforge.media.vmaf import VmafResult, VmafTask
-from streamforge.planning.manifests import INIT_SEGMENT
-from streamforge.planning.quality import combine
+from streamforge.media.encode import EncodeResult, EncodeTask
+from streamforge.planning.scoring import ScoreBoard
 from streamforge.settings import Settings
 
 BAR_POINTS = 0.5
 BAR_COST = 0.25
-EVERY_FRAME = 1
 
 
 @dataclass
 class Measured:
-    scores: dict[str, RenditionScore]
+    """Scores by rendition, and the CPU seconds of encoding and measuring together."""
+
+    scores: dict[str, VmafScore]
     cpu: float
 
 
@@ -37,61 +37,44 @@ def main() -> None:
 
 
 async def _compare(video: Path) -> tuple[float, float]:
-    """The worst difference of means of any rendition, and the sampled run's share of the full run's CPU."""
+    """The worst difference of means of any rendition, and the share of full VMAF's CPU that sampling costs: each is what
+    encoding with it costs beyond encoding with none."""
     source, plan = await planned(video)
-    settings = Settings()
+    none = await _encode(video, source, _with(plan, enabled=False))
+    sampled = await _encode(video, source, _with(plan))
+    full = await _encode(video, source, _with(plan, sample_every_frames=1))
+    return _report(video, sampled, full, (sampled.cpu - none.cpu) / (full.cpu - none.cpu))
+
+
+def _with(plan: Plan, **quality: object) -> Plan:
+    """Without repairs: what is measured must be the same bytes."""
+    return plan.model_copy(update={"quality": plan.quality.model_copy(update={"max_repairs": 0} | quality)})
+
+
+async def _encode(video: Path, source: Source, plan: Plan) -> Measured:
+    """As the pipeline does it: chunk by chunk, then put together."""
+    settings, board = Settings(), ScoreBoard()
     with tempfile.TemporaryDirectory(prefix="streamforge-bench-") as scratch:
         async with MediaChildren(settings.media.memory_limit_bytes, settings.media.stall_timeout_seconds) as children:
-            files = [await _encode(children, video, source, plan, chunk, Path(scratch)) for chunk in plan.chunks]
-            sampled = await _score(children, video, source, plan, files)
-            full = await _score(children, video, source, _every_frame(plan), files)
-    return _report(video, sampled, full)
+            before = tree_cpu(os.getpid())
+            for chunk in plan.chunks:
+                target = Path(scratch) / str(chunk.index)
+                task = EncodeTask(path=video, source=source, plan=plan, chunk=chunk, target=target)
+                quality = (await children.run("encode", task, EncodeResult)).quality
+                if quality is not None:
+                    board.add(quality)
+            cpu = tree_cpu(os.getpid()) - before
+    return Measured({score.name: score.vmaf for score in board.scores()}, cpu)
 
 
-async def _encode(
-    children: MediaChildren, video: Path, source: Source, plan: Plan, chunk: Chunk, scratch: Path
-) -> dict[str, Path]:
-    """A playable file of each rendition of the chunk."""
-    folder = scratch / str(chunk.index)
-    task = EncodeTask(path=video, source=source, plan=plan, chunk=chunk, target=folder)
-    encoded = await children.run("encode", task, EncodedTracks)
-    files = {}
-    for track in encoded.tracks:
-        files[track.name] = folder / f"{track.name}.mp4"
-        parts = [INIT_SEGMENT, *(segment.file_name for segment in track.segments)]
-        files[track.name].write_bytes(b"".join((folder / track.name / part).read_bytes() for part in parts))
-    return files
-
-
-async def _score(
-    children: MediaChildren, video: Path, source: Source, plan: Plan, files: list[dict[str, Path]]
-) -> Measured:
-    """As the pipeline does it: chunk by chunk, then combined."""
-    before = tree_cpu(os.getpid())
-    scores = []
-    for chunk, renditions in zip(plan.chunks, files, strict=True):
-        with tempfile.TemporaryDirectory(prefix="streamforge-bench-") as scratch:
-            task = VmafTask(
-                path=video, source=source, plan=plan, chunk=chunk, renditions=renditions, scratch=Path(scratch)
-            )
-            scores.append((await children.run("vmaf", task, VmafResult)).scores)
-    return Measured({score.name: score for score in combine(scores)}, tree_cpu(os.getpid()) - before)
-
-
-def _every_frame(plan: Plan) -> Plan:
-    quality = plan.quality.model_copy(update={"sample_every_frames": EVERY_FRAME})
-    return plan.model_copy(update={"quality": quality})
-
-
-def _report(video: Path, sampled: Measured, full: Measured) -> tuple[float, float]:
-    share = sampled.cpu / full.cpu
-    report.note(f"{video.name}: {sampled.cpu:.1f} of {full.cpu:.1f} CPU s = {share:.0%}")
-    differences = []
+def _report(video: Path, sampled: Measured, full: Measured, share: float) -> tuple[float, float]:
+    report.note(f"{video.name}: {share:.0%} of the CPU of full VMAF")
     for name, exact in full.scores.items():
         estimate = sampled.scores[name]
-        differences.append(abs(estimate.mean - exact.mean))
         report.note(
             f"    {name:<6} full {exact.mean:6.2f} ({exact.frames_scored} frames)   "
-            f"sampled {estimate.mean:6.2f} ({estimate.frames_scored})   {estimate.mean - exact.mean:+.2f}"
+            f"sampled {estimate.mean:6.2f} ± {estimate.margin:.2f} ({estimate.frames_scored})   "
+            f"{estimate.mean - exact.mean:+.2f}   1 %: {estimate.percentile_1 - exact.percentile_1:+.2f}   "
+            f"worst 5 s: {estimate.worst_5_seconds.mean - exact.worst_5_seconds.mean:+.2f}"
         )
-    return max(differences), share
+    return max(abs(sampled.scores[name].mean - exact.mean) for name, exact in full.scores.items()), share

@@ -24,7 +24,9 @@ def test_the_demo_shows_stages_and_a_table_leaves_the_stream_and_no_process(tmp_
     assert list(dict.fromkeys(stages)) == [
         "uploading", "transcoding", "validation", "packaging", "storage", "completed",
     ]  # fmt: skip
-    assert re.search(r"720p +│ h264 +│ 1280×720 +│ +[\d,]+ kbit/s │ +\d+\.\d │", demo.stdout)
+    assert re.search(
+        r"720p +│ h264 +│ 1280×720 +│ +[\d,]+ kbit/s │ +\d+\.\d ± \d\.\d │ +\d+\.\d at \d+\.\d s │", demo.stdout
+    )
     for kind, first_line in (("HLS", "#EXTM3U"), ("DASH", "<?xml")):
         place = re.search(rf"^{kind} +(/.+)$", demo.stdout, re.MULTILINE)
         assert place is not None
