@@ -12,6 +12,7 @@ from activities import receipts
 from activities.chunk_progress import ChunkProgress
 from activities.heartbeats import Checkpoint, heartbeats
 from activities.originals import Originals
+from activities.room import Room
 from activities.scratch import Scratch
 from streamforge.contracts import names
 from streamforge.contracts.media import EncodedTrack, EncodedTracks, Segment
@@ -32,13 +33,21 @@ RECEIPT_EVERY = 16
 
 class TranscodeActivities:
     def __init__(
-        self, storage: Storage, log: EventLog, children: MediaChildren, originals: Originals, scratch: Scratch
+        self,
+        storage: Storage,
+        log: EventLog,
+        children: MediaChildren,
+        *,
+        originals: Originals,
+        scratch: Scratch,
+        room: Room,
     ) -> None:
         self._storage = storage
         self._log = log
         self._children = children
         self._originals = originals
         self._scratch = scratch
+        self._room = room
 
     @activity.defn(name=names.ENCODE_CHUNK)
     async def transcode_chunk(self, work: EncodeChunkInput) -> EncodedPart:
@@ -63,7 +72,9 @@ class TranscodeActivities:
         with self._scratch.folder_for("chunk") as folder:
             async with self._originals.file(work.original.source_object) as path:
                 task = EncodeTask(path=path, source=work.source, plan=work.plan, chunk=work.chunk, target=folder)
-                encoded = await self._children.run("encode", task, EncodeResult, on_progress)
+                async with self._room.hold(work.source, work.plan.renditions):
+                    encoded = await self._children.run("encode", task, EncodeResult, on_progress)
+                self._room.learn(work.source, work.plan.renditions, encoded.peak_bytes)
             for track in encoded.tracks:
                 await self._publish_init(work.original, folder, track)
                 await self._publish_segments(work.original, folder, track.name, track.segments)

@@ -72,11 +72,13 @@ class ValidationSettings(Section):
 
 class MediaSettings(Section):
     memory_limit_bytes: PositiveInt = 6 * 2**30
+    cpu_limit_seconds: PositiveInt = 4 * 3600
     stall_timeout_seconds: PositiveFloat = 120
 
 
 class WorkerSettings(Section):
-    max_concurrent_media: PositiveInt = 2
+    max_concurrent_media: PositiveInt | None = None
+    media_memory_bytes: PositiveInt | None = None
     graceful_shutdown_seconds: float = Field(10, ge=0)
 
 

@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 from clips import Clips
 from factories import run_sql
+from hypothesis import settings
 from temporalio.testing import WorkflowEnvironment
 
 from streamforge.db.jobs import Jobs
@@ -16,6 +17,10 @@ from streamforge.db.migrations import apply_migrations
 from streamforge.db.pool import Database
 from streamforge.embedded.postgres import EmbeddedPostgres
 from streamforge.events.log import EventLog
+
+# A test that is slow on a busy machine is not wrong.
+settings.register_profile("streamforge", deadline=None)
+settings.load_profile("streamforge")
 
 TEMPLATE = "streamforge_template"
 

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, Field
 
-from streamforge.contracts.media import Source
+from streamforge.contracts.media import QualityTarget, Source
 
 
 class PlannedRendition(BaseModel):
@@ -11,6 +11,8 @@ class PlannedRendition(BaseModel):
     height: int
     codec: str
     max_bitrate: int = Field(description="bit/s, the ceiling; quality decides how much of it is used")
+    encoder: str
+    options: dict[str, str] = Field(description="exactly what the encoder is told, by FFmpeg's names")
 
 
 class PlannedAudio(BaseModel):
@@ -25,6 +27,7 @@ class PlannedChunks(BaseModel):
     count: int
     first_seconds: float
     longest_seconds: float
+    starts: list[float] = Field(description="seconds from the first picture")
 
 
 class Prediction(BaseModel):
@@ -42,4 +45,5 @@ class PrintablePlan(BaseModel):
     renditions: list[PlannedRendition]
     audio: list[PlannedAudio]
     chunks: PlannedChunks
+    quality: QualityTarget
     prediction: Prediction

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -31,6 +32,8 @@ class Capabilities(BaseModel):
     ffmpeg_version: str
 
 
+CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+
 ENCODERS = ("libx264", "libx265", "libsvtav1", "aac", "h264_nvenc", "hevc_nvenc", "av1_nvenc")
 
 
@@ -50,6 +53,14 @@ def detect() -> Capabilities:
 def cores() -> int:
     """Those that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
+def memory_bytes() -> int:
+    """What this machine has, or what its container may use of it (cgroup v2)."""
+    physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    with suppress(OSError, ValueError):
+        return min(physical, int(CGROUP_LIMIT.read_text()))  # "max" where there is none.
+    return physical
 
 
 @cache

@@ -33,8 +33,8 @@ class MediaChildren:
     One per worker process; `async with` stops the zygote behind it.
     """
 
-    def __init__(self, memory_bytes: int, stall_seconds: float) -> None:
-        self._limits = Limits(memory_bytes=memory_bytes)
+    def __init__(self, memory_bytes: int, stall_seconds: float, cpu_seconds: int = 4 * 3600) -> None:
+        self._limits = Limits(memory_bytes=memory_bytes, cpu_seconds=cpu_seconds)
         self._stall_seconds = stall_seconds
         self._zygote: asyncio.subprocess.Process | None = None
         self._requests: socket.socket | None = None
@@ -97,6 +97,8 @@ class MediaChildren:
                     raise _rebuilt(error)
                 case {"exit": code}:
                     child.pid = None
+                    if code == -signal.SIGXCPU:
+                        raise SourceTooExpensive("A piece of the video took more computing time than it may.")
                     raise MediaChildCrashed("The media process died while working on this video.", debug=f"exit {code}")
 
     async def _fork(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from streamforge.contracts.media import Chunk, EncodedTrack, Plan, Source, VideoRendition
 from streamforge.contracts.scores import PartQuality, RenditionLog, Repair
+from streamforge.media.limits import peak_memory_bytes
 from streamforge.media.progress import Progress
 from streamforge.media.window import EncodedWindow, Window, encode_window
 from streamforge.planning.manifests import average_bitrate
@@ -28,10 +29,11 @@ class EncodeTask(BaseModel):
 
 
 class EncodeResult(BaseModel):
-    """`quality` is None where validation is turned off."""
+    """`quality` is None where validation is turned off. `peak_bytes` of memory includes the ffmpeg that scored."""
 
     tracks: list[EncodedTrack]
     quality: PartQuality | None
+    peak_bytes: int
 
 
 def run(task: EncodeTask, on_progress: Progress) -> EncodeResult:
@@ -40,7 +42,7 @@ def run(task: EncodeTask, on_progress: Progress) -> EncodeResult:
     encoded = encode_window(window, task.plan.renditions, task.target, on_progress)
     if encoded.quality is not None:
         encoded = _repaired(window, encoded, encoded.quality, task.target, on_progress)
-    return EncodeResult(tracks=encoded.tracks, quality=encoded.quality)
+    return EncodeResult(tracks=encoded.tracks, quality=encoded.quality, peak_bytes=peak_memory_bytes())
 
 
 def _repaired(

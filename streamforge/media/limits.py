@@ -13,14 +13,17 @@ _MEMORY = resource.RLIMIT_DATA if sys.platform == "linux" else resource.RLIMIT_A
 
 
 class Limits(BaseModel):
-    """`memory_bytes` is writable private memory, which leaves out the address space that threads merely reserve."""
+    """`memory_bytes` is writable private memory, which leaves out the address space that threads merely reserve;
+    `cpu_seconds` is of the child and of each ffmpeg it starts, for itself."""
 
     memory_bytes: int
+    cpu_seconds: int
 
 
 def apply_limits(limits: Limits) -> None:
     """Lower the calling process's limits. Inherited by the ffmpeg it starts."""
     _lower(_MEMORY, limits.memory_bytes)
+    _lower(resource.RLIMIT_CPU, limits.cpu_seconds)
     _lower(resource.RLIMIT_NOFILE, OPEN_FILES)
     _lower(resource.RLIMIT_CORE, 0)
     os.nice(5)  # The API and the database answer first.
@@ -30,9 +33,18 @@ def memory_is_exhausted() -> bool:
     """Whether this process has come near its memory limit: encoders report a failed allocation as "generic error", and
     have freed what they had by the time one can look. So the peak counts, and a good part of it may never be touched.
     """
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1024 if sys.platform == "linux" else 1)
+    peak = _peak(resource.RUSAGE_SELF)
     limit, _ = resource.getrlimit(_MEMORY)
     return limit != resource.RLIM_INFINITY and peak > NEARLY * limit
+
+
+def peak_memory_bytes() -> int:
+    """The most that this process and the largest one it waited for ever had."""
+    return _peak(resource.RUSAGE_SELF) + _peak(resource.RUSAGE_CHILDREN)
+
+
+def _peak(whose: int) -> int:
+    return resource.getrusage(whose).ru_maxrss * (1024 if sys.platform == "linux" else 1)
 
 
 def _lower(what: int, limit: int) -> None:

@@ -23,7 +23,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from streamforge.errors import OutputInvalid
-from streamforge.media.capabilities import cores, ffmpeg_path
+from streamforge.media.capabilities import ffmpeg_path
 from streamforge.media.scaling import PIXEL_FORMAT, Size
 from streamforge.media.source import AnyPacket
 from streamforge.planning.sampling import Sampling
@@ -95,7 +95,11 @@ class Scorer:
         if self._process.wait() != 0 and self._measured:
             debug = (self._scratch / "vmaf.stderr").read_text(errors="replace")[-2000:]
             raise OutputInvalid("An encoded rendition did not pass its quality measurement.", debug=debug)
-        return {name: self._scores(name) for name in self._renditions}
+        scores = self._scores()
+        if any(len(values) != len(self._measured) for values in scores):
+            debug = f"{[len(values) for values in scores]} measured, {len(self._measured)} expected"
+            raise OutputInvalid("An encoded rendition did not pass its quality measurement.", debug=debug)
+        return {n: dict(zip(self._measured, v, strict=True)) for n, v in zip(self._renditions, scores, strict=True)}
 
     # ── the pictures ────────────────────────────────────────────────────────────────────────────────────────────────
     def _send_if_complete(self, number: int) -> None:
@@ -105,49 +109,73 @@ class Scorer:
         if len(sample.reference) < needed or len(sample.distorted) < len(self._renditions):
             return
         del self._waiting[number]
-        # libvmaf measures every n-th picture, from the first one on: the padding puts the middle ones there.
-        padding = 2 * self._sampling.lead if not self._measured else 0
         self._measured.append(number)
-        alone = [[picture] * (padding + needed) for picture in (sample.distorted[name] for name in self._renditions)]
-        self._pipe.send([sample.reference[:1] * padding + sample.reference, *alone])
+        self._pipe.send([sample.reference, *([sample.distorted[name]] * needed for name in self._renditions)])
 
     # ── ffmpeg ──────────────────────────────────────────────────────────────────────────────────────────────────────
     def _command(self) -> list[str]:
+        graph = self._graph_of_samples() if self._sampling.lead else self._graph_of_everything()
         return [
             str(ffmpeg_path()), "-nostdin", "-hide_banner", "-loglevel", "error", "-xerror", "-f", "nut", "-i", "pipe:0",
-            "-filter_complex", ";".join(self._graph()),
-            *(argument for position in range(len(self._renditions)) for argument in ("-map", f"[out{position}]")),
+            "-filter_complex", ";".join(graph), *(part for out in self._outs() for part in ("-map", out)),
             "-f", "null", "-",
         ]  # fmt: skip
 
-    def _graph(self) -> Iterator[str]:
-        count, size = len(self._renditions), self._reference
-        model = MODEL_4K if min(size.width, size.height) > 1080 else MODEL
-        every = 1 + 2 * self._sampling.lead
-        # A few samples need no threads, which each would have buffers of their own to fill.
-        threads = cores() if self._sampling.step == 1 else 0
-        yield f"[0:v:0]split={count}" + "".join(f"[ref{i}]" for i in range(count))
-        for position, name in enumerate(self._renditions):
-            yield (
-                f"[0:v:{position + 1}]scale={size.width}:{size.height}:flags=bicubic,format={PIXEL_FORMAT}[dist{position}]"
-            )
-            yield (
-                f"[dist{position}][ref{position}]libvmaf=model={model}:n_threads={threads}:n_subsample={every}:log_fmt=json"
-                f":log_path={_escaped(self._log_path(name))}[out{position}]"
-            )
+    def _outs(self) -> list[str]:
+        return ["[out0]"] if self._sampling.lead else [f"[out{i}]" for i in range(len(self._renditions))]
 
-    def _scores(self, name: str) -> dict[int, float]:
+    def _graph_of_samples(self) -> Iterator[str]:
+        """One libvmaf for all renditions in turn: each needs 50 bytes of memory per pixel, and in 4K six of them would
+        need more than all encoders together. Triples follow each other as sample 0 of every rendition, sample 1 …"""
+        count = len(self._renditions)
+        # libvmaf measures every third picture from the first one on: the padding puts the middle ones of triples there.
+        in_turn = f"interleave=nb_inputs={count},tpad=start=2:start_mode=clone,settb=1/{RATE},setpts=N"
+        yield self._split()
+        for i in range(count):
+            turn = f"setpts='(floor(N/3)*{count}+{i})*3+mod(N,3)'"
+            yield f"[source{i}]{turn}[ref{i}]"
+            yield f"{self._scaled(i)},{turn}[dist{i}]"
+        yield "".join(f"[ref{i}]" for i in range(count)) + f"{in_turn}[ref]"
+        yield "".join(f"[dist{i}]" for i in range(count)) + f"{in_turn}[dist]"
+        yield f"[dist][ref]{self._libvmaf(self._log_path(0))}:n_subsample=3[out0]"
+
+    def _graph_of_everything(self) -> Iterator[str]:
+        """A libvmaf for each rendition, side by side: all pictures of one must follow each other."""
+        yield self._split()
+        for i in range(len(self._renditions)):
+            yield f"{self._scaled(i)}[dist{i}]"
+            yield f"[dist{i}][source{i}]{self._libvmaf(self._log_path(i))}[out{i}]"
+
+    def _split(self) -> str:
+        count = len(self._renditions)
+        return f"[0:v:0]split={count}" + "".join(f"[source{i}]" for i in range(count))
+
+    def _scaled(self, position: int) -> str:
+        size = self._reference
+        return f"[0:v:{position + 1}]scale={size.width}:{size.height}:flags=bicubic,format={PIXEL_FORMAT}"
+
+    def _libvmaf(self, log: Path) -> str:
+        """Without threads of its own, which each would have buffers to fill: encoders and chunks fill the cores."""
+        model = MODEL_4K if min(self._reference.width, self._reference.height) > 1080 else MODEL
+        return f"libvmaf=model={model}:n_threads=0:log_fmt=json:log_path={_escaped(log)}"
+
+    # ── its answer ──────────────────────────────────────────────────────────────────────────────────────────────────
+    def _scores(self) -> list[list[float]]:
+        """For each rendition the scores of all measured pictures."""
+        count = len(self._renditions)
         if not self._measured:
-            return {}
-        frames = json.loads(self._log_path(name).read_text())["frames"]
-        values = [float(frame["metrics"]["vmaf"]) for frame in frames][self._sampling.lead :]
-        if len(values) != len(self._measured):
-            debug = f"{name}: {len(values)} measured, {len(self._measured)} expected"
-            raise OutputInvalid("An encoded rendition did not pass its quality measurement.", debug=debug)
-        return dict(zip(self._measured, values, strict=True))
+            return [[] for _ in range(count)]
+        if self._sampling.lead:
+            values = _read_log(self._log_path(0))[1:]  # The padding.
+            return [values[i::count] for i in range(count)]
+        return [_read_log(self._log_path(i)) for i in range(count)]
 
-    def _log_path(self, name: str) -> Path:
-        return self._scratch / f"vmaf-{name}.json"
+    def _log_path(self, position: int) -> Path:
+        return self._scratch / f"vmaf-{position}.json"
+
+
+def _read_log(path: Path) -> list[float]:
+    return [float(frame["metrics"]["vmaf"]) for frame in json.loads(path.read_text())["frames"]]
 
 
 class _Pipe:

@@ -18,6 +18,7 @@ from activities.package import PackageActivities
 from activities.probe import ProbeActivities
 from activities.publish import PublishActivities
 from activities.retention import RetentionActivities
+from activities.room import Room
 from activities.scratch import Scratch
 from activities.store import StoreActivities
 from activities.transcode import TranscodeActivities
@@ -28,6 +29,7 @@ from streamforge.db.jobs import Jobs
 from streamforge.db.pool import Database
 from streamforge.errors import MissingPart
 from streamforge.events.log import EventLog
+from streamforge.media.capabilities import cores, memory_bytes
 from streamforge.media.child import MediaChildren
 from streamforge.media.trial import TrialResult, TrialTask
 from streamforge.planning.trial import trial_rendition
@@ -44,6 +46,11 @@ log = structlog.stdlib.get_logger(__name__)
 
 CANCEL_DELIVERY = timedelta(milliseconds=300)
 """A cancel reaches an activity with the answer to a heartbeat; by default the SDK sends those only now and then."""
+
+SHARE_OF_MEMORY = 0.7
+"""For media children; the rest is for the worker itself and for whatever else runs here."""
+FEWEST_AT_ONCE = 2
+"""Sound beside the picture; and while one chunk starts or ends, the other one keeps the cores busy."""
 
 
 async def run_worker(settings: Settings) -> None:
@@ -69,7 +76,11 @@ async def worker(settings: Settings) -> AsyncIterator[Client]:
         scratch = Scratch(settings.data_dir / "scratch")
         stack.callback(scratch.close)
         children = await stack.enter_async_context(
-            MediaChildren(settings.media.memory_limit_bytes, settings.media.stall_timeout_seconds)
+            MediaChildren(
+                settings.media.memory_limit_bytes,
+                settings.media.stall_timeout_seconds,
+                settings.media.cpu_limit_seconds,
+            )
         )
         await _check_encoder(children, settings)
         storage = open_storage(settings)
@@ -104,7 +115,8 @@ def _workers(client: Client, settings: Settings, parts: _Parts) -> list[Worker]:
     events = EventLog(parts.database)
     upload = UploadActivities(storage, events)
     probe = ProbeActivities(events, children, originals, settings)
-    transcode = TranscodeActivities(storage, events, children, originals, scratch)
+    room = Room(settings.worker.media_memory_bytes or round(SHARE_OF_MEMORY * memory_bytes()))
+    transcode = TranscodeActivities(storage, events, children, originals=originals, scratch=scratch, room=room)
     validate = ValidateActivities(storage, events)
     publish = PublishActivities(storage, events)
     package = PackageActivities(storage, events)
@@ -143,7 +155,7 @@ def _workers(client: Client, settings: Settings, parts: _Parts) -> list[Worker]:
         task_queue=names.MEDIA_TASK_QUEUE,
         activities=[transcode.transcode_chunk, transcode.transcode_audio],
         interceptors=[FailureInterceptor(events)],
-        max_concurrent_activities=settings.worker.max_concurrent_media,
+        max_concurrent_activities=settings.worker.max_concurrent_media or max(FEWEST_AT_ONCE, cores() // 2),
         max_heartbeat_throttle_interval=CANCEL_DELIVERY,
         graceful_shutdown_timeout=grace,
     )
