@@ -61,5 +61,8 @@ def _planned(source: Source, plan: Plan) -> JobChange:
         progress=progress_at(Stage.TRANSCODING, 0),
         message=f"Transcoding {source.video.width}×{source.video.height} to {ladder}",
         source=source.model_dump(mode="json"),
-        renditions=[RenditionView(name=r.name, width=r.width, height=r.height, codec=r.codec) for r in plan.renditions],
+        renditions=[
+            RenditionView(name=r.name, width=r.width, height=r.height, codec=r.codec, frames=plan.total_frames)
+            for r in plan.renditions
+        ],
     )

@@ -19,6 +19,7 @@ R = TypeVar("R", bound=BaseModel)
 
 CHUNK = "chunk-"
 AUDIO = "audio-"
+QUALITY = "quality-"
 """How receipts of encoded parts begin; sorted by name, chunks are in the order of the film."""
 
 

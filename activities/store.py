@@ -6,9 +6,8 @@ from activities.heartbeats import Checkpoint, heartbeats
 from activities.stream import read_presentation
 from streamforge.contracts import names
 from streamforge.contracts.events import JobChange
-from streamforge.contracts.job import RenditionView, Stage, VmafScore
-from streamforge.contracts.media import RenditionScore
-from streamforge.contracts.pipeline import ProcessVideoResult, StoreInput
+from streamforge.contracts.job import RenditionView, Stage
+from streamforge.contracts.pipeline import ProcessVideoResult, StoreInput, ValidatedStream
 from streamforge.errors import StorageCorrupted
 from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
@@ -17,6 +16,7 @@ from streamforge.planning.manifests import (
     average_bitrate,
     media_files,
 )
+from streamforge.planning.quality import told
 from streamforge.planning.stages import progress_at
 from streamforge.storage import Storage, layout
 
@@ -71,7 +71,8 @@ class StoreActivities:
 
 
 def _result(work: StoreInput, presentation: Presentation, files: dict[str, int]) -> ProcessVideoResult:
-    scores = {score.name: score for score in work.scores}
+    validated = work.validated or ValidatedStream(scores=[], repairs=[], repair_count=0)
+    scores = {score.name: told(score.vmaf) for score in validated.scores}
     return ProcessVideoResult(
         duration=work.source.duration,
         size_bytes=sum(files.values()),
@@ -85,22 +86,12 @@ def _result(work: StoreInput, presentation: Presentation, files: dict[str, int])
                 codec=track.rendition.codec,
                 bitrate=average_bitrate(track.encoded),
                 progress=100,
-                vmaf=_vmaf(scores.get(track.rendition.name)),
+                vmaf=scores.get(track.rendition.name),
             )
             for track in presentation.video
         ],
         playback=layout.playback(work.original.job_id),
+        repairs=validated.repairs,
+        repair_count=validated.repair_count,
         warnings=work.warnings,
-    )
-
-
-def _vmaf(score: RenditionScore | None) -> VmafScore | None:
-    if score is None:
-        return None
-    return VmafScore(
-        mean=round(score.mean, 2),
-        harmonic_mean=round(score.harmonic_mean, 2),
-        worst=round(score.worst, 2),
-        worst_at=round(score.worst_at, 3),
-        frames_scored=score.frames_scored,
     )

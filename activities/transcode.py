@@ -9,12 +9,11 @@ from typing import Any
 from temporalio import activity
 
 from activities import receipts
+from activities.chunk_progress import ChunkProgress
 from activities.heartbeats import Checkpoint, heartbeats
 from activities.originals import Originals
 from activities.scratch import Scratch
 from streamforge.contracts import names
-from streamforge.contracts.events import JobChange, PartProgress
-from streamforge.contracts.job import Stage
 from streamforge.contracts.media import EncodedTrack, EncodedTracks, Segment
 from streamforge.contracts.pipeline import EncodeAudioInput, EncodeChunkInput, EncodedPart, StoredSource
 from streamforge.errors import OutputInvalid
@@ -22,9 +21,8 @@ from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
 from streamforge.media.audio import AudioTask
 from streamforge.media.child import MediaChildren
-from streamforge.media.encode import EncodeTask
+from streamforge.media.encode import EncodeResult, EncodeTask
 from streamforge.planning.manifests import INIT_SEGMENT
-from streamforge.planning.stages import BANDS
 from streamforge.storage import Storage, layout
 
 PROMPT_RECEIPTS = range(1, 16)
@@ -45,39 +43,35 @@ class TranscodeActivities:
     @activity.defn(name=names.ENCODE_CHUNK)
     async def transcode_chunk(self, work: EncodeChunkInput) -> EncodedPart:
         """Some or all renditions of one chunk. What is already in the store is not encoded again."""
-        receipt = receipts.receipt_name(
-            work.original.job_id,
-            f"{receipts.CHUNK}{work.chunk.index:05}-{work.plan.renditions[0].name}",
-            source=work.original.sha256,
-            chunk=work.chunk,
-            plan=work.plan,
-        )
+        names_ = _PartNames(work)
         async with heartbeats() as checkpoint, Reporter(self._log, work.original.job_id) as reporter:
-            if (done := await receipts.find(self._storage, receipt, EncodedTracks)) is None:
+            progress = ChunkProgress(work)
 
-                def on_progress(progress: dict[str, Any]) -> None:
-                    checkpoint.set(progress)
-                    if not progress.get("finished"):
-                        reporter.report(*_chunk_progress(work, progress["frames"], progress["fps"]))
+            def on_progress(message: dict[str, Any]) -> None:
+                checkpoint.set(message)
+                reporter.report(*progress.at(message))
 
-                done = await self._encode_chunk(work, receipt, on_progress)
+            if (done := await receipts.find(self._storage, names_.receipt, EncodedTracks)) is None:
+                done = await self._encode_chunk(work, names_, on_progress)
             # Told when it is published, and as the whole chunk, also where the probe had expected another frame count.
-            fps = (checkpoint.latest or {}).get("fps")
-            reporter.report(*_chunk_progress(work, work.chunk.expected_frames, fps))
-            return _part(receipt, done)
+            reporter.report(*progress.finished())
+            return _part(names_.receipt, done, names_.quality if work.plan.quality.enabled else None)
 
     async def _encode_chunk(
-        self, work: EncodeChunkInput, receipt: str, on_progress: Callable[[dict[str, Any]], None]
+        self, work: EncodeChunkInput, part: "_PartNames", on_progress: Callable[[dict[str, Any]], None]
     ) -> EncodedTracks:
         with self._scratch.folder_for("chunk") as folder:
             async with self._originals.file(work.original.source_object) as path:
                 task = EncodeTask(path=path, source=work.source, plan=work.plan, chunk=work.chunk, target=folder)
-                encoded = await self._children.run("encode", task, EncodedTracks, on_progress)
+                encoded = await self._children.run("encode", task, EncodeResult, on_progress)
             for track in encoded.tracks:
                 await self._publish_init(work.original, folder, track)
                 await self._publish_segments(work.original, folder, track.name, track.segments)
-        await receipts.write(self._storage, receipt, encoded)
-        return encoded
+        if encoded.quality is not None:
+            await receipts.write(self._storage, part.quality, encoded.quality)
+        tracks = EncodedTracks(tracks=encoded.tracks)
+        await receipts.write(self._storage, part.receipt, tracks)
+        return tracks
 
     @activity.defn(name=names.ENCODE_AUDIO)
     async def transcode_audio(self, work: EncodeAudioInput) -> EncodedPart:
@@ -152,27 +146,20 @@ class TranscodeActivities:
             raise OutputInvalid("Chunks of one rendition do not fit together.", debug=f"init segments of {track.name}")
 
 
-def _chunk_progress(work: EncodeChunkInput, frames: int, fps: float | None) -> tuple[JobChange, PartProgress]:
-    low, high = BANDS[Stage.TRANSCODING]
-    names_of_all = ", ".join(rendition.name for rendition in work.plan.renditions)
-    position = f", chunk {work.chunk.index + 1} of {work.chunk_count}" if work.chunk_count > 1 else ""
-    change = JobChange(
-        stage=Stage.TRANSCODING,
-        message=f"Transcoding {names_of_all}{position}",
-        details={"chunk": work.chunk.index, "frames": frames, "fps": fps} if fps else None,
-    )
-    return change, PartProgress(
-        part=f"chunk-{work.chunk.index}-{work.plan.renditions[0].name}",
-        done=min(frames, work.chunk.expected_frames) * work.weight,
-        whole=work.total_frames,
-        low=low,
-        high=high,
-    )
+class _PartNames:
+    """Where the receipt of a part lies, and what is known about its quality: names derived from all that they depend on."""
+
+    def __init__(self, work: EncodeChunkInput) -> None:
+        title = f"{work.chunk.index:05}-{work.plan.renditions[0].name}"
+        inputs = {"source": work.original.sha256, "chunk": work.chunk, "plan": work.plan}
+        self.receipt = receipts.receipt_name(work.original.job_id, f"{receipts.CHUNK}{title}", **inputs)
+        self.quality = receipts.receipt_name(work.original.job_id, f"{receipts.QUALITY}{title}", **inputs)
 
 
-def _part(receipt: str, encoded: EncodedTracks) -> EncodedPart:
+def _part(receipt: str, encoded: EncodedTracks, quality: str | None = None) -> EncodedPart:
     return EncodedPart(
         receipt=receipt,
         frames=encoded.tracks[0].frames,
         size_bytes=sum(segment.size_bytes for track in encoded.tracks for segment in track.segments),
+        quality=quality,
     )

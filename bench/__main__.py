@@ -14,6 +14,9 @@ BENCHES = {
     "memory_4k": "memory of a worker while it processes 4K",
     "shaka": "a whole job against Shaka Streamer: CPU, wall, quality at equal bit rate",
     "vmaf_sampling": "sampled against full VMAF: accuracy and cost",
+    "eta": "how long a job still takes: how often the interval held",
+    "fanout": "events to 1,000 clients: CPU, latency, memory, replay; beside sse-starlette and Nchan",
+    "log_rows": "rows a second into the log, 8 writers",
     "whole_job": "CPU of a whole job ÷ CPU of the bare encode of its ladder",
 }
 

@@ -35,7 +35,7 @@ def _stage_seconds(url: str, run: Watched) -> dict[str, float]:
     events = httpx.get(f"{url}/jobs/{run.job.id}/events", params={"limit": 1000}).raise_for_status().json()["events"]
     begins: dict[str, datetime] = {}
     for event in events:
-        begins.setdefault(event["stage"], datetime.fromisoformat(event["created_at"]))
+        begins.setdefault(event["data"]["stage"], datetime.fromisoformat(event["created_at"]))
     stages = [stage for stage in Stage if stage in begins]
     return {
         stage: (begins[following] - begins[stage]).total_seconds() for stage, following in itertools.pairwise(stages)

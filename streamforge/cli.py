@@ -5,6 +5,7 @@ its own parts, so that the web process never loads media code."""
 import asyncio
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
@@ -130,9 +131,11 @@ async def _up(settings: "Settings", options: "UpOptions") -> None:
 @app.command()
 def api(context: typer.Context, host: Host = None, port: Port = None, data_dir: DataDir = None) -> None:
     """Run the HTTP API; any number of them may run. Joins the `up` on the same data folder."""
+    import uvloop
+
     from streamforge.api.server import serve
 
-    asyncio.run(serve(_service_settings(context, data_dir, host, port)))
+    uvloop.run(serve(_service_settings(context, data_dir, host, port)))
 
 
 @app.command()
@@ -184,13 +187,42 @@ def demo(
 
 @app.command()
 def submit(
-    file: Video,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE…", exists=True, dir_okay=False, readable=True)],
     key: Annotated[str | None, typer.Option(help="Name of the video. (default: the file's name)")] = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Follow the job to its end.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Follow it to its end.")] = False,
     url: Url = LOCAL_API,
 ) -> None:
-    """Send a video. Prints the job's id, or with --watch follows it."""
-    asyncio.run(_submit(file, key, watch, url))
+    """Send a video, or several as a batch. Prints the id of the job or batch, or with --watch follows it."""
+    if len(files) == 1:
+        asyncio.run(_submit(files[0], key, watch, url))
+    elif key is not None:
+        raise typer.BadParameter("names one video; those of a batch are named by their files.", param_hint="--key")
+    elif not asyncio.run(_submit_batch(files, watch, url)):
+        raise typer.Exit(1)
+
+
+async def _submit_batch(files: list[Path], watch: bool, url: str) -> bool:
+    """Whether all that was to be done is done."""
+    from rich.console import Console
+
+    from streamforge.client import StreamForgeClient
+    from streamforge.contracts.batch import BatchStatus
+    from streamforge.terminal import line_of
+
+    console = Console()
+    async with StreamForgeClient(url) as client:
+        sent = await client.submit_batch(files)
+        print(sent.batch_id)
+        for video in sent.rejected:
+            print(f"streamforge: {video.key}: {video.message}", file=sys.stderr)
+        if not watch:
+            return not sent.rejected
+        async for event in client.watch_batch(sent.batch_id):
+            if event.job_id is not None:
+                console.print(line_of(event), markup=False, highlight=False)
+        batch = await client.batch(sent.batch_id)
+    console.print(f"{batch.completed} of {len(files)} completed", highlight=False)
+    return batch.status is BatchStatus.COMPLETED and not sent.rejected
 
 
 async def _submit(file: Path, key: str | None, watch: bool, url: str) -> None:
@@ -243,9 +275,29 @@ async def _plan(file: Path, settings: "Settings") -> "PrintablePlan":
 
 
 @app.command()
-def watch(job: UUID, url: Url = LOCAL_API) -> None:
-    """Follow a job to its end. Exits with 1 when it fails."""
-    asyncio.run(_watch(job, url))
+def watch(
+    job: Annotated[UUID | None, typer.Argument(metavar="[JOB]")] = None,
+    url: Url = LOCAL_API,
+) -> None:
+    """Follow a job to its end, or without one everything until Ctrl-C. Exits with 1 when the job fails."""
+    if job is None:
+        with suppress(KeyboardInterrupt):
+            asyncio.run(_watch_everything(url))
+    else:
+        asyncio.run(_watch(job, url))
+
+
+async def _watch_everything(url: str) -> None:
+    from rich.console import Console
+
+    from streamforge.client import StreamForgeClient
+    from streamforge.terminal import line_of
+
+    console = Console()
+    async with StreamForgeClient(url) as client:
+        async for event in client.watch_everything():
+            if event.job_id is not None:
+                console.print(line_of(event), markup=False, highlight=False)
 
 
 async def _watch(job_id: UUID, url: str) -> None:

@@ -1,10 +1,10 @@
-"""A small client for StreamForge's HTTP API: send a video, follow it, cancel it."""
+"""A small client for StreamForge's HTTP API: send videos, follow them, cancel them."""
 
 import asyncio
 import io
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import ExitStack, aclosing
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,12 +14,16 @@ import httpx
 from httpx_sse import ServerSentEvent, aconnect_sse
 from pydantic import BaseModel, ConfigDict
 
+from streamforge.contracts.batch import BatchStatus, BatchView
 from streamforge.contracts.job import JobStatus, JobView, Stage
 from streamforge.errors import Fault, ServiceError, StreamForgeError
 
 DEFAULT_URL = "http://127.0.0.1:8081"
 SILENCE_SECONDS = 60.0
 """The server comments at least every 30 s on an idle stream; one that is silent for longer is dead."""
+UPLOAD_TIMEOUT = httpx.Timeout(30, read=300)
+"""What the server does once it has all the bytes (syncing them to disk) may take its time."""
+IDS_AT_ONCE = 100
 FIRST_BACKOFF_SECONDS = 0.2
 LONGEST_BACKOFF_SECONDS = 5.0
 
@@ -45,15 +49,40 @@ class RequestRefused(StreamForgeError):
         self.fault = Fault.CALLER if status < 500 else Fault.SERVICE  # type: ignore[misc]
 
 
+class TooManyRequests(RequestRefused):
+    """429: the same again after `retry_after` seconds."""
+
+    def __init__(self, status: int, code: str, message: str, retry_after: float) -> None:
+        super().__init__(status, code, message)
+        self.retry_after = retry_after
+
+
+class SubmittedBatch(BaseModel):
+    """What became of several videos: a job each, or why not."""
+
+    class Job(BaseModel):
+        job_id: UUID
+        key: str
+
+    class Rejected(BaseModel):
+        key: str
+        code: str
+        message: str
+
+    batch_id: UUID
+    jobs: list[Job]
+    rejected: list[Rejected]
+
+
 class StreamEvent(BaseModel):
-    """One frame of a job's event stream. What it carries beyond these fields stays readable as attributes."""
+    """One frame of an event stream. What it carries beyond these fields stays readable as attributes."""
 
     model_config = ConfigDict(extra="allow")
 
     event: str
     id: str | None = None
     job_id: UUID | None = None
-    status: JobStatus | None = None
+    status: JobStatus | BatchStatus | None = None
     stage: Stage | None = None
     progress: int | None = None
     message: str | None = None
@@ -92,10 +121,9 @@ class StreamForgeClient:
         `on_progress` hears of (bytes sent, bytes in all); `fields` are further form fields, such as `webhook_url`.
         """
         form = fields if key is None else {**fields, "key": key}
-        with _ReportingFile(path, on_progress) as video:
-            # What the server does once it has all the bytes (syncing them to disk) may take its time.
+        with _ReportingFile(path, _Upload([path], on_progress)) as video:
             answer = await self._request(
-                "POST", "/process", data=form, files={"video": (path.name, video)}, timeout=httpx.Timeout(30, read=300)
+                "POST", "/process", data=form, files={"video": (path.name, video)}, timeout=UPLOAD_TIMEOUT
             )
         return UUID(answer.json()["job_id"])
 
@@ -104,6 +132,27 @@ class StreamForgeClient:
 
     async def cancel(self, job_id: UUID) -> None:
         await self._request("DELETE", f"/jobs/{job_id}")
+
+    async def jobs(self, ids: Sequence[UUID]) -> list[JobView]:
+        """These jobs, in this order; unknown ones are left out."""
+        found: list[JobView] = []
+        for some in (ids[begin : begin + IDS_AT_ONCE] for begin in range(0, len(ids), IDS_AT_ONCE)):
+            answer = await self._request("GET", "/jobs", params={"ids": ",".join(map(str, some))})
+            found += [JobView.model_validate(job) for job in answer.json()["jobs"]]
+        return found
+
+    async def submit_batch(
+        self, paths: Sequence[Path], *, on_progress: Callable[[int, int], None] | None = None, **fields: str
+    ) -> SubmittedBatch:
+        """Send several videos as one. One that the server cannot take does not take the others with it: see `rejected`."""
+        upload = _Upload(paths, on_progress)
+        with ExitStack() as files:
+            videos = [("video", (path.name, files.enter_context(_ReportingFile(path, upload)))) for path in paths]
+            answer = await self._request("POST", "/batches", data=fields, files=videos, timeout=UPLOAD_TIMEOUT)
+        return SubmittedBatch.model_validate_json(answer.content)
+
+    async def batch(self, batch_id: UUID) -> BatchView:
+        return BatchView.model_validate_json((await self._request("GET", f"/batches/{batch_id}")).content)
 
     async def follow(self, job_id: UUID, on_event: Callable[[StreamEvent], None]) -> JobView:
         """Watch the job to its end; the completed job. Raises JobNotCompleted, with the job's own error sentence."""
@@ -114,33 +163,50 @@ class StreamForgeClient:
             raise JobNotCompleted(job.error_message or f"The job ended as {job.status}.")
         return job
 
-    async def watch(self, job_id: UUID, *, last_event_id: str | None = None) -> AsyncIterator[StreamEvent]:
+    def watch(self, job_id: UUID, *, last_event_id: str | None = None) -> AsyncIterator[StreamEvent]:
         """The job's events until `done`, which comes last. A stream that breaks is resumed after the last event seen:
         none is lost and none comes twice, but every connection begins with a `status`."""
-        backoff = FIRST_BACKOFF_SECONDS
-        give_up_at = time.monotonic() + self._give_up_seconds
+        return self._watch(f"/jobs/{job_id}/stream", last_event_id)
+
+    def watch_batch(self, batch_id: UUID, *, last_event_id: str | None = None) -> AsyncIterator[StreamEvent]:
+        """The same for all jobs of a batch."""
+        return self._watch(f"/batches/{batch_id}/stream", last_event_id)
+
+    def watch_everything(self, *, last_event_id: str | None = None) -> AsyncIterator[StreamEvent]:
+        """The same for all jobs there are and will be, without end, on one connection."""
+        return self._watch("/stream", last_event_id)
+
+    async def _watch(self, path: str, last_event_id: str | None) -> AsyncIterator[StreamEvent]:
+        patience = _Patience(self._give_up_seconds)
         while True:
             try:
-                async with aclosing(self._stream(job_id, last_event_id)) as events:
+                async with aclosing(self._stream(path, last_event_id, patience)) as events:
                     async for event in events:
                         last_event_id = event.id or last_event_id
                         yield event
                         if event.event == "done":
                             return
-                        backoff = FIRST_BACKOFF_SECONDS
-                        give_up_at = time.monotonic() + self._give_up_seconds
+                        patience.renew()
+                if patience.nothing_is_left:
+                    return
             except (ServerUnreachable, RequestRefused) as error:
-                if time.monotonic() > give_up_at or error.fault is Fault.CALLER:
+                if patience.is_over or (error.fault is Fault.CALLER and not isinstance(error, TooManyRequests)):
                     raise
-            await asyncio.sleep(backoff)
-            backoff = min(backoff * 2, LONGEST_BACKOFF_SECONDS)
+                if isinstance(error, TooManyRequests):
+                    patience.hint(error.retry_after)
+            await asyncio.sleep(patience.next_delay())
 
-    async def _stream(self, job_id: UUID, last_event_id: str | None) -> AsyncGenerator[StreamEvent]:
+    async def _stream(self, path: str, last_event_id: str | None, patience: "_Patience") -> AsyncGenerator[StreamEvent]:
         headers = {} if last_event_id is None else {"Last-Event-ID": last_event_id}
         try:
-            async with aconnect_sse(self._http, "GET", f"/jobs/{job_id}/stream", headers=headers) as source:
+            async with aconnect_sse(self._http, "GET", path, headers=headers) as source:
                 await _refuse_errors(source.response)
+                if source.response.status_code == httpx.codes.NO_CONTENT:
+                    patience.nothing_is_left = True
+                    return
                 async for frame in source.aiter_sse():
+                    if frame.retry is not None:
+                        patience.hint(frame.retry / 1000)
                     # httpx-sse also reports heartbeat comments, as frames without data.
                     if frame.data:
                         yield _event_of(frame)
@@ -161,19 +227,58 @@ class StreamForgeClient:
         )
 
 
-class _ReportingFile(io.FileIO):
-    """Tells how far it has been read, which is how far it has been sent."""
+class _Upload:
+    """How much of some files has been read, which is how much has been sent."""
 
-    def __init__(self, path: Path, report: Callable[[int, int], None] | None) -> None:
-        super().__init__(path)
+    def __init__(self, paths: Sequence[Path], report: Callable[[int, int], None] | None) -> None:
+        self._size = sum(path.stat().st_size for path in paths)
+        self._sent = 0
         self._report = report
-        self._size = path.stat().st_size
+
+    def read(self, count: int) -> None:
+        self._sent += count
+        if self._report is not None:
+            self._report(self._sent, self._size)
+
+
+class _ReportingFile(io.FileIO):
+    def __init__(self, path: Path, upload: _Upload) -> None:
+        super().__init__(path)
+        self._upload = upload
 
     def read(self, size: int | None = -1, /) -> bytes:
         data = super().read(-1 if size is None else size)
-        if self._report is not None:
-            self._report(self.tell(), self._size)
+        self._upload.read(len(data))
         return data
+
+
+class _Patience:
+    """When to try again, and when no more: `give_up_seconds` after the last word of the server."""
+
+    def __init__(self, give_up_seconds: float) -> None:
+        self.nothing_is_left = False
+        self._give_up_seconds = give_up_seconds
+        self._hint: float | None = None
+        self.renew()
+
+    @property
+    def is_over(self) -> bool:
+        return time.monotonic() > self._give_up_at
+
+    def renew(self) -> None:
+        self._backoff = FIRST_BACKOFF_SECONDS
+        self._give_up_at = time.monotonic() + self._give_up_seconds
+
+    def hint(self, seconds: float) -> None:
+        """What the server asks for, once."""
+        self._hint = min(max(seconds, 0.0), self._give_up_seconds)
+
+    def next_delay(self) -> float:
+        if self._hint is not None:
+            delay, self._hint = self._hint, None
+            return delay
+        delay, self._backoff = self._backoff, min(self._backoff * 2, LONGEST_BACKOFF_SECONDS)
+        return delay
 
 
 def _event_of(frame: ServerSentEvent) -> StreamEvent:
@@ -187,7 +292,14 @@ async def _refuse_errors(response: httpx.Response) -> None:
     await response.aread()
     try:
         problem = response.json()
-        raise RequestRefused(response.status_code, problem["code"], problem["detail"])
+        code, sentence = problem["code"], problem["detail"]
     except (ValueError, KeyError, TypeError):
-        sentence = f"The server answered {response.status_code} {response.reason_phrase}."
-        raise RequestRefused(response.status_code, "http", sentence) from None
+        code, sentence = "http", f"The server answered {response.status_code} {response.reason_phrase}."
+    if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
+        raise TooManyRequests(response.status_code, code, sentence, _retry_after(response))
+    raise RequestRefused(response.status_code, code, sentence)
+
+
+def _retry_after(response: httpx.Response) -> float:
+    given = response.headers.get("retry-after", "")
+    return float(given) if given.isascii() and given.isdigit() else LONGEST_BACKOFF_SECONDS

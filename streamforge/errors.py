@@ -80,6 +80,15 @@ class JobNotFound(RequestError):
     http_status = 404
 
 
+class BatchNotFound(RequestError):
+    code = "batch.not_found"
+    http_status = 404
+
+
+class MalformedBatchId(RequestError):
+    code = "request.malformed_batch_id"
+
+
 class MediaNotFound(RequestError):
     code = "media.not_found"
     http_status = 404
@@ -93,6 +102,12 @@ class RangeNotSatisfiable(RequestError):
 class JobAlreadyOver(RequestError):
     code = "job.already_over"
     http_status = 409
+
+
+class TooManyStreams(RequestError):
+    code = "stream.too_many"
+    http_status = 429
+    retryable = True
 
 
 class RequestTimedOut(StreamForgeError):

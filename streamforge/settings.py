@@ -32,6 +32,8 @@ class ServerSettings(Section):
     cors_origins: list[str] = ["*"]
     trusted_proxies: list[IPv4Network | IPv6Network] = []
     heartbeat_seconds: Annotated[float, Field(gt=0, le=30)] = 15
+    max_streams: PositiveInt = 10_000
+    max_streams_per_client: PositiveInt = 200
 
 
 class InputSettings(Section):
@@ -64,7 +66,8 @@ class ValidationSettings(Section):
     enabled: bool = True
     min_score: float = Field(80, ge=0, le=100)
     on_failure: Literal["fail", "warn"] = "fail"
-    sample_every_frames: PositiveInt = 24
+    sample_every_frames: PositiveInt = 32
+    max_repairs: int = Field(2, ge=0, le=5)
 
 
 class MediaSettings(Section):

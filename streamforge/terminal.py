@@ -10,6 +10,7 @@ from rich.table import Table
 from streamforge.client import StreamEvent
 from streamforge.contracts.job import JobView, RenditionView, Stage
 from streamforge.contracts.plan import PrintablePlan
+from streamforge.contracts.scores import VmafScore
 from streamforge.planning.stages import BANDS
 
 Report = Callable[[Stage, int, str], None]
@@ -82,9 +83,14 @@ def _lines(console: Console) -> Iterator[Report]:
     yield report
 
 
+def line_of(event: StreamEvent) -> str:
+    """One of many jobs, whose events come mixed."""
+    return f"{str(event.job_id)[:8]}  {event.stage:<12} {event.progress:>3} %  {event.message or ''}"
+
+
 def rendition_table(job: JobView) -> Table:
     table = Table("rendition", "codec", "resolution")
-    for column in ("bitrate", "VMAF mean", "VMAF worst"):
+    for column in ("bitrate", "VMAF mean", "worst 5 s"):
         table.add_column(column, justify="right")
     for rendition in job.renditions:
         table.add_row(*_row(rendition))
@@ -93,9 +99,13 @@ def rendition_table(job: JobView) -> Table:
 
 def _row(rendition: RenditionView) -> list[str]:
     bitrate = f"{rendition.bitrate / 1000:,.0f} kbit/s" if rendition.bitrate else "–"
-    mean = f"{rendition.vmaf.mean:.1f}" if rendition.vmaf else "–"
-    worst = f"{rendition.vmaf.worst:.1f} at {rendition.vmaf.worst_at:.1f} s" if rendition.vmaf else "–"
+    mean, worst = _scores(rendition.vmaf) if rendition.vmaf else ("–", "–")
     return [rendition.name, rendition.codec, f"{rendition.width}×{rendition.height}", bitrate, mean, worst]
+
+
+def _scores(vmaf: VmafScore) -> tuple[str, str]:
+    lowest = vmaf.worst_5_seconds
+    return f"{vmaf.mean:.1f} ± {vmaf.margin:.1f}", f"{lowest.mean:.1f} at {lowest.start:.1f} s"
 
 
 def plan_tables(plan: PrintablePlan) -> list[Table]:

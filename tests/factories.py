@@ -7,6 +7,7 @@ import asyncpg
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.ids import workflow_id
 from streamforge.contracts.job import JobError, JobStatus, Stage
+from streamforge.contracts.scores import Passage, VmafScore
 from streamforge.db.jobs import Jobs, NewJob
 from streamforge.storage import layout
 
@@ -62,3 +63,16 @@ FAILED = JobChange(
         retryable=False,
     ),
 )
+
+
+def vmaf(mean: float, frames: int = 100) -> VmafScore:
+    """A film that is as good everywhere."""
+    return VmafScore(
+        mean=mean,
+        margin=0.5,
+        harmonic_mean=mean,
+        percentile_1=mean,
+        worst_5_seconds=Passage(mean=mean, start=2.04, end=7.04),
+        frames=frames,
+        frames_scored=10,
+    )

@@ -12,9 +12,8 @@ with workflow.unsafe.imports_passed_through():
 
     from streamforge.contracts import names
     from streamforge.contracts.job import JobStatus, Stage
-    from streamforge.contracts.media import AudioRendition, Chunk, RenditionScore, VideoRendition
+    from streamforge.contracts.media import AudioRendition, Chunk, VideoRendition
     from streamforge.contracts.pipeline import (
-        ChunkScores,
         DiscardInput,
         EncodeAudioInput,
         EncodeChunkInput,
@@ -32,11 +31,12 @@ with workflow.unsafe.imports_passed_through():
         StoredSource,
         StoreInput,
         UploadInput,
-        ValidateChunkInput,
+        ValidatedStream,
+        ValidateInput,
     )
     from streamforge.errors import Fault, QualityBelowMinimum
     from streamforge.planning.parts import parts_of, publishing_steps, weight_of
-    from streamforge.planning.quality import below_floor, combine
+    from streamforge.planning.quality import below_floor
     from streamforge.temporal.attributes import STAGE
     from streamforge.temporal.failures import to_application_error, to_job_error
     from workflows.policies import POLICIES
@@ -81,7 +81,7 @@ class ProcessVideoWorkflow:
         self._enter(Stage.TRANSCODING)
         encoded = await self._transcode(original, probed)
         self._enter(Stage.VALIDATION)
-        scores, warnings = await self._validate(original, probed, encoded)
+        validated, warnings = await self._validate(original, probed, encoded)
         self._enter(Stage.PACKAGING)
         packaged = await self._package(original, probed, encoded)
         self._enter(Stage.STORAGE)
@@ -92,7 +92,7 @@ class ProcessVideoWorkflow:
                 plan=probed.plan,
                 encoded=encoded,
                 packaged=packaged,
-                scores=scores,
+                validated=validated,
                 warnings=warnings,
             )
         )
@@ -189,37 +189,22 @@ class ProcessVideoWorkflow:
 
     async def _validate(
         self, original: StoredSource, probed: ProbedSource, encoded: EncodedStream
-    ) -> tuple[list[RenditionScore], list[str]]:
+    ) -> tuple[ValidatedStream | None, list[str]]:
         """VMAF of all renditions, and what is to be said about it. Raises when quality is fatally low."""
         plan = probed.plan
         if not plan.quality.enabled:
-            return [], []
-        pairs = zip(plan.chunks, encoded.chunks, strict=True)
-        chunks = await _all_or_none([self._score_chunk(original, probed, chunk, part) for chunk, part in pairs])
-        scores = combine([chunk.scores for chunk in chunks])
-        complaints = below_floor(scores, plan.quality)
+            return None, []
+        qualities = [part.quality for parts in encoded.chunks for part in parts if part.quality]
+        work = ValidateInput(original=original, plan=plan.without_chunks(), qualities=qualities)
+        validated = await self._run(
+            names.VALIDATE, work, ValidatedStream, "VMAF of the whole film from that of its chunks"
+        )
+        complaints = below_floor(validated.scores, plan.quality)
         if complaints and plan.quality.failure_is_fatal:
             raise to_application_error(
                 QualityBelowMinimum(f"The quality is too low: {'; '.join(complaints)}. See validation.min_score.")
             )
-        return scores, complaints
-
-    async def _score_chunk(
-        self, original: StoredSource, probed: ProbedSource, chunk: Chunk, encoded: list[EncodedPart]
-    ) -> ChunkScores:
-        plan = probed.plan
-        work = ValidateChunkInput(
-            original=original,
-            source=probed.source,
-            plan=plan.without_chunks(),
-            chunk=chunk,
-            encoded=encoded,
-            chunk_count=len(plan.chunks),
-            total_frames=plan.total_frames,
-        )
-        summary = f"VMAF of chunk {chunk.index + 1} of {len(plan.chunks)} ({_window(chunk)})"
-        async with self._room:
-            return await self._run(names.VALIDATE_CHUNK, work, ChunkScores, summary)
+        return validated, complaints
 
     async def _package(self, original: StoredSource, probed: ProbedSource, encoded: EncodedStream) -> PackagedStream:
         work = PackageInput(original=original, source=probed.source, plan=probed.plan, encoded=encoded)

@@ -6,8 +6,9 @@ from contextlib import asynccontextmanager
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 
+from streamforge.api.batches import create_batch, get_batch
 from streamforge.api.health import health, index, ready
 from streamforge.api.jobs import cancel_job, get_job, list_events, list_jobs
 from streamforge.api.media import media
@@ -15,7 +16,8 @@ from streamforge.api.middleware import AccessLog, Deadline, RealClientIp, Recove
 from streamforge.api.problems import HANDLERS
 from streamforge.api.process import process
 from streamforge.api.services import AppState, open_services
-from streamforge.api.stream import stream
+from streamforge.api.stream import stream_of_batch, stream_of_everything, stream_of_job
+from streamforge.api.websocket import progress
 from streamforge.settings import ServerSettings, Settings
 
 EXPOSED_HEADERS = [
@@ -43,7 +45,7 @@ def create_app(settings: Settings) -> Starlette:
     )
 
 
-def routes(settings: ServerSettings) -> list[Route]:
+def routes(settings: ServerSettings) -> list[BaseRoute]:
     timed = [Middleware(Deadline, seconds=settings.request_timeout_seconds)]
     return [
         Route("/", index, middleware=timed),
@@ -53,9 +55,14 @@ def routes(settings: ServerSettings) -> list[Route]:
         Route("/jobs/{job_id}", get_job, middleware=timed),
         Route("/jobs/{job_id}", cancel_job, methods=["DELETE"], middleware=timed),
         Route("/jobs/{job_id}/events", list_events, middleware=timed),
+        Route("/batches/{batch_id}", get_batch, middleware=timed),
         # No deadline: these take as long as the network does.
         Route("/process", process, methods=["POST"]),
-        Route("/jobs/{job_id}/stream", stream),
+        Route("/batches", create_batch, methods=["POST"]),
+        Route("/stream", stream_of_everything),
+        Route("/jobs/{job_id}/stream", stream_of_job),
+        Route("/batches/{batch_id}/stream", stream_of_batch),
+        WebSocketRoute("/ws/progress", progress),
         Route("/media/{job_id}/{path:path}", media),
     ]
 

@@ -27,16 +27,20 @@ _Found = _PartBegin | _PartEnd | bytes
 
 
 class Part:
-    """One part; its bytes can be read once, before the next part is asked for."""
+    """One part; its bytes can be read once, before the next part is asked for. Reading can be taken up where it was left."""
 
     def __init__(self, form: "Form", name: str, filename: str | None) -> None:
         self.name = name
         self.filename = filename
         self._form = form
+        self._ended = False
 
     async def pieces(self) -> AsyncIterator[bytes]:
-        while isinstance(piece := await self._form.next_found(), bytes):
-            yield piece
+        while not self._ended:
+            piece = await self._form.next_found()
+            self._ended = not isinstance(piece, bytes)
+            if isinstance(piece, bytes):
+                yield piece
 
     async def text(self) -> str:
         value = bytearray()
@@ -53,8 +57,9 @@ class Part:
 class Form:
     """A body to be read part by part. All methods raise MalformedMultipart when the body is not what it claims."""
 
-    def __init__(self, content_type: str, body: AsyncIterator[bytes]) -> None:
+    def __init__(self, content_type: str, body: AsyncIterator[bytes], max_parts: int = MAX_PARTS) -> None:
         self._body = body
+        self._max_parts = max_parts
         self._found: deque[_Found] = deque()
         self._ended = False
         self._header_name = bytearray()
@@ -68,8 +73,8 @@ class Form:
         while (found := await self.next_found()) is not None:
             assert isinstance(found, _PartBegin)
             count += 1
-            if count > MAX_PARTS:
-                raise MalformedMultipart(f"The form has more than {MAX_PARTS} parts.")
+            if count > self._max_parts:
+                raise MalformedMultipart(f"The form has more than {self._max_parts} parts.")
             yield self._part(found)
 
     async def next_found(self) -> _Found | None:

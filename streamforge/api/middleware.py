@@ -8,7 +8,6 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from uuid import uuid4
 
 import structlog
-from sse_starlette.sse import SendTimeoutError
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -26,6 +25,10 @@ _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 MAX_LOGGED_PATH = 512
 
+CONNECTIONS = frozenset({"http", "websocket"})
+HEADS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
+SWITCHING_PROTOCOLS = 101
+
 
 class RequestId:
     """Give every request an id, its caller's if that is sane; echo it, and bind it to every log line below."""
@@ -34,7 +37,7 @@ class RequestId:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] not in CONNECTIONS:
             await self.app(scope, receive, send)
             return
         sent = Headers(scope=scope).get("x-request-id", "")
@@ -42,7 +45,7 @@ class RequestId:
         scope.setdefault("state", {})["request_id"] = request_id
 
         async def send_with_id(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            if message["type"] in HEADS:
                 MutableHeaders(scope=message)["X-Request-ID"] = request_id
             await send(message)
 
@@ -59,7 +62,7 @@ class RealClientIp:
         self.trusted = trusted
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and self.trusted and scope.get("client"):
+        if scope["type"] in CONNECTIONS and self.trusted and scope.get("client"):
             forwarded = ",".join(Headers(scope=scope).getlist("x-forwarded-for"))
             address, port = scope["client"]
             found = real_client(address, forwarded, self.trusted)
@@ -93,20 +96,22 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
 
 
 class AccessLog:
-    """One line for each request, when it has ended; for a stream that is when the client went."""
+    """One line for each request, when it has ended; for a stream that is when the client went, and its frames, which do
+    not come this way, are not in `bytes`."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] not in CONNECTIONS:
             await self.app(scope, receive, send)
             return
         status, sent, began = 0, 0, time.perf_counter()
 
         async def count(message: Message) -> None:
             nonlocal status, sent
-            status = message.get("status", status)
+            if message["type"] in HEADS:
+                status = message.get("status", SWITCHING_PROTOCOLS)
             sent += len(message.get("body", b""))
             await send(message)
 
@@ -115,7 +120,7 @@ class AccessLog:
         finally:
             access.info(
                 "request",
-                method=scope["method"],
+                method=scope.get("method", "WEBSOCKET"),
                 path=_loggable_path(scope),
                 # 0: the client went, or the request was cut off, before there was an answer.
                 status=status,
@@ -149,7 +154,7 @@ class Recovery:
 
         try:
             await self.app(scope, receive, watch)
-        except (ClientDisconnect, SendTimeoutError):
+        except ClientDisconnect:
             log.info("client went away", path=_loggable_path(scope))
         except Exception:
             log.exception("request crashed")

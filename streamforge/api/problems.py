@@ -14,6 +14,7 @@ from starlette.types import ExceptionHandler
 from streamforge.errors import StreamForgeError
 
 RETRY_AFTER_SECONDS = 5
+TRY_LATER = frozenset({429, 503})
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -46,7 +47,7 @@ async def _known_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, StreamForgeError)
     if error.http_status >= 500:
         log.warning("request failed", code=error.code, detail=error.message, debug=error.debug)
-    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if error.http_status == 503 else None
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if error.http_status in TRY_LATER else None
     return problem(request, error.http_status, error.code, error.message, headers)
 
 

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from streamforge.api.fields import PARSERS, parse_field
 from streamforge.api.forms import Form, Part
-from streamforge.api.services import Request, Services, services_of
+from streamforge.api.services import Request, Services, owner_of, services_of
 from streamforge.api.uploads import IncomingFile
 from streamforge.contracts.ids import key_from_filename, new_job_id, workflow_id
 from streamforge.contracts.pipeline import PlanVideo
@@ -42,10 +42,10 @@ async def process(request: Request) -> Response:
     services = services_of(request)
     job_id = new_job_id()
     dry_run = _dry_run(request)
-    await services.uploads.admit(_content_length(request))
+    await services.uploads.admit(content_length(request))
     async with services.uploads.receive(job_id) as incoming:
-        form = Form(request.headers.get("content-type", ""), _patiently(request.stream()))
-        job = _new_job(job_id, await _read(form, incoming), incoming)
+        form = Form(request.headers.get("content-type", ""), patiently(request.stream()))
+        job = _new_job(job_id, await _read(form, incoming), incoming, owner_of(request))
         if dry_run:
             return JSONResponse((await _plan(services, job, incoming)).model_dump(mode="json"))
         await _accept(services, job, incoming)
@@ -65,7 +65,7 @@ async def _read(form: Form, incoming: IncomingFile) -> _Form:
             raise InvalidField(f"`{part.name}` is there twice; send one video, and each field once.")
         if part.name == "video":
             filename = part.filename or ""
-            await _receive(part, incoming)
+            await receive(part, incoming)
         elif part.name in PARSERS:
             fields[part.name] = parse_field(part.name, await part.text())
         else:
@@ -75,7 +75,7 @@ async def _read(form: Form, incoming: IncomingFile) -> _Form:
     return _Form(filename, fields)
 
 
-async def _receive(video: Part, incoming: IncomingFile) -> None:
+async def receive(video: Part, incoming: IncomingFile) -> None:
     async for piece in video.pieces():
         await incoming.write(piece)
     if incoming.size_bytes == 0:
@@ -83,7 +83,7 @@ async def _receive(video: Part, incoming: IncomingFile) -> None:
     await incoming.finish()
 
 
-def _new_job(job_id: UUID, form: _Form, incoming: IncomingFile) -> NewJob:
+def _new_job(job_id: UUID, form: _Form, incoming: IncomingFile, owner: str) -> NewJob:
     given = {name: value for name, value in form.fields.items() if value is not None}
     key = given.pop("key", None) or key_from_filename(form.filename)
     return NewJob(
@@ -93,6 +93,7 @@ def _new_job(job_id: UUID, form: _Form, incoming: IncomingFile) -> NewJob:
         source_object=layout.original(job_id),
         size_bytes=incoming.size_bytes,
         source_sha256=incoming.sha256,
+        owner=owner,
         **given,
     )
 
@@ -126,7 +127,7 @@ def _dry_run(request: Request) -> bool:
     return asked in {"true", "1"}
 
 
-async def _patiently(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def patiently(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     while True:
         try:
             async with asyncio.timeout(SILENCE_SECONDS):
@@ -138,7 +139,7 @@ async def _patiently(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         yield piece
 
 
-def _content_length(request: Request) -> int | None:
+def content_length(request: Request) -> int | None:
     """Unknown for chunked bodies. The server has refused anything that is not a number."""
     length = request.headers.get("content-length")
     return int(length) if length is not None else None

@@ -6,6 +6,7 @@ GRACE_SECONDS, uploads that are not done by then are cut off and leave nothing; 
 
 import asyncio
 import errno
+import resource
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -16,6 +17,8 @@ from typing import cast
 import structlog
 import uvicorn
 from starlette.applications import Starlette
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from streamforge.api.app import create_app
 from streamforge.api.services import AppState
@@ -38,6 +41,7 @@ async def serve(
     `on_ready` is called with the address once requests are answered. Raises PortInUse, MissingPart,
     DatabaseUnavailable, MigrationEdited.
     """
+    _allow_many_connections()
     async with running(settings) as url:
         log.info("listening", url=url)
         if on_ready is not None:
@@ -92,9 +96,31 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
+class _WithDirectSend:
+    """Gives requests the server's own `send`, for the frames of event streams. The layers in between look at the head of
+    an answer; to pass each frame through them costs more for each client than the frame itself."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["state"]["send"] = send
+        await self.app(scope, receive, send)
+
+
+class _Protocol(HttpToolsProtocol):
+    """Gives requests a way to cut their connection. To close it would wait until the client has read what is buffered,
+    and one that has stopped reading never does."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.app_state = {**self.app_state, "abort": transport.abort}
+
+
 def _config(app: Starlette) -> uvicorn.Config:
     return uvicorn.Config(
-        app,
+        _WithDirectSend(app),
+        http=_Protocol,
         lifespan="off",
         log_config=None,
         access_log=False,
@@ -132,6 +158,13 @@ def _bind_error(host: str, port: int, error: OSError) -> PortInUse | InvalidSett
 def _url(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if isinstance(ip_address(host), IPv6Address) else f"http://{host}:{port}"
+
+
+def _allow_many_connections() -> None:
+    """Each stream is an open file, and the usual limit of 1,024 is only there for programs that use select()."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def _stop_signal() -> None:

@@ -5,13 +5,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypedDict
+from uuid import UUID
 
+from starlette.requests import HTTPConnection
 from starlette.requests import Request as StarletteRequest
 
+from streamforge.api.etas import Etas
 from streamforge.api.launcher import Launcher
+from streamforge.api.limits import StreamLimits
 from streamforge.api.uploads import Uploads
 from streamforge.api.workflows import Workflows
-from streamforge.db.jobs import Jobs
+from streamforge.db.jobs import EVERYONE, Jobs
 from streamforge.db.listener import Listener
 from streamforge.db.migrations import apply_migrations
 from streamforge.db.pool import Database
@@ -19,7 +23,8 @@ from streamforge.db.retry import until_available
 from streamforge.errors import MissingPart
 from streamforge.events.broadcaster import Broadcaster
 from streamforge.events.log import EventLog
-from streamforge.events.stream import JobStreams
+from streamforge.events.sources import BatchSource, JobSource, OwnerSource
+from streamforge.events.stream import Streams
 from streamforge.settings import Settings
 from streamforge.storage import Storage, open_storage
 from streamforge.temporal.connect import connect
@@ -35,11 +40,22 @@ class Services:
     jobs: Jobs
     events: EventLog
     broadcaster: Broadcaster
-    streams: JobStreams
+    streams: Streams
+    limits: StreamLimits
     storage: Storage
     uploads: Uploads
     workflows: Workflows
     launcher: Launcher
+    etas: Etas
+
+    def job(self, job_id: UUID) -> JobSource:
+        return JobSource(job_id, self.events, self.jobs)
+
+    def batch(self, batch_id: UUID) -> BatchSource:
+        return BatchSource(batch_id, self.events, self.jobs)
+
+    def everything_of(self, owner: str) -> OwnerSource:
+        return OwnerSource(owner, self.events, self.jobs)
 
 
 class AppState(TypedDict):
@@ -49,8 +65,13 @@ class AppState(TypedDict):
 Request = StarletteRequest[AppState]
 
 
-def services_of(request: Request) -> Services:
-    return request.state["services"]
+def services_of(connection: HTTPConnection[AppState]) -> Services:
+    return connection.state["services"]
+
+
+def owner_of(_connection: HTTPConnection[AppState]) -> str:
+    """Whose jobs a caller may see: everybody's are everybody's, as long as nobody has to say who they are."""
+    return EVERYONE
 
 
 @asynccontextmanager
@@ -65,9 +86,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     database = await _open_database(settings)
     try:
         jobs, events = Jobs(database), EventLog(database)
-        broadcaster = Broadcaster(events, jobs)
         workflows = Workflows(temporal)
         async with (
+            Broadcaster(events, settings.server.heartbeat_seconds) as broadcaster,
             Listener(database.dsn, broadcaster.on_notification, broadcaster.on_reconnected),
             Launcher(jobs, workflows) as launcher,
         ):
@@ -77,11 +98,13 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 jobs=jobs,
                 events=events,
                 broadcaster=broadcaster,
-                streams=JobStreams(events, jobs, broadcaster),
+                streams=Streams(broadcaster),
+                limits=StreamLimits(settings.server),
                 storage=open_storage(settings),
                 uploads=uploads,
                 workflows=workflows,
                 launcher=launcher,
+                etas=Etas(jobs),
             )
     finally:
         await database.close()

@@ -1,35 +1,93 @@
-"""`GET /jobs/<id>/stream`: a job's events as text/event-stream."""
+"""`/stream`, `/jobs/<id>/stream`, `/batches/<id>/stream`: events as text/event-stream."""
+
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from typing import Any
 
 from sse_starlette.sse import EventSourceResponse
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
 
-from streamforge.api.services import Request, services_of
-from streamforge.contracts.ids import parse_job_id
-
-SEND_TIMEOUT = 30.0
-"""Seconds a client may leave its socket full before it is dropped. It can resume."""
-SHUTDOWN_GRACE = 2.0
-"""streamforge.api.server ends all streams itself; under another server sse-starlette notices its end, and cuts them off
-after so many seconds."""
+from streamforge.api.services import AppState, Request, Services, owner_of, services_of
+from streamforge.contracts.ids import parse_batch_id, parse_job_id
+from streamforge.events.frames import Frame
+from streamforge.events.sources import Source
 
 
-async def stream(request: Request) -> Response:
+async def stream_of_everything(request: Request) -> Response:
+    """All jobs of the caller on one connection, of which browsers open six to a host."""
     services = services_of(request)
-    frames = await services.streams.open(parse_job_id(request.path_params["job_id"]), _cursor(request))
-    if frames is None:
-        # The one answer that keeps EventSource from coming back for ever.
-        return Response(status_code=204)
-    return EventSourceResponse(
-        frames,
-        headers={"Cache-Control": "no-store"},
-        ping=services.settings.server.heartbeat_seconds,
-        sep="\n",
-        send_timeout=SEND_TIMEOUT,
-        shutdown_grace_period=SHUTDOWN_GRACE,
-    )
+    return EventStream(services, services.everything_of(owner_of(request)), cursor_of(request))
 
 
-def _cursor(request: Request) -> str | None:
+async def stream_of_job(request: Request) -> Response:
+    services = services_of(request)
+    return EventStream(services, services.job(parse_job_id(request.path_params["job_id"])), cursor_of(request))
+
+
+async def stream_of_batch(request: Request) -> Response:
+    services = services_of(request)
+    return EventStream(services, services.batch(parse_batch_id(request.path_params["batch_id"])), cursor_of(request))
+
+
+def cursor_of(connection: HTTPConnection[AppState]) -> str | None:
     """The header is what EventSource sends when it reconnects; it is newer than a parameter in the address."""
-    query = request.query_params
-    return request.headers.get("last-event-id") or query.get("last_event_id") or query.get("lastEventId") or None
+    query = connection.query_params
+    return connection.headers.get("last-event-id") or query.get("last_event_id") or query.get("lastEventId") or None
+
+
+class EventStream(EventSourceResponse):
+    """A source as server-sent events. Headers, and the answer to HEAD, are sse-starlette's; the frames of a GET come from
+    the broadcaster, so that no task and no queue of its own serves each client."""
+
+    def __init__(self, services: Services, source: Source, cursor: str | None) -> None:
+        super().__init__(_nothing(), headers={"Cache-Control": "no-store"})
+        self._services = services
+        self._source = source
+        self._cursor = cursor
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] == "HEAD":
+            await super().__call__(scope, receive, send)
+            return
+        connection = _Connection(self, scope, receive, send)
+        with self._services.limits.admit(scope):
+            await self._services.streams.follow(self._source, self._cursor, connection)
+
+
+class _Connection:
+    def __init__(self, response: Response, scope: Scope, receive: Receive, send: Send) -> None:
+        self._response = response
+        self._scope = scope
+        self._receive = receive
+        self._send_head = send
+        self._send: Callable[[Message], Coroutine[Any, Any, None]] = scope["state"]["send"]
+        self._opened = False
+        self.abort: Callable[[], None] = scope["state"]["abort"]
+
+    def send(self, frame: Frame) -> Coroutine[Any, Any, None]:
+        # Not a coroutine function of its own: it would cost one more call for each frame and client.
+        return self._send(frame.http_message)
+
+    async def send_all(self, frames: Sequence[Frame]) -> None:
+        body = b"".join(frame.sse for frame in frames)
+        await self._send({"type": "http.response.body", "body": body, "more_body": not frames[-1].closes})
+
+    async def open(self) -> None:
+        if not self._opened:
+            self._opened = True
+            headers = self._response.raw_headers
+            await self._send_head({"type": "http.response.start", "status": 200, "headers": headers})
+
+    async def nothing_left(self) -> None:
+        """204 is the one answer that keeps EventSource from coming back for ever."""
+        await Response(status_code=204)(self._scope, self._receive, self._send_head)
+
+    async def closed(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    return
+    yield b""

@@ -109,6 +109,10 @@ class Uploads:
             raise too_large(self._limits)
         await asyncio.to_thread(refuse_full_disk, self._folder, self._limits, expected_bytes or 0)
 
+    async def admit_several(self, expected_bytes: int | None) -> None:
+        """The same for a form of several videos, whose sizes it does not tell. Raises DiskFull."""
+        await asyncio.to_thread(refuse_full_disk, self._folder, self._limits, expected_bytes or 0)
+
     @asynccontextmanager
     async def receive(self, job_id: UUID) -> AsyncIterator[IncomingFile]:
         """A new file. Whatever ends the block, a crash aside, nothing is left here afterwards."""

@@ -28,6 +28,13 @@ class JobChange(BaseModel):
     playback: Playback | None = None
 
 
+class RenditionProgress(BaseModel):
+    """How far one rendition of one part is. `fps` is null when its encoder is not at work."""
+
+    frames: int
+    fps: float | None = None
+
+
 class PartProgress(BaseModel):
     """How far one concurrently encoded part of a stage is: a chunk of video or a track of audio.
 
@@ -42,13 +49,18 @@ class PartProgress(BaseModel):
     whole: float
     low: int
     high: int
+    renditions: dict[str, RenditionProgress] = {}
 
 
 class LoggedEvent(BaseModel):
-    """One row of the log. `seq` counts 1, 2, 3 … per job without gaps; it is the SSE id and the replay cursor."""
+    """One row of the log. `seq` counts 1, 2, 3 … per job without gaps, `owner_seq` per owner; where a log is followed,
+    the one that counts in it is the SSE id and the replay cursor."""
 
     job_id: UUID
     seq: int
+    owner: str
+    owner_seq: int
+    batch_id: UUID | None = None
     event: str
     stage: Stage
     progress: int

@@ -3,7 +3,7 @@
 import unicodedata
 from uuid import UUID, uuid4
 
-from streamforge.errors import InvalidKey, MalformedJobId
+from streamforge.errors import InvalidKey, MalformedBatchId, MalformedJobId
 
 MAX_KEY_BYTES = 255
 
@@ -12,15 +12,31 @@ def new_job_id() -> UUID:
     return uuid4()
 
 
+def new_batch_id() -> UUID:
+    return uuid4()
+
+
 def parse_job_id(text: str) -> UUID:
-    """The canonical 8-4-4-4-12 form only: uuid.UUID() also takes braces, 'urn:' and missing dashes."""
-    try:
-        job_id = UUID(text)
-    except ValueError:
-        job_id = None
-    if job_id is None or str(job_id) != text.lower():
+    job_id = _canonical_uuid(text)
+    if job_id is None:
         raise MalformedJobId("A job id is a UUID like 550e8400-e29b-41d4-a716-446655440000.")
     return job_id
+
+
+def parse_batch_id(text: str) -> UUID:
+    batch_id = _canonical_uuid(text)
+    if batch_id is None:
+        raise MalformedBatchId("A batch id is a UUID like 550e8400-e29b-41d4-a716-446655440000.")
+    return batch_id
+
+
+def _canonical_uuid(text: str) -> UUID | None:
+    """The 8-4-4-4-12 form only: uuid.UUID() also takes braces, 'urn:' and missing dashes."""
+    try:
+        parsed = UUID(text)
+    except ValueError:
+        return None
+    return parsed if str(parsed) == text.lower() else None
 
 
 def clean_key(raw: str) -> str:

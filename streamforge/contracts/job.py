@@ -7,6 +7,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
+from streamforge.contracts.scores import VmafScore
+
 
 class JobStatus(StrEnum):
     PENDING = "pending"
@@ -43,18 +45,9 @@ class JobError(BaseModel):
     retryable: bool
 
 
-class VmafScore(BaseModel):
-    """VMAF of one rendition against the source, at the source's resolution, 0–100."""
-
-    mean: float
-    harmonic_mean: float
-    worst: float
-    worst_at: float = Field(description="seconds from the start")
-    frames_scored: int
-
-
 class RenditionView(BaseModel):
-    """One video rendition. `bitrate` is the measured average in bit/s, null until it is known."""
+    """One video rendition. `bitrate` is the measured average in bit/s, null until it is known; `fps` and `speed` (1 = as
+    fast as it plays) are those of all its encoders together, null while none is at work."""
 
     name: str
     width: int
@@ -62,6 +55,9 @@ class RenditionView(BaseModel):
     codec: str
     bitrate: int | None = None
     progress: int = 0
+    frames: int | None = Field(default=None, description="how many there are to encode")
+    fps: float | None = None
+    speed: float | None = None
     vmaf: VmafScore | None = None
 
 
@@ -102,7 +98,9 @@ class JobView(BaseModel):
     profile: str | None = None
     size_bytes: int | None = None
     eta_seconds: float | None = None
+    eta_interval: tuple[float, float] | None = Field(None, description="four of five jobs end within; in seconds")
     queue_position: int | None = None
+    stalled_since: datetime | None = None
     playback: Playback | None = None
     renditions: list[RenditionView] = []
     latest_events: list[EventView] = []

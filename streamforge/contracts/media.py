@@ -96,7 +96,8 @@ class QualityTarget(BaseModel):
     enabled: bool
     floors: dict[str, float]
     failure_is_fatal: bool
-    sample_every_frames: int
+    sample_every_frames: int = Field(description="1 = every frame is measured")
+    max_repairs: int = Field(default=0, description="how often a chunk below its floor is encoded again")
 
 
 class Plan(BaseModel):
@@ -170,14 +171,3 @@ class EncodedTracks(BaseModel):
     """What one chunk or one audio track came to, with every segment: the receipt that is kept in the store."""
 
     tracks: list[EncodedTrack]
-
-
-class RenditionScore(BaseModel):
-    """VMAF of one rendition; see contracts.job.VmafScore for the meaning of each number."""
-
-    name: str
-    mean: float
-    harmonic_mean: float
-    worst: float
-    worst_at: float
-    frames_scored: int

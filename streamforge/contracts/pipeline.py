@@ -3,16 +3,16 @@
 from datetime import datetime
 from uuid import UUID
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from streamforge.contracts.job import JobError, JobStatus, Playback, RenditionView, Stage
 from streamforge.contracts.media import (
     AudioRendition,
     Chunk,
     Plan,
-    RenditionScore,
     Source,
 )
+from streamforge.contracts.scores import RenditionScore, Repair
 
 
 class ProcessVideo(BaseModel):
@@ -88,21 +88,7 @@ class EncodedPart(BaseModel):
     receipt: str
     frames: int
     size_bytes: int
-
-
-class ValidateChunkInput(BaseModel):
-    original: StoredSource
-    source: Source
-    plan: Plan
-    chunk: Chunk
-    encoded: list[EncodedPart]
-    chunk_count: int
-    total_frames: int
-
-
-class ChunkScores(BaseModel):
-    index: int
-    scores: list[RenditionScore]
+    quality: str | None = Field(default=None, description="where its PartQuality lies; null for sound")
 
 
 class EncodedStream(BaseModel):
@@ -110,6 +96,22 @@ class EncodedStream(BaseModel):
 
     chunks: list[list[EncodedPart]]
     audio: list[EncodedPart]
+
+
+class ValidateInput(BaseModel):
+    """`qualities` names the PartQuality of every part, in the order of the film."""
+
+    original: StoredSource
+    plan: Plan
+    qualities: list[str]
+
+
+class ValidatedStream(BaseModel):
+    """`repairs` holds the first of `repair_count` of them."""
+
+    scores: list[RenditionScore]
+    repairs: list[Repair]
+    repair_count: int
 
 
 class PublishInput(BaseModel):
@@ -147,7 +149,7 @@ class StoreInput(BaseModel):
     plan: Plan
     encoded: EncodedStream
     packaged: PackagedStream
-    scores: list[RenditionScore]
+    validated: ValidatedStream | None = None
     warnings: list[str] = []
 
 
@@ -160,6 +162,8 @@ class ProcessVideoResult(BaseModel):
     source_sha256: str
     renditions: list[RenditionView]
     playback: Playback
+    repairs: list[Repair] = Field(default=[], description="the first of repair_count chunks that were encoded again")
+    repair_count: int = 0
     warnings: list[str] = []
 
 

@@ -1,5 +1,6 @@
 """The rows of `jobs`: what the API, the launcher and retention ask about them. Changes go through the event log."""
 
+import itertools
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -7,8 +8,14 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
+from streamforge.contracts.batch import BatchView, JobSummary
+from streamforge.contracts.events import RenditionProgress
 from streamforge.contracts.job import EventView, JobError, JobStatus, Playback, RenditionView, Stage
 from streamforge.db.pool import Database, Row
+from streamforge.planning.eta import Moment, PastJob
+
+EVERYONE = "everyone"
+"""Whose jobs are, as long as nobody has to say who they are."""
 
 
 class NewJob(BaseModel):
@@ -26,10 +33,12 @@ class NewJob(BaseModel):
     profile: str | None = None
     webhook_url: str | None = None
     captions: str | None = None
+    owner: str = EVERYONE
+    batch_id: UUID | None = None
 
 
-class JobState(BaseModel):
-    """What a stream begins with. `event_seq` is the number of the job's latest event."""
+class JobProgress(BaseModel):
+    """`event_seq` is the number of the job's latest event."""
 
     id: UUID
     status: JobStatus
@@ -38,7 +47,29 @@ class JobState(BaseModel):
     event_seq: int
 
 
-class JobRow(JobState, NewJob):
+class JobState(JobProgress):
+    """What a stream begins with. Events up to the number `swept_seq` are not there any more."""
+
+    swept_seq: int
+
+
+class OwnerState(BaseModel):
+    """Somebody's jobs that are not over, and where the log of all of them stands. Events up to the number `swept_seq` may
+    have gone with their jobs."""
+
+    jobs: list[JobSummary]
+    event_seq: int
+    swept_seq: int
+
+
+class BatchState(BatchView):
+    """The same for a batch; its numbers are its owner's."""
+
+    event_seq: int
+    swept_seq: int
+
+
+class JobRow(JobProgress, NewJob):
     """One row of `jobs`."""
 
     bucket: str
@@ -49,6 +80,8 @@ class JobRow(JobState, NewJob):
     completed_at: datetime | None
     started_at: datetime | None
     launched_at: datetime | None
+    work_began_at: datetime | None
+    moved_at: datetime
     source: dict[str, Any] | None
     renditions: list[RenditionView] | None
     playback: Playback | None
@@ -56,10 +89,12 @@ class JobRow(JobState, NewJob):
 
 
 class JobOverview(JobRow):
-    """A row, its ten latest events (newest first), and how many pending jobs go before it (None unless pending)."""
+    """A row, its ten latest events (newest first), how many jobs go before it (None unless it waits), and how far its
+    renditions are while they are encoded."""
 
     latest_events: list[EventView]
     queue_position: int | None
+    rendition_progress: dict[str, RenditionProgress]
 
 
 class Jobs:
@@ -70,26 +105,23 @@ class Jobs:
 
     async def create(self, job: NewJob, *, progress: int, message: str) -> None:
         """Insert the row together with its first event. Calling it again with the same id changes nothing."""
-        await self._database.fetch(
-            "create_job",
-            job.id,
-            job.key,
-            job.workflow_id,
-            job.source_object,
-            job.size_bytes,
-            job.external_id,
-            job.metadata,
-            job.priority,
-            job.profile,
-            job.webhook_url,
-            job.captions,
-            job.source_sha256,
-            progress,
-            message,
-        )
+        await self._database.fetch("create_job", *_columns(job), progress, message)
+
+    async def create_batch(self, batch_id: UUID, jobs: Sequence[NewJob], *, progress: int, message: str) -> None:
+        """All of them or none. Calling it again with the same ids changes nothing."""
+        async with self._database.transaction() as session:
+            await session.fetch("create_batch", batch_id, jobs[0].owner, len(jobs))
+            for job in jobs:
+                await session.fetch("create_job", *_columns(job), progress, message)
 
     async def get(self, job_id: UUID) -> JobOverview | None:
         return _overview(await self._database.fetch_one("get_job", job_id))
+
+    async def by_id(self, ids: Sequence[UUID]) -> list[JobOverview]:
+        """In the order asked for; unknown ones are left out."""
+        rows = await self._database.fetch("jobs_by_id", list(ids))
+        found = {job.id: job for job in (JobOverview.model_validate(dict(row)) for row in rows)}
+        return [found[job_id] for job_id in dict.fromkeys(ids) if job_id in found]
 
     async def newest(
         self, limit: int, *, after: tuple[datetime, UUID] | None = None, status: JobStatus | None = None
@@ -103,6 +135,14 @@ class Jobs:
         row = await self._database.fetch_one("job_state", job_id)
         return None if row is None else JobState.model_validate(dict(row))
 
+    async def owner_state(self, owner: str) -> OwnerState | None:
+        row = await self._database.fetch_one("owner_state", owner)
+        return None if row is None else OwnerState.model_validate(dict(row))
+
+    async def batch_state(self, batch_id: UUID) -> BatchState | None:
+        row = await self._database.fetch_one("batch_state", batch_id)
+        return None if row is None else BatchState.model_validate(dict(row))
+
     async def unlaunched(self, limit: int = 100) -> list[JobRow]:
         """Pending jobs that Temporal has not taken, the most urgent first."""
         rows = await self._database.fetch("unlaunched_jobs", limit)
@@ -114,6 +154,11 @@ class Jobs:
         row = await self._database.fetch_one("mark_launched", job_id)
         return None if row is None else JobStatus(row["status"])
 
+    async def past(self, limit: int) -> list[PastJob]:
+        """The jobs that completed last, with how far they were at some moments."""
+        rows = await self._database.fetch("past_moments", limit)
+        return [_past_job(list(moments)) for _, moments in itertools.groupby(rows, key=lambda row: row["job"])]
+
     async def expired(self, before: datetime) -> list[UUID]:
         """Jobs that were over before that moment. Running ones never expire."""
         return _ids(await self._database.fetch("expired_jobs", before))
@@ -123,7 +168,34 @@ class Jobs:
 
     async def delete(self, ids: Iterable[UUID]) -> list[UUID]:
         """Delete the jobs that are over, with their events; which ones went. Open streams of theirs end."""
-        return _ids(await self._database.fetch("delete_jobs", list(ids)))
+        gone = _ids(await self._database.fetch("delete_jobs", list(ids)))
+        await self._database.fetch("delete_empty_batches")
+        return gone
+
+
+def _columns(job: NewJob) -> tuple[object, ...]:
+    """The parameters of `create_job` before progress and message."""
+    return (
+        job.id,
+        job.key,
+        job.workflow_id,
+        job.source_object,
+        job.size_bytes,
+        job.external_id,
+        job.metadata,
+        job.priority,
+        job.profile,
+        job.webhook_url,
+        job.captions,
+        job.source_sha256,
+        job.owner,
+        job.batch_id,
+    )
+
+
+def _past_job(rows: Sequence[Row]) -> PastJob:
+    moments = [Moment(Stage(row["stage"]), row["progress"], row["created_at"]) for row in rows]
+    return PastJob(rows[0]["work_began_at"], rows[0]["completed_at"], moments)
 
 
 def _overview(row: Row | None) -> JobOverview | None:

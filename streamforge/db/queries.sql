@@ -9,23 +9,24 @@
 -- was committed, and asks again.
 WITH created AS (
     INSERT INTO jobs (id, key, workflow_id, source_object, size_bytes, external_id, metadata, priority, profile,
-                      webhook_url, captions, source_sha256, stage, progress, event_seq)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'uploading', $13 /* progress */, 1)
+                      webhook_url, captions, source_sha256, owner, batch_id, stage, progress, event_seq)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 'uploading', $15 /* progress */, 1)
     ON CONFLICT (id) DO NOTHING
-    RETURNING id, stage, progress
+    RETURNING jobs AS job
+), logged AS (
+    SELECT log_event(job, 'progress', $16 /* message */, NULL, NULL) AS event FROM created
 )
-INSERT INTO progress_events (job_id, seq, stage, progress, message)
-SELECT id, 1, stage, progress, $14 /* message */ FROM created;
+SELECT pg_notify('streamforge_events', notification(event)) FROM logged;
 
 -- name: get_job
-SELECT jobs.*, latest_events(id), queue_position(jobs)
+SELECT jobs.*, latest_events(id), queue_position(jobs), rendition_progress(jobs)
 FROM jobs
 WHERE id = $1;
 
 -- name: list_jobs
 -- Newest first. Keyset pagination: a page begins after the last (created_at, id) of the one before, so that rows which
 -- arrive in between neither repeat nor hide others.
-SELECT jobs.*, latest_events(id), queue_position(jobs)
+SELECT jobs.*, latest_events(id), queue_position(jobs), rendition_progress(jobs)
 FROM jobs
 WHERE ($1::timestamptz IS NULL /* created_at of the cursor */ OR (created_at, id) < ($1, $2::uuid))
   AND ($3::text IS NULL /* status */ OR status = $3)
@@ -33,7 +34,30 @@ ORDER BY created_at DESC, id DESC
 LIMIT $4;
 
 -- name: job_state
-SELECT id, status, stage, progress, event_seq FROM jobs WHERE id = $1;
+SELECT id, status, stage, progress, event_seq,
+       coalesce((SELECT min(seq) - 1 FROM progress_events WHERE job_id = jobs.id), event_seq) AS swept_seq
+FROM jobs WHERE id = $1;
+
+-- name: jobs_by_id
+SELECT jobs.*, latest_events(id), queue_position(jobs), rendition_progress(jobs) FROM jobs WHERE id = ANY ($1::uuid[]);
+
+-- name: owner_state
+-- Its jobs that are not over, and where its log stands, in one look: both change in the same transactions.
+SELECT event_seq, swept_seq,
+       (SELECT coalesce(jsonb_agg(job_summary(jobs) ORDER BY created_at, id), '[]') FROM jobs
+        WHERE owner = owners.id AND status IN ('pending', 'processing')) AS jobs
+FROM owners WHERE id = $1;
+
+-- name: create_batch
+INSERT INTO batches (id, owner, total) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING;
+
+-- name: batch_state
+SELECT id AS batch_id, created_at, total, completed, failed, cancelled,
+       (SELECT coalesce(jsonb_agg(job_summary(jobs) ORDER BY created_at, id), '[]') FROM jobs
+        WHERE batch_id = batches.id) AS jobs,
+       (SELECT coalesce(max(owner_seq), 0) FROM progress_events WHERE batch_id = batches.id) AS event_seq,
+       (SELECT swept_seq FROM owners WHERE id = batches.owner) AS swept_seq
+FROM batches WHERE id = $1;
 
 -- name: unlaunched_jobs
 -- Jobs that Temporal has not taken yet, the most urgent first.
@@ -45,6 +69,21 @@ LIMIT $1;
 -- name: mark_launched
 -- Answers with the status, for whoever cancelled the job while it was being started.
 UPDATE jobs SET launched_at = coalesce(launched_at, clock_timestamp()) WHERE id = $1 RETURNING status;
+
+-- name: past_moments
+-- Of the jobs that completed last, some fifty events each, evenly spread: found by their numbers, however many there are.
+WITH latest AS (
+    SELECT id AS job, work_began_at, completed_at, event_seq FROM jobs
+    WHERE status = 'completed' AND work_began_at IS NOT NULL
+    ORDER BY completed_at DESC
+    LIMIT $1
+)
+SELECT job, work_began_at, completed_at, stage, progress, created_at
+FROM latest
+CROSS JOIN LATERAL generate_series(1, event_seq, greatest(1, event_seq / 50)) AS number
+JOIN progress_events ON job_id = job AND seq = number
+WHERE created_at >= work_began_at AND created_at < completed_at
+ORDER BY job, seq;
 
 -- name: expired_jobs
 SELECT id FROM jobs
@@ -60,63 +99,47 @@ SELECT id FROM jobs WHERE id = ANY ($1::uuid[]);
 WITH gone AS (
     DELETE FROM jobs
     WHERE id = ANY ($1::uuid[]) AND status IN ('completed', 'failed', 'cancelled')
-    RETURNING id, event_seq
+    RETURNING id, owner, event_seq
+), swept AS (
+    UPDATE owners SET swept_seq = greatest(swept_seq, latest.number)
+    FROM (SELECT gone.owner, max(owner_seq) AS number FROM gone JOIN progress_events ON job_id = gone.id GROUP BY 1) AS latest
+    WHERE owners.id = latest.owner
 )
 SELECT id, pg_notify('streamforge_events', id || ':' || event_seq + 1) FROM gone;
+
+-- name: delete_empty_batches
+DELETE FROM batches WHERE NOT EXISTS (SELECT FROM jobs WHERE batch_id = batches.id);
 
 
 -- ── the event log ───────────────────────────────────────────────────────────────────────────────────────────────────
 
--- name: append_event
--- The event and what it changes, in one statement. See streamforge.events.log for why readers never miss one.
--- Progress never goes down, the stage never goes back (a report from an attempt that was already replaced may arrive
--- late), and a job that is over stays as it is: then no row comes out.
-WITH changed AS (
-    UPDATE jobs SET
-        event_seq     = event_seq + 1,
-        updated_at    = clock_timestamp(),
-        stage         = CASE WHEN array_position($9 /* all stages in order */::text[], $2)
-                                < array_position($9, stage) THEN stage ELSE $2 /* stage */ END,
-        progress      = CASE WHEN $6 = 'completed' THEN 100 ELSE greatest(progress, $3::smallint /* progress */) END,
-        status        = coalesce($6 /* status */, status),
-        started_at    = CASE WHEN $6 = 'processing' THEN coalesce(started_at, clock_timestamp())
-                             ELSE started_at END,
-        completed_at  = CASE WHEN $6 IN ('completed', 'failed', 'cancelled') THEN clock_timestamp() END,
-        error         = coalesce($7::jsonb /* error */, error),
-        error_message = coalesce($7::jsonb ->> 'message', error_message),
-        result        = coalesce($8::jsonb /* result */, result),
-        source        = coalesce($10::jsonb, source),
-        renditions    = coalesce($11::jsonb, renditions),
-        playback      = coalesce($12::jsonb, playback)
-    WHERE id = $1 AND status NOT IN ('completed', 'failed', 'cancelled')
-    RETURNING id, event_seq, stage, progress
-), logged AS (
-    INSERT INTO progress_events (job_id, seq, event, stage, progress, message, details)
-    SELECT id, event_seq, $4::text /* event */, stage, progress, $5::text /* message */, $13::jsonb /* details */ FROM changed
-    RETURNING job_id, seq, event, stage, progress, message, details, created_at
-)
-SELECT logged.*, pg_notify('streamforge_events', job_id || ':' || seq) AS notified FROM logged;
+-- name: append_events
+-- See migrations/0002_owners_and_batches.sql for what it does, and streamforge.events.log for why readers miss nothing.
+SELECT * FROM append_events($1 /* changes */, $2 /* all stages in order */, $3 /* some may be there already */);
 
--- name: lock_running_job
-SELECT 1 FROM jobs WHERE id = $1 AND status NOT IN ('completed', 'failed', 'cancelled') FOR UPDATE;
-
--- name: record_part
--- What one part has done, and the sum over all parts of its stage; parts never go back. Needs the job row's lock: a
--- statement that had to wait for it would still see the other parts as they were before.
-WITH recorded AS (
-    INSERT INTO part_progress (job_id, stage, part, done) VALUES ($1, $2, $3, $4)
-    ON CONFLICT (job_id, stage, part) DO UPDATE SET done = greatest(part_progress.done, excluded.done)
-    RETURNING done
-)
-SELECT (SELECT done FROM recorded)
-       + (SELECT coalesce(sum(done), 0) FROM part_progress WHERE job_id = $1 AND stage = $2 AND part <> $3) AS done;
-
--- name: events_after
-SELECT job_id, seq, event, stage, progress, message, details, created_at
-FROM progress_events
-WHERE job_id = $1 AND seq > $2
+-- name: job_events_after
+SELECT * FROM progress_events
+WHERE job_id = $1 AND seq > $2 AND ($3::timestamptz IS NULL /* since */ OR created_at >= $3)
 ORDER BY seq
+LIMIT $4;
+
+-- name: owner_events_after
+SELECT * FROM progress_events
+WHERE owner = $1 AND owner_seq > $2
+ORDER BY owner_seq
 LIMIT $3;
+
+-- name: batch_events_after
+SELECT * FROM progress_events
+WHERE batch_id = $1 AND owner_seq > $2
+ORDER BY owner_seq
+LIMIT $3;
+
+-- name: latest_numbers
+-- How far the logs are that somebody follows, by what notifications call them.
+SELECT 'job:' || id AS key, event_seq AS number FROM jobs WHERE id = ANY ($1::uuid[])
+UNION ALL
+SELECT 'owner:' || id, event_seq FROM owners WHERE id = ANY ($2::text[]);
 
 
 -- ── housekeeping ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,101 +1,63 @@
-"""One process's fan-out: from the LISTEN connection to any number of streams, each event read and encoded once."""
+"""One process's fan-out: from the LISTEN connection to any number of clients, each event read and encoded once."""
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import itertools
+from bisect import bisect_right
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
+from types import TracebackType
+from typing import Self
 from uuid import UUID
 
 import structlog
 
-from streamforge.db.jobs import Jobs
 from streamforge.db.retry import until_available
+from streamforge.errors import DatabaseUnavailable
 from streamforge.events import frames
+from streamforge.events.clients import Client
 from streamforge.events.frames import Frame
 from streamforge.events.log import EventLog
+from streamforge.events.sources import Snapshot, Source
 
-MERGE_ABOVE = 32
-"""Frames waiting for one client from which on progress is merged."""
-DROP_ABOVE = 512
-"""Frames waiting that could not be merged: this client will never catch up."""
 PAGE = 500
+KEPT = 512
+"""Recent frames of a source that somebody follows: who comes back soon is served from memory."""
+SLICE = 256
+"""Clients that are served before anything else of this process gets its turn."""
+OPENING_PATIENCE = 20.0
+"""Seconds that a client waits for a database that is away before it is asked to come back."""
+CATCH_UP_SECONDS = 2.0
+"""How often each source that is followed is asked for what no notification told."""
 
 log = structlog.stdlib.get_logger(__name__)
 
 
-class StreamEnded(Exception):
-    """Nothing more will come through this subscription."""
+class ServerLeaving(Exception):
+    """This process stops; the client should come back, here or elsewhere."""
 
 
-class JobGone(StreamEnded):
-    """The job was deleted."""
+class Channel:
+    """One source that somebody in this process follows. Reads its log when told that there is more."""
 
-
-class ServerLeaving(StreamEnded):
-    """This process cannot go on with the stream, mostly because it stops; the client should come back."""
-
-
-class ClientTooSlow(StreamEnded):
-    """The client did not take its frames in time."""
-
-
-class Subscription:
-    """One stream's bounded queue. `await next()` gives frames in order and raises StreamEnded when there are no more."""
-
-    def __init__(self) -> None:
-        self._waiting: deque[Frame] = deque()
-        self._filled = asyncio.Event()
-        self._end: StreamEnded | None = None
-
-    def put(self, frame: Frame) -> None:
-        if len(self._waiting) >= MERGE_ABOVE and frame.may_replace(self._waiting[-1]):
-            self._waiting[-1] = frame
-        elif len(self._waiting) >= DROP_ABOVE:
-            self._waiting.clear()
-            self.end(ClientTooSlow())
-        else:
-            self._waiting.append(frame)
-        self._filled.set()
-
-    def end(self, reason: StreamEnded) -> None:
-        self._end = self._end or reason
-        self._filled.set()
-
-    async def next(self) -> Frame:
-        while not self._waiting:
-            if self._end is not None:
-                raise self._end
-            self._filled.clear()
-            await self._filled.wait()
-        return self._waiting.popleft()
-
-
-class _Channel:
-    """One job that somebody in this process watches. Reads the log when told that there is more, never otherwise."""
-
-    def __init__(self, job_id: UUID, events: EventLog, jobs: Jobs) -> None:
-        self.job_id = job_id
-        self.subscriptions: set[Subscription] = set()
-        self._events = events
-        self._jobs = jobs
+    def __init__(self, source: Source) -> None:
+        self.clients: set[Client] = set()
+        self._source = source
         self._told = asyncio.Event()
-        self._known_seq = 0
-        self._reader: asyncio.Task[None] | None = None
+        self._known = 0
+        self._recent: list[Frame] = []
+        self._recent_begins = 0
+        """`_recent` holds all there is from beyond this number up to `_known`."""
+        self._filling = asyncio.Lock()
+        self._snapshots = _Shared(source.snapshot)
         self._opened = asyncio.Event()
+        self._reader = asyncio.create_task(self._read(), name=f"channel {source.key}")
 
     @property
     def is_dead(self) -> bool:
-        return self._reader is not None and self._reader.done()
+        return self._reader.done()
 
-    def start(self) -> None:
-        self._reader = asyncio.create_task(self._read(), name=f"channel {self.job_id}")
-
-    async def opened(self) -> None:
-        """Wait until everything after some point of the log is sure to come through the queues, or nothing will."""
-        await self._opened.wait()
-
-    def tell(self, seq: int) -> None:
-        if seq > self._known_seq:
+    def tell(self, number: int) -> None:
+        if number > self._known:
             self._told.set()
 
     def look(self) -> None:
@@ -103,13 +65,40 @@ class _Channel:
         self._told.set()
 
     def stop(self) -> None:
-        if self._reader is not None:
-            self._reader.cancel()
+        self._reader.cancel()
 
-    def end(self, reason: StreamEnded) -> None:
-        for subscription in self.subscriptions:
-            subscription.end(reason)
+    def end(self, last: Callable[[], Frame]) -> None:
+        for client in self.clients:
+            client.deliver(last())
         self._opened.set()
+
+    async def snapshot(self) -> Snapshot | None:
+        """As it is now or later; who asks at the same time gets the same. None when the source is gone."""
+        return await self._snapshots.get()
+
+    async def opened(self) -> None:
+        """Wait until everything beyond some point of the log is sure to be delivered, or nothing will be."""
+        try:
+            async with asyncio.timeout(OPENING_PATIENCE):
+                await self._opened.wait()
+        except TimeoutError as error:
+            raise DatabaseUnavailable("The database does not answer.") from error
+
+    async def after(self, number: int) -> Sequence[Frame]:
+        """What follows in the log, a page of it at most: from memory, as far as that goes."""
+        async with self._filling:
+            if self._known - KEPT <= number < self._recent_begins:
+                await self._keep_more(number)
+        if not self._recent_begins <= number < self._known:
+            return await self._source.after(number, PAGE)
+        return self._recent[bisect_right(self._recent, number, key=_number) :]
+
+    async def _keep_more(self, number: int) -> None:
+        begins = self._recent_begins
+        older = [frame for frame in await self._source.after(number, PAGE) if _number(frame) <= begins]
+        if begins == self._recent_begins and len(older) < PAGE:
+            self._recent[:0] = older
+            self._recent_begins = number
 
     async def _read(self) -> None:
         try:
@@ -119,69 +108,92 @@ class _Channel:
                 self._told.clear()
                 await until_available(self._catch_up)
         except Exception:
-            log.exception("channel failed", job_id=str(self.job_id))
-            self.end(ServerLeaving())
+            log.exception("channel failed", source=self._source.key)
+            self.end(frames.come_back)
 
     async def _open(self) -> None:
-        job = await until_available(lambda: self._jobs.state(self.job_id))
-        self._known_seq = job.event_seq if job else 0
+        snapshot = await until_available(self.snapshot)
+        self._known = self._recent_begins = snapshot.latest if snapshot else 0
         self._opened.set()
 
     async def _catch_up(self) -> None:
-        found = await self._events.after(self.job_id, self._known_seq, PAGE)
-        if not found and await self._jobs.state(self.job_id) is None:
-            self.end(JobGone())
+        found = await self._source.after(self._known, PAGE)
+        if not found and await self._source.snapshot() is None:
+            self.end(frames.done)
         while found:
-            for event in found:
-                self._deliver(frames.logged(event))
-            found = await self._events.after(self.job_id, self._known_seq, PAGE) if len(found) == PAGE else []
+            for frame in found:
+                await self._deliver(frame)
+            found = await self._source.after(self._known, PAGE) if len(found) == PAGE else []
 
-    def _deliver(self, frame: Frame) -> None:
-        self._known_seq = frame.seq
-        for subscription in self.subscriptions:
-            subscription.put(frame)
+    async def _deliver(self, frame: Frame) -> None:
+        self._known = _number(frame)
+        self._remember(frame)
+        await _each(self.clients, lambda client: client.deliver(frame))
+        if frame.is_last:
+            done = frames.done()
+            await _each(self.clients, lambda client: client.deliver(done))
+
+    def _remember(self, frame: Frame) -> None:
+        self._recent.append(frame)
+        if len(self._recent) > 2 * KEPT:
+            self._recent_begins = _number(self._recent[KEPT - 1])
+            del self._recent[:KEPT]
 
 
 class Broadcaster:
-    """Give `on_notification` and `on_reconnected` to a Listener.
+    """Give `on_notification` and `on_reconnected` to a Listener, and hold it open with `async with`.
 
-    A stream subscribes first and reads the table second. Its channel was opened before: everything up to the point
-    where the channel stood then is in what the stream reads, everything beyond it comes through the queue, and what is
-    in both is told apart by its number. So there is no gap and no duplicate, whatever is appended meanwhile.
+    A client subscribes first and reads the table second. Its channel was opened before: everything up to the point
+    where the channel stood then is in what the client reads, everything beyond it is delivered, and what is in both is
+    told apart by its number. So there is no gap and no duplicate, whatever is appended meanwhile.
     """
 
-    def __init__(self, events: EventLog, jobs: Jobs) -> None:
+    def __init__(self, events: EventLog, heartbeat_seconds: float) -> None:
         self._events = events
-        self._jobs = jobs
-        self._channels: dict[UUID, _Channel] = {}
+        self._heartbeat_seconds = heartbeat_seconds
+        self._channels: dict[str, Channel] = {}
         self._leaving = False
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Self:
+        self._tasks = [
+            asyncio.create_task(_every(self._heartbeat_seconds, self._beat), name="heartbeats"),
+            asyncio.create_task(_every(CATCH_UP_SECONDS, self._look), name="catch up"),
+        ]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for task in self._tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
 
     @asynccontextmanager
-    async def subscribe(self, job_id: UUID) -> AsyncIterator[Subscription]:
-        """From here on every event of the job comes through. Raises ServerLeaving when this process stops."""
+    async def subscribe(self, source: Source, client: Client) -> AsyncIterator[Channel]:
+        """From here on every event of the source is delivered. Raises ServerLeaving when this process stops."""
         if self._leaving:
             raise ServerLeaving
-        channel = self._channel(job_id)
-        subscription = Subscription()
-        channel.subscriptions.add(subscription)
+        channel = self._channel(source)
+        channel.clients.add(client)
         try:
             await channel.opened()
-            yield subscription
+            yield channel
         finally:
-            channel.subscriptions.discard(subscription)
-            if not channel.subscriptions and self._channels.get(job_id) is channel:
-                del self._channels[job_id]
+            channel.clients.discard(client)
+            client.close()
+            if not channel.clients:
                 channel.stop()
+                if self._channels.get(source.key) is channel:
+                    del self._channels[source.key]
 
     def on_notification(self, payload: str) -> None:
-        """`job_id:seq`. Other jobs than the watched ones cost a dictionary look-up."""
-        job_id, _, seq = payload.partition(":")
-        try:
-            channel = self._channels.get(UUID(job_id))
-            if channel is not None:
-                channel.tell(int(seq))
-        except ValueError:
-            log.warning("notification not understood", payload=payload[:80])
+        """`job_id:seq`, mostly with `:owner:owner_seq` and maybe `:batch_id`. What nobody follows costs a look-up."""
+        job_id, seq, owner, owner_seq, batch_id = (payload.split(":") + [""] * 4)[:5]
+        self._tell(f"job:{job_id}", seq)
+        self._tell(f"owner:{owner}", owner_seq)
+        self._tell(f"batch:{batch_id}", owner_seq)
 
     def on_reconnected(self) -> None:
         for channel in self._channels.values():
@@ -191,11 +203,78 @@ class Broadcaster:
         """End every stream, and refuse new ones: this process stops."""
         self._leaving = True
         for channel in self._channels.values():
-            channel.end(ServerLeaving())
+            channel.end(frames.come_back)
 
-    def _channel(self, job_id: UUID) -> _Channel:
-        channel = self._channels.get(job_id)
+    def _tell(self, key: str, number: str) -> None:
+        channel = self._channels.get(key)
+        if channel is not None and number.isdigit():
+            channel.tell(int(number))
+
+    async def _beat(self) -> None:
+        for channel in list(self._channels.values()):
+            await _each(channel.clients, Client.heartbeat)
+
+    async def _look(self) -> None:
+        """One question for all that is followed. What it does not answer for looks into the table itself: batches have no
+        number of their own, and what is gone should end its streams."""
+        followed: dict[str, list[str]] = {"job": [], "owner": [], "batch": []}
+        for key in self._channels:
+            kind, _, name = key.partition(":")
+            followed[kind].append(name)
+        try:
+            numbers = await self._events.latest_numbers(map(UUID, followed["job"]), followed["owner"])
+        except DatabaseUnavailable:
+            return
+        for key, channel in list(self._channels.items()):
+            if key in numbers:
+                channel.tell(numbers[key])
+            else:
+                channel.look()
+
+    def _channel(self, source: Source) -> Channel:
+        channel = self._channels.get(source.key)
         if channel is None or channel.is_dead:
-            channel = self._channels[job_id] = _Channel(job_id, self._events, self._jobs)
-            channel.start()
+            channel = self._channels[source.key] = Channel(source)
         return channel
+
+
+class _Shared:
+    """A question that many ask at the same time, asked once for all: for everybody who came before it was asked."""
+
+    def __init__(self, ask: Callable[[], Awaitable[Snapshot | None]]) -> None:
+        self._ask = ask
+        self._turn = asyncio.Lock()
+        self._next: asyncio.Task[Snapshot | None] | None = None
+
+    async def get(self) -> Snapshot | None:
+        if self._next is None:
+            self._next = asyncio.create_task(self._ask_in_turn())
+        return await asyncio.shield(self._next)
+
+    async def _ask_in_turn(self) -> Snapshot | None:
+        async with self._turn:
+            self._next = None
+            return await self._ask()
+
+
+def _number(frame: Frame) -> int:
+    assert frame.id is not None, "events of a log are numbered"
+    return frame.id
+
+
+async def _each(clients: Iterable[Client], do: Callable[[Client], None]) -> None:
+    """In slices: others are served between them, and sockets are written to."""
+    everybody = iter(list(clients))
+    while some := list(itertools.islice(everybody, SLICE)):
+        for client in some:
+            do(client)
+        await asyncio.sleep(0)
+
+
+async def _every(seconds: float, do: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await do()
+        except Exception:
+            log.exception("broadcaster failed")

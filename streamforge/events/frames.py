@@ -1,83 +1,151 @@
-"""Events as bytes of `text/event-stream`. The wire contract of a stream lives here and in `stream`.
+"""Events as they travel: as `text/event-stream`, as a JSON object, and in both as the ASGI message that carries them.
 
-JSON never holds a raw line break and event names are checked by the database, so nothing a caller sent can end a line
-early and smuggle a field into the stream.
+Each form is made once and shared by every connection that sends it. JSON never holds a raw line break and event names
+are checked by the database, so nothing a caller sent can end a line early and smuggle a field into the stream.
 """
 
 import json
 import random
-from dataclasses import dataclass
+from collections.abc import MutableMapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
+
+from sse_starlette.event import ServerSentEvent
 
 from streamforge.contracts.events import LoggedEvent
 from streamforge.contracts.job import Stage
-from streamforge.db.jobs import JobState
 
 LAST_STAGES = frozenset({Stage.COMPLETED, Stage.FAILED, Stage.CANCELLED})
 
+Message = MutableMapping[str, Any]
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, eq=False)
 class Frame:
-    """One logged event, encoded once and shared by every stream that sends it."""
+    """What a connection sends at once."""
 
-    seq: int
     event: str
-    stage: Stage
-    data: bytes
+    data: str
+    """JSON."""
+    id: int | None = None
+    """Its number in the log that is followed; None for what no client can come back to."""
+    created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    merges_as: str | None = None
+    """Of two frames that wait for a slow client and merge as the same, the later one does; None: it must arrive."""
+    is_last: bool = False
+    """Nothing follows in the log."""
+    closes: bool = False
+    """Nothing follows on the connection."""
 
-    @property
-    def is_last(self) -> bool:
-        return self.stage in LAST_STAGES
+    @cached_property
+    def sse(self) -> bytes:
+        number = None if self.id is None else str(self.id)
+        return ServerSentEvent(self.data, event=self.event, id=number, sep="\n").encode()
 
-    def may_replace(self, earlier: "Frame") -> bool:
-        """Progress may be merged for a client that is slow, latest wins; a change of stage or a named event not."""
-        return self.event == earlier.event == "progress" and self.stage == earlier.stage and not self.is_last
+    @cached_property
+    def object(self) -> str:
+        """The same in JSON: what `/events` lists and a WebSocket sends."""
+        number, moment = json.dumps(self.id), _iso(self.created_at, "microseconds")
+        return f'{{"id":{number},"event":"{self.event}","data":{self.data},"created_at":"{moment}"}}'
+
+    @cached_property
+    def http_message(self) -> Message:
+        return {"type": "http.response.body", "body": self.sse, "more_body": not self.closes}
+
+    @cached_property
+    def websocket_message(self) -> Message:
+        return {"type": "websocket.send", "text": self.object}
 
 
-def logged(event: LoggedEvent) -> Frame:
+@dataclass(frozen=True, eq=False)
+class Control(Frame):
+    """Something for the connection rather than for its reader: no event of any log. A WebSocket has means of its own."""
+
+    event: str = ""
+    data: str = ""
+    comment: str | None = None
+    retry: int | None = None
+
+    @cached_property
+    def sse(self) -> bytes:
+        return ServerSentEvent(comment=self.comment, retry=self.retry, sep="\n").encode()
+
+
+HEARTBEAT = Control(comment="heartbeat")
+
+
+def done() -> Frame:
+    return Frame("done", "{}", closes=True)
+
+
+def come_back() -> Control:
+    """This server cannot go on with the stream; resume it, here or elsewhere. The spread keeps a thousand clients from
+    coming back in the same instant."""
+    return Control(retry=random.randint(500, 3000), closes=True)  # noqa: S311 - jitter, not a secret
+
+
+def of_job(event: LoggedEvent) -> Frame:
+    """An event of one job's log, which ends with the job."""
+    return _logged(event, event.seq, is_last=event.stage in LAST_STAGES)
+
+
+def of_owner(event: LoggedEvent) -> Frame:
+    """An event in the log of all jobs of its owner, which never ends."""
+    return _logged(event, event.owner_seq, is_last=False)
+
+
+def of_batch(event: LoggedEvent) -> Frame:
+    """An event in the log of a batch, which ends with the last of its jobs."""
+    counters = (event.details or {}).get("batch", {"current": 0, "total": 1})
+    return _logged(event, event.owner_seq, is_last=counters["current"] == counters["total"])
+
+
+def _logged(event: LoggedEvent, number: int, *, is_last: bool) -> Frame:
+    may_be_replaced = event.event == "progress" and event.stage not in LAST_STAGES
+    return Frame(
+        event.event,
+        encode(_data(event)),
+        id=number,
+        created_at=event.created_at,
+        merges_as=f"{event.job_id} {event.stage}" if may_be_replaced else None,
+        is_last=is_last,
+    )
+
+
+def status(data: dict[str, Any], number: int | None) -> Frame:
+    """The first frame of a connection. With a number it is a place to come back to: a client that loses the connection
+    before the first progress misses nothing, and one that comes back after the end can be told so."""
+    return Frame("status", encode(data), id=number)
+
+
+def reset(data: dict[str, Any], number: int) -> Frame:
+    """Your cursor means nothing here: forget what you have; a fresh `status` follows. The id replaces the cursor."""
+    return Frame("reset", encode(data), id=number)
+
+
+def encode(data: dict[str, Any]) -> str:
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+
+
+def _data(event: LoggedEvent) -> dict[str, Any]:
     data: dict[str, Any] = {
         "job_id": str(event.job_id),
         "stage": event.stage,
         "progress": event.progress,
         "message": event.message,
-        "timestamp": _timestamp(event.created_at),
+        "timestamp": _iso(event.created_at, "milliseconds"),
     }
     details = dict(event.details or {})
     if event.stage is Stage.FAILED and "error" in details:
         data["error"] = details.pop("error")
+    if event.batch_id is not None:
+        data["batch_id"] = str(event.batch_id)
     if details:
         data["details"] = details
-    return Frame(event.seq, event.event, event.stage, _encode(event.event, data, event.seq))
+    return data
 
 
-def status(job: JobState, *, as_cursor: bool) -> bytes:
-    """The first frame of a connection. `as_cursor` gives it the number of the latest event as its id: a client that
-    loses the connection before the first progress then comes back with a cursor and misses nothing; one that comes
-    back after the end can be told so. Not for a failed job: its last event, which says why, is still to follow."""
-    data = {"job_id": str(job.id), "status": job.status, "stage": job.stage, "progress": job.progress}
-    return _encode("status", data, job.event_seq if as_cursor else None)
-
-
-def reset(job: JobState) -> bytes:
-    """Your cursor means nothing here: forget what you have; a fresh `status` follows. The id replaces the cursor."""
-    return _encode("reset", {"job_id": str(job.id)}, job.event_seq)
-
-
-DONE = b"event: done\ndata: {}\n\n"
-
-
-def come_back() -> bytes:
-    """This server cannot go on with the stream; resume it, here or elsewhere. The spread keeps a thousand clients from
-    coming back in the same instant."""
-    return f"retry: {random.randint(500, 3000)}\n\n".encode()  # noqa: S311 - jitter, not a secret
-
-
-def _encode(event: str, data: dict[str, Any], seq: int | None) -> bytes:
-    body = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-    number = "" if seq is None else f"id: {seq}\n"
-    return f"{number}event: {event}\ndata: {body}\n\n".encode()
-
-
-def _timestamp(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def _iso(moment: datetime, precision: str) -> str:
+    return moment.astimezone(UTC).isoformat(timespec=precision).replace("+00:00", "Z")

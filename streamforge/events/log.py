@@ -1,98 +1,166 @@
 """The event log: every change of a job is one numbered row, written in the same transaction as the change itself."""
 
-import math
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from pydantic import BaseModel
 
 from streamforge.contracts.events import JobChange, LoggedEvent, PartProgress
-from streamforge.contracts.job import JobStatus, Stage
-from streamforge.db.pool import Database, Row, Session
+from streamforge.contracts.job import Stage
+from streamforge.db.pool import Database, Row
+from streamforge.errors import DatabaseUnavailable
 
 STAGES_IN_ORDER = [stage.value for stage in Stage]
+AT_ONCE = 200
+"""Entries in one transaction at most: what a batch holds, it locks."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """How far one part of a stage is."""
+
+    stage: Stage
+    part: PartProgress
+
+
+@dataclass
+class Entry:
+    """One event to be written. Written again after its connection died, it is found, not doubled: by its token."""
+
+    job_id: UUID
+    change: JobChange
+    reports: Sequence[Report] = ()
+    token: UUID = field(default_factory=uuid4)
+    may_be_there: bool = False
 
 
 class EventLog:
     """Append to the log and read from it.
 
-    Why a reader who remembers the last `seq` it saw misses nothing. An append first takes the lock of the job's row (by
-    updating it, or by SELECT … FOR UPDATE), raises `event_seq` under it, and holds it until commit. So event n is
-    committed before n + 1 can even get its number: whoever sees n + 1 sees n, an append that is rolled back leaves no
-    gap, and "everything after n" is exact in any snapshot. NOTIFY is part of the transaction: by the time a listener
-    hears of n, n can be read. A notification that is lost with a connection costs nothing but a look into the table.
+    Why a reader who remembers the last number it saw misses nothing. An append first takes the lock of its job's row,
+    raises the job's `event_seq` under it, then does the same with the row of the job's owner, and holds both until
+    commit. So event n is committed before n + 1 can even get its number, in the job's counting (`seq`) as in the owner's
+    (`owner_seq`): whoever sees n + 1 sees n, an append that is rolled back leaves no gap, and "everything after n" is
+    exact in any snapshot. The events of a batch are some of its owner's, in the owner's order: what holds for all of them
+    holds for some. NOTIFY is part of the transaction: by the time a listener hears of n, n can be read. A notification
+    that is lost costs nothing but a look into the table.
 
-    All methods raise DatabaseUnavailable. An append whose connection dies may have been committed all the same; to
-    repeat it can write the event twice (with two numbers), never lose it.
+    What is appended while a transaction is on its way goes into the next one, all together: under load many events share
+    one commit, and an event that comes alone waits for nobody. A transaction takes all its locks first, always in the
+    same order (jobs, batches, owners, each by id), so writers never wait for each other in a circle.
+
+    All methods raise DatabaseUnavailable. An append whose connection dies may have been committed all the same; to write
+    the same Entry again finds it then.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._waiting: list[tuple[Entry, asyncio.Future[LoggedEvent | None]]] = []
+        self._writer: asyncio.Task[None] | None = None
 
-    async def append(self, job_id: UUID, change: JobChange) -> LoggedEvent | None:
-        """Write one event and what it changes. None, and nothing written, when the job is over or gone."""
-        return _logged(await self._database.fetch_one("append_event", job_id, *_arguments(change)))
+    async def append(self, job_id: UUID, change: JobChange, reports: Sequence[Report] = ()) -> LoggedEvent | None:
+        """Write one event and what it changes. None, and nothing written, when the job is over or gone.
 
-    async def append_part(self, job_id: UUID, change: JobChange, part: PartProgress) -> LoggedEvent | None:
-        """Like `append`, with the progress that follows from all parts of the stage together."""
-        async with self._database.transaction() as session:
-            # Lock first: under READ COMMITTED only a statement that begins after the lock was granted sees what the
-            # holders before us wrote about their parts.
-            if await session.fetch_one("lock_running_job", job_id) is None:
-                return None
-            progress = await _record_part(session, job_id, change.stage, part)
-            summed = change.model_copy(update={"progress": progress})
-            return _logged(await session.fetch_one("append_event", job_id, *_arguments(summed)))
+        With reports of parts, `change.progress` is what follows from all parts of their stages together.
+        """
+        return await self.write(Entry(job_id, change, reports))
 
-    async def after(self, job_id: UUID, seq: int, limit: int = 500) -> list[LoggedEvent]:
-        """Events with a number above `seq`, in order."""
-        rows = await self._database.fetch("events_after", job_id, seq, limit)
-        return [LoggedEvent.model_validate(dict(row)) for row in rows]
+    async def write(self, entry: Entry) -> LoggedEvent | None:
+        """`append`, which can be repeated."""
+        written: asyncio.Future[LoggedEvent | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((entry, written))
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.create_task(self._write_all(), name="event log")
+        return await written
+
+    async def after(self, job_id: UUID, seq: int, limit: int = 500, since: datetime | None = None) -> list[LoggedEvent]:
+        """Events of a job with a number above `seq`, in order."""
+        return _events(await self._database.fetch("job_events_after", job_id, seq, since, limit))
+
+    async def after_of_owner(self, owner: str, owner_seq: int, limit: int = 500) -> list[LoggedEvent]:
+        """Events of all jobs of an owner."""
+        return _events(await self._database.fetch("owner_events_after", owner, owner_seq, limit))
+
+    async def after_of_batch(self, batch_id: UUID, owner_seq: int, limit: int = 500) -> list[LoggedEvent]:
+        """Events of all jobs of a batch, in the numbers of its owner."""
+        return _events(await self._database.fetch("batch_events_after", batch_id, owner_seq, limit))
+
+    async def latest_numbers(self, job_ids: Iterable[UUID], owners: Iterable[str]) -> dict[str, int]:
+        """How far these logs are, by the keys of their sources. What is gone is left out."""
+        rows = await self._database.fetch("latest_numbers", list(job_ids), list(owners))
+        return {row["key"]: row["number"] for row in rows}
+
+    async def _write_all(self) -> None:
+        while self._waiting:
+            taken, self._waiting = self._waiting[:AT_ONCE], self._waiting[AT_ONCE:]
+            await self._write_some(taken)
+
+    async def _write_some(self, taken: Sequence[tuple[Entry, "asyncio.Future[LoggedEvent | None]"]]) -> None:
+        """One that is refused for what it says must not take the others with it."""
+        try:
+            written = await self._transaction([entry for entry, _ in taken])
+        except DatabaseUnavailable as error:
+            for entry, future in taken:
+                entry.may_be_there = True
+                _fail(future, error)
+        except Exception as error:
+            if len(taken) > 1:
+                for each in taken:
+                    await self._write_some([each])
+            else:
+                _fail(taken[0][1], error)
+        else:
+            for entry, future in taken:
+                if not future.done():
+                    future.set_result(written.get(entry.token))
+
+    async def _transaction(self, entries: Sequence[Entry]) -> dict[UUID, LoggedEvent]:
+        again = any(entry.may_be_there for entry in entries)
+        changes = [_change(entry) for entry in entries]
+        rows = await self._database.fetch("append_events", changes, STAGES_IN_ORDER, again)
+        return {UUID(str(row["token"])): event for row, event in zip(rows, _events(rows), strict=True)}
 
 
-async def _record_part(session: Session, job_id: UUID, stage: Stage, part: PartProgress) -> int:
-    row = await session.fetch_one("record_part", job_id, stage, part.part, part.done)
-    assert row is not None
-    share = min(1.0, row["done"] / part.whole) if part.whole > 0 else 1.0
-    return part.low + math.floor((part.high - part.low) * share)
-
-
-def _arguments(change: JobChange) -> tuple[object, ...]:
-    """The parameters of `append_event` after the job's id."""
-    stage, status = _ending(change)
-    return (
-        stage,
-        change.progress,
-        change.event,
-        change.message,
-        status,
-        _json(change.error),
-        change.result,
-        STAGES_IN_ORDER,
-        change.source,
-        None if change.renditions is None else [_json(rendition) for rendition in change.renditions],
-        _json(change.playback),
-        _details(change),
-    )
-
-
-def _ending(change: JobChange) -> tuple[Stage, JobStatus | None]:
-    """A job that ends in a status ends in the stage of the same name: that is how a reader knows the last event."""
+def _change(entry: Entry) -> dict[str, Any]:
+    """What the function of the database takes. A key that is not there leaves the job row as it is."""
+    change = entry.change
+    stage, details = change.stage, change.details
     if change.status is not None and change.status.is_over:
-        return Stage(change.status.value), change.status
-    return change.stage, change.status
-
-
-def _details(change: JobChange) -> dict[str, Any] | None:
-    """The error travels with the event, so that the last frame of a failed job can say why."""
-    if change.error is None:
-        return change.details
-    return {**(change.details or {}), "error": _json(change.error)}
+        # A job that ends in a status ends in the stage of the same name: that is how a reader knows the last event.
+        stage = Stage(change.status.value)
+    if change.error is not None:
+        details = {**(details or {}), "error": _json(change.error)}
+    given = {
+        "job_id": str(entry.job_id),
+        "token": str(entry.token),
+        "stage": stage,
+        "progress": change.progress,
+        "event": change.event,
+        "message": change.message,
+        "status": change.status,
+        "error": _json(change.error),
+        "result": change.result,
+        "source": change.source,
+        "renditions": None if change.renditions is None else [_json(rendition) for rendition in change.renditions],
+        "playback": _json(change.playback),
+        "details": details,
+        "parts": [{"stage": report.stage, **report.part.model_dump()} for report in entry.reports],
+    }
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _json(model: BaseModel | None) -> dict[str, Any] | None:
     return None if model is None else model.model_dump(mode="json")
 
 
-def _logged(row: Row | None) -> LoggedEvent | None:
-    return None if row is None else LoggedEvent.model_validate(dict(row))
+def _events(rows: Sequence[Row]) -> list[LoggedEvent]:
+    return [LoggedEvent.model_validate(dict(row)) for row in rows]
+
+
+def _fail(future: "asyncio.Future[LoggedEvent | None]", error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)

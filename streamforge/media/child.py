@@ -22,8 +22,9 @@ MAX_LINE_BYTES = 64 * 2**20
 """A result of a ten-hour film names some ten thousand segments; anything longer is not from our code."""
 
 
-QUIET = {"SVT_LOG": "1"}
-"""SVT-AV1 otherwise prints thirty lines for every chunk."""
+ENVIRONMENT = {"SVT_LOG": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""SVT-AV1 otherwise prints thirty lines for every chunk; numpy's linear algebra, of which a child needs next to nothing,
+otherwise keeps a thread and its memory for every core."""
 
 
 class MediaChildren:
@@ -120,7 +121,7 @@ class MediaChildren:
                         "-m",
                         "streamforge.media.zygote",
                         stdin=theirs.fileno(),
-                        env=os.environ | QUIET,
+                        env=os.environ | ENVIRONMENT,
                     )
             return self._requests
 

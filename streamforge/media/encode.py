@@ -1,29 +1,24 @@
-"""Encode one chunk: decode its piece of the source once, feed every rendition, write CMAF segments.
+"""Encode one part of a chunk, and again what is not good enough."""
 
-Key frames stand on the same time stamps in all renditions, at the first frame of every GOP slot of the source's
-timeline, so that a player can switch between them and chunks encoded apart join without a seam.
-"""
-
-import time
-from contextlib import ExitStack
+import shutil
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from pydantic import BaseModel
 
-from streamforge.contracts.media import VIDEO_TIMESCALE, Chunk, EncodedTracks, Plan, Source
-from streamforge.errors import UndecodableSource
-from streamforge.media.frames import FrameWindow
-from streamforge.media.lanes import Lane
+from streamforge.contracts.media import Chunk, EncodedTrack, Plan, Source, VideoRendition
+from streamforge.contracts.scores import PartQuality, RenditionLog, Repair
 from streamforge.media.progress import Progress
-from streamforge.media.rendition import Cuts, Picture, RenditionEncoder
-from streamforge.media.scaling import Scaler, Size
+from streamforge.media.window import EncodedWindow, Window, encode_window
+from streamforge.planning.manifests import average_bitrate
+from streamforge.planning.repair import better
+from streamforge.planning.scoring import mean_of
 
-REPORT_EVERY_SECONDS = 0.25
+Named = TypeVar("Named", EncodedTrack, RenditionLog)
 
 
 class EncodeTask(BaseModel):
-    """`target` is an empty folder; each rendition gets a folder in it, with its init segment and its segments."""
+    """`target` is an empty folder; each rendition of the plan gets a folder in it."""
 
     path: Path
     source: Source
@@ -32,41 +27,77 @@ class EncodeTask(BaseModel):
     target: Path
 
 
-def run(task: EncodeTask, on_progress: Progress) -> EncodedTracks:
-    """Raises UndecodableSource when the window holds no picture, OutputInvalid when an encoder misbehaves."""
-    plan = task.plan
-    cuts = Cuts(round(plan.gop_seconds * VIDEO_TIMESCALE), round(plan.segment_seconds * VIDEO_TIMESCALE))
-    frame_rate = min(task.source.video.frame_rate, plan.max_frame_rate)
-    encoders = [RenditionEncoder(r, task.target / r.name, frame_rate) for r in plan.renditions]
-    goes_on = _encode_window(task, cuts, encoders, on_progress)
-    if cuts.frames == 0 and not goes_on:
-        raise UndecodableSource(f"No picture can be decoded from {task.chunk.start:.1f} s on; the video is damaged.")
-    return EncodedTracks(tracks=[encoder.write_segments(cuts, plan.edit_offset_ticks) for encoder in encoders])
+class EncodeResult(BaseModel):
+    """`quality` is None where validation is turned off."""
+
+    tracks: list[EncodedTrack]
+    quality: PartQuality | None
 
 
-def _encode_window(task: EncodeTask, cuts: Cuts, encoders: list[RenditionEncoder], on_progress: Progress) -> bool:
-    """Whether the source goes on behind the window."""
-    scaler = Scaler(task.source.video, [Size(r.width, r.height) for r in task.plan.renditions])
-    began = reported = time.monotonic()
-    with ExitStack() as stack:
-        window = stack.enter_context(FrameWindow(task.path, task.source.video, task.chunk, task.plan.max_frame_rate))
-        lanes = [stack.enter_context(Lane(encoder)) for encoder in encoders]
-        for frame in window:
-            is_key = cuts.starts_gop(frame.ticks, frame.duration)
-            pictures = scaler.scale(frame.picture, frame.ticks + task.plan.edit_offset_ticks)
-            for lane, picture in zip(lanes, pictures, strict=True):
-                lane.put(Picture(picture, frame.ticks, frame.duration, is_key))
-            now = time.monotonic()
-            if now - reported >= REPORT_EVERY_SECONDS:
-                reported = now
-                on_progress(_progress(lanes, began))
-        for lane in lanes:
-            lane.finish()
-    on_progress(_progress(lanes, began) | {"finished": True})
-    return window.goes_on
+def run(task: EncodeTask, on_progress: Progress) -> EncodeResult:
+    """Raises what `encode_window` raises."""
+    window = Window(task.path, task.source, task.plan, task.chunk)
+    encoded = encode_window(window, task.plan.renditions, task.target, on_progress)
+    if encoded.quality is not None:
+        encoded = _repaired(window, encoded, encoded.quality, task.target, on_progress)
+    return EncodeResult(tracks=encoded.tracks, quality=encoded.quality)
 
 
-def _progress(lanes: list[Lane], began: float) -> dict[str, Any]:
-    """By the slowest rendition: what is queued is not encoded yet."""
-    frames = min(lane.encoded for lane in lanes)
-    return {"frames": frames, "fps": round(frames / max(1e-3, time.monotonic() - began), 1)}
+def _repaired(
+    window: Window, encoded: EncodedWindow, quality: PartQuality, target: Path, on_progress: Progress
+) -> EncodedWindow:
+    """Renditions below their floor are encoded again at a better CRF, up to `max_repairs` times; the better ones stay."""
+    renditions = window.plan.renditions
+    for attempt in range(window.plan.quality.max_repairs):
+        renditions = _below_floor(window.plan, renditions, encoded.tracks, quality)
+        if not renditions:
+            break
+        aside = target / f"repair-{attempt}"
+        again = encode_window(window, renditions, aside, _as_repair(on_progress))
+        assert again.quality is not None
+        repairs = [_repair(window.chunk, rendition, quality, again.quality) for rendition in renditions]
+        improved = {repair.rendition for repair in repairs if repair.vmaf_after > repair.vmaf_before}
+        for name in improved:
+            shutil.rmtree(target / name)
+            (aside / name).rename(target / name)
+        quality = PartQuality(
+            pictures=quality.pictures,
+            renditions=_replaced(quality.renditions, again.quality.renditions, improved),
+            repairs=[*quality.repairs, *repairs],
+        )
+        encoded = EncodedWindow(_replaced(encoded.tracks, again.tracks, improved), quality)
+    return encoded
+
+
+def _as_repair(on_progress: Progress) -> Progress:
+    return lambda told: on_progress(told | {"repair": True})
+
+
+def _below_floor(
+    plan: Plan, renditions: list[VideoRendition], tracks: list[EncodedTrack], quality: PartQuality
+) -> list[VideoRendition]:
+    """Those that are worth another try, with the CRF for it."""
+    bitrates = {track.name: average_bitrate(track) for track in tracks}
+    scores = {rendition.name: mean_of(quality, rendition.name) for rendition in renditions}
+    tries = [
+        better(rendition, score, plan.quality.floors[rendition.name], bitrates[rendition.name])
+        for rendition in renditions
+        if (score := scores[rendition.name]) is not None
+    ]
+    return [rendition for rendition in tries if rendition is not None]
+
+
+def _repair(chunk: Chunk, rendition: VideoRendition, before: PartQuality, after: PartQuality) -> Repair:
+    return Repair(
+        rendition=rendition.name,
+        start=chunk.start,
+        end=chunk.end,
+        crf=int(rendition.options["crf"]),
+        vmaf_before=mean_of(before, rendition.name) or 0.0,
+        vmaf_after=mean_of(after, rendition.name) or 0.0,
+    )
+
+
+def _replaced(old: list[Named], new: list[Named], names: set[str]) -> list[Named]:
+    better_ones = {item.name: item for item in new if item.name in names}
+    return [better_ones.get(item.name, item) for item in old]

@@ -44,8 +44,10 @@ class FrameWindow:
     all chunks agree.
     """
 
-    def __init__(self, path: Path, video: VideoSource, chunk: Chunk, max_frame_rate: float) -> None:
+    def __init__(self, path: Path, video: VideoSource, chunk: Chunk, max_frame_rate: float, threads: int = 0) -> None:
+        """`threads` of the decoder; 0 = one for each core."""
         self._path = path
+        self._threads = threads
         self._video = video
         self._start = _ticks(chunk.start)
         self._end = None if chunk.end is None else _ticks(chunk.end)
@@ -127,6 +129,7 @@ class FrameWindow:
         container = self._stack.enter_context(open_source(self._path))
         stream = stream_by_index(container, self._video.index)
         stream.thread_type = "AUTO"
+        stream.codec_context.thread_count = self._threads
         if seek_to is not None:
             base = stream.time_base or Fraction(1, VIDEO_TIMESCALE)
             try:

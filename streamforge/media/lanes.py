@@ -14,7 +14,6 @@ class Lane:
     """A thread that feeds one encoder. Every lane has frames of its own: one av frame in two threads crashes Python."""
 
     def __init__(self, encoder: RenditionEncoder) -> None:
-        self.encoded = 0
         self._encoder = encoder
         self._queue: queue.Queue[Picture | None] = queue.Queue(maxsize=QUEUED_FRAMES)
         self._error: BaseException | None = None
@@ -47,7 +46,6 @@ class Lane:
         while (picture := self._queue.get()) is not None:
             if self._error is None:
                 self._attempt(self._encoder.encode, picture)
-                self.encoded += 1
         if self._error is None:
             self._attempt(self._encoder.flush)
         self._encoder.close()

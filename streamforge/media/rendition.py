@@ -14,7 +14,8 @@ from av.video.stream import VideoStream
 from streamforge.contracts.media import VIDEO_TIMESCALE, EncodedTrack, KeyFrame, Segment, VideoRendition
 from streamforge.errors import OutputInvalid
 from streamforge.media.cmaf import MUXER_OPTIONS, FragmentSplitter, codec_string, first_sample_end, init_segment
-from streamforge.media.scaling import PIXEL_FORMAT
+from streamforge.media.proof import OnPicture, Proof
+from streamforge.media.scaling import PIXEL_FORMAT, Size
 from streamforge.planning.manifests import INIT_SEGMENT
 
 
@@ -68,8 +69,12 @@ class RenditionEncoder:
     cannot overlap at their joint, also with a variable frame rate (an encoder's own decode times do).
     """
 
-    def __init__(self, rendition: VideoRendition, folder: Path, frame_rate: float) -> None:
+    def __init__(self, rendition: VideoRendition, folder: Path, frame_rate: float, on_picture: OnPicture) -> None:
+        """`on_picture` gets every picture as a player will see it."""
+        self.name = rendition.name
+        self.size = Size(rendition.width, rendition.height)
         self._rendition = rendition
+        self.proof = Proof(rendition.name, on_picture)
         self._folder = folder
         folder.mkdir(parents=True)
         self._moov = b""
@@ -93,19 +98,22 @@ class RenditionEncoder:
         frame.pict_type = PictureType.I if picture.is_key else PictureType.NONE
         frame.duration = picture.duration
         self._times.append((picture.ticks, picture.duration))
-        self._take(self._stream.encode(frame))
+        self.proof.expect(frame)
+        self._take(self._stream.encode(frame), self._stream)
 
     def flush(self) -> None:
         if self._stream is not None:
-            self._take(self._stream.encode(None))
+            self._take(self._stream.encode(None), self._stream)
             self._write_gop()
+            self.proof.finish()
         self._container.close()
 
     def close(self) -> None:
         self._container.close()
 
-    def _take(self, packets: "list[av.Packet[VideoStream]]") -> None:
+    def _take(self, packets: "list[av.Packet[VideoStream]]", stream: VideoStream) -> None:
         for packet in packets:
+            self.proof.take(packet, stream.codec_context)
             if packet.is_keyframe:
                 self._write_gop()
             self._gop.append(packet)

@@ -1,203 +1,202 @@
-"""VMAF of every rendition of one chunk, in one run: the source is decoded once, and only what is scored is scaled.
+"""VMAF of some or all pictures of a part, in every rendition, by one ffmpeg that runs beside the encoders.
 
-Pictures are compared in pairs: VMAF's motion term looks at the picture before, so of each pair (n, n + 1) only the
-second is counted. Choosing frames before scaling is what makes sampling cheap; dropping frames without keeping each
-one's predecessor would make scores 3 to 7 points too high.
-
-The reference reaches ffmpeg as raw pictures through a pipe, from the same reader the encoder used: ffmpeg itself never
-opens what came from outside.
+Nothing is decoded for it: the source's pictures come from the decoder that feeds the encoders, those of the renditions
+from the proof that they can be played. They reach ffmpeg as raw pictures through a pipe; ffmpeg itself never opens what
+came from outside.
 """
 
-import contextlib
 import json
 import subprocess
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import IO, Self
 
 import av
 from av.container import OutputContainer
+from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
-from pydantic import BaseModel
 
-from streamforge.contracts.media import Chunk, Plan, RenditionScore, Source
 from streamforge.errors import OutputInvalid
-from streamforge.media.capabilities import ffmpeg_path
-from streamforge.media.frames import FrameWindow
-from streamforge.media.progress import Progress
-from streamforge.media.scaling import PIXEL_FORMAT, Scaler, Size
-from streamforge.planning.quality import harmonic_mean
+from streamforge.media.capabilities import cores, ffmpeg_path
+from streamforge.media.scaling import PIXEL_FORMAT, Size
+from streamforge.media.source import AnyPacket
+from streamforge.planning.sampling import Sampling
 
 MODEL = "version=vmaf_v0.6.1"
 MODEL_4K = "version=vmaf_4k_v0.6.1"
 RATE = 25
-"""Sampled pictures get consecutive time stamps at this rate on both sides; it has no other meaning."""
+"""Pictures are numbered at this rate, in all streams; it has no other meaning."""
 
 
-class VmafTask(BaseModel):
-    """`renditions` maps a rendition's name to a playable file of exactly this chunk."""
+@dataclass
+class _Sample:
+    """A measured picture on its way to ffmpeg: from the source with its neighbours, from each rendition alone."""
 
-    path: Path
-    source: Source
-    plan: Plan
-    chunk: Chunk
-    renditions: dict[str, Path]
-    scratch: Path
+    reference: list[bytes] = field(default_factory=list)
+    distorted: dict[str, bytes] = field(default_factory=dict)
 
 
-class VmafResult(BaseModel):
-    scores: list[RenditionScore]
+class Scorer:
+    """`reference` takes the source's pictures from one thread, `distorted` those of each rendition from another one;
+    all come in order. What waits for its counterpart is bounded by the encoders' look-ahead.
 
+    `distorted` waits while ffmpeg is busy, so that encoders do not run ahead of it. Leaving the block kills ffmpeg.
+    """
 
-class Sampling:
-    """Which frames of a chunk are compared: every `step` frames a pair; every single frame when `step` is 1 or 2."""
+    def __init__(self, reference: Size, renditions: dict[str, Size], sampling: Sampling, scratch: Path) -> None:
+        self._reference = reference
+        self._renditions = renditions
+        self._sampling = sampling
+        self._scratch = scratch
+        self._waiting: dict[int, _Sample] = {}
+        self._measured: list[int] = []
+        self._lock = threading.Lock()
 
-    def __init__(self, step: int) -> None:
-        self.step = 1 if step <= 2 else step
-        self.taken = 0
-        self.times: list[float] = []
+    def __enter__(self) -> Self:
+        self._errors = (self._scratch / "vmaf.stderr").open("wb")
+        self._process = subprocess.Popen(self._command(), stdin=subprocess.PIPE, stderr=self._errors)
+        assert self._process.stdin is not None
+        self._pipe = _Pipe(self._process.stdin, [self._reference, *self._renditions.values()])
+        return self
 
-    def takes(self, number: int) -> bool:
-        return self.step == 1 or number % self.step < 2
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self._process.kill()
+        self._pipe.close()
+        self._process.wait()
+        self._errors.close()
 
-    def note(self, number: int, seconds: float) -> None:
-        """Remember a compared frame. The first frame of a pair only lends its picture to the motion term."""
-        self.taken += 1
-        if self.step == 1 or number % self.step == 1:
-            self.times.append(seconds)
+    def reference(self, number: int, frame: VideoFrame) -> None:
+        """A picture of the source for which `Sampling.needs` names something."""
+        picture = _raw(frame)
+        for measured in self._sampling.needs(number):
+            with self._lock:
+                self._waiting.setdefault(measured, _Sample()).reference.append(picture)
+                self._send_if_complete(measured)
 
-    def select_expression(self) -> str:
-        return "1" if self.step == 1 else f"lt(mod(n\\,{self.step})\\,2)"
+    def distorted(self, name: str, number: int, frame: VideoFrame) -> None:
+        """A picture of a rendition that `Sampling.measures`."""
+        picture = _raw(frame)
+        with self._lock:
+            self._waiting.setdefault(number, _Sample()).distorted[name] = picture
+            self._send_if_complete(number)
 
-    def padding(self) -> str:
-        """libvmaf can leave out every other picture and still knows its motion; one more at the front makes those that
-        it leaves out the first ones of the pairs."""
-        return "" if self.step == 1 else "tpad=start=1:start_mode=clone,"
+    def finish(self) -> dict[str, dict[int, float]]:
+        """VMAF by picture number, of each rendition. A last picture whose neighbour lies outside the part is left out.
 
-    def subsampling(self) -> str:
-        return "" if self.step == 1 else ":n_subsample=2"
+        Raises OutputInvalid when ffmpeg gave up.
+        """
+        self._pipe.close()
+        if self._process.wait() != 0 and self._measured:
+            debug = (self._scratch / "vmaf.stderr").read_text(errors="replace")[-2000:]
+            raise OutputInvalid("An encoded rendition did not pass its quality measurement.", debug=debug)
+        return {name: self._scores(name) for name in self._renditions}
 
-    def scored(self, frames: list[dict[str, Any]]) -> list[tuple[float, float]]:
-        """(VMAF, seconds) of every frame that counts, from libvmaf's log. Raises OutputInvalid when some are missing."""
-        values = [float(frame["metrics"]["vmaf"]) for frame in frames]
-        if self.step > 1 and self.times:
-            values = values[1:]  # The padding.
-        times = self.times or [0.0]  # A chunk of a single frame has no pair.
-        if len(values) != len(times):
-            raise OutputInvalid(
-                "A rendition does not have as many pictures as the source.",
-                debug=f"{len(values)} compared, {len(times)} expected",
+    # ── the pictures ────────────────────────────────────────────────────────────────────────────────────────────────
+    def _send_if_complete(self, number: int) -> None:
+        """Samples are completed in order, because all their parts come in order."""
+        sample = self._waiting[number]
+        needed = 1 + 2 * self._sampling.lead
+        if len(sample.reference) < needed or len(sample.distorted) < len(self._renditions):
+            return
+        del self._waiting[number]
+        # libvmaf measures every n-th picture, from the first one on: the padding puts the middle ones there.
+        padding = 2 * self._sampling.lead if not self._measured else 0
+        self._measured.append(number)
+        alone = [[picture] * (padding + needed) for picture in (sample.distorted[name] for name in self._renditions)]
+        self._pipe.send([sample.reference[:1] * padding + sample.reference, *alone])
+
+    # ── ffmpeg ──────────────────────────────────────────────────────────────────────────────────────────────────────
+    def _command(self) -> list[str]:
+        return [
+            str(ffmpeg_path()), "-nostdin", "-hide_banner", "-loglevel", "error", "-xerror", "-f", "nut", "-i", "pipe:0",
+            "-filter_complex", ";".join(self._graph()),
+            *(argument for position in range(len(self._renditions)) for argument in ("-map", f"[out{position}]")),
+            "-f", "null", "-",
+        ]  # fmt: skip
+
+    def _graph(self) -> Iterator[str]:
+        count, size = len(self._renditions), self._reference
+        model = MODEL_4K if min(size.width, size.height) > 1080 else MODEL
+        every = 1 + 2 * self._sampling.lead
+        # A few samples need no threads, which each would have buffers of their own to fill.
+        threads = cores() if self._sampling.step == 1 else 0
+        yield f"[0:v:0]split={count}" + "".join(f"[ref{i}]" for i in range(count))
+        for position, name in enumerate(self._renditions):
+            yield (
+                f"[0:v:{position + 1}]scale={size.width}:{size.height}:flags=bicubic,format={PIXEL_FORMAT}[dist{position}]"
             )
-        return list(zip(values, times, strict=True))
+            yield (
+                f"[dist{position}][ref{position}]libvmaf=model={model}:n_threads={threads}:n_subsample={every}:log_fmt=json"
+                f":log_path={_escaped(self._log_path(name))}[out{position}]"
+            )
+
+    def _scores(self, name: str) -> dict[int, float]:
+        if not self._measured:
+            return {}
+        frames = json.loads(self._log_path(name).read_text())["frames"]
+        values = [float(frame["metrics"]["vmaf"]) for frame in frames][self._sampling.lead :]
+        if len(values) != len(self._measured):
+            debug = f"{name}: {len(values)} measured, {len(self._measured)} expected"
+            raise OutputInvalid("An encoded rendition did not pass its quality measurement.", debug=debug)
+        return dict(zip(self._measured, values, strict=True))
+
+    def _log_path(self, name: str) -> Path:
+        return self._scratch / f"vmaf-{name}.json"
 
 
-def run(task: VmafTask, on_progress: Progress) -> VmafResult:
-    """Raises OutputInvalid when a rendition does not decode to as many frames as it should have."""
-    sampling = Sampling(task.plan.quality.sample_every_frames)
-    width, height = _even(task.source.video.width), _even(task.source.video.height)
-    command = _command(task, sampling, width, height)
-    errors = task.scratch / "vmaf.stderr"
-    with errors.open("wb") as stderr, subprocess.Popen(command, stdin=subprocess.PIPE, stderr=stderr) as process:
-        try:
-            _feed(task, process, sampling, Size(width, height), on_progress)
-        except BrokenPipeError:
-            pass  # ffmpeg gave up; its exit status and stderr say why.
-        except BaseException:
-            process.kill()
-            raise
-        finally:
-            assert process.stdin is not None
-            with contextlib.suppress(BrokenPipeError):
-                process.stdin.close()
-    if process.returncode != 0:
-        debug = errors.read_text(errors="replace")[-2000:]
-        raise OutputInvalid("An encoded rendition did not pass its quality measurement.", debug=debug)
-    return VmafResult(scores=[_score(task, name, sampling) for name in task.renditions])
+class _Pipe:
+    """Raw pictures of several streams to ffmpeg's standard input. When ffmpeg has given up they go nowhere."""
+
+    def __init__(self, file: IO[bytes], sizes: list[Size]) -> None:
+        self._file = file
+        self._container = av.open(file, "w", format="nut")
+        self._streams = [_raw_stream(self._container, size) for size in sizes]
+        self._sent = 0
+
+    def send(self, pictures: list[list[bytes]]) -> None:
+        """Equally many for each stream."""
+        with suppress(BrokenPipeError):
+            for position, side_by_side in enumerate(zip(*pictures, strict=True), start=self._sent):
+                for stream, picture in zip(self._streams, side_by_side, strict=True):
+                    self._container.mux(_packet(stream, picture, position))
+        self._sent += len(pictures[0])
+
+    def close(self) -> None:
+        """Calling it again does nothing."""
+        with suppress(BrokenPipeError):
+            self._container.close()
+        with suppress(BrokenPipeError):
+            self._file.close()
 
 
-def _feed(
-    task: VmafTask, process: "subprocess.Popen[bytes]", sampling: Sampling, size: Size, on_progress: Progress
-) -> None:
-    assert process.stdin is not None
-    scaler = Scaler(task.source.video, [size])
-    with (
-        FrameWindow(task.path, task.source.video, task.chunk, task.plan.max_frame_rate) as window,
-        av.open(process.stdin, "w", format="nut") as pipe,
-    ):
-        stream = pipe.add_stream("rawvideo", rate=RATE)
-        assert isinstance(stream, VideoStream)
-        stream.width, stream.height, stream.pix_fmt = size.width, size.height, PIXEL_FORMAT
-        for number, frame in enumerate(window):
-            if not sampling.takes(number):
-                continue
-            (picture,) = scaler.scale(frame.picture, frame.ticks)
-            sampling.note(number, frame.ticks / 90_000)
-            _send(pipe, stream, picture, sampling.taken - 1)
-            on_progress({"frames": number + 1})
-        pipe.mux(stream.encode(None))
+def _raw_stream(container: OutputContainer, size: Size) -> VideoStream:
+    stream = container.add_stream("rawvideo", rate=RATE)
+    assert isinstance(stream, VideoStream)
+    stream.width, stream.height, stream.pix_fmt = size.width, size.height, PIXEL_FORMAT
+    return stream
 
 
-def _send(pipe: OutputContainer, stream: VideoStream, picture: VideoFrame, position: int) -> None:
-    picture.pts = position
-    picture.time_base = Fraction(1, RATE)
-    pipe.mux(stream.encode(picture))
+def _packet(stream: VideoStream, picture: bytes, position: int) -> AnyPacket:
+    packet: AnyPacket = Packet(picture)
+    packet.stream = stream
+    packet.time_base = Fraction(1, RATE)
+    packet.pts = packet.dts = position
+    packet.is_keyframe = True
+    return packet
 
 
-def _command(task: VmafTask, sampling: Sampling, width: int, height: int) -> list[str]:
-    inputs = [argument for path in task.renditions.values() for argument in ("-i", str(path))]
-    return [
-        str(ffmpeg_path()), "-nostdin", "-hide_banner", "-loglevel", "error", "-xerror",
-        "-f", "nut", "-i", "pipe:0", *inputs,
-        "-filter_complex", ";".join(_graph(task, sampling, width, height)),
-        *(argument for position in range(len(task.renditions)) for argument in ("-map", f"[out{position}]")),
-        "-f", "null", "-",
-    ]  # fmt: skip
-
-
-def _graph(task: VmafTask, sampling: Sampling, width: int, height: int) -> Iterator[str]:
-    count = len(task.renditions)
-    model = MODEL_4K if min(width, height) > 1080 else MODEL
-    clock = f"{sampling.padding()}settb=1/{RATE},setpts=N"  # Numbered last: padding goes by the frame rate.
-    yield f"[0:v]{clock},split={count}" + "".join(f"[ref{i}]" for i in range(count))
-    for position, name in enumerate(task.renditions):
-        log = _log_path(task, name)
-        yield (
-            f"[{position + 1}:v]select='{sampling.select_expression()}',{clock},"
-            f"scale={width}:{height}:flags=bicubic,format={PIXEL_FORMAT}[dist{position}]"
-        )
-        yield (
-            f"[dist{position}][ref{position}]libvmaf=model={model}:n_threads=2:log_fmt=json:shortest=1:repeatlast=0"
-            f"{sampling.subsampling()}"
-            f":log_path={_escaped(log)}[out{position}]"
-        )
-
-
-def _score(task: VmafTask, name: str, sampling: Sampling) -> RenditionScore:
-    frames = json.loads(_log_path(task, name).read_text())["frames"]
-    scored = sampling.scored(frames)
-    worst, worst_at = min(scored)
-    values = [value for value, _ in scored]
-    return RenditionScore(
-        name=name,
-        mean=sum(values) / len(values),
-        harmonic_mean=harmonic_mean(values),
-        worst=worst,
-        worst_at=worst_at,
-        frames_scored=len(values),
-    )
-
-
-def _log_path(task: VmafTask, name: str) -> Path:
-    return task.scratch / f"vmaf-{name}.json"
+def _raw(frame: VideoFrame) -> bytes:
+    """Planes one after the other without the padding of their rows."""
+    return frame.to_ndarray().tobytes()
 
 
 def _escaped(path: Path) -> str:
     """For a filter argument inside a filter graph: two levels of quoting (ffmpeg-utils, "Quoting and escaping")."""
     once = str(path).replace("\\", "\\\\").replace("'", "\\'").replace(":", "\\:")
     return "'" + once.replace("'", "'\\''") + "'"
-
-
-def _even(length: int) -> int:
-    return max(2, length // 2 * 2)

@@ -55,6 +55,7 @@ def _fork(task: socket.socket, worker: socket.socket, children: dict[int, socket
     pid = os.fork()
     if pid == 0:
         worker.close()
+        os.open(os.devnull, os.O_RDONLY)  # Becomes 0: else the next file would be taken for the standard input.
         for other in children.values():
             other.close()
         _child(task)

@@ -12,14 +12,6 @@ BANDS: dict[Stage, tuple[int, int]] = {
 }
 
 
-def transcoded_percent(stage: Stage, progress: int) -> int:
-    """How far the renditions of a job are, 0–100, from its overall progress: they are encoded side by side."""
-    low, high = BANDS[Stage.TRANSCODING]
-    if stage in {Stage.VALIDATION, Stage.PACKAGING, Stage.STORAGE, Stage.COMPLETED}:
-        return 100
-    return round(100 * min(1.0, max(0, progress - low) / (high - low)))
-
-
 def progress_at(stage: Stage, fraction: float) -> int:
     """Overall progress in percent when `fraction` (0–1) of `stage` is done; rounds down, so nothing is promised early."""
     low, high = BANDS[stage]

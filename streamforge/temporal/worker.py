@@ -105,7 +105,7 @@ def _workers(client: Client, settings: Settings, parts: _Parts) -> list[Worker]:
     upload = UploadActivities(storage, events)
     probe = ProbeActivities(events, children, originals, settings)
     transcode = TranscodeActivities(storage, events, children, originals, scratch)
-    validate = ValidateActivities(storage, events, children, originals, scratch)
+    validate = ValidateActivities(storage, events)
     publish = PublishActivities(storage, events)
     package = PackageActivities(storage, events)
     store = StoreActivities(storage, events)
@@ -121,6 +121,7 @@ def _workers(client: Client, settings: Settings, parts: _Parts) -> list[Worker]:
             probe.probe,
             probe.plan,
             publish.publish_playable,
+            validate.validate,
             package.package,
             store.store,
             outcome.record_outcome,
@@ -140,7 +141,7 @@ def _workers(client: Client, settings: Settings, parts: _Parts) -> list[Worker]:
     media = Worker(
         client,
         task_queue=names.MEDIA_TASK_QUEUE,
-        activities=[transcode.transcode_chunk, transcode.transcode_audio, validate.validate_chunk],
+        activities=[transcode.transcode_chunk, transcode.transcode_audio],
         interceptors=[FailureInterceptor(events)],
         max_concurrent_activities=settings.worker.max_concurrent_media,
         max_heartbeat_throttle_interval=CANCEL_DELIVERY,

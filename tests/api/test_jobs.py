@@ -2,12 +2,12 @@
 
 import asyncio
 import sys
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
-from factories import CANCELLED, COMPLETED, FAILED, PROCESSING, accepted, progress
+from factories import CANCELLED, COMPLETED, FAILED, PROCESSING, accepted, progress, run_sql
 from serving import Api, assert_problem, serving
 from temporalio import activity, workflow
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError
@@ -18,11 +18,11 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from streamforge.api.launcher import Launcher
 from streamforge.api.workflows import Workflows
 from streamforge.contracts import names
-from streamforge.contracts.events import JobChange
+from streamforge.contracts.events import JobChange, PartProgress
 from streamforge.contracts.job import JobStatus, JobView, Playback, Stage
 from streamforge.contracts.pipeline import Outcome, ProcessVideo, ProcessVideoResult
 from streamforge.db.jobs import Jobs
-from streamforge.events.log import EventLog
+from streamforge.events.log import EventLog, Report
 from streamforge.settings import Settings, TemporalSettings
 
 
@@ -58,6 +58,60 @@ async def test_a_waiting_job_knows_its_place_in_the_queue(api: Api, rows: Jobs) 
     await accepted(rows)
     job = await api.job(await accepted(rows))
     assert (job["queue_position"], job["eta_seconds"]) == (1, None)
+
+
+async def test_how_long_a_job_still_takes_is_learnt_from_those_before_it(
+    api: Api, rows: Jobs, events: EventLog, database_dsn: str
+) -> None:
+    """Ten jobs that spent three quarters of their hundred seconds in validation."""
+    part = PartProgress(part="0", done=1, whole=1, low=10, high=50)
+    for _ in range(10):
+        past = await accepted(rows)
+        await events.append(past, progress(10), [Report(Stage.TRANSCODING, part.model_copy(update={"whole": 100}))])
+        for percent, stage in ((50, Stage.VALIDATION), (60, Stage.PACKAGING), (85, Stage.STORAGE)):
+            await events.append(past, progress(percent, stage=stage))
+        await events.append(past, COMPLETED)
+    await run_sql(
+        database_dsn,
+        "UPDATE progress_events SET created_at = now() - interval '1 day' + CASE stage WHEN 'validation' THEN 25 "
+        "WHEN 'packaging' THEN 98 WHEN 'storage' THEN 99 WHEN 'completed' THEN 100 ELSE 0 END * interval '1 second'",
+    )
+    await run_sql(
+        database_dsn,
+        "UPDATE jobs SET work_began_at = now() - interval '1 day', "
+        "completed_at = now() - interval '1 day' + interval '100 seconds'",
+    )
+    job_id = await accepted(rows)
+    await events.append(job_id, PROCESSING)
+    await events.append(job_id, progress(50, stage=Stage.VALIDATION), [Report(Stage.TRANSCODING, part)])
+    await run_sql(database_dsn, "UPDATE jobs SET work_began_at = now() - interval '50 seconds' WHERE id = $1", job_id)
+    job = await api.job(job_id)
+    # By percent of progress it would be one minute; they needed three times as long for the rest as for the beginning.
+    assert 90 < job["eta_seconds"] < 160  # type: ignore[operator]
+    low, high = job["eta_interval"]  # type: ignore[misc]
+    assert low <= job["eta_seconds"] <= high
+
+
+async def test_a_job_that_gets_no_further_says_since_when(
+    api: Api, rows: Jobs, events: EventLog, database_dsn: str
+) -> None:
+    """Words alone are no progress: a report that repeats what was done changes nothing."""
+    job_id = await accepted(rows)
+    await events.append(job_id, PROCESSING)
+    await run_sql(database_dsn, "UPDATE jobs SET moved_at = now() - interval '1 minute'")
+    assert (await api.job(job_id))["stalled_since"] is None, "it waits, it is not stalled"
+    part = PartProgress(part="0", done=50, whole=100, low=10, high=50)
+    await events.append(job_id, progress(10), [Report(Stage.TRANSCODING, part)])
+    assert (await api.job(job_id))["stalled_since"] is None
+    [(moved,)] = await run_sql(
+        database_dsn, "UPDATE jobs SET moved_at = now() - interval '1 minute' RETURNING moved_at"
+    )
+    await events.append(job_id, progress(10, "still at it"), [Report(Stage.TRANSCODING, part)])
+    stalled = str((await api.job(job_id))["stalled_since"])
+    assert datetime.fromisoformat(stalled) == moved
+    further = part.model_copy(update={"done": 51})
+    await events.append(job_id, progress(10), [Report(Stage.TRANSCODING, further)])
+    assert (await api.job(job_id))["stalled_since"] is None
 
 
 async def test_a_failed_job_says_why(api: Api, rows: Jobs, events: EventLog) -> None:
@@ -133,9 +187,38 @@ async def test_the_log_of_a_job_is_read_in_pages(api: Api, rows: Jobs, events: E
     for percent in (20, 30):
         await events.append(job_id, progress(percent))
     page = (await api.http.get(f"/jobs/{job_id}/events", params={"after": 1, "limit": 1})).json()
-    assert [(event["seq"], event["progress"]) for event in page["events"]] == [(2, 20)]
-    last = (await api.http.get(f"/jobs/{job_id}/events", params={"after": 3})).json()
-    assert last == {"events": []}
+    assert [(event["id"], event["data"]["progress"]) for event in page["events"]] == [(2, 20)]
+    assert page["next"] == 2
+    last = (await api.http.get(f"/jobs/{job_id}/events", params={"after": page["next"], "limit": 2})).json()
+    assert [event["id"] for event in last["events"]] == [3]
+    assert last["next"] is None
+    nothing = (await api.http.get(f"/jobs/{job_id}/events", params={"after": 3})).json()
+    assert nothing == {"events": [], "next": None}
+
+
+async def test_the_log_of_a_job_can_begin_at_a_moment(api: Api, rows: Jobs, events: EventLog) -> None:
+    job_id = await accepted(rows)
+    await events.append(job_id, progress(20))
+    everything = (await api.http.get(f"/jobs/{job_id}/events")).json()["events"]
+    moment = everything[1]["created_at"]
+    for since in (moment, moment.replace("Z", "+00:00"), moment.removesuffix("Z")):
+        later = (await api.http.get(f"/jobs/{job_id}/events", params={"since": since})).json()["events"]
+        assert later == everything[1:]
+    for nonsense in ("yesterday", "", "0001-01-01T00:00:00+14:00", "9" * 30):
+        response = await api.http.get(f"/jobs/{job_id}/events", params={"since": nonsense})
+        assert_problem(response, 400, "request.invalid_field")
+
+
+async def test_some_jobs_by_their_ids_in_the_order_asked(api: Api, rows: Jobs) -> None:
+    first, _, third = [str(await accepted(rows)) for _ in range(3)]
+    page = (await api.http.get("/jobs", params={"ids": f"{third},{uuid4()}, {first}"})).json()
+    assert [job["id"] for job in page["jobs"]] == [third, first]
+    assert page["next_cursor"] is None
+    assert page["jobs"][0] == await api.job(third)
+    assert_problem(await api.http.get("/jobs?ids="), 400, "request.malformed_job_id")
+    assert_problem(await api.http.get(f"/jobs?ids={first},x"), 400, "request.malformed_job_id")
+    many = ",".join(str(uuid4()) for _ in range(101))
+    assert_problem(await api.http.get(f"/jobs?ids={many}"), 400, "request.invalid_field")
 
 
 # ── reaching Temporal ───────────────────────────────────────────────────────────────────────────────────────────────

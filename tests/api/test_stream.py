@@ -301,8 +301,8 @@ async def test_all_connections_killed_in_the_middle_lose_nothing(
         )
         await run_sql(
             database_dsn,
-            "WITH c AS (UPDATE jobs SET event_seq = 3, progress = 60 RETURNING id) INSERT INTO progress_events "
-            "(job_id, seq, stage, progress, message) SELECT id, 3, 'packaging', 60, 'unheard' FROM c",
+            "WITH c AS (UPDATE jobs SET event_seq = 3, progress = 60 RETURNING jobs AS job) "
+            "SELECT log_event(job, 'progress', 'unheard', NULL, NULL) FROM c",
         )
         assert ids(await take(frames, 2)) == [2, 3]
 

@@ -64,6 +64,12 @@ def test_submit_of_a_file_that_is_not_there_is_refused_before_anything_is_sent(t
     assert "missing.mp4" in refused.stderr
 
 
+def test_several_videos_cannot_share_a_key(tmp_path: Path) -> None:
+    refused = streamforge("submit", str(VIDEO), str(VIDEO), "--key", "one", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "--key" in refused.stderr
+
+
 def test_doctor_says_for_every_part_how_it_is(tmp_path: Path) -> None:
     report = streamforge("doctor", cwd=tmp_path)
     assert report.returncode == 0, report.stdout

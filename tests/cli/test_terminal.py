@@ -4,11 +4,12 @@ from datetime import UTC, datetime
 from io import StringIO
 from uuid import uuid4
 
+from factories import vmaf
 from rich.console import Console
 from rich.text import Text
 
 from streamforge.client import StreamEvent
-from streamforge.contracts.job import JobStatus, JobView, RenditionView, Stage, VmafScore
+from streamforge.contracts.job import JobStatus, JobView, RenditionView, Stage
 from streamforge.terminal import event_reporter, progress_display, rendition_table, upload_reporter
 
 
@@ -40,12 +41,11 @@ def test_in_a_terminal_every_stage_has_a_bar_that_fills_with_its_own_share() -> 
 
 
 def test_the_table_tells_size_bitrate_and_quality_of_every_rendition() -> None:
-    vmaf = VmafScore(mean=91.26, harmonic_mean=91, worst=80.5, worst_at=2.04, frames_scored=9)
     job = JobView(
         id=uuid4(), key="film", bucket="input", status=JobStatus.COMPLETED, stage=Stage.COMPLETED, progress=100,
         workflow_id="w", created_at=datetime.now(UTC), updated_at=datetime.now(UTC),
         renditions=[
-            RenditionView(name="720p", width=1280, height=720, codec="h264", bitrate=1_520_400, vmaf=vmaf),
+            RenditionView(name="720p", width=1280, height=720, codec="h264", bitrate=1_520_400, vmaf=vmaf(91.26)),
             RenditionView(name="360p", width=640, height=360, codec="h264"),
         ],
     )  # fmt: skip
@@ -53,6 +53,6 @@ def test_the_table_tells_size_bitrate_and_quality_of_every_rendition() -> None:
     console.print(rendition_table(job))
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in shown_by(console).splitlines() if "│" in line]
     assert rows == [
-        ["720p", "h264", "1280×720", "1,520 kbit/s", "91.3", "80.5 at 2.0 s"],
+        ["720p", "h264", "1280×720", "1,520 kbit/s", "91.3 ± 0.5", "91.3 at 2.0 s"],
         ["360p", "h264", "640×360", "–", "–", "–"],
     ]

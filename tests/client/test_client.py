@@ -5,7 +5,8 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from uuid import UUID
+from types import SimpleNamespace
+from uuid import UUID, uuid4
 
 import pytest
 import uvicorn
@@ -195,3 +196,96 @@ async def test_follow_returns_the_completed_job_and_raises_the_sentence_of_a_fai
         assert seen == ["status", "done"]
         with pytest.raises(JobNotCompleted, match="not a video"):
             await client.follow(JOB, lambda event: None)
+
+
+async def test_a_client_that_comes_back_after_the_end_is_through() -> None:
+    async def nothing_left(request: Request) -> Response:
+        return Response(status_code=204)
+
+    async with served(nothing_left) as client:
+        assert [event async for event in client.watch(JOB, last_event_id="9")] == []
+
+
+async def test_a_server_that_leaves_says_when_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = [stream(STATUS, progress(1), b"retry: 1234\n\n"), stream(STATUS, DONE)]
+    waited = naps(monkeypatch)
+
+    async def leave_once(request: Request) -> Response:
+        return answers.pop(0)
+
+    async with served(leave_once) as client:
+        events = [event.event async for event in client.watch(JOB)]
+
+    assert events == ["status", "progress", "status", "done"]
+    assert waited == [1.234]
+
+
+async def test_one_stream_too_many_is_tried_again_when_the_server_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    busy = JSONResponse({"code": "stream.too_many", "detail": "Too many."}, 429, headers={"Retry-After": "3"})
+    answers = [busy, stream(STATUS, DONE)]
+    waited = naps(monkeypatch)
+
+    async def busy_once(request: Request) -> Response:
+        return answers.pop(0)
+
+    async with served(busy_once) as client:
+        assert [event.event async for event in client.watch(JOB)] == ["status", "done"]
+    assert waited == [3.0]
+
+
+def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long the client means to sleep; it does not."""
+    waited: list[float] = []
+    sleep = asyncio.sleep
+
+    async def nap(seconds: float) -> None:
+        waited.append(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr("streamforge.client.asyncio", SimpleNamespace(sleep=nap))
+    return waited
+
+
+async def test_several_videos_are_sent_as_one_and_reported_as_one(tmp_path: Path) -> None:
+    videos = [tmp_path / name for name in ("a.mp4", "b.mp4")]
+    for video in videos:
+        video.write_bytes(bytes(300_000))
+    reports: list[tuple[int, int]] = []
+    received: list[object] = []
+
+    async def receive(request: Request) -> Response:
+        async with request.form() as form:
+            received.extend(each.filename for each in form.getlist("video") if not isinstance(each, str))
+            received.append(form["priority"])
+        answer = {
+            "batch_id": str(JOB),
+            "jobs": [{"job_id": str(JOB), "key": "a.mp4"}],
+            "rejected": [{"key": "b.mp4", "code": "input.empty", "message": "Empty."}],
+        }
+        return JSONResponse(answer, 202)
+
+    async with served(receive) as client:
+        sent = await client.submit_batch(videos, on_progress=lambda *report: reports.append(report), priority="2")
+
+    assert received == ["a.mp4", "b.mp4", "2"]
+    assert sent.batch_id == JOB
+    assert [job.key for job in sent.jobs] == ["a.mp4"]
+    assert [video.code for video in sent.rejected] == ["input.empty"]
+    assert reports == sorted(reports)
+    assert reports[-1] == (600_000, 600_000)
+
+
+async def test_many_jobs_are_asked_for_in_portions() -> None:
+    asked: list[int] = []
+
+    async def answer(request: Request) -> Response:
+        ids = request.query_params["ids"].split(",")
+        asked.append(len(ids))
+        return JSONResponse({"jobs": [job_json("completed", id=each) for each in ids], "next_cursor": None})
+
+    ids = [uuid4() for _ in range(250)]
+    async with served(answer) as client:
+        jobs = await client.jobs(ids)
+
+    assert asked == [100, 100, 50]
+    assert [job.id for job in jobs] == ids

@@ -6,9 +6,10 @@ from uuid import uuid4
 import pytest
 from factories import CANCELLED, COMPLETED, FAILED, PROCESSING, accepted, new_job, progress, run_sql
 
+from streamforge.contracts.events import PartProgress
 from streamforge.contracts.job import JobStatus, Stage
 from streamforge.db.jobs import Jobs
-from streamforge.events.log import EventLog
+from streamforge.events.log import EventLog, Report
 
 
 async def test_an_accepted_job_is_pending_at_five_percent_with_its_first_event(jobs: Jobs) -> None:
@@ -74,13 +75,19 @@ async def test_a_page_can_hold_one_status_only(jobs: Jobs, events: EventLog) -> 
 
 
 async def test_queue_position_counts_who_goes_first_urgency_before_age(jobs: Jobs, events: EventLog) -> None:
+    """A job whose bytes are stored and planned waits all the same, until a worker has done a frame of it."""
     ordinary = await accepted(jobs)
     later = await accepted(jobs)
     urgent = await accepted(jobs, priority=1)
     running = await accepted(jobs, priority=1)
-    await events.append(running, PROCESSING)
+    over = await accepted(jobs, priority=1)
+    for job_id in (urgent, running):
+        await events.append(job_id, PROCESSING)
+    part = PartProgress(part="0", done=1, whole=100, low=10, high=50)
+    await events.append(running, progress(10), [Report(Stage.TRANSCODING, part)])
+    await events.append(over, CANCELLED)
     positions = {job.id: job.queue_position for job in await jobs.newest(10)}
-    assert positions == {urgent: 0, ordinary: 1, later: 2, running: None}
+    assert positions == {urgent: 0, ordinary: 1, later: 2, running: None, over: None}
 
 
 async def test_unlaunched_are_the_pending_jobs_that_temporal_does_not_have(jobs: Jobs, events: EventLog) -> None:

@@ -2,17 +2,22 @@
 
 import asyncio
 import json
+from uuid import UUID
 
 import asyncpg
 import pytest
 from factories import CANCELLED, COMPLETED, FAILED, PROCESSING, accepted, progress, run_sql
 
-from streamforge.contracts.events import JobChange, PartProgress
+from streamforge.contracts.events import JobChange, LoggedEvent, PartProgress
 from streamforge.contracts.job import JobStatus, Playback, RenditionView, Stage
 from streamforge.db.jobs import JobOverview, Jobs
 from streamforge.db.listener import EVENTS_CHANNEL
 from streamforge.db.pool import Database
-from streamforge.events.log import EventLog
+from streamforge.events.log import EventLog, Report
+
+
+async def append_part(events: EventLog, job_id: UUID, change: JobChange, part: PartProgress) -> LoggedEvent | None:
+    return await events.append(job_id, change, [Report(change.stage, part)])
 
 
 async def row(jobs: Jobs, job_id: object) -> JobOverview:
@@ -82,7 +87,7 @@ async def test_a_job_that_is_over_takes_no_more_events(jobs: Jobs, events: Event
     part = PartProgress(part="0", done=1, whole=1, low=10, high=50)
     assert await events.append(job_id, progress(99)) is None
     assert await events.append(job_id, COMPLETED) is None
-    assert await events.append_part(job_id, progress(0), part) is None
+    assert await append_part(events, job_id, progress(0), part) is None
     job = await row(jobs, job_id)
     assert last is not None
     assert (job.event_seq, job.status, job.stage) == (last.seq, ending.status, Stage(str(ending.status)))
@@ -165,7 +170,7 @@ async def test_parts_that_are_written_at_once_add_up(jobs: Jobs, events: EventLo
     async def encode(chunk: int) -> None:
         for frames in (25, 50, 75, 100):
             part = PartProgress(part=f"chunk {chunk}", done=frames, whole=800, low=10, high=50)
-            await events.append_part(job_id, progress(0, f"Chunk {chunk}: {frames} frames"), part)
+            await append_part(events, job_id, progress(0, f"Chunk {chunk}: {frames} frames"), part)
 
     await asyncio.gather(*(encode(chunk) for chunk in range(8)))
     logged = await events.after(job_id, 1)
@@ -178,9 +183,9 @@ async def test_parts_that_are_written_at_once_add_up(jobs: Jobs, events: EventLo
 async def test_a_part_that_begins_again_takes_nothing_back(jobs: Jobs, events: EventLog) -> None:
     job_id = await accepted(jobs)
     whole = {"whole": 100, "low": 10, "high": 50}
-    await events.append_part(job_id, progress(0), PartProgress(part="a", done=50, **whole))
-    again = await events.append_part(job_id, progress(0), PartProgress(part="a", done=10, **whole))
-    other = await events.append_part(job_id, progress(0), PartProgress(part="b", done=50, **whole))
+    await append_part(events, job_id, progress(0), PartProgress(part="a", done=50, **whole))
+    again = await append_part(events, job_id, progress(0), PartProgress(part="a", done=10, **whole))
+    other = await append_part(events, job_id, progress(0), PartProgress(part="b", done=50, **whole))
     assert again is not None
     assert other is not None
     assert (again.progress, other.progress) == (30, 50)
@@ -188,9 +193,9 @@ async def test_a_part_that_begins_again_takes_nothing_back(jobs: Jobs, events: E
 
 async def test_parts_of_one_stage_do_not_count_in_another(jobs: Jobs, events: EventLog) -> None:
     job_id = await accepted(jobs)
-    await events.append_part(job_id, progress(0), PartProgress(part="0", done=100, whole=100, low=10, high=50))
-    scored = await events.append_part(
-        job_id, progress(0, stage=Stage.VALIDATION), PartProgress(part="0", done=10, whole=100, low=50, high=60)
+    await append_part(events, job_id, progress(0), PartProgress(part="0", done=100, whole=100, low=10, high=50))
+    scored = await append_part(
+        events, job_id, progress(0, stage=Stage.VALIDATION), PartProgress(part="0", done=10, whole=100, low=50, high=60)
     )
     assert scored is not None
     assert scored.progress == 51
@@ -199,7 +204,7 @@ async def test_parts_of_one_stage_do_not_count_in_another(jobs: Jobs, events: Ev
 async def test_more_done_than_planned_does_not_leave_the_stage(jobs: Jobs, events: EventLog) -> None:
     """The frame count of a plan is an estimate."""
     job_id = await accepted(jobs)
-    event = await events.append_part(job_id, progress(0), PartProgress(part="a", done=130, whole=100, low=10, high=50))
+    event = await append_part(events, job_id, progress(0), PartProgress(part="a", done=130, whole=100, low=10, high=50))
     assert event is not None
     assert event.progress == 50
 
@@ -210,7 +215,7 @@ async def test_a_notification_names_the_job_and_the_number(jobs: Jobs, events: E
     connection = await asyncpg.connect(database_dsn)
     await connection.add_listener(EVENTS_CHANNEL, lambda *said: heard.put_nowait(said[-1]))
     await events.append(job_id, progress(20))
-    assert await heard.get() == f"{job_id}:2"
+    assert await heard.get() == f"{job_id}:2:everyone:2"
     await connection.close()
 
 

@@ -11,7 +11,7 @@ from streamforge.db.jobs import Jobs
 from streamforge.db.pool import Database
 from streamforge.errors import DatabaseUnavailable
 from streamforge.events import reporter as reporter_module
-from streamforge.events.log import EventLog
+from streamforge.events.log import Entry, EventLog
 from streamforge.events.reporter import Reporter
 
 
@@ -23,11 +23,11 @@ class FlakyLog(EventLog):
         self.away = False
         self.refused = asyncio.Event()
 
-    async def append(self, job_id: object, change: JobChange) -> LoggedEvent | None:
+    async def write(self, entry: Entry) -> LoggedEvent | None:
         if self.away:
             self.refused.set()
             raise DatabaseUnavailable("The database does not answer.")
-        return await super().append(job_id, change)  # type: ignore[arg-type]
+        return await super().write(entry)
 
 
 @pytest.fixture
@@ -66,16 +66,62 @@ async def test_an_unchanged_report_is_not_repeated_at_once(jobs: Jobs, events: E
     assert await said(events, job_id) == ["same", "between"]
 
 
-async def test_the_latest_of_each_part_is_kept(jobs: Jobs, events: EventLog) -> None:
+async def test_parts_that_report_at_the_same_time_share_a_row_which_counts_all_of_them(
+    jobs: Jobs, events: EventLog
+) -> None:
     job_id = await accepted(jobs)
-    async with Reporter(events, job_id) as reporter:
+    async with Reporter(events, job_id, min_interval=10) as reporter:
         for done in (10, 50):
             for name in ("a", "b"):
                 part = PartProgress(part=name, done=done, whole=100, low=10, high=50)
                 reporter.report(progress(0, f"{name} {done}"), part)
     logged = await events.after(job_id, 1)
-    assert [event.message for event in logged] == ["a 50", "b 50"]
-    assert [event.progress for event in logged] == [30, 50]
+    assert [(event.message, event.progress) for event in logged] == [("b 50", 50)]
+
+
+async def test_however_many_activities_report_on_a_job_it_gets_four_rows_a_second(jobs: Jobs, events: EventLog) -> None:
+    job_id = await accepted(jobs)
+
+    async def encode(name: str, until: float) -> None:
+        async with Reporter(events, job_id) as reporter:
+            done = 0
+            while clock.time() < until:
+                done += 1
+                part = PartProgress(part=name, done=done, whole=1e6, low=10, high=50)
+                reporter.report(progress(0, f"{name} {done}"), part)
+                await asyncio.sleep(0.005)
+
+    clock = asyncio.get_running_loop()
+    await asyncio.gather(*(encode(f"chunk {n}", clock.time() + 1.2) for n in range(5)))
+    # One at once, four a second, and each activity's last word.
+    assert len(await events.after(job_id, 1)) <= 1 + 5 + 5
+
+
+async def test_a_write_that_died_unheard_is_not_written_twice(jobs: Jobs, database: Database) -> None:
+    """The connection dies after the commit and before the answer."""
+
+    class DiesAfterCommit(EventLog):
+        deaths = 2
+
+        async def write(self, entry: Entry) -> LoggedEvent | None:
+            written = await super().write(entry)
+            if self.deaths:
+                self.deaths -= 1
+                entry.may_be_there = True
+                raise DatabaseUnavailable("The connection died.")
+            return written
+
+    log = DiesAfterCommit(database)
+    job_id = await accepted(jobs)
+    async with Reporter(log, job_id) as reporter:
+        reporter.report(progress(20, "progress"))
+        state = await reporter.state(JobChange(stage=Stage.VALIDATION, message="Validating"))
+    log.deaths = 1
+    async with Reporter(log, job_id) as reporter:
+        again = await reporter.state(COMPLETED)
+    assert state is not None
+    assert again is not None
+    assert await said(log, job_id) == ["progress", "Validating", "Completed"]
 
 
 async def test_a_state_change_comes_after_the_progress_before_it_and_is_written_on_return(

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -14,10 +15,9 @@ from clips import Clips
 from encoding import QUICK
 from test_probe import probe
 
-from streamforge.contracts.media import EncodedTracks
 from streamforge.errors import InvalidSettings, MediaChildCrashed, SourceTooExpensive
 from streamforge.media.child import MediaChildren
-from streamforge.media.encode import EncodeTask
+from streamforge.media.encode import EncodeResult, EncodeTask
 from streamforge.media.trial import TrialResult, TrialTask
 from streamforge.planning.plan import make_plan
 from streamforge.planning.trial import trial_rendition
@@ -31,18 +31,18 @@ class Running:
         self.begun = asyncio.Event()
         self.frames = 0
 
-    async def start(self, children: MediaChildren, path: Path, target: Path) -> "asyncio.Task[EncodedTracks]":
+    async def start(self, children: MediaChildren, path: Path, target: Path) -> "asyncio.Task[EncodeResult]":
         source = await probe(children, path)
         settings = QUICK.model_copy(update={"transcode": QUICK.transcode.model_copy(update={"preset": "slow"})})
         plan = make_plan(source, settings)
         whole = plan.chunks[0].model_copy(update={"end": None})
         task = EncodeTask(path=path, source=source, plan=plan, chunk=whole, target=target)
 
-        def on_progress(progress: dict[str, float]) -> None:
-            self.frames = int(progress["frames"])
+        def on_progress(progress: dict[str, Any]) -> None:
+            self.frames = min(progress["frames"].values())
             self.begun.set()
 
-        running = asyncio.create_task(children.run("encode", task, EncodedTracks, on_progress))
+        running = asyncio.create_task(children.run("encode", task, EncodeResult, on_progress))
         begun = asyncio.create_task(self.begun.wait())
         await asyncio.wait([running, begun], return_when=asyncio.FIRST_COMPLETED, timeout=30)
         begun.cancel()
@@ -115,6 +115,7 @@ async def test_the_zygote_is_started_again_when_somebody_killed_it(children: Med
 WORKER = """
 import asyncio, sys
 from pathlib import Path
+from typing import Any
 sys.path[:0] = {path}
 from test_children import Running
 from streamforge.media.child import MediaChildren

@@ -1,34 +1,20 @@
 """What VMAF scores come to, and when they are good enough."""
 
-from statistics import fmean
-
 import pytest
+from factories import vmaf
 from hypothesis import given
 from hypothesis import strategies as st
 from sources import transcode, video
 
-from streamforge.contracts.media import QualityTarget, RenditionScore
+from streamforge.contracts.media import QualityTarget
+from streamforge.contracts.scores import RenditionScore
 from streamforge.planning.ladder import build_ladder
-from streamforge.planning.quality import below_floor, combine, harmonic_mean, quality_target
+from streamforge.planning.quality import below_floor, quality_target
 from streamforge.settings import ValidationSettings
-
-frames = st.lists(st.floats(0, 100), min_size=1, max_size=20)
-
-
-def pooled(name: str, values: list[float], first_at: float = 0) -> RenditionScore:
-    worst = min(range(len(values)), key=values.__getitem__)
-    return RenditionScore(
-        name=name,
-        mean=fmean(values),
-        harmonic_mean=harmonic_mean(values),
-        worst=values[worst],
-        worst_at=first_at + worst,
-        frames_scored=len(values),
-    )
 
 
 def score(mean: float, name: str = "720p") -> RenditionScore:
-    return RenditionScore(name=name, mean=mean, harmonic_mean=mean, worst=mean, worst_at=0, frames_scored=1)
+    return RenditionScore(name=name, vmaf=vmaf(mean))
 
 
 def target(**floors: float) -> QualityTarget:
@@ -38,42 +24,6 @@ def target(**floors: float) -> QualityTarget:
         failure_is_fatal=True,
         sample_every_frames=24,
     )
-
-
-# ── pooling ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-def test_the_harmonic_mean_is_libvmafs() -> None:
-    assert harmonic_mean([90.0, 60.0, 30.0]) == pytest.approx(3 / (1 / 91 + 1 / 61 + 1 / 31) - 1)
-
-
-def test_one_frame_of_score_zero_does_not_erase_the_others() -> None:
-    assert harmonic_mean([0.0, 100.0]) == pytest.approx(2 / (1 + 1 / 101) - 1)
-
-
-@given(values=frames)
-def test_the_harmonic_mean_lies_between_the_worst_frame_and_the_mean(values: list[float]) -> None:
-    assert min(values) - 1e-9 <= harmonic_mean(values) <= fmean(values) + 1e-9
-
-
-@given(chunks=st.lists(frames, min_size=1, max_size=8))
-def test_combining_chunks_is_pooling_all_their_frames_at_once(chunks: list[list[float]]) -> None:
-    at = [sum(map(len, chunks[:number])) for number in range(len(chunks))]
-    [combined] = combine([[pooled("720p", values, first)] for values, first in zip(chunks, at, strict=True)])
-    everything = pooled("720p", [value for values in chunks for value in values])
-    assert combined.mean == pytest.approx(everything.mean)
-    assert combined.harmonic_mean == pytest.approx(everything.harmonic_mean, abs=1e-9)
-    assert combined.frames_scored == everything.frames_scored
-    assert (combined.worst, combined.worst_at) == (everything.worst, everything.worst_at)
-
-
-def test_renditions_are_combined_apart_in_the_order_of_the_ladder() -> None:
-    chunk = [score(90, "720p"), score(80, "360p")]
-    other = [score(70, "720p"), score(60, "360p")]
-    assert [(s.name, s.mean) for s in combine([chunk, other])] == [("720p", 80), ("360p", 70)]
-
-
-def test_nothing_scored_is_no_score() -> None:
-    assert combine([]) == []
-    assert combine([[], []]) == []
 
 
 # ── floors ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -121,11 +71,13 @@ def test_the_sentence_never_seems_to_contradict_itself(floor: float, below: floa
 @pytest.mark.parametrize(
     ("frames", "setting", "step"),
     [
-        (132, 24, 9),  # 5 s: as dense as sampling pays
-        (480, 24, 17),
-        (200_000, 24, 25),
+        (48, 32, 1),  # two seconds: all of them
+        (132, 32, 7),  # five seconds: as dense as sampling pays
+        (480, 32, 21),
+        (200_000, 32, 33),
+        (200_000, 10, 11),
         (132, 1, 1),  # every frame, as the setting says
-        (132, 5, 5),
+        (132, 5, 1),  # and where sampling would not pay
     ],
 )
 def test_short_films_are_sampled_more_densely_and_never_in_step_with_the_encoder(

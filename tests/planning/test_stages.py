@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamforge.contracts.job import Stage
-from streamforge.planning.stages import BANDS, progress_at, transcoded_percent
+from streamforge.planning.stages import BANDS, progress_at
 
 fractions = st.floats(allow_nan=True, allow_infinity=True)
 
@@ -61,19 +61,3 @@ def test_one_stage_begins_where_the_one_before_ended() -> None:
     before_completion = list(BANDS)[:-1]
     for stage, following in pairwise(before_completion):
         assert progress_at(stage, 1) == progress_at(following, 0)
-
-
-@pytest.mark.parametrize(
-    ("stage", "progress", "percent"),
-    [
-        (Stage.UPLOADING, 10, 0),
-        (Stage.TRANSCODING, 10, 0),
-        (Stage.TRANSCODING, 30, 50),
-        (Stage.TRANSCODING, 50, 100),
-        (Stage.VALIDATION, 55, 100),
-        (Stage.COMPLETED, 100, 100),
-        (Stage.FAILED, 30, 50),
-    ],
-)
-def test_renditions_are_as_far_as_their_encoding(stage: Stage, progress: int, percent: int) -> None:
-    assert transcoded_percent(stage, progress) == percent

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
+from factories import vmaf
 from temporalio import activity
 from temporalio.client import Client, WorkflowHandle
 from temporalio.worker import Worker
@@ -14,9 +15,8 @@ from temporalio.worker import Worker
 from streamforge.contracts import names
 from streamforge.contracts.ids import workflow_id
 from streamforge.contracts.job import Playback
-from streamforge.contracts.media import Plan, RenditionScore, Source
+from streamforge.contracts.media import Plan, Source
 from streamforge.contracts.pipeline import (
-    ChunkScores,
     DiscardInput,
     EncodeAudioInput,
     EncodeChunkInput,
@@ -33,8 +33,10 @@ from streamforge.contracts.pipeline import (
     StoredSource,
     StoreInput,
     UploadInput,
-    ValidateChunkInput,
+    ValidatedStream,
+    ValidateInput,
 )
+from streamforge.contracts.scores import RenditionScore
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings
 from workflows.process_video import ProcessVideoWorkflow
@@ -104,28 +106,18 @@ class Fakes:
     @activity.defn(name=names.ENCODE_CHUNK)
     async def chunk(self, work: EncodeChunkInput) -> EncodedPart:
         await self._note(names.ENCODE_CHUNK, work)
-        return EncodedPart(receipt=f"chunk-{work.chunk.index}", frames=1, size_bytes=1)
+        return EncodedPart(receipt=f"chunk-{work.chunk.index}", frames=1, size_bytes=1, quality=f"q-{work.chunk.index}")
 
     @activity.defn(name=names.ENCODE_AUDIO)
     async def audio(self, work: EncodeAudioInput) -> EncodedPart:
         await self._note(names.ENCODE_AUDIO, work)
         return EncodedPart(receipt=work.rendition.name, frames=1, size_bytes=1)
 
-    @activity.defn(name=names.VALIDATE_CHUNK)
-    async def validate(self, work: ValidateChunkInput) -> ChunkScores:
-        await self._note(names.VALIDATE_CHUNK, work)
-        scores = [
-            RenditionScore(
-                name=rendition.name,
-                mean=self.score,
-                harmonic_mean=self.score,
-                worst=self.score,
-                worst_at=0,
-                frames_scored=10,
-            )
-            for rendition in work.plan.renditions
-        ]
-        return ChunkScores(index=work.chunk.index, scores=scores)
+    @activity.defn(name=names.VALIDATE)
+    async def validate(self, work: ValidateInput) -> ValidatedStream:
+        await self._note(names.VALIDATE, work)
+        scores = [RenditionScore(name=r.name, vmaf=vmaf(self.score)) for r in work.plan.renditions]
+        return ValidatedStream(scores=scores, repairs=[], repair_count=0)
 
     @activity.defn(name=names.PUBLISH)
     async def publish(self, work: PublishInput) -> PublishedSoFar:

@@ -53,7 +53,7 @@ async def test_stages_follow_each_other_and_what_viewers_need_first_is_asked_for
         names.ENCODE_CHUNK,
         *[names.ENCODE_AUDIO] * tracks,
         *[names.ENCODE_CHUNK] * chunks,
-        *[names.VALIDATE_CHUNK] * chunks,
+        names.VALIDATE,
         names.PACKAGE,
         names.STORE,
         names.DISCARD,
@@ -77,7 +77,7 @@ async def test_viewers_are_shown_more_while_it_grows_and_all_of_it_before_valida
     called = fakes.called()
     publications = [position for position, name in enumerate(called) if name == names.PUBLISH]
     assert publications
-    assert publications[-1] < called.index(names.VALIDATE_CHUNK)
+    assert publications[-1] < called.index(names.VALIDATE)
     assert publications[-1] > max(n for n, name in enumerate(called) if name == names.ENCODE_CHUNK)
 
 
@@ -104,6 +104,14 @@ async def test_the_parts_reach_packaging_in_the_order_of_the_plan(temporal: Clie
         *([f"chunk-{n}"] for n in range(1, len(PLAN.chunks))),
     ]
     assert [part.receipt for part in package.encoded.audio] == ["audio-0"]
+
+
+async def test_the_quality_of_every_part_is_judged_in_the_order_of_the_film(temporal: Client) -> None:
+    fakes = Fakes()
+    async with working(temporal, fakes):
+        await (await start(temporal)).result()
+    (validate,) = [work for name, work in fakes.calls if name == names.VALIDATE]
+    assert validate.qualities == ["q-0", *(f"q-{n}" for n in range(len(PLAN.chunks)))]
 
 
 async def test_bad_input_fails_at_once_with_its_code_and_takes_the_original_along(temporal: Client) -> None:
@@ -181,10 +189,10 @@ async def test_without_validation_nothing_is_scored(temporal: Client) -> None:
     fakes = Fakes(plan=PLAN.model_copy(update={"quality": off}))
     async with working(temporal, fakes):
         await (await start(temporal)).result()
-    assert names.VALIDATE_CHUNK not in fakes.called()
+    assert names.VALIDATE not in fakes.called()
 
 
-@pytest.mark.parametrize("stage", [names.UPLOAD, names.ENCODE_CHUNK, names.VALIDATE_CHUNK, names.STORE])
+@pytest.mark.parametrize("stage", [names.UPLOAD, names.ENCODE_CHUNK, names.VALIDATE, names.STORE])
 async def test_a_cancel_in_any_stage_ends_cancelled_and_cleans_up(temporal: Client, stage: str) -> None:
     fakes = Fakes()
     reached = asyncio.Event()

@@ -1,0 +1,107 @@
+"""`/batches`: many videos as one. Each is a job like any other; together they have counters and one stream."""
+
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from starlette.responses import JSONResponse, Response
+
+from streamforge.api.fields import PARSERS, parse_field
+from streamforge.api.forms import Form, Part
+from streamforge.api.process import DATABASE_PATIENCE, RECEIVED_PROGRESS, content_length, patiently, receive
+from streamforge.api.services import Request, Services, owner_of, services_of
+from streamforge.contracts.ids import key_from_filename, new_batch_id, new_job_id, parse_batch_id, workflow_id
+from streamforge.db.jobs import NewJob
+from streamforge.db.retry import until_available
+from streamforge.errors import BatchNotFound, InputError, InvalidField, MissingVideo
+from streamforge.storage import layout
+
+MAX_VIDEOS = 1000
+
+
+@dataclass
+class _Arrived:
+    """What a form has brought so far. `fields` are for all videos alike."""
+
+    jobs: list[NewJob] = field(default_factory=list)
+    rejected: list[tuple[str, InputError]] = field(default_factory=list)
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+async def create_batch(request: Request) -> Response:
+    services = services_of(request)
+    await services.uploads.admit_several(content_length(request))
+    form = Form(request.headers.get("content-type", ""), patiently(request.stream()), max_parts=MAX_VIDEOS)
+    arrived = await _read(services, form)
+    batch_id = new_batch_id()
+    jobs = [_with_fields(job, arrived.fields, owner_of(request), batch_id) for job in arrived.jobs]
+    await until_available(
+        lambda: services.jobs.create_batch(batch_id, jobs, progress=RECEIVED_PROGRESS, message="File received"),
+        give_up_after=DATABASE_PATIENCE,
+    )
+    services.launcher.wake()
+    answer = {
+        "batch_id": str(batch_id),
+        "message": "Batch processing started",
+        "jobs": [{"job_id": str(job.id), "key": job.key} for job in jobs],
+        "rejected": [{"key": key, "code": why.code, "message": why.message} for key, why in arrived.rejected],
+    }
+    return JSONResponse(answer, status_code=202, headers={"Location": f"/batches/{batch_id}"})
+
+
+async def get_batch(request: Request) -> Response:
+    batch = await services_of(request).jobs.batch_state(parse_batch_id(request.path_params["batch_id"]))
+    if batch is None:
+        raise BatchNotFound("There is no such batch.")
+    return JSONResponse(batch.model_dump(mode="json", exclude={"event_seq", "swept_seq"}))
+
+
+async def _read(services: Services, form: Form) -> _Arrived:
+    """Videos go to the store as they come. Raises what was wrong with the first one when none is left."""
+    arrived = _Arrived()
+    async for part in form.parts():
+        if part.name == "video":
+            await _take(services, part, arrived)
+        elif part.name == "key":
+            raise InvalidField("`key` names one video; those of a batch are named by their files.")
+        elif part.name in arrived.fields:
+            raise InvalidField(f"`{part.name}` is there twice; it is for all videos of the batch.")
+        elif part.name in PARSERS:
+            arrived.fields[part.name] = parse_field(part.name, await part.text())
+        else:
+            await part.text()
+    if not arrived.jobs and arrived.rejected:
+        raise arrived.rejected[0][1]
+    if not arrived.jobs:
+        raise MissingVideo("The form has no file in a field named `video`.")
+    return arrived
+
+
+async def _take(services: Services, video: Part, arrived: _Arrived) -> None:
+    """A video that cannot be taken is no reason to refuse the others."""
+    job_id = new_job_id()
+    try:
+        key = key_from_filename(video.filename)
+        async with services.uploads.receive(job_id) as incoming:
+            await receive(video, incoming)
+            await services.storage.put_file(layout.original(job_id), incoming.path)
+    except InputError as error:
+        arrived.rejected.append(((video.filename or "")[:255], error))
+        async for _ in video.pieces():
+            pass
+        return
+    arrived.jobs.append(
+        NewJob(
+            id=job_id,
+            key=key,
+            workflow_id=workflow_id(key, job_id),
+            source_object=layout.original(job_id),
+            size_bytes=incoming.size_bytes,
+            source_sha256=incoming.sha256,
+        )
+    )
+
+
+def _with_fields(job: NewJob, fields: dict[str, Any], owner: str, batch_id: UUID) -> NewJob:
+    given = {name: value for name, value in fields.items() if value is not None}
+    return job.model_copy(update={**given, "owner": owner, "batch_id": batch_id})

@@ -1,0 +1,73 @@
+"""`/ws/progress`: the events of `/stream`, or with `?job_id=` or `?batch_id=` those of one job or batch, as JSON texts."""
+
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from starlette.types import Message
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from streamforge.api.services import AppState, Services, owner_of, services_of
+from streamforge.api.stream import cursor_of
+from streamforge.contracts.ids import parse_batch_id, parse_job_id
+from streamforge.events.frames import Frame
+from streamforge.events.sources import Source
+
+NORMAL_CLOSURE = 1000
+SERVICE_RESTART = 1012
+"""Of RFC 6455 and its registry: the end of what was followed, and `retry:`."""
+
+
+async def progress(websocket: WebSocket[AppState]) -> None:
+    services = services_of(websocket)
+    with services.limits.admit(websocket.scope):
+        await services.streams.follow(_source(websocket, services), cursor_of(websocket), _Connection(websocket))
+
+
+def _source(websocket: WebSocket[AppState], services: Services) -> Source:
+    query = websocket.query_params
+    if "job_id" in query:
+        return services.job(parse_job_id(query["job_id"]))
+    if "batch_id" in query:
+        return services.batch(parse_batch_id(query["batch_id"]))
+    return services.everything_of(owner_of(websocket))
+
+
+class _Connection:
+    def __init__(self, websocket: WebSocket[AppState]) -> None:
+        self._websocket = websocket
+        self._send: Callable[[Message], Coroutine[Any, Any, None]] = websocket.scope["state"]["send"]
+        self._opened = False
+        self.abort: Callable[[], None] = websocket.scope["state"]["abort"]
+
+    def send(self, frame: Frame) -> Coroutine[Any, Any, None]:
+        if frame.event and not frame.closes:
+            return self._send(frame.websocket_message)
+        return self._send_special(frame)
+
+    async def send_all(self, frames: Sequence[Frame]) -> None:
+        for frame in frames:
+            await self.send(frame)
+
+    async def open(self) -> None:
+        if not self._opened:
+            self._opened = True
+            await self._websocket.accept()
+
+    async def nothing_left(self) -> None:
+        await self.open()
+        await self._websocket.close(NORMAL_CLOSURE)
+
+    async def closed(self) -> None:
+        """What a client says is not listened to."""
+        try:
+            while True:
+                await self._websocket.receive_text()
+        except (WebSocketDisconnect, KeyError):
+            pass
+
+    async def _send_special(self, frame: Frame) -> None:
+        """Heartbeats are pings, which the server sends by itself; the end is a code."""
+        if frame.event:
+            await self._send(frame.websocket_message)
+        if frame.closes:
+            await self._send({"type": "websocket.close", "code": NORMAL_CLOSURE if frame.event else SERVICE_RESTART})

@@ -1,0 +1,59 @@
+"""Watches the pictures of a part go by: keeps the log of what they look like, and hands samples of them to VMAF."""
+
+from types import TracebackType
+from typing import Self
+
+from av.video.frame import VideoFrame
+
+from streamforge.contracts.media import VideoRendition, VideoSource
+from streamforge.contracts.scores import PartQuality, RenditionLog
+from streamforge.media.frames import SourceFrame
+from streamforge.media.luma import Observer
+from streamforge.media.proof import OnPicture, Proof
+from streamforge.media.scaling import Scaler, Size
+from streamforge.media.vmaf import Scorer
+from streamforge.planning.sampling import Sampling
+
+
+class Measure:
+    """`see` takes the source's pictures in order, the `listener` of each rendition what became of them."""
+
+    def __init__(
+        self, video: VideoSource, renditions: list[VideoRendition], sampling: Sampling, scorer: Scorer
+    ) -> None:
+        self._names = [rendition.name for rendition in renditions]
+        self._sampling = sampling
+        self._scorer = scorer
+        self._scaler = Scaler(video, [reference_size(video)])
+        self._observer = Observer()
+
+    def __enter__(self) -> Self:
+        self._scorer.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._scorer.__exit__(kind, error, at)
+
+    def see(self, number: int, frame: SourceFrame) -> None:
+        self._observer.see(frame.picture, frame.ticks)
+        if self._sampling.needs(number):
+            (picture,) = self._scaler.scale(frame.picture, frame.ticks)
+            self._scorer.reference(number, picture)
+
+    def listener(self, name: str) -> OnPicture:
+        def heard(number: int, frame: VideoFrame) -> None:
+            if self._sampling.measures(number):
+                self._scorer.distorted(name, number, frame)
+
+        return heard
+
+    def finish(self, proofs: dict[str, Proof]) -> PartQuality:
+        """Waits for VMAF. Raises OutputInvalid when ffmpeg gave up."""
+        scores = self._scorer.finish()
+        logs = [RenditionLog(name=name, error=proofs[name].error, scores=scores[name]) for name in self._names]
+        return PartQuality(pictures=self._observer.log, renditions=logs)
+
+
+def reference_size(video: VideoSource) -> Size:
+    """What a viewer sees of the source, in the even lengths that 4:2:0 asks for."""
+    return Size(max(2, video.width // 2 * 2), max(2, video.height // 2 * 2))

@@ -1,0 +1,130 @@
+"""Once through a chunk's window of the source: decoded once, scaled and encoded into some renditions side by side.
+
+Key frames stand on the same time stamps in all renditions, at the first frame of every GOP slot of the source's
+timeline, so that a player can switch between them and chunks encoded apart join without a seam.
+"""
+
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from streamforge.contracts.media import VIDEO_TIMESCALE, Chunk, EncodedTrack, Plan, Source, VideoRendition
+from streamforge.contracts.scores import PartQuality
+from streamforge.errors import UndecodableSource
+from streamforge.media.frames import FrameWindow, SourceFrame
+from streamforge.media.lanes import Lane
+from streamforge.media.measure import Measure, reference_size
+from streamforge.media.progress import Progress
+from streamforge.media.rendition import Cuts, Picture, RenditionEncoder
+from streamforge.media.scaling import Scaler, Size
+from streamforge.media.vmaf import Scorer
+from streamforge.planning.sampling import Sampling
+
+REPORT_EVERY_SECONDS = 0.25
+
+
+@dataclass(frozen=True)
+class Window:
+    """A chunk's piece of a source, and what the plan says about it."""
+
+    path: Path
+    source: Source
+    plan: Plan
+    chunk: Chunk
+
+
+@dataclass(frozen=True)
+class EncodedWindow:
+    """One track for each rendition. `quality` is None where validation is turned off."""
+
+    tracks: list[EncodedTrack]
+    quality: PartQuality | None
+
+
+def encode_window(
+    window: Window, renditions: list[VideoRendition], target: Path, on_progress: Progress
+) -> EncodedWindow:
+    """Each rendition gets a folder in `target`, with its init segment and its segments.
+
+    Raises UndecodableSource when the window holds no picture, OutputInvalid when an encoder misbehaves.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        measure = _measure(window, renditions, target)
+        if measure is not None:
+            stack.enter_context(measure)
+        encoders = [_encoder(window, rendition, target, measure) for rendition in renditions]
+        cuts = _Pass(window, encoders, measure, on_progress).run()
+        proofs = {encoder.name: encoder.proof for encoder in encoders}
+        quality = None if measure is None else measure.finish(proofs)
+    offset = window.plan.edit_offset_ticks
+    return EncodedWindow([encoder.write_segments(cuts, offset) for encoder in encoders], quality)
+
+
+def _measure(window: Window, renditions: list[VideoRendition], scratch: Path) -> Measure | None:
+    quality, video = window.plan.quality, window.source.video
+    if not quality.enabled:
+        return None
+    sampling = Sampling(quality.sample_every_frames)
+    sizes = {rendition.name: Size(rendition.width, rendition.height) for rendition in renditions}
+    return Measure(video, renditions, sampling, Scorer(reference_size(video), sizes, sampling, scratch))
+
+
+def _encoder(window: Window, rendition: VideoRendition, target: Path, measure: Measure | None) -> RenditionEncoder:
+    frame_rate = min(window.source.video.frame_rate, window.plan.max_frame_rate)
+    listener = (lambda number, frame: None) if measure is None else measure.listener(rendition.name)
+    return RenditionEncoder(rendition, target / rendition.name, frame_rate, listener)
+
+
+class _Pass:
+    def __init__(
+        self, window: Window, encoders: list[RenditionEncoder], measure: Measure | None, on_progress: Progress
+    ) -> None:
+        plan = window.plan
+        self._window = window
+        self._encoders = encoders
+        self._measure = measure
+        self._on_progress = on_progress
+        self._cuts = Cuts(round(plan.gop_seconds * VIDEO_TIMESCALE), round(plan.segment_seconds * VIDEO_TIMESCALE))
+        self._scaler = Scaler(window.source.video, [encoder.size for encoder in encoders])
+        self._began = self._reported = time.monotonic()
+
+    def run(self) -> Cuts:
+        window = self._window
+        # Encoders fill the cores; a decoder with threads of its own only pays off beside a single one.
+        threads = 1 if len(self._encoders) > 1 else 0
+        with ExitStack() as stack:
+            frames = stack.enter_context(
+                FrameWindow(window.path, window.source.video, window.chunk, window.plan.max_frame_rate, threads)
+            )
+            lanes = [stack.enter_context(Lane(encoder)) for encoder in self._encoders]
+            for number, frame in enumerate(frames):
+                if self._measure is not None:
+                    self._measure.see(number, frame)
+                self._feed(lanes, frame)
+                self._report_now_and_then()
+            for lane in lanes:
+                lane.finish()
+        self._report()
+        if self._cuts.frames == 0 and not frames.goes_on:
+            raise UndecodableSource(
+                f"No picture can be decoded from {window.chunk.start:.1f} s on; the video is damaged."
+            )
+        return self._cuts
+
+    def _feed(self, lanes: list[Lane], frame: SourceFrame) -> None:
+        is_key = self._cuts.starts_gop(frame.ticks, frame.duration)
+        pictures = self._scaler.scale(frame.picture, frame.ticks + self._window.plan.edit_offset_ticks)
+        for lane, picture in zip(lanes, pictures, strict=True):
+            lane.put(Picture(picture, frame.ticks, frame.duration, is_key))
+
+    def _report_now_and_then(self) -> None:
+        if time.monotonic() - self._reported >= REPORT_EVERY_SECONDS:
+            self._report()
+
+    def _report(self) -> None:
+        """Frames that came out of each encoder and were found to be right; what is queued is not encoded yet."""
+        self._reported = time.monotonic()
+        frames = {encoder.name: len(encoder.proof.error) for encoder in self._encoders}
+        self._on_progress({"frames": frames, "seconds": round(self._reported - self._began, 3)})

@@ -1,0 +1,119 @@
+"""Programs that these tests follow streams with, or a sentence that says how to get them."""
+
+import asyncio
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
+from hashlib import sha256
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+HERE = Path(__file__).parent
+REQUIRED = os.environ.get("STREAMFORGE_TEST_BROWSER") == "required"
+
+
+def program(*names: str, package: str) -> str:
+    """The path of the first that is there."""
+    for name in names:
+        if found := shutil.which(name):
+            return found
+    return _missing(f"There is no {names[0]} here to follow streams with: apt-get install {package}")
+
+
+def npm_packages() -> Path:
+    """Exactly what package-lock.json names; fetched again only when that changes."""
+    folder = HERE / "node_modules"
+    lock = sha256((HERE / "package-lock.json").read_bytes()).hexdigest()
+    stamp = folder / ".installed"
+    if not stamp.exists() or stamp.read_text() != lock:
+        npm = program("npm", package="npm")
+        command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+        done = subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            _missing(f"npm could not fetch the packages: {done.stderr.strip()[-500:]}")
+        stamp.write_text(lock)
+    return folder
+
+
+def _missing(sentence: str) -> str:
+    if REQUIRED:
+        pytest.fail(sentence, pytrace=False)
+    pytest.skip(sentence)
+
+
+@asynccontextmanager
+async def lines_of(*command: str) -> AsyncIterator[asyncio.StreamReader]:
+    """What a program prints, as it prints it."""
+    process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE, cwd=HERE)
+    assert process.stdout is not None
+    try:
+        yield process.stdout
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+@asynccontextmanager
+async def nginx(folder: Path, port: int, upstream: str, location: str) -> AsyncIterator[str]:
+    """A proxy with what it has by default, and `location` beside `proxy_pass`."""
+    config = folder / "nginx.conf"
+    config.write_text(
+        f"""
+        daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log;
+        events {{}}
+        http {{
+            access_log off;
+            client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
+            uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+            server {{
+                listen 127.0.0.1:{port};
+                location / {{ proxy_pass {upstream}; {location} }}
+            }}
+        }}
+        """
+    )
+    binary = program("nginx", "/usr/sbin/nginx", package="nginx-light")
+    process = await asyncio.create_subprocess_exec(binary, "-p", str(folder), "-c", str(config))
+    try:
+        await _listening(port)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def _listening(port: int) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                await asyncio.to_thread(lambda: socket.create_connection(("127.0.0.1", port)).close())
+                return
+            except OSError:
+                await asyncio.sleep(0.02)
+
+
+@contextmanager
+def site(folder: Path) -> Iterator[str]:
+    """A folder of pages on an origin of its own."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    thread = Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
