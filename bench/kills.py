@@ -6,6 +6,7 @@ import hashlib
 import json
 import random
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from uuid import UUID
 import psutil
 from temporalio.client import WorkflowHistory
 
+from activities import receipts
 from bench import clips, report
 from bench.system import System, start
 from streamforge.client import StreamForgeClient
@@ -28,7 +30,6 @@ KILLS = 20
 SEED = 2026
 SETTINGS = {"VALIDATION__ON_FAILURE": "warn"}
 PATIENCE_SECONDS = 180
-MEDIA_WORK = (names.ENCODE_CHUNK, names.VALIDATE_CHUNK)
 
 
 @dataclass
@@ -38,6 +39,7 @@ class Victim:
     data_dir: Path
     ports: Sequence[str]
     system: System
+    job_over: threading.Event = field(default_factory=threading.Event)
 
     @classmethod
     def started(cls, data_dir: Path) -> "Victim":
@@ -48,9 +50,8 @@ class Victim:
         psutil.Process(self.system.pid_of("worker")).kill()
 
     def kill_media_child(self) -> None:
-        """One that works at the moment, or the next one that does."""
-        until = time.monotonic() + PATIENCE_SECONDS
-        while time.monotonic() < until:
+        """One that works at the moment, or the next one that does, if any does before the job is over."""
+        while not self.job_over.is_set():
             with contextlib.suppress(psutil.NoSuchProcess):
                 zygotes = psutil.Process(self.system.pid_of("worker")).children()
                 if working := [child for zygote in zygotes for child in zygote.children()]:
@@ -117,6 +118,7 @@ def _killed(victim: Victim, video: Path, quiet: Run, number: int) -> Run:
 
 async def _run(victim: Victim, video: Path, moment: float = 0, kill: Callable[[], None] | None = None) -> Run:
     run = Run()
+    victim.job_over.clear()
     async with StreamForgeClient(victim.system.url, give_up_seconds=PATIENCE_SECONDS) as client:
         job_id = await client.submit(video)
         began = time.monotonic()
@@ -136,6 +138,7 @@ async def _run(victim: Victim, video: Path, moment: float = 0, kill: Callable[[]
                         run.progress.append(event.progress)
                 run.seconds = time.monotonic() - began
                 run.job = await client.job(job_id)
+        victim.job_over.set()
         await striking
     if run.completed:
         run.digests = _digests(victim.output(job_id))
@@ -150,7 +153,7 @@ def _digests(folder: Path) -> dict[str, str]:
 
 
 async def _begun_again(victim: Victim, run: Run) -> list[str]:
-    """Pieces of work that were begun more than once, but for those whose receipt lay there when the kill came."""
+    """Parts of chunks that were begun more than once, but for those whose receipt lay there when the kill came."""
     assert run.job is not None
     client = await connect(TemporalSettings(address=victim.system.parts.temporal_address))
     history = await client.get_workflow_handle(str(run.job.workflow_id)).fetch_history()
@@ -159,30 +162,25 @@ async def _begun_again(victim: Victim, run: Run) -> list[str]:
 
 
 def _attempts(history: WorkflowHistory) -> list[tuple[str, int]]:
-    """(name of its receipt, how often it was begun) of every piece of media work."""
+    """(beginning of its receipt's name, how often it was begun) of every part of a chunk."""
     scheduled = {e.event_id: e.activity_task_scheduled_event_attributes for e in history.events}
     started = [e.activity_task_started_event_attributes for e in history.events]
-    found = []
-    for each in started:
-        if not each.scheduled_event_id:
-            continue
-        task = scheduled[each.scheduled_event_id]
-        if task.activity_type.name in MEDIA_WORK:
-            found.append((_title(task.activity_type.name, json.loads(task.input.payloads[0].data)), each.attempt))
-    return found
+    attempts = [(scheduled[each.scheduled_event_id], each.attempt) for each in started if each.scheduled_event_id]
+    return [
+        (_title(json.loads(task.input.payloads[0].data)), attempt)
+        for task, attempt in attempts
+        if task.activity_type.name == names.ENCODE_CHUNK
+    ]
 
 
-def _title(activity: str, work: dict) -> str:
-    index = work["chunk"]["index"]
-    if activity == names.ENCODE_CHUNK:
-        return f"chunk-{index:05}-{work['plan']['renditions'][0]['name']}"
-    return f"vmaf-{index:05}"
+def _title(work: dict) -> str:
+    return f"{receipts.CHUNK}{work['chunk']['index']:05}-{work['plan']['renditions'][0]['name']}"
 
 
 def _report(runs: list[Run], quiet: Run) -> None:
     again = [len(run.begun_again) for run in runs if run.completed]
     report.at_least(f"completed of {len(runs)}", sum(run.completed for run in runs), bar=len(runs))
-    report.number("pieces of work done again by one kill, most", max(again, default=0), bar=1)
+    report.number("parts of chunks done again by one kill, most", max(again, default=0), bar=1)
     report.number("… on average", sum(again) / max(1, len(again)))
     same = sum(run.digests == quiet.digests for run in runs)
     report.at_least(f"the same {len(quiet.digests)} files to the bit, runs", same, bar=len(runs))
