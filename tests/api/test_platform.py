@@ -127,7 +127,15 @@ async def test_a_request_that_hangs_is_ended() -> None:
 
 def test_streams_uploads_and_media_have_no_deadline() -> None:
     unlimited = {route.path for route in routes(ServerSettings()) if not isinstance(route.app, Deadline)}
-    assert unlimited == {"/process", "/jobs/{job_id}/stream", "/media/{job_id}/{path:path}"}
+    assert unlimited == {
+        "/process",
+        "/batches",
+        "/stream",
+        "/jobs/{job_id}/stream",
+        "/batches/{batch_id}/stream",
+        "/ws/progress",
+        "/media/{job_id}/{path:path}",
+    }
 
 
 # ── ids and addresses ───────────────────────────────────────────────────────────────────────────────────────────────
