@@ -24,9 +24,11 @@ class Listener:
     rest: bytes = b""
 
     def read(self) -> None:
-        data = self.rest + self.socket.recv(1 << 18)
+        self.take(self.socket.recv(1 << 18))
+
+    def take(self, data: bytes) -> None:
         now = time.time_ns()
-        *blocks, self.rest = FRAME_END.split(data)
+        *blocks, self.rest = FRAME_END.split(self.rest + data)
         for block in blocks:
             if sent := SENT.search(block):
                 self.frames += 1
@@ -53,7 +55,7 @@ class Crowd:
             for listener in some:
                 answer = listener.socket.recv(1 << 16)
                 assert b" 200 OK" in answer, answer
-                listener.rest = answer.rpartition(b"\r\n\r\n")[2]
+                listener.take(answer.partition(b"\r\n\r\n")[2])
             self.listeners += some
         return self
 

@@ -10,8 +10,8 @@ import httpx
 from bench import clips, report
 from bench.system import running
 
-JOBS = 42
-LEARNING = 10
+JOBS = 40
+LEARNING = 8
 """Jobs that are only learnt from."""
 ASK_EVERY_SECONDS = 0.2
 PROMISED = 80.0

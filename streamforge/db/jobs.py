@@ -135,9 +135,10 @@ class Jobs:
         row = await self._database.fetch_one("job_state", job_id)
         return None if row is None else JobState.model_validate(dict(row))
 
-    async def owner_state(self, owner: str) -> OwnerState | None:
+    async def owner_state(self, owner: str) -> OwnerState:
+        """Of somebody who never had a job: nothing yet."""
         row = await self._database.fetch_one("owner_state", owner)
-        return None if row is None else OwnerState.model_validate(dict(row))
+        return OwnerState(jobs=[], event_seq=0, swept_seq=0) if row is None else OwnerState.model_validate(dict(row))
 
     async def batch_state(self, batch_id: UUID) -> BatchState | None:
         row = await self._database.fetch_one("batch_state", batch_id)

@@ -49,6 +49,7 @@ SELECT event_seq, swept_seq,
 FROM owners WHERE id = $1;
 
 -- name: create_batch
+WITH known AS (INSERT INTO owners (id) VALUES ($2) ON CONFLICT DO NOTHING)
 INSERT INTO batches (id, owner, total) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING;
 
 -- name: batch_state

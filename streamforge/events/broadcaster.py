@@ -20,7 +20,7 @@ from streamforge.events.log import EventLog
 from streamforge.events.sources import Snapshot, Source
 
 PAGE = 500
-KEPT = 512
+KEPT = 128
 """Recent frames of a source that somebody follows: who comes back soon is served from memory."""
 SLICE = 256
 """Clients that are served before anything else of this process gets its turn."""

@@ -86,9 +86,8 @@ class OwnerSource:
     def key(self) -> str:
         return f"owner:{self.owner}"
 
-    async def snapshot(self) -> Snapshot | None:
-        owner = await self.jobs.owner_state(self.owner)
-        return None if owner is None else _of_owner(owner)
+    async def snapshot(self) -> Snapshot:
+        return _of_owner(await self.jobs.owner_state(self.owner))
 
     async def after(self, number: int, limit: int) -> Sequence[Frame]:
         return [frames.of_owner(event) for event in await self.events.after_of_owner(self.owner, number, limit)]

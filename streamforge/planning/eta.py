@@ -68,6 +68,7 @@ class EtaModel:
     """
 
     shares: Mapping[Stage, float]
+    jobs: int = 0
     misses: Sequence[tuple[float, float]] = ()
 
     @classmethod
@@ -75,7 +76,7 @@ class EtaModel:
         if len(past) < FEW_JOBS:
             return cls(USUAL_SHARES)
         line = cls(_shares(past))
-        return cls(line.shares, sorted(miss for job in past for miss in line._misses_of(job)))
+        return cls(line.shares, len(past), sorted(miss for job in past for miss in line._misses_of(job)))
 
     def estimate(self, stage: Stage, progress: int, began_at: datetime, now: datetime) -> Eta | None:
         """None while there is too little to go by."""
@@ -106,8 +107,14 @@ class EtaModel:
         middle = bisect.bisect(self.misses, (done, 0.0))
         begin = max(0, min(middle - NEIGHBOURS // 2, len(self.misses) - NEIGHBOURS))
         near = sorted(miss for _, miss in self.misses[begin : begin + NEIGHBOURS])
-        tail = (1 - COVERAGE) / 2
+        tail = self._tail()
         return math.exp(_quantile(near, tail)), math.exp(median(near)), math.exp(_quantile(near, 1 - tail))
+
+    def _tail(self) -> float:
+        """The share of past misses beyond each end of the interval. Moments of one job are much alike, so it is jobs that
+        count: of few, the farthest of all is no farther than the interval has to reach."""
+        beyond = math.floor((1 - COVERAGE) / 2 * (self.jobs + 1))
+        return max(0.0, beyond - 0.5) / self.jobs
 
     def _misses_of(self, job: PastJob) -> list[tuple[float, float]]:
         """As if somebody had asked at even intervals: also between two events, when the latest word is an old one."""
@@ -146,7 +153,4 @@ def _stage_seconds(job: PastJob) -> dict[Stage, float]:
 
 
 def _quantile(ordered: Sequence[float], share: float) -> float:
-    """Of values in order; rounded outwards, which is what makes an interval of few values hold as often as it says."""
-    position = share * (len(ordered) + 1)
-    index = math.floor(position) if share < 0.5 else math.ceil(position)
-    return ordered[max(0, min(len(ordered), index) - 1)]
+    return ordered[round(share * (len(ordered) - 1))]

@@ -4,7 +4,7 @@ import asyncio
 import random
 from uuid import UUID, uuid4
 
-from factories import COMPLETED, FAILED, accepted, progress, run_sql
+from factories import COMPLETED, FAILED, accepted, new_job, progress, run_sql
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -118,3 +118,17 @@ async def test_in_one_transaction_nothing_follows_the_end_of_a_job(jobs: Jobs, e
     assert last is not None
     assert (late, again) == (None, None)
     assert [event.stage for event in await events.after(job_id, 1)] == [Stage.FAILED]
+
+
+async def test_each_owner_has_a_numbering_of_its_own_from_the_first_job_on(jobs: Jobs, events: EventLog) -> None:
+    batch_id = uuid4()
+    mine, yours = new_job(owner="alice"), new_job(owner="bob@example.org", batch_id=batch_id)
+    assert (await jobs.owner_state("alice")).event_seq == 0
+    await jobs.create(mine, progress=5, message="mine")
+    await jobs.create_batch(batch_id, [yours], progress=5, message="yours")
+    await asyncio.gather(*(events.append(job.id, progress(percent)) for percent in (20, 30) for job in (mine, yours)))
+    for owner, job in (("alice", mine), ("bob@example.org", yours)):
+        seen = await events.after_of_owner(owner, 0)
+        assert [(event.owner_seq, event.job_id) for event in seen] == [(number, job.id) for number in (1, 2, 3)]
+        assert [summary.job_id for summary in (await jobs.owner_state(owner)).jobs] == [job.id]
+    assert await events.after_of_owner(EVERYONE, 0) == []
