@@ -28,10 +28,12 @@ class ValidateActivities:
     @activity.defn(name=names.VALIDATE)
     async def validate(self, work: ValidateInput) -> ValidatedStream:
         async with heartbeats() as checkpoint, Reporter(self._log, work.original.job_id) as reporter:
-            reporter.report(_at(0, f"Putting together the VMAF of {len(work.plan.renditions)} renditions"))
             board, repairs = await self._read(work, checkpoint, reporter)
+            scores = {score.name: score for score in board.scores()}
             validated = ValidatedStream(
-                scores=board.scores(), repairs=repairs[:MOST_REPAIRS_TOLD], repair_count=len(repairs)
+                scores=[scores[r.name] for r in work.plan.renditions if r.name in scores],
+                repairs=repairs[:MOST_REPAIRS_TOLD],
+                repair_count=len(repairs),
             )
             await reporter.state(_judged(validated))
             return validated
@@ -45,7 +47,11 @@ class ValidateActivities:
             board.add(part)
             repairs += part.repairs
             checkpoint.set({"parts": number})
-            reporter.report(_at(number / len(work.qualities), "Putting the scores of all chunks together"))
+            reporter.report(
+                _at(
+                    number / len(work.qualities), f"Putting together the VMAF of {len(work.plan.renditions)} renditions"
+                )
+            )
         return board, repairs
 
 
