@@ -2,6 +2,7 @@
 
 import random
 import time
+from datetime import datetime
 from pathlib import Path
 from statistics import median
 
@@ -45,9 +46,9 @@ def _process(http: httpx.Client, video: Path) -> tuple[list[Told], float]:
         job_id = http.post("/process", files={"video": (video.name, file)}).raise_for_status().json()["job_id"]
     told: list[Told] = []
     while True:
-        job, now = http.get(f"/jobs/{job_id}").json(), time.monotonic()
+        now, job = time.time(), http.get(f"/jobs/{job_id}").json()
         if job["status"] not in {"pending", "processing"}:
-            return told, now
+            return told, datetime.fromisoformat(job["completed_at"]).timestamp()
         if job["eta_interval"] is not None:
             told.append((now, job["eta_seconds"], *job["eta_interval"]))
         time.sleep(ASK_EVERY_SECONDS)

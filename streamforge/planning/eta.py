@@ -85,7 +85,8 @@ class EtaModel:
             return None
         line = self._remaining(done, (now - began_at).total_seconds())
         low, middle, high = self._factors(done)
-        return Eta(round(line * middle, 1), round(line * low, 1), round(line * high, 1))
+        # Rounded outwards: for the last seconds of a job a tenth is much.
+        return Eta(round(line * middle, 1), math.floor(line * low * 10) / 10, math.ceil(line * high * 10) / 10)
 
     def _done(self, stage: Stage, progress: int) -> float:
         """The share of the time of a whole job that lies behind one that is so far."""
