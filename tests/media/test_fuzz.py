@@ -125,7 +125,7 @@ def _assert_it_plays(encoded: Encoded, audio: list[EncodedTrack], folder: Path) 
             path.write_bytes(b"".join(part.read_bytes() for part in parts))
             assert_segments_are_what_was_played(track, decode(path))
     stream = presentation(encoded.source, encoded.plan, list(encoded.tracks.values()), audio)
-    assert hls.master_playlist(stream)
+    assert hls.playlists(stream)
     assert dash.manifest(stream)
 
 
