@@ -80,11 +80,10 @@ def _below_floor(
 ) -> list[VideoRendition]:
     """Those that are worth another try, with the CRF for it."""
     bitrates = {track.name: average_bitrate(track) for track in tracks}
-    scores = {rendition.name: mean_of(quality, rendition.name) for rendition in renditions}
     tries = [
         better(rendition, score, plan.quality.floors[rendition.name], bitrates[rendition.name])
         for rendition in renditions
-        if (score := scores[rendition.name]) is not None
+        if (score := mean_of(quality, rendition.name)) is not None
     ]
     return [rendition for rendition in tries if rendition is not None]
 

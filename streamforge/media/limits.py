@@ -7,7 +7,6 @@ import sys
 from pydantic import BaseModel
 
 OPEN_FILES = 256
-NEARLY = 0.5
 
 _MEMORY = resource.RLIMIT_DATA if sys.platform == "linux" else resource.RLIMIT_AS
 
@@ -27,15 +26,6 @@ def apply_limits(limits: Limits) -> None:
     _lower(resource.RLIMIT_NOFILE, OPEN_FILES)
     _lower(resource.RLIMIT_CORE, 0)
     os.nice(5)  # The API and the database answer first.
-
-
-def memory_is_exhausted() -> bool:
-    """Whether this process has come near its memory limit: encoders report a failed allocation as "generic error", and
-    have freed what they had by the time one can look. So the peak counts, and a good part of it may never be touched.
-    """
-    peak = _peak(resource.RUSAGE_SELF)
-    limit, _ = resource.getrlimit(_MEMORY)
-    return limit != resource.RLIM_INFINITY and peak > NEARLY * limit
 
 
 def peak_memory_bytes() -> int:
