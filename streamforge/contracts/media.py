@@ -118,6 +118,8 @@ class Plan(BaseModel):
         0.0, description="the first chunk's end, None for a film of one; until there the smallest rendition stands in"
     )
 
+    warnings: list[str] = Field([], description="what of the source is left out, as sentences for the result")
+
     @property
     def total_frames(self) -> int:
         return sum(chunk.expected_frames for chunk in self.chunks)
