@@ -3,6 +3,8 @@
 Units: seconds unless a name ends in `_ticks`; ticks are 1/VIDEO_TIMESCALE for video, 1/sample_rate for audio.
 """
 
+from typing import Literal
+
 from pydantic import BaseModel, Field
 
 VIDEO_TIMESCALE = 90_000
@@ -100,6 +102,18 @@ class QualityTarget(BaseModel):
     max_repairs: int = Field(default=0, description="how often a chunk below its floor is encoded again")
 
 
+TrackType = Literal["video", "audio"]
+
+
+class Protection(BaseModel):
+    """How the stream is encrypted, and where players ask for its keys. The keys are derived where they are needed
+    (streamforge.keys): no plan, event, log or table ever holds one."""
+
+    scheme: Literal["aes-128", "cbcs"]
+    key_ids: dict[TrackType, str] = Field({}, description="32 hex digits each; empty until a worker has derived them")
+    key_url: str = Field("", description="of the folder that the keys are in: a path on this API, or a whole URL")
+
+
 class Plan(BaseModel):
     """Everything decided before the first frame is encoded. The same source and settings give the same plan."""
 
@@ -118,6 +132,7 @@ class Plan(BaseModel):
         0.0, description="the first chunk's end, None for a film of one; until there the smallest rendition stands in"
     )
 
+    protection: Protection | None = None
     warnings: list[str] = Field([], description="what of the source is left out, as sentences for the result")
 
     @property
@@ -144,8 +159,13 @@ class KeyFrame(BaseModel):
     size_bytes: int
 
 
+def segment_name(start_ticks: int) -> str:
+    """After its start, as DASH's `$Time$` wants it."""
+    return f"{start_ticks}.m4s"
+
+
 class Segment(BaseModel):
-    """One CMAF media segment in the store. Named after its start, as DASH's `$Time$` wants it."""
+    """One CMAF media segment in the store."""
 
     start_ticks: int
     duration_ticks: int
@@ -154,7 +174,7 @@ class Segment(BaseModel):
 
     @property
     def file_name(self) -> str:
-        return f"{self.start_ticks}.m4s"
+        return segment_name(self.start_ticks)
 
 
 class EncodedTrack(BaseModel):

@@ -11,10 +11,18 @@ from av.container import OutputContainer
 from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
-from streamforge.contracts.media import VIDEO_TIMESCALE, EncodedTrack, KeyFrame, Segment, VideoRendition
+from streamforge.contracts.media import (
+    VIDEO_TIMESCALE,
+    EncodedTrack,
+    KeyFrame,
+    Segment,
+    VideoRendition,
+    segment_name,
+)
 from streamforge.errors import OutputInvalid
 from streamforge.media.cmaf import MUXER_OPTIONS, FragmentSplitter, codec_string, first_sample_end, init_segment
 from streamforge.media.proof import OnPicture, Proof
+from streamforge.media.protection import Lock
 from streamforge.media.scaling import PIXEL_FORMAT, Size
 from streamforge.planning.manifests import INIT_SEGMENT
 
@@ -69,13 +77,16 @@ class RenditionEncoder:
     cannot overlap at their joint, also with a variable frame rate (an encoder's own decode times do).
     """
 
-    def __init__(self, rendition: VideoRendition, folder: Path, frame_rate: float, on_picture: OnPicture) -> None:
-        """`on_picture` gets every picture as a player will see it."""
+    def __init__(
+        self, rendition: VideoRendition, folder: Path, frame_rate: float, on_picture: OnPicture, lock: Lock
+    ) -> None:
+        """`on_picture` gets every picture as a player will see it; `lock` everything before it is written."""
         self.name = rendition.name
         self.size = Size(rendition.width, rendition.height)
         self._rendition = rendition
         self.proof = Proof(rendition.name, on_picture)
         self._folder = folder
+        self._lock = lock
         folder.mkdir(parents=True)
         self._moov = b""
         self._fragments: list[bytes] = []
@@ -143,18 +154,18 @@ class RenditionEncoder:
                 debug=f"{self._rendition.name}: {len(fragments)} fragments of {len(cuts.gop_starts)}, "
                 f"{self._packets} pictures of {cuts.frames}",
             )
-        init = init_segment(self._moov, edit_offset_ticks)
+        init = self._lock.init(init_segment(self._moov, edit_offset_ticks))
         (self._folder / INIT_SEGMENT).write_bytes(init)
         remaining = iter(fragments)
         segments = []
         for start, duration, gops in cuts.segments():
-            parts = [next(remaining) for _ in gops]
-            data = b"".join(parts)
+            parts = [self._lock.fragment(next(remaining)) for _ in gops]
+            data = self._lock.segment(segment_name(start), b"".join(parts))
             segment = Segment(
                 start_ticks=start,
                 duration_ticks=duration,
                 size_bytes=len(data),
-                key_frames=_key_frames(gops, parts),
+                key_frames=_key_frames(gops, parts) if self._lock.has_byte_ranges else [],
             )
             (self._folder / segment.file_name).write_bytes(data)
             segments.append(segment)

@@ -12,10 +12,12 @@ from pathlib import Path
 from streamforge.contracts.media import VIDEO_TIMESCALE, Chunk, EncodedTrack, Plan, Source, VideoRendition
 from streamforge.contracts.scores import PartQuality
 from streamforge.errors import UndecodableSource
+from streamforge.keys import ContentKey
 from streamforge.media.frames import FrameWindow, SourceFrame
 from streamforge.media.lanes import Lane
 from streamforge.media.measure import Measure, reference_size
 from streamforge.media.progress import Progress
+from streamforge.media.protection import lock_for
 from streamforge.media.rendition import Cuts, Picture, RenditionEncoder
 from streamforge.media.scaling import Scaler, Size
 from streamforge.media.vmaf import Scorer
@@ -26,12 +28,13 @@ REPORT_EVERY_SECONDS = 0.25
 
 @dataclass(frozen=True)
 class Window:
-    """A chunk's piece of a source, and what the plan says about it."""
+    """A chunk's piece of a source, and what the plan says about it. `key` is what it is encrypted with, if at all."""
 
     path: Path
     source: Source
     plan: Plan
     chunk: Chunk
+    key: ContentKey | None = None
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,8 @@ def _measure(window: Window, renditions: list[VideoRendition], scratch: Path) ->
 def _encoder(window: Window, rendition: VideoRendition, target: Path, measure: Measure | None) -> RenditionEncoder:
     frame_rate = min(window.source.video.frame_rate, window.plan.max_frame_rate)
     listener = (lambda number, frame: None) if measure is None else measure.listener(rendition.name)
-    return RenditionEncoder(rendition, target / rendition.name, frame_rate, listener)
+    lock = lock_for(window.plan.protection, window.key, rendition.name)
+    return RenditionEncoder(rendition, target / rendition.name, frame_rate, listener, lock)
 
 
 class _Pass:

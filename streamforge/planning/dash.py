@@ -14,6 +14,7 @@ from streamforge.planning.manifests import (
     peak_bitrate,
     seconds,
 )
+from streamforge.planning.protection import add_content_protection
 
 NAMESPACE = "urn:mpeg:dash:schema:mpd:2011"
 UPDATE_SECONDS = 1
@@ -85,6 +86,7 @@ def _add_video(period: ET.Element, presentation: Presentation) -> None:
                 "maxHeight": str(max(track.rendition.height for track in ladder)),
             },
         )
+        add_content_protection(adaptation, presentation.plan.protection, "video")
         if len(by_codec) > 1:
             others = ",".join(str(other) for other in range(len(by_codec)) if other != number)
             switching = {"schemeIdUri": "urn:mpeg:dash:adaptation-set-switching:2016", "value": others}
@@ -118,6 +120,7 @@ def _add_audio(period: ET.Element, presentation: Presentation) -> None:
             "AdaptationSet",
             {"id": str(number), "contentType": "audio", "mimeType": "audio/mp4", "startWithSAP": "1"} | language,
         )
+        add_content_protection(adaptation, presentation.plan.protection, "audio")
         role = "main" if track.rendition.default else "alternate"
         ET.SubElement(adaptation, "Role", {"schemeIdUri": "urn:mpeg:dash:role:2011", "value": role})
         _add_segments(adaptation, track.encoded)

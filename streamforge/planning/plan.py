@@ -8,6 +8,7 @@ from langcodes.tag_parser import LanguageTagError
 from streamforge.contracts.media import VIDEO_TIMESCALE, AudioRendition, AudioSource, Plan, Source, VideoSource
 from streamforge.planning.chunks import cut_into_chunks
 from streamforge.planning.ladder import build_ladder
+from streamforge.planning.protection import limits_of, planned_protection
 from streamforge.planning.quality import quality_target
 from streamforge.settings import Settings
 
@@ -23,6 +24,7 @@ MAX_EDIT_OFFSET_SECONDS = 60
 def make_plan(source: Source, settings: Settings) -> Plan:
     renditions = build_ladder(source.video, settings.transcode)
     chunks = cut_into_chunks(source.video, settings.transcode)
+    protection = planned_protection(settings.protection, renditions)
     return Plan(
         renditions=renditions,
         audio=_audio_renditions(source.audio[:MAX_AUDIO_TRACKS], settings.transcode.audio_bitrate),
@@ -33,6 +35,8 @@ def make_plan(source: Source, settings: Settings) -> Plan:
         edit_offset_ticks=_edit_offset(source.video, settings.transcode.max_frame_rate),
         quality=quality_target(renditions, source.video, settings.validation),
         opening_seconds=chunks[0].end,
+        protection=protection,
+        warnings=limits_of(protection),
     )
 
 

@@ -3,7 +3,9 @@
 from uuid import UUID
 
 from streamforge.contracts.job import Playback
+from streamforge.contracts.media import Plan
 from streamforge.planning.manifests import DASH_MANIFEST, HLS_MASTER
+from streamforge.planning.protection import has_dash
 
 ORIGINALS = "input/"
 OUTPUTS = "output/"
@@ -36,6 +38,7 @@ def receipt(job_id: UUID, name: str) -> str:
     return f"{work_folder(job_id)}{name}.json"
 
 
-def playback(job_id: UUID) -> Playback:
+def playback(job_id: UUID, plan: Plan) -> Playback:
     """Where the API serves a job's manifests, from its first playable second to its last day."""
-    return Playback(hls=f"/media/{job_id}/{HLS_MASTER}", dash=f"/media/{job_id}/{DASH_MANIFEST}")
+    dash = f"/media/{job_id}/{DASH_MANIFEST}" if has_dash(plan) else None
+    return Playback(hls=f"/media/{job_id}/{HLS_MASTER}", dash=dash)
