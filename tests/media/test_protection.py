@@ -2,6 +2,7 @@
 
 import struct
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from uuid import UUID
 
@@ -244,9 +245,7 @@ async def test_a_piece_of_a_file_that_is_encrypted_whole_is_no_key_frame(
 
 def fragments(segment: bytes) -> list[bytes]:
     found = list(boxes(segment))
-    return [
-        segment[begin:end] for (kind, begin, _), (_, _, end) in zip(found, found[1:], strict=False) if kind == "moof"
-    ]
+    return [segment[begin:end] for (kind, begin, _), (_, _, end) in pairwise(found) if kind == "moof"]
 
 
 def sample_maps(fragment: bytes) -> list[list[tuple[int, int]]]:

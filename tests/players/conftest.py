@@ -13,6 +13,7 @@ from serving import Api, serving
 from streams import Streams
 
 from streamforge.embedded.ports import free_port
+from streamforge.keys import Keys
 from streamforge.media.child import MediaChildren
 from streamforge.settings import DatabaseSettings, ServerSettings, Settings, TemporalSettings
 from streamforge.storage import open_storage
@@ -55,7 +56,8 @@ async def api(chromium: str, postgres_dsn: str, tmp_path_factory: pytest.TempPat
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def streams(api: Api, clips: Clips, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Streams]:
     async with MediaChildren(memory_bytes=4 * 2**30, stall_seconds=60) as children:
-        yield Streams(clips, children, open_storage(api.settings), tmp_path_factory.mktemp("streams"))
+        work = tmp_path_factory.mktemp("streams")
+        yield Streams(clips, children, open_storage(api.settings), Keys(api.settings), work)
 
 
 @pytest.fixture(scope="session")

@@ -66,9 +66,9 @@ class Player:
         page.on("pageerror", lambda error: self._complaints.append(f"uncaught {error}"))
         page.on("response", self._on_response)
 
-    async def open(self, kind: Kind, url: str) -> None:
-        """Its first picture is on the screen."""
-        await self._page.evaluate("([player, url]) => harness.open(player, url)", [kind.player, url])
+    async def open(self, kind: Kind, url: str, license: str | None) -> None:
+        """Its first picture is on the screen. `license` is where the page has its keys from."""
+        await self._page.evaluate("(all) => harness.open(...all)", [kind.player, url, license])
 
     async def play_to_end(self, rate: float) -> None:
         await self._page.evaluate("rate => harness.playToEnd(rate)", rate)
@@ -129,7 +129,8 @@ class Cinema:
             player = Player(page)
             async with asyncio.timeout(PATIENCE):
                 await page.goto(f"{self.site}/harness.html")
-                await player.open(kind, self.api_url + stream.path(kind.manifest))
+                license = self.api_url + stream.license if stream.license else None
+                await player.open(kind, self.api_url + stream.path(kind.manifest), license)
                 yield player
         finally:
             await context.close()
