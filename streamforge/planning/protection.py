@@ -12,6 +12,9 @@ from streamforge.settings import ProtectionSettings
 LICENSE = "license"
 """Beside the keys of a job: the same keys in the form of the W3C's Clear Key."""
 
+CLEAR_KEY_FORMAT = "org.w3.clearkey"
+"""What hls.js calls keys that the browser decrypts with."""
+
 CENC_NAMESPACE = "urn:mpeg:cenc:2013"
 DASHIF_NAMESPACE = "https://dashif.org/CPS"
 COMMON_PROTECTION = "urn:mpeg:dash:mp4protection:2011"
@@ -64,7 +67,8 @@ class KeyTags:
             return [map_tag]
         if self.protection.scheme == "aes-128":
             return ["#EXT-X-KEY:METHOD=NONE", map_tag]
-        return [f'#EXT-X-KEY:METHOD=SAMPLE-AES,URI="{self._url}"', map_tag]
+        tag = f'#EXT-X-KEY:METHOD=SAMPLE-AES,URI="{self._url}"'
+        return [tag, f'{tag},KEYFORMAT="{CLEAR_KEY_FORMAT}",KEYID=0x{self._key_id}', map_tag]
 
     def before(self, track: str, segment: Segment) -> list[str]:
         """Each file has its own initialization vector."""

@@ -20,6 +20,9 @@ const adapters = {
       else if (!harmless.has(error.details)) complain(`${error.details} ${error.reason ?? error.error ?? ""}`);
     });
     const parsed = new Promise((done) => player.once(Hls.Events.MANIFEST_PARSED, done));
+    // hls.js knows keys of the kind `identity` for MPEG-TS alone, and lets no other in beside one.
+    const forget = (_, { details }) => details.fragments.forEach(({ levelkeys }) => delete levelkeys?.identity);
+    if (license) for (const kind of ["LEVEL", "AUDIO_TRACK"]) player.on(Hls.Events[`${kind}_LOADED`], forget);
     player.attachMedia(video);
     player.loadSource(url);
     await parsed;
@@ -36,10 +39,9 @@ const adapters = {
     };
   },
 
-  shaka: async (video, url, { complain, stalled, license }) => {
+  shaka: async (video, url, { complain, stalled }) => {
     shaka.polyfill.installAll();
     const player = new shaka.Player();
-    if (license) player.configure({ drm: { servers: { [CLEAR_KEY]: license } } });
     player.addEventListener("error", ({ detail }) => complain(`${detail.code} ${detail.data}`));
     player.addEventListener("gapjumped", () => complain("jumped over a gap"));
     player.addEventListener("stalldetected", stalled);
@@ -55,7 +57,7 @@ const adapters = {
     };
   },
 
-  "dash.js": async (video, url, { complain, stalled, license }) => {
+  "dash.js": async (video, url, { complain, stalled }) => {
     const player = dashjs.MediaPlayer().create();
     player.on(dashjs.MediaPlayer.events.ERROR, ({ error }) => complain(`${error.code} ${error.message}`));
     player.on(dashjs.MediaPlayer.events.PLAYBACK_ERROR, ({ error }) => complain(`${error.code} ${error.message}`));
@@ -67,7 +69,6 @@ const adapters = {
     });
     const ready = new Promise((done) => player.on(dashjs.MediaPlayer.events.STREAM_INITIALIZED, done));
     player.initialize(video, url, false);
-    if (license) player.setProtectionData({ [CLEAR_KEY]: { serverURL: license } });
     await ready;
     return {
       toHeight: (height) => {
