@@ -3,12 +3,27 @@
 // frames on a screen of their own: `winding(screen)`.
 "use strict";
 
-/** The key system that every browser has. Pages tell where the keys are: players look for a path at the page's origin. */
+/** The key system that every browser has. */
 const CLEAR_KEY = "org.w3.clearkey";
+
+/** hls.js takes keys of the kind `identity` for those of MPEG-TS, and uses no other beside one: it must not see them. */
+const withClearKey = (license) => ({
+  emeEnabled: true,
+  drmSystems: { [CLEAR_KEY]: { licenseUrl: license } },
+  pLoader: class extends Hls.DefaultConfig.loader {
+    load(context, config, callbacks) {
+      const onSuccess = (response, ...rest) => {
+        response.data = response.data.replace(/^#EXT-X-KEY:METHOD=SAMPLE-AES,URI="[^"]*"\n/gm, "");
+        callbacks.onSuccess(response, ...rest);
+      };
+      super.load(context, config, { ...callbacks, onSuccess });
+    }
+  },
+});
 
 const adapters = {
   "hls.js": async (video, url, { complain, stalled, license }) => {
-    const player = new Hls({ emeEnabled: !!license, drmSystems: license ? { [CLEAR_KEY]: { licenseUrl: license } } : {} });
+    const player = new Hls(license ? withClearKey(license) : {});
     const harmless = new Set([
       Hls.ErrorDetails.INTERNAL_ABORTED, // What a seek made superfluous is not loaded to its end.
       // Blind to edit lists, hls.js believes that a segment is two pictures later than it is; at a switch it may load
@@ -20,9 +35,6 @@ const adapters = {
       else if (!harmless.has(error.details)) complain(`${error.details} ${error.reason ?? error.error ?? ""}`);
     });
     const parsed = new Promise((done) => player.once(Hls.Events.MANIFEST_PARSED, done));
-    // hls.js knows keys of the kind `identity` for MPEG-TS alone, and lets no other in beside one.
-    const forget = (_, { details }) => details.fragments.forEach(({ levelkeys }) => delete levelkeys?.identity);
-    if (license) for (const kind of ["LEVEL", "AUDIO_TRACK"]) player.on(Hls.Events[`${kind}_LOADED`], forget);
     player.attachMedia(video);
     player.loadSource(url);
     await parsed;
