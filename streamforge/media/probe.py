@@ -12,11 +12,12 @@ from fractions import Fraction
 from pathlib import Path
 
 from av.container import InputContainer
+from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from pydantic import BaseModel
 
-from streamforge.contracts.media import VIDEO_TIMESCALE, AudioSource, Source, VideoSource
+from streamforge.contracts.media import VIDEO_TIMESCALE, AudioSource, Source, SubtitleSource, VideoSource
 from streamforge.errors import (
     NotAVideo,
     SourceTooLong,
@@ -39,6 +40,7 @@ MAX_FAILURES = 1000
 """Packets in front of the first picture that may be broken."""
 
 MAX_AUDIO_TRACKS = 64
+MAX_SUBTITLE_TRACKS = 64
 MAX_TITLE = 200
 MAX_LANGUAGE = 35
 """What is told of a source goes along with every chunk of it; a megabyte of title in each would stop the job."""
@@ -92,6 +94,7 @@ def run(task: ProbeTask, on_progress: Progress) -> Source:
             duration=video.duration,
             video=video,
             audio=list(_describe_audio(container)),
+            subtitles=list(_describe_subtitles(container)),
         )
 
 
@@ -273,6 +276,21 @@ def _describe_audio(container: InputContainer) -> Iterator[AudioSource]:
             sample_rate=context.sample_rate,
             language=_language(stream.metadata.get("language")),
             title=stream.metadata.get("title", "")[:MAX_TITLE] or None,
+            default=bool(stream.disposition & Disposition.default),
+        )
+
+
+def _describe_subtitles(container: InputContainer) -> Iterator[SubtitleSource]:
+    for stream in container.streams.subtitles[:MAX_SUBTITLE_TRACKS]:
+        context, about = stream.codec_context, stream.disposition
+        yield SubtitleSource(
+            index=stream.index,
+            codec=context.name if context is not None else "unknown",
+            language=_language(stream.metadata.get("language")),
+            title=stream.metadata.get("title", "")[:MAX_TITLE] or None,
+            default=bool(about & Disposition.default),
+            forced=bool(about & Disposition.forced),
+            hearing_impaired=bool(about & (Disposition.hearing_impaired | Disposition.captions)),
         )
 
 

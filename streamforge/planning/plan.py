@@ -2,13 +2,12 @@
 
 from math import ceil
 
-from langcodes import standardize_tag, tag_is_valid
-from langcodes.tag_parser import LanguageTagError
-
 from streamforge.contracts.media import VIDEO_TIMESCALE, AudioRendition, AudioSource, Plan, Source, VideoSource
 from streamforge.planning.chunks import cut_into_chunks
 from streamforge.planning.ladder import build_ladder
+from streamforge.planning.languages import language_tag
 from streamforge.planning.quality import quality_target
+from streamforge.planning.text import left_out, subtitle_renditions, transcription, unheard
 from streamforge.settings import Settings
 
 AAC_SAMPLE_RATES = (48_000, 44_100, 32_000, 24_000, 22_050, 16_000)
@@ -33,6 +32,9 @@ def make_plan(source: Source, settings: Settings) -> Plan:
         edit_offset_ticks=_edit_offset(source.video, settings.transcode.max_frame_rate),
         quality=quality_target(renditions, source.video, settings.validation),
         opening_seconds=chunks[0].end,
+        subtitles=subtitle_renditions(source.subtitles),
+        transcription=transcription(source, settings.captions),
+        warnings=[*left_out(source.subtitles), *unheard(source, settings.captions)],
     )
 
 
@@ -50,20 +52,12 @@ def _audio_renditions(tracks: list[AudioSource], bitrate: int) -> list[AudioRend
             bitrate=bitrate if track.channels > 1 else bitrate // 2,
             sample_rate=_sample_rate(track.sample_rate),
             channels=min(track.channels, 2) or 2,
-            language=_language_tag(track.language),
+            language=language_tag(track.language),
             title=track.title,
             default=position == 0,
         )
         for position, track in enumerate(tracks)
     ]
-
-
-def _language_tag(language: str | None) -> str | None:
-    """RFC 5646, as manifests want it: containers have `fre` or `fra` for `fr`. None for what names no language."""
-    try:
-        return standardize_tag(language) if language and tag_is_valid(language) else None
-    except LanguageTagError:
-        return None
 
 
 def _sample_rate(source_rate: int) -> int:
