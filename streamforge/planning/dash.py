@@ -130,9 +130,7 @@ def _add_text(period: ET.Element, presentation: Presentation) -> None:
         ET.SubElement(adaptation, "Label").text = "".join(char for char in track.label if char.isprintable())
         ET.SubElement(adaptation, "Role", {"schemeIdUri": "urn:mpeg:dash:role:2011", "value": _text_role(track)})
         bandwidth = max(1, round(8 * track.size_bytes / presentation.seconds))
-        representation = ET.SubElement(
-            adaptation, "Representation", {"id": track.name, "bandwidth": str(bandwidth)}
-        )
+        representation = ET.SubElement(adaptation, "Representation", {"id": track.name, "bandwidth": str(bandwidth)})
         ET.SubElement(representation, "BaseURL").text = f"{track.name}/{TEXT_FILE}"
 
 
