@@ -179,7 +179,7 @@ class Plan(BaseModel):
     )
     subtitles: list[SubtitleRendition] = []
     transcription: Transcription | None = None
-    warnings: list[str] = Field([], description="what of the source cannot be kept, for whoever sent it")
+    warnings: list[str] = Field([], description="what of the source is left out, as sentences for the result")
 
     @property
     def total_frames(self) -> int:
