@@ -11,7 +11,9 @@ from streamforge.contracts.media import (
     Chunk,
     Plan,
     Source,
+    SubtitleRendition,
     TextTrack,
+    Transcription,
 )
 from streamforge.contracts.scores import RenditionScore, Repair
 
@@ -83,12 +85,16 @@ class EncodeAudioInput(BaseModel):
     rendition: AudioRendition
 
 
-class TextInput(BaseModel):
-    """For subtitles of the source and for captions from its sound: `plan` says which."""
-
+class KeepSubtitlesInput(BaseModel):
     original: StoredSource
     source: Source
-    plan: Plan
+    renditions: list[SubtitleRendition]
+
+
+class TranscribeInput(BaseModel):
+    original: StoredSource
+    source: Source
+    transcription: Transcription
 
 
 class EncodedPart(BaseModel):

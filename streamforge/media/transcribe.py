@@ -213,7 +213,7 @@ def _loaded(folder: str, device: str, compute_type: str) -> "WhisperModel":
         model.encode(model.feature_extractor(np.zeros(RATE, np.float32)))
     except (RuntimeError, ValueError) as error:
         raise CaptionsUnavailable(
-            f"The speech model cannot be used on {device} with {compute_type}, so there are no captions.",
+            f"The speech model cannot be used on {device} with {compute_type}.",
             debug=str(error),
         ) from error
 
@@ -239,7 +239,7 @@ def _model_folder(wanted: Transcription) -> str:
 def _not_here(model: str, why: str) -> CaptionsUnavailable:
     """The name as it is set, which may be a path of the operator's machine, is for the log."""
     return CaptionsUnavailable(
-        "The speech model of this server is not there, so there are no captions; see captions.model.",
+        "The speech model of this server is not there; see captions.model and captions.allow_download.",
         debug=f"{model}: {why}",
     )
 
@@ -251,5 +251,5 @@ def _spoken_code(tag: str | None, model: "WhisperModel") -> str | None:
     code = tag.split("-")[0].lower()
     code = {"jv": "jw", "nb": "no", "fil": "tl"}.get(code, code)
     if code not in model.supported_languages:
-        raise CaptionsUnavailable(f"The speech model does not know the language {tag}, so there are no captions.")
+        raise CaptionsUnavailable(f"The speech model does not know the language {tag}.")
     return code

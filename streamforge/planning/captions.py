@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, zip_longest
+from unicodedata import category
 
 from streamforge.planning.webvtt import Cue, escaped, timestamp
 
@@ -23,6 +24,7 @@ PUNCTUATION_IS_WORTH = 12
 
 SENTENCE_ENDS = tuple(".?!…。？！।؟")
 CLAUSE_ENDS = (*SENTENCE_ENDS, *",;:–—、，；：،")
+CONTROL = {"Cc", "Cs"}
 CLOSING = "\"'”’»)]」』"
 
 # ── what is believed ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -98,15 +100,14 @@ def _tidied(words: Iterable[Word]) -> Iterator[Word]:
         start = max(word.start, clock)
         end = min(max(word.end, start), start + LONGEST_SECONDS)
         clock = start
-        if not word.text.strip():
-            continue
-        for piece in _pieces(word.text):
+        text = "".join(" " if category(char) in CONTROL else char for char in word.text)
+        for piece in _pieces(text):
             yield Word(start, end, piece)
 
 
 def _pieces(text: str) -> Iterator[str]:
     """A "word" that no line could hold is cut where it must be."""
-    text = " ".join(text.split()) if not text.startswith(" ") else " " + " ".join(text.split())
+    text = (" " if text.startswith(" ") else "") + " ".join(text.split())
     while len(text.strip()) > LINE:
         cut = len(text) - len(text.lstrip()) + LINE
         yield text[:cut]
@@ -168,11 +169,12 @@ def _length(words: list[Word]) -> int:
 
 def _timed(groups: list[list[Word]]) -> Iterator[Cue]:
     """A cue that would be too short to be read stays on, if need be into the time of the next one, which waits for it."""
-    following = [group[0].start for group in groups[1:]] + [float("inf")]
     clock = 0
-    for group, next_start in zip(groups, following, strict=True):
+    for group, following in zip_longest(groups, groups[1:]):
         start = max(_ms(group[0].start), clock)
-        latest = min(_ms(next_start) if next_start < float("inf") else start + _ms(LONGEST_SECONDS), start + 7000)
+        latest = start + _ms(LONGEST_SECONDS)
+        if following is not None:
+            latest = min(latest, _ms(following[0].start))
         end = max(min(_ms(group[-1].end), latest), start + _ms(SHORTEST_SECONDS))
         clock = end
         yield Cue(start, end, _text(_lines(group) or [group], start, end))
