@@ -55,7 +55,9 @@ def left_out(tracks: Sequence[SubtitleSource]) -> list[str]:
     """A sentence for each kind of subtitles that is not kept."""
     kinds = Counter(track.codec for track in tracks if track.codec not in TEXT_CODECS)
     sentences = [
-        f"{many} subtitle track{'s' if many > 1 else ''} of the kind {codec} cannot be kept: it holds no text."
+        f"{many} subtitle tracks of the kind {codec} cannot be kept: they hold no text."
+        if many > 1
+        else f"A subtitle track of the kind {codec} cannot be kept: it holds no text."
         for codec, many in kinds.items()
     ]
     more = sum(track.codec in TEXT_CODECS for track in tracks) - MAX_SUBTITLE_TRACKS

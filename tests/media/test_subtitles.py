@@ -90,7 +90,7 @@ async def test_pictures_of_text_cannot_be_kept_and_are_told(
     )
     ffmpeg("-i", clips.subtitled, "-i", graphics, "-map", "0:v", "-map", "0:s:0", "-map", "1", "-c", "copy", clip)
     plan, text = await keep_subtitles(children, clip, tmp_path)
-    assert plan.warnings == ["1 subtitle track of the kind pgssub cannot be kept: it holds no text."]
+    assert plan.warnings == ["A subtitle track of the kind pgssub cannot be kept: it holds no text."]
     assert [track.label for track in text.tracks] == ["German (SDH)"]
 
 
