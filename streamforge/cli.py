@@ -189,6 +189,7 @@ def demo(
 @app.command()
 def submit(
     files: Annotated[list[Path], typer.Argument(metavar="FILE…", exists=True, dir_okay=False, readable=True)],
+    *,
     key: Annotated[str | None, typer.Option(help="Name of the video. (default: the file's name)")] = None,
     profile: ProfileName = None,
     captions: Annotated[
