@@ -62,7 +62,7 @@ def _write(file: BinaryIO, position: int, samples: "NDArray[np.int16]", longest:
 
 def _placed(path: Path, source: Source, stream_index: int) -> "Iterator[tuple[int, NDArray[np.int16]]]":
     """Samples and where they begin, counted from the first picture."""
-    offset = Fraction(source.video.start) if source.video.seekable else None
+    offset = None if source.start is None else Fraction(source.start)
     cursor = 0
     resampler, shape = None, None
     for frame in _frames(path, stream_index):

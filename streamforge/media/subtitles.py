@@ -84,8 +84,7 @@ def _take(track: _Track, packet: AnyPacket, source: Source) -> None:
     elif len(track.entries) >= MAX_CUES:
         track.too_many += 1
     else:
-        offset = Fraction(source.video.start) if source.video.seekable else 0
-        start = packet.pts * packet.time_base - offset
+        start = packet.pts * packet.time_base - Fraction(source.start or 0)
         lasts = float(packet.duration * packet.time_base) if packet.duration and packet.duration > 0 else inf
         track.entries.append(Entry(float(start), float(start) + lasts, held))
 

@@ -3,11 +3,12 @@
 from math import ceil
 
 from streamforge.contracts.media import VIDEO_TIMESCALE, AudioRendition, AudioSource, Plan, Source, VideoSource
+from streamforge.errors import NoAudioStream, NoVideoStream
 from streamforge.planning.chunks import cut_into_chunks
 from streamforge.planning.ladder import build_ladder
 from streamforge.planning.languages import language_tag
-from streamforge.planning.quality import quality_target
-from streamforge.planning.text import left_out, subtitle_renditions, transcription, unheard
+from streamforge.planning.quality import no_quality, quality_target
+from streamforge.planning.text import with_text
 from streamforge.settings import Settings
 
 AAC_SAMPLE_RATES = (48_000, 44_100, 32_000, 24_000, 22_050, 16_000)
@@ -20,11 +21,22 @@ MAX_EDIT_OFFSET_SECONDS = 60
 
 
 def make_plan(source: Source, settings: Settings) -> Plan:
+    """Raises NoVideoStream, NoAudioStream: what the profile is for is not in the file."""
+    audio = _audio_renditions(source.audio[:MAX_AUDIO_TRACKS], settings.transcode.audio_bitrate)
+    plan = _plan_of_film(source, audio, settings) if settings.transcode.codecs else _plan_of_sound(audio, settings)
+    return with_text(plan, source, settings.captions)
+
+
+def _plan_of_film(source: Source, audio: list[AudioRendition], settings: Settings) -> Plan:
+    if source.video is None:
+        raise NoVideoStream(
+            "The file has no video stream, only sound; send a file with video, or ask for a profile of sound alone."
+        )
     renditions = build_ladder(source.video, settings.transcode)
     chunks = cut_into_chunks(source.video, settings.transcode)
     return Plan(
         renditions=renditions,
-        audio=_audio_renditions(source.audio[:MAX_AUDIO_TRACKS], settings.transcode.audio_bitrate),
+        audio=audio,
         chunks=chunks,
         segment_seconds=settings.transcode.segment_seconds,
         gop_seconds=settings.transcode.gop_seconds,
@@ -32,9 +44,21 @@ def make_plan(source: Source, settings: Settings) -> Plan:
         edit_offset_ticks=_edit_offset(source.video, settings.transcode.max_frame_rate),
         quality=quality_target(renditions, source.video, settings.validation),
         opening_seconds=chunks[0].end,
-        subtitles=subtitle_renditions(source.subtitles),
-        transcription=transcription(source, settings.captions),
-        warnings=[*left_out(source.subtitles), *unheard(source, settings.captions)],
+    )
+
+
+def _plan_of_sound(audio: list[AudioRendition], settings: Settings) -> Plan:
+    if not audio:
+        raise NoAudioStream("There is no sound in the file that could be decoded; send one with sound.")
+    return Plan(
+        renditions=[],
+        audio=audio,
+        chunks=[],
+        segment_seconds=settings.transcode.segment_seconds,
+        gop_seconds=settings.transcode.gop_seconds,
+        max_frame_rate=settings.transcode.max_frame_rate,
+        edit_offset_ticks=0,
+        quality=no_quality(),
     )
 
 

@@ -6,6 +6,7 @@ from itertools import chain, count
 
 from streamforge.contracts.media import (
     AudioSource,
+    Plan,
     Source,
     SubtitleRendition,
     SubtitleSource,
@@ -32,6 +33,17 @@ def as_asked(settings: Settings, captions: str | None) -> Settings:
     language = None if captions in {AUTO, NONE} else captions
     changed = settings.captions.model_copy(update={"enabled": captions != NONE, "language": language})
     return settings.model_copy(update={"captions": changed})
+
+
+def with_text(plan: Plan, source: Source, settings: CaptionsSettings) -> Plan:
+    """The plan with what is kept and made, and what is to be said about the rest."""
+    return plan.model_copy(
+        update={
+            "subtitles": subtitle_renditions(source.subtitles),
+            "transcription": transcription(source, settings),
+            "warnings": [*plan.warnings, *left_out(source.subtitles), *unheard(source, settings)],
+        }
+    )
 
 
 def subtitle_renditions(tracks: Sequence[SubtitleSource]) -> list[SubtitleRendition]:

@@ -64,8 +64,8 @@ def _cue(block: str) -> Cue:
     marks = [cue.start_ms, *_tags(text), cue.end_ms]
     if any(later <= earlier for earlier, later in itertools.pairwise(marks)):
         raise ValueError(f"times do not increase: {block[:80]!r}")
-    rest = _ESCAPED.sub("", _TAG.sub("", text))
-    if any(char in rest for char in "&<>\r\0") or not rest.strip():
+    shown = _TAG.sub("", text)
+    if any(char in _ESCAPED.sub("", shown) for char in "&<>\r\0") or not shown.strip():
         raise ValueError(f"not well-formed cue text: {block[:80]!r}")
     return cue
 

@@ -76,6 +76,13 @@ def test_the_parts_of_a_chunk_know_nothing_of_text() -> None:
     assert spoken.only(spoken.renditions) == silent.only(silent.renditions)
 
 
+def test_sound_alone_is_listened_to_as_well() -> None:
+    settings = Settings.model_validate({"transcode": {"codecs": []}, "captions": {"enabled": True}})
+    plan = make_plan(source(None, audio()), settings)
+    assert plan.renditions == []
+    assert plan.transcription is not None
+
+
 # ── what it is called ───────────────────────────────────────────────────────────────────────────────────────────────
 def test_languages_have_names() -> None:
     assert [language_name(tag) for tag in ("en", "pt-BR", "zh-Hant", "tlh")] == [
@@ -158,6 +165,17 @@ def test_every_text_is_an_adaptation_set_of_dash() -> None:
     assert [s.findtext("m:Representation/m:BaseURL", "", namespace) for s in found] == [
         f"{track.name}/text.vtt" for track in TEXTS
     ]
+
+
+def test_a_stream_of_sound_alone_has_its_text() -> None:
+    settings = Settings.model_validate({"transcode": {"codecs": []}})
+    film = stream(audio())
+    sound = presentation(
+        film.source, make_plan(film.source, settings), [], [track.encoded for track in film.audio], TEXTS
+    )
+    master = hls.playlists(sound)["master.m3u8"]
+    assert 'SUBTITLES="text"' in next(line for line in master.splitlines() if line.startswith("#EXT-X-STREAM-INF"))
+    assert dash.manifest(sound).count("text/vtt") == len(TEXTS)
 
 
 def test_a_stream_without_text_says_nothing_of_it() -> None:

@@ -20,6 +20,11 @@ def test_a_file_without_cues() -> None:
     assert read_webvtt(webvtt([])) == []
 
 
+def test_a_cue_of_nothing_but_a_sign() -> None:
+    cues = [Cue(0, 1, escaped("<"))]
+    assert read_webvtt(webvtt(cues)) == cues
+
+
 def test_text_is_escaped() -> None:
     assert escaped("a <b> & --> c") == "a &lt;b&gt; &amp; --&gt; c"
 
