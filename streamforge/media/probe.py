@@ -24,9 +24,11 @@ from streamforge.errors import (
     UndecodableSource,
     UnsupportedDimensions,
 )
+from streamforge.media import first_picture
 from streamforge.media.extent import Extent, refuse_early_end
 from streamforge.media.progress import Progress
 from streamforge.media.source import AnyPacket, decoded, main_video, open_source, packets
+from streamforge.planning.color_tags import Understood, understand
 from streamforge.settings import InputSettings
 
 MIN_SIDE = 16
@@ -79,8 +81,10 @@ def run(task: ProbeTask, on_progress: Progress) -> Source:
     if declared_frames == 0:
         refuse_early_end(task.path, timeline.extent)
     with open_source(task.path) as container:
-        frame = _first_frame(container, main_video(container))
-        video = _describe_video(main_video(container), frame, timeline)
+        stream = main_video(container)
+        frame = _first_frame(container, stream)
+        colors = understand(first_picture.color_tags(frame, stream), first_picture.samples(frame))
+        video = _describe_video(stream, frame, timeline, colors)
         _check_dimensions(video.width, video.height, task)
         if video.duration > task.max_duration:
             raise SourceTooLong(
@@ -92,6 +96,7 @@ def run(task: ProbeTask, on_progress: Progress) -> Source:
             duration=video.duration,
             video=video,
             audio=list(_describe_audio(container)),
+            warnings=colors.warnings,
         )
 
 
@@ -180,14 +185,14 @@ def _first_frame(container: InputContainer, stream: VideoStream) -> VideoFrame:
     raise refused(failures[-1] if failures else None)
 
 
-def _describe_video(stream: VideoStream, frame: VideoFrame, timeline: Timeline) -> VideoSource:
+def _describe_video(stream: VideoStream, frame: VideoFrame, timeline: Timeline, colors: Understood) -> VideoSource:
     seconds = timeline.time_base
     gaps = sorted(timeline.gaps())
     usual_gap = gaps[len(gaps) // 2] if gaps else 0
     frame_rate = _frame_rate(stream, float(usual_gap * seconds))
     seekable = timeline.without_time == 0 and len(gaps) > 0
     duration = _duration(timeline, usual_gap, seconds) if seekable else timeline.frame_count / frame_rate
-    rotation = round(-frame.rotation / 90) * 90 % 360
+    rotation, mirrored = first_picture.orientation(frame)
     width, height = _display_size(stream, frame, rotation)
     start = float((frame.pts or 0) * (frame.time_base or seconds)) if seekable else 0.0
     if stream.codec_context.name in {"png", "mjpeg", "bmp", "webp"} and timeline.frame_count == 1:
@@ -209,6 +214,14 @@ def _describe_video(stream: VideoStream, frame: VideoFrame, timeline: Timeline) 
         variable_frame_rate=bool(gaps) and gaps[-1] > 1.5 * gaps[0] + 2,
         seekable=seekable,
         key_frame_ticks=_key_frame_ticks(timeline, start, duration),
+        mirrored=mirrored,
+        bit_depth=first_picture.samples(frame).bit_depth,
+        has_alpha=first_picture.has_alpha(frame),
+        dynamic_range=colors.dynamic_range,
+        color=colors.color,
+        full_range=colors.full_range,
+        mastering_display=first_picture.mastering_display(frame),
+        content_light=first_picture.content_light(frame),
     )
 
 

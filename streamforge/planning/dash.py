@@ -5,7 +5,7 @@ from fractions import Fraction
 from xml.etree import ElementTree as ET
 
 from streamforge.contracts.media import EncodedTrack
-from streamforge.planning.manifests import INIT_SEGMENT, Growing, Presentation, peak_bitrate, seconds
+from streamforge.planning.manifests import INIT_SEGMENT, Growing, Presentation, VideoTrack, peak_bitrate, seconds
 
 NAMESPACE = "urn:mpeg:dash:schema:mpd:2011"
 UPDATE_SECONDS = 1
@@ -75,6 +75,7 @@ def _add_video(period: ET.Element, presentation: Presentation) -> None:
             "maxHeight": str(max(track.rendition.height for track in presentation.video)),
         },
     )
+    _add_colors(adaptation, presentation.video)
     _add_segments(adaptation, presentation.video[0].encoded)  # Key frames are aligned: one timeline is everybody's.
     for track in presentation.video:
         ET.SubElement(
@@ -89,6 +90,23 @@ def _add_video(period: ET.Element, presentation: Presentation) -> None:
                 "frameRate": _rate(presentation.frame_rate),
                 "sar": "1:1",
             },
+        )
+
+
+def _add_colors(adaptation: ET.Element, tracks: list[VideoTrack]) -> None:
+    """What HDR needs to be known for (ISO/IEC 23091-2 in DASH: ISO/IEC 23009-1 §5.8.5): a player that cannot show it
+    should look for another adaptation set, or map it itself where there is none."""
+    rendition = tracks[0].rendition
+    if rendition.dynamic_range == "sdr":
+        return
+    color = rendition.color
+    for name, value in [
+        ("ColourPrimaries", color.primaries),
+        ("TransferCharacteristics", color.transfer),
+        ("MatrixCoefficients", color.matrix),
+    ]:
+        ET.SubElement(
+            adaptation, "SupplementalProperty", {"schemeIdUri": f"urn:mpeg:mpegB:cicp:{name}", "value": str(value)}
         )
 
 

@@ -1,6 +1,7 @@
 """Which renditions a source gets: the ladder, by the short side of the picture, never upscaling."""
 
 from streamforge.contracts.media import VideoRendition, VideoSource
+from streamforge.planning.dynamic_range import color_of, dynamic_range_of, pixel_format_of, with_hdr_metadata
 from streamforge.planning.encoders import encoder_for
 from streamforge.settings import TranscodeSettings
 
@@ -12,10 +13,12 @@ def build_ladder(video: VideoSource, settings: TranscodeSettings) -> list[VideoR
     """Renditions from the largest to the smallest. The largest has the source's own size, or the largest height set."""
     encoder = encoder_for(settings.codec)
     frame_rate = min(video.frame_rate, settings.max_frame_rate)
+    dynamic_range = dynamic_range_of(settings.codec, video)
     renditions = []
     for short_side in _rungs(min(video.width, video.height), settings.heights):
         width, height = _fit(video.width, video.height, short_side)
         max_bitrate = encoder.max_bitrate(width, height, frame_rate)
+        options = encoder.options(settings.preset, max_bitrate)
         renditions.append(
             VideoRendition(
                 name=f"{short_side}p",
@@ -23,8 +26,11 @@ def build_ladder(video: VideoSource, settings: TranscodeSettings) -> list[VideoR
                 height=height,
                 codec=settings.codec,
                 encoder=encoder.name,
-                options=encoder.options(settings.preset, max_bitrate),
+                options=options if dynamic_range == "sdr" else with_hdr_metadata(encoder.name, options, video),
                 max_bitrate=max_bitrate,
+                pixel_format=pixel_format_of(settings.codec, video),
+                dynamic_range=dynamic_range,
+                color=color_of(dynamic_range, video),
             )
         )
     return renditions

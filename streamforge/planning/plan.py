@@ -33,6 +33,7 @@ def make_plan(source: Source, settings: Settings) -> Plan:
         edit_offset_ticks=_edit_offset(source.video, settings.transcode.max_frame_rate),
         quality=quality_target(renditions, source.video, settings.validation),
         opening_seconds=chunks[0].end,
+        warnings=list(source.warnings),
     )
 
 
