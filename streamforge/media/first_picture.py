@@ -2,6 +2,7 @@
 
 import struct
 from math import atan2, degrees
+from typing import Any
 
 from av.sidedata.sidedata import Type
 from av.video.frame import VideoFrame
@@ -78,4 +79,5 @@ def content_light(frame: VideoFrame) -> ContentLight | None:
 
 
 def _side_data(frame: VideoFrame, kind: Type) -> bytes | None:
-    return next((bytes(data) for data in frame.side_data.values() if data.type == kind), None)
+    everything: Any = frame.side_data  # PyAV's type hints know only motion vectors.
+    return next((bytes(data) for data in everything if data.type == kind), None)

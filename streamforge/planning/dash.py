@@ -4,8 +4,16 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 from xml.etree import ElementTree as ET
 
-from streamforge.contracts.media import EncodedTrack
-from streamforge.planning.manifests import INIT_SEGMENT, Growing, Presentation, VideoTrack, peak_bitrate, seconds
+from streamforge.contracts.media import EncodedTrack, VideoRendition
+from streamforge.planning.manifests import (
+    INIT_SEGMENT,
+    Growing,
+    Presentation,
+    VideoTrack,
+    ladders,
+    peak_bitrate,
+    seconds,
+)
 
 NAMESPACE = "urn:mpeg:dash:schema:mpd:2011"
 UPDATE_SECONDS = 1
@@ -16,7 +24,7 @@ LONGEST_JOB_SECONDS = 7 * 86_400
 
 
 def manifest(presentation: Presentation, growing: Growing | None = None) -> str:
-    """One period, the video renditions in one adaptation set, each audio track in one of its own. Static when the
+    """One period, the video renditions of each codec in one adaptation set, each audio track in one of its own. Static when the
     stream is whole; while it grows, a dynamic one that players fetch again."""
     mpd = ET.Element(
         "MPD",
@@ -62,41 +70,50 @@ def _timestamp(moment: datetime) -> str:
 
 
 def _add_video(period: ET.Element, presentation: Presentation) -> None:
-    adaptation = ET.SubElement(
-        period,
-        "AdaptationSet",
-        {
-            "id": "0",
-            "contentType": "video",
-            "mimeType": "video/mp4",
-            "segmentAlignment": "true",
-            "startWithSAP": "1",
-            "maxWidth": str(max(track.rendition.width for track in presentation.video)),
-            "maxHeight": str(max(track.rendition.height for track in presentation.video)),
-        },
-    )
-    _add_colors(adaptation, presentation.video)
-    _add_segments(adaptation, presentation.video[0].encoded)  # Key frames are aligned: one timeline is everybody's.
-    for track in presentation.video:
-        ET.SubElement(
-            adaptation,
-            "Representation",
+    by_codec = ladders(presentation.video)
+    for number, ladder in enumerate(by_codec):
+        adaptation = ET.SubElement(
+            period,
+            "AdaptationSet",
             {
-                "id": track.rendition.name,
-                "codecs": track.encoded.codec_string,
-                "bandwidth": str(peak_bitrate(track.encoded, presentation.plan.segment_seconds)),
-                "width": str(track.rendition.width),
-                "height": str(track.rendition.height),
-                "frameRate": _rate(presentation.frame_rate),
-                "sar": "1:1",
+                "id": str(number),
+                "contentType": "video",
+                "mimeType": "video/mp4",
+                "segmentAlignment": "true",
+                "startWithSAP": "1",
+                "maxWidth": str(max(track.rendition.width for track in ladder)),
+                "maxHeight": str(max(track.rendition.height for track in ladder)),
             },
         )
+        if len(by_codec) > 1:
+            others = ",".join(str(other) for other in range(len(by_codec)) if other != number)
+            switching = {"schemeIdUri": "urn:mpeg:dash:adaptation-set-switching:2016", "value": others}
+            ET.SubElement(adaptation, "SupplementalProperty", switching)
+        _add_colors(adaptation, ladder[0].rendition)
+        _add_segments(adaptation, ladder[0].encoded)  # Key frames are aligned: one timeline is everybody's.
+        for track in ladder:
+            _add_representation(adaptation, track, presentation)
 
 
-def _add_colors(adaptation: ET.Element, tracks: list[VideoTrack]) -> None:
+def _add_representation(adaptation: ET.Element, track: VideoTrack, presentation: Presentation) -> None:
+    ET.SubElement(
+        adaptation,
+        "Representation",
+        {
+            "id": track.rendition.name,
+            "codecs": track.encoded.codec_string,
+            "bandwidth": str(peak_bitrate(track.encoded, presentation.plan.segment_seconds)),
+            "width": str(track.rendition.width),
+            "height": str(track.rendition.height),
+            "frameRate": _rate(presentation.frame_rate),
+            "sar": "1:1",
+        },
+    )
+
+
+def _add_colors(adaptation: ET.Element, rendition: VideoRendition) -> None:
     """What HDR needs to be known for (ISO/IEC 23091-2 in DASH: ISO/IEC 23009-1 §5.8.5): a player that cannot show it
     should look for another adaptation set, or map it itself where there is none."""
-    rendition = tracks[0].rendition
     if rendition.dynamic_range == "sdr":
         return
     color = rendition.color
@@ -111,7 +128,7 @@ def _add_colors(adaptation: ET.Element, tracks: list[VideoTrack]) -> None:
 
 
 def _add_audio(period: ET.Element, presentation: Presentation) -> None:
-    for number, track in enumerate(presentation.audio, start=1):
+    for number, track in enumerate(presentation.audio, start=len(ladders(presentation.video))):
         language = {"lang": track.rendition.language} if track.rendition.language else {}
         adaptation = ET.SubElement(
             period,

@@ -7,7 +7,14 @@ of them has (Main 10, Main), so a source of more than 8 bits keeps 10 there, HDR
 
 from collections.abc import Callable
 
-from streamforge.contracts.media import Color, ContentLight, DynamicRange, MasteringDisplay, VideoSource
+from streamforge.contracts.media import (
+    Color,
+    ContentLight,
+    DynamicRange,
+    MasteringDisplay,
+    VideoRendition,
+    VideoSource,
+)
 
 KEEP_HDR = {"hevc", "av1"}
 
@@ -18,6 +25,20 @@ WIDE_GAMUTS = {9, 11, 12}
 
 CLOSE_TO_BT709 = {1, 5, 6}
 """Matrices and primaries of BT.709 and of both kinds of BT.601, which every player knows."""
+
+
+def suited_to(video: VideoSource, rendition: VideoRendition) -> VideoRendition:
+    """The rendition with the kind of pictures that its codec gets of this source."""
+    dynamic_range = dynamic_range_of(rendition.codec, video)
+    options = rendition.options
+    return rendition.model_copy(
+        update={
+            "pixel_format": pixel_format_of(rendition.codec, video),
+            "dynamic_range": dynamic_range,
+            "color": color_of(dynamic_range, video),
+            "options": options if dynamic_range == "sdr" else with_hdr_metadata(rendition.encoder, options, video),
+        }
+    )
 
 
 def dynamic_range_of(codec: str, video: VideoSource) -> DynamicRange:

@@ -33,27 +33,27 @@ HDR10 = video(
 def test_hdr_is_kept_where_the_codec_carries_it(
     codec: str, pixel_format: str, dynamic_range: str, color: Color
 ) -> None:
-    for rendition in build_ladder(HDR10, transcode(codec=codec)):
+    for rendition in build_ladder(HDR10, transcode(codecs=[codec])):
         assert rendition.pixel_format == pixel_format
         assert rendition.dynamic_range == dynamic_range
         assert rendition.color == color
 
 
 def test_its_metadata_is_written_as_each_encoder_wants_it() -> None:
-    hevc = build_ladder(HDR10, transcode(codec="hevc"))[0].options["x265-params"]
+    hevc = build_ladder(HDR10, transcode(codecs=["hevc"]))[0].options["x265-params"]
     screen = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)"
     assert hevc.endswith(f":master-display={screen}:max-cll=900,300")
-    av1 = build_ladder(HDR10, transcode(codec="av1"))[0].options["svtav1-params"]
+    av1 = build_ladder(HDR10, transcode(codecs=["av1"]))[0].options["svtav1-params"]
     assert "G(0.26500,0.69000)" in av1
     assert av1.endswith("L(1000.0000,0.0050):content-light=900,300")
-    assert "master" not in str(build_ladder(HDR10, transcode(codec="h264"))[0].options)
+    assert "master" not in str(build_ladder(HDR10, transcode(codecs=["h264"]))[0].options)
 
 
 @pytest.mark.parametrize(("codec", "kept"), [("h264", "yuv420p"), ("hevc", "yuv420p10le"), ("av1", "yuv420p10le")])
 def test_ten_bits_of_sdr_stay_ten_bits_in_hevc_and_av1(codec: str, kept: str) -> None:
     deep, usual = video(bit_depth=10), video()
-    assert {r.pixel_format for r in build_ladder(deep, transcode(codec=codec))} == {kept}
-    assert {r.pixel_format for r in build_ladder(usual, transcode(codec=codec))} == {"yuv420p"}
+    assert {r.pixel_format for r in build_ladder(deep, transcode(codecs=[codec]))} == {kept}
+    assert {r.pixel_format for r in build_ladder(usual, transcode(codecs=[codec]))} == {"yuv420p"}
 
 
 def test_old_colors_stay_and_wide_ones_are_mapped() -> None:
