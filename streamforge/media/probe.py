@@ -7,10 +7,12 @@ truncated or hostile files lie.
 import itertools
 from array import array
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
+import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.video.frame import VideoFrame
@@ -49,6 +51,10 @@ MAX_LANGUAGE = 35
 
 DENSE_KEY_FRAMES = 1.0
 """Seconds between neighbours, on average. Below this, decoding from the one before costs nothing worth planning for."""
+
+NEVER_INTERLACED = {"av1", "gif", "hevc", "png", "theora", "vp8", "vp9", "webp"}
+INTERLACE_SAMPLES = (0.25, 0.5, 0.75)
+"""Shares of the length at which a picture is looked at: an opening is often of another making than the rest."""
 
 COMPLETE = 0.98
 """A source with less than this share of the frames its index lists was cut off."""
@@ -92,6 +98,7 @@ def run(task: ProbeTask, on_progress: Progress) -> Source:
         _check_dimensions(video.width, video.height, task)
         _check_length(video.duration, task)
         source = _source(task, container, video.start if video.seekable else None, video.duration, video)
+        video.interlaced = _is_interlaced(container, stream, frame, video)
         return source.model_copy(update={"warnings": colors.warnings})
 
 
@@ -217,6 +224,23 @@ def _first_frame(container: InputContainer, stream: VideoStream) -> VideoFrame:
     for frame in decoded(container, stream, on_failure=note):
         return frame
     raise refused(failures[-1] if failures else None)
+
+
+def _is_interlaced(container: InputContainer, stream: VideoStream, first: VideoFrame, video: VideoSource) -> bool:
+    """By what decoded pictures say of themselves; containers say it seldom, and not of those that differ."""
+    if video.codec in NEVER_INTERLACED:
+        return False
+    if first.interlaced_frame or not video.seekable:
+        return first.interlaced_frame
+    return any(_sampled(container, stream, video.start + share * video.duration) for share in INTERLACE_SAMPLES)
+
+
+def _sampled(container: InputContainer, stream: VideoStream, seconds: float) -> bool:
+    with suppress(av.error.FFmpegError):
+        container.seek(round(seconds / (stream.time_base or 1)), stream=stream)
+        for frame in decoded(container, stream):
+            return frame.interlaced_frame
+    return False
 
 
 def _describe_video(stream: VideoStream, frame: VideoFrame, timeline: Timeline, colors: Understood) -> VideoSource:

@@ -57,10 +57,12 @@ def patches(path: Path, colors: Colors, kind: Kind, seconds: float = 0.4) -> Pat
     return path
 
 
-def write_raw(path: Path, raw: bytes, pixel_format: str, size: tuple[int, int], *arguments: str) -> None:
+def write_raw(
+    path: Path, raw: bytes, pixel_format: str, size: tuple[int, int], *arguments: str, rate: str = "25"
+) -> None:
     frames = path.with_suffix(".raw")
     frames.write_bytes(raw)
-    reading = ["-f", "rawvideo", "-pix_fmt", pixel_format, "-s", f"{size[0]}x{size[1]}", "-r", "25", "-i", frames]
+    reading = ["-f", "rawvideo", "-pix_fmt", pixel_format, "-s", f"{size[0]}x{size[1]}", "-r", rate, "-i", frames]
     ffmpeg(*reading, *arguments, path)
     frames.unlink()
 
