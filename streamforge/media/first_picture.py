@@ -42,7 +42,7 @@ def _told(by_picture: int, by_container: int) -> int:
 
 def samples(frame: VideoFrame) -> Samples:
     return Samples(
-        is_rgb=frame.format.is_rgb or frame.format.has_palette,
+        is_rgb=is_rgb(frame),
         is_gray=frame.format.name.startswith(("gray", "mono", "ya")),
         bit_depth=max(8, *(component.bits for component in frame.format.components)),
         width=frame.width,
@@ -50,8 +50,13 @@ def samples(frame: VideoFrame) -> Samples:
     )
 
 
+def is_rgb(frame: VideoFrame) -> bool:
+    return frame.format.is_rgb or frame.format.has_palette
+
+
 def has_alpha(frame: VideoFrame) -> bool:
-    return any(component.is_alpha for component in frame.format.components)
+    """So may every palette."""
+    return frame.format.has_palette or any(component.is_alpha for component in frame.format.components)
 
 
 def mastering_display(frame: VideoFrame) -> MasteringDisplay | None:

@@ -31,13 +31,16 @@ from streamforge.errors import (
 from streamforge.media import first_picture
 from streamforge.media.extent import Extent, refuse_early_end
 from streamforge.media.progress import Progress
-from streamforge.media.source import AnyPacket, decoded, main_video, open_source, packets, stream_by_index
+from streamforge.media.source import AnyPacket, decoded, films, main_video, open_source, packets, stream_by_index
 from streamforge.planning.color_tags import Understood, understand
 from streamforge.settings import InputSettings
 
 MIN_SIDE = 16
 MAX_ASPECT = 32
 FALLBACK_FRAME_RATE = 25.0
+MAX_FRAME_RATE = 1000
+"""More than this per second are not shown by anything: the time stamps, or the header, are wrong."""
+
 ALMOST_SQUARE = Fraction(1, 50)
 """Pixel shapes this close to 1 are somebody's rounding, not an intention."""
 
@@ -99,7 +102,8 @@ def run(task: ProbeTask, on_progress: Progress) -> Source:
         _check_length(video.duration, task)
         source = _source(task, container, video.start if video.seekable else None, video.duration, video)
         video.interlaced = _is_interlaced(container, stream, frame, video)
-        return source.model_copy(update={"warnings": colors.warnings})
+        warnings = [*_left_out(container, stream), *_doubts(timeline), *colors.warnings]
+        return source.model_copy(update={"warnings": warnings})
 
 
 def _source(
@@ -169,6 +173,12 @@ class Timeline:
     def frame_count(self) -> int:
         return len(self.times) + self.without_time
 
+    @property
+    def average_rate(self) -> float:
+        """Pictures per second by their time stamps; 0 where those do not say."""
+        span = (max(self.times) - min(self.times)) * self.time_base if self.times else 0
+        return float((len(self.times) - 1) / span) if span > 0 else 0.0
+
     def gaps(self) -> Iterator[int]:
         """Times between neighbours on screen. Sorts in place: packets come in decode order."""
         ordered = sorted(self.times)
@@ -226,6 +236,26 @@ def _first_frame(container: InputContainer, stream: VideoStream) -> VideoFrame:
     raise refused(failures[-1] if failures else None)
 
 
+def _left_out(container: InputContainer, used: VideoStream) -> Iterator[str]:
+    """What a viewer would miss: other films. Cover art, timecode, data and attachments are none."""
+    streams = films(container)
+    if len(streams) > 1:
+        others = ", ".join(_named(stream) for stream in streams if stream.index != used.index)
+        yield f"The file has {len(streams)} video streams; {_named(used)} is used, {others} left out."
+
+
+def _named(stream: VideoStream) -> str:
+    return f"number {stream.index} ({stream.width}×{stream.height})"
+
+
+def _doubts(timeline: Timeline) -> Iterator[str]:
+    if (rate := timeline.average_rate) > MAX_FRAME_RATE:
+        yield (
+            f"By its time stamps the video has {rate:,.0f} pictures a second, which cannot be; {FALLBACK_FRAME_RATE:.0f} "
+            "are assumed."
+        )
+
+
 def _is_interlaced(container: InputContainer, stream: VideoStream, first: VideoFrame, video: VideoSource) -> bool:
     """By what decoded pictures say of themselves; containers say it seldom, and not of those that differ."""
     if video.codec in NEVER_INTERLACED:
@@ -247,8 +277,8 @@ def _describe_video(stream: VideoStream, frame: VideoFrame, timeline: Timeline, 
     seconds = timeline.time_base
     gaps = sorted(timeline.gaps())
     usual_gap = gaps[len(gaps) // 2] if gaps else 0
-    frame_rate = _frame_rate(stream, float(usual_gap * seconds))
-    seekable = timeline.without_time == 0 and len(gaps) > 0
+    seekable = timeline.without_time == 0 and 0 < timeline.average_rate <= MAX_FRAME_RATE
+    frame_rate = _frame_rate(stream, float(usual_gap * seconds)) if seekable else _claimed_rate(stream)
     duration = _duration(timeline, usual_gap, seconds) if seekable else timeline.frame_count / frame_rate
     rotation, mirrored = first_picture.orientation(frame)
     width, height = _display_size(stream, frame, rotation)
@@ -312,13 +342,13 @@ def _frame_rate(stream: VideoStream, usual_gap: float) -> float:
 
 def _claimed_rate(stream: VideoStream) -> float:
     rate = float(stream.average_rate or stream.guessed_rate or 0)
-    return rate if 0 < rate <= 1000 else FALLBACK_FRAME_RATE
+    return rate if 0 < rate <= MAX_FRAME_RATE else FALLBACK_FRAME_RATE
 
 
 def _plausible(frame_rate: float, frame_count: int, duration: float) -> float:
     """The usual rate, unless a few bursts made it absurd: then the average."""
     average = frame_count / duration if duration > 0 else frame_rate
-    return frame_rate if 0.1 <= frame_rate <= 1000 and frame_rate < 8 * average else average
+    return frame_rate if 0.1 <= frame_rate <= MAX_FRAME_RATE and frame_rate < 8 * average else average
 
 
 def _display_size(stream: VideoStream, frame: VideoFrame, rotation: int) -> tuple[int, int]:

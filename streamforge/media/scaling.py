@@ -14,6 +14,7 @@ from av.filter.context import FilterContext
 from av.video.frame import VideoFrame
 
 from streamforge.contracts.media import VIDEO_TIMESCALE, Color, DynamicRange, VideoSource
+from streamforge.media.first_picture import is_rgb
 from streamforge.media.tone_mapping import write_cube
 from streamforge.planning.dynamic_range import BT709, color_of, needs_mapping
 
@@ -82,10 +83,10 @@ class Scaler:
 
     def _color_of_source(self, picture: VideoFrame) -> Color:
         color = self._video.color
-        return color.model_copy(update={"matrix": RGB_MATRIX}) if picture.format.is_rgb else color
+        return color.model_copy(update={"matrix": RGB_MATRIX}) if is_rgb(picture) else color
 
     def _is_full_range(self, picture: VideoFrame) -> bool:
-        return self._video.full_range or picture.format.is_rgb
+        return self._video.full_range or is_rgb(picture)
 
     # ── the graph ───────────────────────────────────────────────────────────────────────────────────────────────────
     def _build(self, picture: VideoFrame) -> None:
