@@ -13,6 +13,9 @@ from av.video.frame import VideoFrame
 
 from streamforge.contracts.media import VIDEO_TIMESCALE
 
+SMALLEST = 16
+"""Lines and columns. A damaged header can make pictures of less, which bwdif refuses."""
+
 Timed = tuple[int, VideoFrame]
 """Ticks from the source's first frame, and the picture."""
 
@@ -25,6 +28,9 @@ def deinterlaced(frames: Iterable[Timed]) -> Iterator[Timed]:
         if filter_ is not None and not filter_.takes(picture):
             yield from filter_.flush()
             filter_ = None
+        if min(picture.width, picture.height) < SMALLEST:
+            yield ticks, picture
+            continue
         filter_ = filter_ or _Bwdif(picture)
         yield from filter_.push(ticks, picture)
     if filter_ is not None:

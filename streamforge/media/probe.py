@@ -48,6 +48,7 @@ MAX_FAILURES = 1000
 """Packets in front of the first picture that may be broken."""
 
 MAX_AUDIO_TRACKS = 64
+MAX_NAMED = 5
 MAX_TITLE = 200
 MAX_LANGUAGE = 35
 """What is told of a source goes along with every chunk of it; a megabyte of title in each would stop the job."""
@@ -240,8 +241,9 @@ def _left_out(container: InputContainer, used: VideoStream) -> Iterator[str]:
     """What a viewer would miss: other films. Cover art, timecode, data and attachments are none."""
     streams = films(container)
     if len(streams) > 1:
-        others = ", ".join(_named(stream) for stream in streams if stream.index != used.index)
-        yield f"The file has {len(streams)} video streams; {_named(used)} is used, {others} left out."
+        others = [_named(stream) for stream in streams if stream.index != used.index]
+        told = ", ".join(others[:MAX_NAMED]) + (" and more" if len(others) > MAX_NAMED else "")
+        yield f"The file has {len(streams)} video streams; {_named(used)} is used, {told} left out."
 
 
 def _named(stream: VideoStream) -> str:

@@ -129,7 +129,7 @@ class Scaler:
         rgb = _linked(scale, self._graph.add("format", "gbrp16le"))
         with tempfile.NamedTemporaryFile(suffix=".cube") as file:
             write_cube(self._video, Path(file.name))
-            mapped = _linked(rgb, self._graph.add("lut3d", f"file={file.name}"))
+            mapped = _linked(rgb, self._graph.add("lut3d", file=file.name))
         back = _linked(mapped, self._graph.add("scale", "out_range=limited:out_color_matrix=bt709"))
         depths = {self._outputs[n].pixel_format for n in positions}
         formatted = _linked(back, self._graph.add("format", depths.pop() if len(depths) == 1 else "yuv420p10le"))

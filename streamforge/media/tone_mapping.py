@@ -10,7 +10,6 @@ outside of them drawn towards grey of the same luminance → signal by BT.1886.
 """
 
 from collections.abc import Callable
-from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -51,10 +50,8 @@ def write_cube(video: VideoSource, path: Path) -> None:
     """The table for `lut3d`, red running fastest (Cube LUT Specification 1.0)."""
     axis = np.linspace(0, 1, LEVELS)
     blue, green, red = np.meshgrid(axis, axis, axis, indexing="ij")
-    mapped = to_sdr(np.stack([red, green, blue], axis=-1), video).reshape(-1, 3)
-    lines = (f"{r:.6f} {g:.6f} {b:.6f}\n" for r, g, b in mapped)
-    with path.open("w") as file:
-        file.writelines(chain([f"LUT_3D_SIZE {LEVELS}\n"], lines))
+    mapped = to_sdr(np.stack([red, green, blue], axis=-1), video)
+    path.write_text(f"LUT_3D_SIZE {LEVELS}\n" + "%.5f %.5f %.5f\n" * LEVELS**3 % tuple(mapped.ravel()))
 
 
 def to_sdr(signal: Rgb, video: VideoSource) -> Rgb:

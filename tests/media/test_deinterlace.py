@@ -14,6 +14,7 @@ from test_probe import probe
 
 from streamforge.contracts.media import Chunk
 from streamforge.media.child import MediaChildren
+from streamforge.media.deinterlace import deinterlaced
 from streamforge.media.frames import FrameWindow
 from streamforge.settings import Settings
 
@@ -143,3 +144,12 @@ async def test_progressive_pictures_between_interlaced_ones_stay_as_they_are(
 async def test_what_is_progressive_is_not_touched(children: MediaChildren, tmp_path: Path) -> None:
     write_raw(tmp_path / "a.mkv", b"\x80" * (WIDTH * HEIGHT * 3 // 2) * 10, "yuv420p", SIZE, "-c:v", "libx264")
     assert not (await probe(children, tmp_path / "a.mkv")).pictures.interlaced
+
+
+def test_a_picture_that_changes_its_size_or_is_too_small_keeps_its_place() -> None:
+    sizes = [(64, 48), (64, 48), (2, 2), (32, 48), (64, 48)]
+    frames = [(number * 3600, av.VideoFrame(*size, "yuv420p")) for number, size in enumerate(sizes)]
+    found = list(deinterlaced(frames))
+    assert [(ticks, (frame.width, frame.height)) for ticks, frame in found] == [
+        (number * 3600, size) for number, size in enumerate(sizes)
+    ]
