@@ -16,7 +16,7 @@ from av.video.frame import VideoFrame
 from streamforge.contracts.media import VIDEO_TIMESCALE, Color, DynamicRange, VideoSource
 from streamforge.media.first_picture import is_rgb
 from streamforge.media.tone_mapping import write_cube
-from streamforge.planning.dynamic_range import BT709, color_of, needs_mapping
+from streamforge.planning.dynamic_range import color_of, needs_mapping
 
 TURNS = {0: [], 90: [("transpose", "clock")], 180: [("hflip", ""), ("vflip", "")], 270: [("transpose", "cclock")]}
 
@@ -59,7 +59,7 @@ class Scaler:
         self._colors = [color_of(output.dynamic_range, video) for output in self._outputs]
         self._shape: tuple[object, ...] | None = None
         self._source: FilterContext | None = None
-        self._sinks: dict[int, FilterContext] = {}
+        self._sinks: list[FilterContext] = []
         self._graph: Graph | None = None
 
     def scale(self, picture: VideoFrame, ticks: int) -> list[VideoFrame]:
@@ -104,65 +104,42 @@ class Scaler:
         if self._video.has_alpha:
             upright = _linked(upright, graph.add("premultiply", "inplace=1"))  # What is transparent becomes black.
         self._graph = graph
-        mapped = [n for n, output in enumerate(self._outputs) if needs_mapping(output.dynamic_range, self._video)]
-        others = [n for n in range(len(self._outputs)) if n not in mapped]
-        if mapped and others:
-            both = _linked(upright, graph.add("split", "2"))
-            self._add_mapped(both, 0, mapped, picture)
-            self._add_outputs(both, 1, others, picture, self._color_of_source(picture))
-        elif mapped:
-            self._add_mapped(upright, 0, mapped, picture)
-        else:
-            self._add_outputs(upright, 0, others, picture, self._color_of_source(picture))
+        split = _linked(upright, graph.add("split", str(len(self._outputs))))
+        self._sinks = []
+        for position, output in enumerate(self._outputs):
+            fitted = self._fitted(picture, output.size)
+            scale = graph.add(
+                "scale", f"{fitted.width}:{fitted.height}:flags=bicubic{self._conversion(position, picture)}"
+            )
+            split.link_to(scale, position, 0)
+            last = self._mapped(scale) if needs_mapping(output.dynamic_range, self._video) else scale
+            square = _linked(last, graph.add("setsar", "1"))
+            last = _linked(square, graph.add("format", output.pixel_format))
+            if fitted != output.size:
+                last = _linked(last, graph.add("pad", f"{output.size.width}:{output.size.height}:-1:-1"))
+            self._sinks.append(_linked(last, graph.add("buffersink")))
         graph.configure(auto_buffer=False)
 
     def _turns(self) -> list[tuple[str, str]]:
         return [*([("hflip", "")] if self._video.mirrored else []), *TURNS[self._video.rotation]]
 
-    def _add_mapped(self, source: FilterContext, pad: int, positions: list[int], picture: VideoFrame) -> None:
-        """Colours are mapped once, in the largest size that is wanted."""
+    def _conversion(self, position: int, picture: VideoFrame) -> str:
+        """Options of `scale` for colours that are only written in another way; nothing for those of most sources."""
+        if needs_mapping(self._outputs[position].dynamic_range, self._video):
+            return ""
+        matrix = self._colors[position].matrix
+        limited = ":out_range=limited" if self._is_full_range(picture) else ""
+        rewritten = matrix != self._color_of_source(picture).matrix
+        return limited + (f":out_color_matrix={MATRICES[matrix]}" if rewritten else "")
+
+    def _mapped(self, scaled: FilterContext) -> FilterContext:
+        """In each output's own size: what a picture looks like must not depend on what others are made beside it."""
         assert self._graph is not None
-        largest = max((self._outputs[n].size for n in positions), key=lambda size: size.width * size.height)
-        fitted = self._fitted(picture, largest)
-        scale = self._graph.add("scale", f"{fitted.width}:{fitted.height}:flags=bicubic")
-        source.link_to(scale, pad, 0)
-        rgb = _linked(scale, self._graph.add("format", "gbrp16le"))
+        rgb = _linked(scaled, self._graph.add("format", "gbrp16le"))
         with tempfile.NamedTemporaryFile(suffix=".cube") as file:
             write_cube(self._video, Path(file.name))
             mapped = _linked(rgb, self._graph.add("lut3d", file=file.name))
-        back = _linked(mapped, self._graph.add("scale", "out_range=limited:out_color_matrix=bt709"))
-        depths = {self._outputs[n].pixel_format for n in positions}
-        formatted = _linked(back, self._graph.add("format", depths.pop() if len(depths) == 1 else "yuv420p10le"))
-        self._add_outputs(formatted, 0, positions, picture, BT709, full_range=False)
-
-    def _add_outputs(
-        self,
-        source: FilterContext,
-        pad: int,
-        positions: list[int],
-        picture: VideoFrame,
-        color: Color,
-        *,
-        full_range: bool | None = None,
-    ) -> None:
-        """`color` and range of what comes from the source's pad."""
-        assert self._graph is not None
-        split = self._graph.add("split", str(len(positions)))
-        source.link_to(split, pad, 0)
-        conversion = (
-            ":out_range=limited" if (self._is_full_range(picture) if full_range is None else full_range) else ""
-        )
-        for branch, position in enumerate(positions):
-            wanted, matrix = self._outputs[position], self._colors[position].matrix
-            rewritten = f":out_color_matrix={MATRICES[matrix]}" if matrix != color.matrix else ""
-            fitted = self._fitted(picture, wanted.size)
-            scale = self._graph.add("scale", f"{fitted.width}:{fitted.height}:flags=bicubic{conversion}{rewritten}")
-            split.link_to(scale, branch, 0)
-            square = _linked(scale, self._graph.add("setsar", "1"))
-            last = _linked(square, self._graph.add("format", wanted.pixel_format))
-            if fitted != wanted.size:
-                last = _linked(last, self._graph.add("pad", f"{wanted.size.width}:{wanted.size.height}:-1:-1"))
-            self._sinks[position] = _linked(last, self._graph.add("buffersink"))
+        return _linked(mapped, self._graph.add("scale", "out_range=limited:out_color_matrix=bt709"))
 
     def _fitted(self, picture: VideoFrame, size: Size) -> Size:
         """All of `size`, unless the picture has another shape than the source began with."""

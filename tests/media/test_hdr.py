@@ -13,6 +13,7 @@ from test_probe import probe
 
 from streamforge.contracts.media import ContentLight
 from streamforge.media.child import MediaChildren
+from streamforge.media.scaling import Output, Scaler, Size
 from streamforge.settings import Settings
 
 X265 = ("-c:v", "libx265", "-preset", "ultrafast", "-x265-params")
@@ -184,3 +185,18 @@ async def test_quality_is_measured_against_the_source_in_the_same_dynamic_range(
         "180p-h264": 10,
     }
     assert min(scores["180p-hevc"] + scores["180p-h264"]) > 85
+
+
+async def test_a_picture_does_not_depend_on_what_others_are_made_beside_it(
+    children: MediaChildren, tmp_path: Path
+) -> None:
+    """Chunks are encoded in parts: the smallest rendition of the first one alone."""
+    path = patches(tmp_path / "hdr.mp4", pq(203 * np.random.default_rng(0).random((40, 3))), HDR10)
+    video = (await probe(children, path)).pictures
+    small, large, kept = Output(Size(160, 90)), Output(Size(320, 180)), Output(Size(160, 90), "yuv420p10le", "hdr10")
+    together, alone = Scaler(video, [large, small, kept]), [Scaler(video, [output]) for output in (large, small, kept)]
+    with av.open(str(path)) as container:
+        for number, frame in enumerate(container.decode(video=0)):
+            shown = [picture.to_ndarray() for picture in together.scale(frame, number)]
+            singly = [scaler.scale(frame, number)[0].to_ndarray() for scaler in alone]
+            assert all(np.array_equal(one, other) for one, other in zip(shown, singly, strict=True))
