@@ -15,17 +15,17 @@ CODECS = {"h264": "avc1.", "hevc": "hvc1.", "av1": "av01."}
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
     """The rungs of a small ladder are enough to see what a profile does."""
-    changed = settings.transcode.model_copy(update={"heights": [180, 120]})
+    changed = settings.transcode.model_copy(update={"heights": [360, 240]})
     return settings.model_copy(update={"transcode": changed})
 
 
 @pytest.mark.parametrize(
     ("profile", "ladder"),
     [
-        ("h264", {"180p": "h264", "120p": "h264"}),
-        ("hevc", {"180p": "hevc", "120p": "hevc"}),
-        ("av1", {"180p": "av1", "120p": "av1"}),
-        ("mixed", {"180p-h264": "h264", "120p-h264": "h264", "180p-av1": "av1", "120p-av1": "av1"}),
+        ("h264", {"360p": "h264", "240p": "h264"}),
+        ("hevc", {"360p": "hevc", "240p": "hevc"}),
+        ("av1", {"360p": "av1", "240p": "av1"}),
+        ("mixed", {"360p-h264": "h264", "240p-h264": "h264", "360p-av1": "av1", "240p-av1": "av1"}),
     ],
 )
 async def test_every_rendition_of_a_profile_decodes_to_the_whole_film(
@@ -35,7 +35,7 @@ async def test_every_rendition_of_a_profile_decodes_to_the_whole_film(
     assert finished.job["status"] == "completed", finished.job["error_message"]
     assert finished.job["profile"] == profile
     assert {r["name"]: r["codec"] for r in finished.job["renditions"]} == ladder
-    assert all(r["vmaf"]["mean"] > 50 for r in finished.job["renditions"])
+    assert all(r["vmaf"]["mean"] > 40 for r in finished.job["renditions"])
     output = system.output(finished.id)
     for tracks in (hls_tracks(output / "master.m3u8"), dash_tracks(output / "manifest.mpd")):
         assert set(tracks) == {*ladder, "audio-0"}
