@@ -67,6 +67,19 @@ SPECIMENS = {
     "vp9 webm": ["-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-c:a", "libopus"],
     "av1 mkv": ["-c:v", "libsvtav1", "-preset", "12", "-c:a", "flac"],
     "mpeg2 ts": ["-r", "25", "-c:v", "mpeg2video", "-c:a", "mp2"],
+    "mpeg2 ts interlaced": ["-vf", "fps=25,setfield=tff", "-c:v", "mpeg2video", "-flags", "+ildct+ilme", "-c:a", "mp2"],
+    "hevc mkv hdr10": [
+        "-vf",
+        "format=yuv420p10le,setparams=range=tv:color_primaries=bt2020:color_trc=smpte2084:colorspace=bt2020nc",
+        "-c:v",
+        "libx265",
+        "-preset",
+        "ultrafast",
+        "-x265-params",
+        "log-level=error",
+        "-c:a",
+        "aac",
+    ],
     "mpeg2 mpg": ["-r", "25", "-c:v", "mpeg2video", "-c:a", "mp2"],
     "mpeg4 avi": ["-c:v", "mpeg4", "-bf", "1", "-c:a", "libmp3lame"],
     "theora ogg": ["-c:v", "libtheora", "-c:a", "libvorbis"],
@@ -99,6 +112,15 @@ class Clips:
         """VP8 as a browser records it: the header says nothing about its length."""
         args = ["-c:v", "libvpx", "-deadline", "realtime", "-f", "webm"]
         return self._made("live.webm", lambda p: _piped(p, *picture("320x240", 30, 6), *args))
+
+    @property
+    def hdr10(self) -> Path:
+        """2 s in the colours of HDR10: HEVC, 10 bits, BT.2020 and PQ."""
+        tags = "setparams=range=tv:color_primaries=bt2020:color_trc=smpte2084:colorspace=bt2020nc"
+        coding = ["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=error", "-tag:v", "hvc1"]
+        return self._made(
+            "hdr10.mp4", lambda p: ffmpeg(*picture("320x180", 25, 2), "-vf", f"format=yuv420p10le,{tags}", *coding, p)
+        )
 
     @property
     def silent(self) -> Path:

@@ -3,10 +3,42 @@
 Units: seconds unless a name ends in `_ticks`; ticks are 1/VIDEO_TIMESCALE for video, 1/sample_rate for audio.
 """
 
+from typing import Literal, TypeAlias
+
 from pydantic import BaseModel, Field
 
 VIDEO_TIMESCALE = 90_000
 """Ticks per second of every video rendition: MPEG's own clock, exact for 24, 25, 30, 50, 60 and the /1.001 rates."""
+
+
+DynamicRange: TypeAlias = Literal["sdr", "hdr10", "hlg"]
+"""hdr10 is what has the PQ transfer (SMPTE ST 2084), with or without static metadata."""
+
+
+class Color(BaseModel):
+    """What the samples of a picture mean: code points of ITU-T H.273, which FFmpeg uses, too."""
+
+    primaries: int = 1
+    transfer: int = 1
+    matrix: int = 1
+
+
+class MasteringDisplay(BaseModel):
+    """The screen that an HDR film was graded on (SMPTE ST 2086): chromaticities as (x, y), luminance in cd/m²."""
+
+    red: tuple[float, float]
+    green: tuple[float, float]
+    blue: tuple[float, float]
+    white: tuple[float, float]
+    min_luminance: float
+    max_luminance: float
+
+
+class ContentLight(BaseModel):
+    """The brightest pixel and the brightest picture of an HDR film (CTA-861.3), in cd/m²; 0 where it is not known."""
+
+    max_content: int
+    max_frame_average: int
 
 
 class VideoSource(BaseModel):
@@ -28,6 +60,15 @@ class VideoSource(BaseModel):
     variable_frame_rate: bool
     seekable: bool = Field(description="every frame has a time stamp, so the timeline can be cut into chunks")
     key_frame_ticks: list[int] = Field([], description="where decoding can begin; empty where it can nearly anywhere")
+    mirrored: bool = Field(False, description="to be mirrored left to right before it is turned")
+    bit_depth: int = 8
+    has_alpha: bool = False
+    interlaced: bool = Field(False, description="some pictures are two fields, taken one after the other")
+    dynamic_range: DynamicRange = "sdr"
+    color: Color = Field(Color(), description="as it is understood: what is missing or cannot be is filled in")
+    full_range: bool = Field(False, description="black is 0 and not 16, on a scale of 8 bits")
+    mastering_display: MasteringDisplay | None = None
+    content_light: ContentLight | None = None
 
 
 class AudioSource(BaseModel):
@@ -65,6 +106,7 @@ class Source(BaseModel):
     video: VideoSource | None = None
     audio: list[AudioSource] = []
     subtitles: list[SubtitleSource] = []
+    warnings: list[str] = Field([], description="what was left out or had to be guessed, for the job's owner")
 
     @property
     def pictures(self) -> VideoSource:
@@ -90,6 +132,9 @@ class VideoRendition(BaseModel):
     options: dict[str, str]
     max_bitrate: int = Field(description="bit/s, the cap on the CRF")
     codec_string: str | None = Field(None, description="RFC 6381; what the encoder will write, asked before it begins")
+    pixel_format: str = Field("yuv420p", description="FFmpeg's name; always 4:2:0 and limited range")
+    dynamic_range: DynamicRange = "sdr"
+    color: Color = Color()
 
 
 class AudioRendition(BaseModel):

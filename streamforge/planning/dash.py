@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 from xml.etree import ElementTree as ET
 
-from streamforge.contracts.media import EncodedTrack, TextTrack
+from streamforge.contracts.media import EncodedTrack, TextTrack, VideoRendition
 from streamforge.planning.manifests import (
     INIT_SEGMENT,
     TEXT_FILE,
@@ -89,6 +89,7 @@ def _add_video(period: ET.Element, presentation: Presentation) -> None:
             others = ",".join(str(other) for other in range(len(by_codec)) if other != number)
             switching = {"schemeIdUri": "urn:mpeg:dash:adaptation-set-switching:2016", "value": others}
             ET.SubElement(adaptation, "SupplementalProperty", switching)
+        _add_colors(adaptation, ladder[0].rendition)
         _add_segments(adaptation, ladder[0].encoded)  # Key frames are aligned: one timeline is everybody's.
         for track in ladder:
             _add_representation(adaptation, track, presentation)
@@ -108,6 +109,22 @@ def _add_representation(adaptation: ET.Element, track: VideoTrack, presentation:
             "sar": "1:1",
         },
     )
+
+
+def _add_colors(adaptation: ET.Element, rendition: VideoRendition) -> None:
+    """What HDR needs to be known for (ISO/IEC 23091-2 in DASH: ISO/IEC 23009-1 §5.8.5): a player that cannot show it
+    should look for another adaptation set, or map it itself where there is none."""
+    if rendition.dynamic_range == "sdr":
+        return
+    color = rendition.color
+    for name, value in [
+        ("ColourPrimaries", color.primaries),
+        ("TransferCharacteristics", color.transfer),
+        ("MatrixCoefficients", color.matrix),
+    ]:
+        ET.SubElement(
+            adaptation, "SupplementalProperty", {"schemeIdUri": f"urn:mpeg:mpegB:cicp:{name}", "value": str(value)}
+        )
 
 
 def _add_audio(period: ET.Element, presentation: Presentation) -> None:

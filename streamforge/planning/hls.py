@@ -28,6 +28,7 @@ from streamforge.planning.manifests import (
 
 AUDIO_GROUP = "audio"
 TEXT_GROUP = "text"
+VIDEO_RANGES = {"sdr": "SDR", "hdr10": "PQ", "hlg": "HLG"}
 NONE: Mapping[str, IFrames] = MappingProxyType({})
 
 
@@ -99,7 +100,7 @@ def master_playlist(
         lines += [_variant_line(track, presentation), f"{track.rendition.name}/{playlist}"]
     for track, _ in variants:
         if (found := key_frames.get(track.rendition.name)) is not None:
-            lines.append(_iframe_line(track, found))
+            lines.append(_iframe_line(track, found, presentation))
     return "\n".join(lines) + "\n"
 
 
@@ -175,6 +176,7 @@ def _variant_line(track: VideoTrack, presentation: Presentation) -> str:
         *([f"AVERAGE-BANDWIDTH={average}"] if average else []),
         f"CODECS={_quoted(','.join(codecs))}",
         f"RESOLUTION={track.rendition.width}x{track.rendition.height}",
+        *_video_range(track, presentation),
         f"FRAME-RATE={float(presentation.frame_rate):.3f}",
         "CLOSED-CAPTIONS=NONE",  # Else players search the pictures for captions, and some list a track of unknown ones.
     ]
@@ -183,6 +185,13 @@ def _variant_line(track: VideoTrack, presentation: Presentation) -> str:
     if presentation.text:
         attributes.append(f"SUBTITLES={_quoted(TEXT_GROUP)}")
     return f"#EXT-X-STREAM-INF:{','.join(attributes)}"
+
+
+def _video_range(track: VideoTrack, presentation: Presentation) -> list[str]:
+    """Draft-pantos-hls-rfc8216bis §4.4.6.2: without the attribute it is SDR, as in nearly all streams."""
+    if all(each.rendition.dynamic_range == "sdr" for each in presentation.video):
+        return []
+    return [f"VIDEO-RANGE={VIDEO_RANGES[track.rendition.dynamic_range]}"]
 
 
 def _sound_variant(presentation: Presentation) -> list[str]:
@@ -198,13 +207,14 @@ def _sound_variant(presentation: Presentation) -> list[str]:
     return [f"#EXT-X-STREAM-INF:{','.join(attributes)}", f"{tracks[0].name}/{PLAYLIST}"]
 
 
-def _iframe_line(track: VideoTrack, key_frames: IFrames) -> str:
+def _iframe_line(track: VideoTrack, key_frames: IFrames, presentation: Presentation) -> str:
     target = max(_lengths(key_frames.segments, key_frames.timescale))
     attributes = [
         f"BANDWIDTH={peak_bitrate(key_frames, target)}",
         f"AVERAGE-BANDWIDTH={average_bitrate(key_frames)}",
         f"CODECS={_quoted(track.encoded.codec_string)}",
         f"RESOLUTION={track.rendition.width}x{track.rendition.height}",
+        *_video_range(track, presentation),
         f"URI={_quoted(f'{track.rendition.name}/{IFRAME_PLAYLIST}')}",
     ]
     return f"#EXT-X-I-FRAME-STREAM-INF:{','.join(attributes)}"

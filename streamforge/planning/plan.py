@@ -44,6 +44,7 @@ def _plan_of_film(source: Source, audio: list[AudioRendition], settings: Setting
         edit_offset_ticks=_edit_offset(source.video, settings.transcode.max_frame_rate),
         quality=quality_target(renditions, source.video, settings.validation),
         opening_seconds=chunks[0].end,
+        warnings=list(source.warnings),
     )
 
 
