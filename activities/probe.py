@@ -22,6 +22,7 @@ from streamforge.media.probe import probe_task
 from streamforge.planning.plan import make_plan
 from streamforge.planning.prediction import printable
 from streamforge.planning.stages import progress_at
+from streamforge.planning.text import as_asked
 from streamforge.settings import Settings
 
 
@@ -40,7 +41,7 @@ class ProbeActivities:
         """Raises the errors of streamforge.media.probe: what is wrong with the file is found here, in seconds."""
         async with heartbeats(), Reporter(self._log, work.original.job_id) as reporter:
             source = await self._source(work.original.source_object)
-            plan = make_plan(source, self._settings.for_profile(work.profile))
+            plan = make_plan(source, as_asked(self._settings.for_profile(work.profile), work.captions))
             codecs = await self._children.run("codecs", CodecsTask(source=source, plan=plan), Codecs)
             plan = self._with_keys(plan.with_codec_strings(codecs.codec_strings), work.original.job_id)
             probed = ProbedSource(source=source.without_key_frames(), plan=plan)
@@ -68,11 +69,11 @@ class ProbeActivities:
 
 
 def _planned(source: Source, plan: Plan) -> JobChange:
-    ladder = ", ".join(rendition.name for rendition in plan.renditions)
+    what = f"{source.video.width}×{source.video.height}" if source.video else "sound"
     return JobChange(
         stage=Stage.TRANSCODING,
         progress=progress_at(Stage.TRANSCODING, 0),
-        message=f"Transcoding {source.video.width}×{source.video.height} to {ladder}",
+        message=f"Transcoding {what} to {', '.join(plan.names)}",
         source=source.model_dump(mode="json"),
         renditions=[
             RenditionView(name=r.name, width=r.width, height=r.height, codec=r.codec, frames=plan.total_frames)

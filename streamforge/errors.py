@@ -144,6 +144,10 @@ class NoVideoStream(SourceError):
     code = "input.no_video"
 
 
+class NoAudioStream(SourceError):
+    code = "input.no_audio"
+
+
 class TruncatedSource(SourceError):
     code = "input.truncated"
 
@@ -226,6 +230,13 @@ class MediaChildCrashed(ServiceError):
     """A media child process died by a signal, without a word."""
 
     code = "media.crashed"
+
+
+class CaptionsUnavailable(ServiceError):
+    """No model, or not for this language. Jobs go on without captions, and say so."""
+
+    code = "captions.unavailable"
+    retryable = False
 
 
 class OutputInvalid(ServiceError):

@@ -115,6 +115,15 @@ class KeySettings(Section):
     url: str | None = Field(None, pattern=r"^https?://[^\s\"<>]+$")
 
 
+class CaptionsSettings(Section):
+    enabled: bool = False
+    language: str | None = None
+    model: str = "tiny"
+    allow_download: bool = False
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    compute_type: Literal["auto", "int8", "int8_float16", "int8_float32", "float16", "bfloat16", "float32"] = "auto"
+
+
 class MediaSettings(Section):
     memory_limit_bytes: PositiveInt = 6 * 2**30
     cpu_limit_seconds: PositiveInt = 4 * 3600
@@ -151,7 +160,7 @@ class LogSettings(Section):
     format: Literal["auto", "console", "json"] = "auto"
 
 
-JOB_SECTIONS = frozenset({"transcode", "validation", "protection"})
+JOB_SECTIONS = frozenset({"transcode", "validation", "protection", "captions"})
 """What a profile may change: all that is decided for each job."""
 
 Profile = dict[str, dict[str, Any]]
@@ -187,6 +196,7 @@ class Settings(BaseSettings):
     validation: ValidationSettings = ValidationSettings()
     protection: ProtectionSettings = ProtectionSettings()
     keys: KeySettings = KeySettings()
+    captions: CaptionsSettings = CaptionsSettings()
     media: MediaSettings = MediaSettings()
     worker: WorkerSettings = WorkerSettings()
     storage: StorageSettings = StorageSettings()

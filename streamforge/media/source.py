@@ -13,11 +13,12 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Disposition, Stream
+from av.subtitles.stream import SubtitleStream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from streamforge.contracts.media import VIDEO_TIMESCALE
-from streamforge.errors import NotAVideo, NoVideoStream, TruncatedSource, UndecodableSource
+from streamforge.errors import NotAVideo, TruncatedSource, UndecodableSource
 
 CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf,mxf,nut,ivf,dv,gif,h264,hevc,obu,mpegvideo,m4v,"
@@ -67,13 +68,19 @@ def _cannot_open(path: Path, error: Exception) -> Exception:
     return NotAVideo(message, debug=str(error))
 
 
-def main_video(container: InputContainer) -> VideoStream:
-    """The largest real video stream; cover art does not count. Raises NoVideoStream."""
-    candidates = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-    candidates = [s for s in candidates if s.codec_context is not None]
-    if not candidates:
-        raise NoVideoStream("The file has no video stream, only sound or pictures; send a file with video.")
-    return max(candidates, key=lambda s: (bool(s.disposition & Disposition.default), s.width * s.height))
+def main_video(container: InputContainer) -> VideoStream | None:
+    """The video that the file marks as its default, as players do; the largest of several that are, or if none is."""
+    return max(
+        films(container),
+        key=lambda s: (bool(s.disposition & Disposition.default), s.width * s.height),
+        default=None,
+    )
+
+
+def films(container: InputContainer) -> list[VideoStream]:
+    """All real video streams; cover art does not count."""
+    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    return [s for s in streams if s.codec_context is not None]
 
 
 def stream_by_index(container: InputContainer, index: int) -> VideoStream:
@@ -84,7 +91,7 @@ def stream_by_index(container: InputContainer, index: int) -> VideoStream:
 
 
 # ── reading what may be broken anywhere ─────────────────────────────────────────────────────────────────────────────
-def packets(container: InputContainer, *streams: VideoStream | AudioStream) -> Iterator[AnyPacket]:
+def packets(container: InputContainer, *streams: VideoStream | AudioStream | SubtitleStream) -> Iterator[AnyPacket]:
     """Packets that hold something, to the end of the file or to where its container is broken beyond reading on."""
     stumbles = 0
     while stumbles < MAX_STUMBLES:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 from xml.etree import ElementTree as ET
 
-from streamforge.contracts.media import Plan, Protection, Segment, TrackType, VideoRendition
+from streamforge.contracts.media import Plan, Protection, Segment, TrackType
 from streamforge.errors import InvalidSettings
 from streamforge.settings import ProtectionSettings
 
@@ -24,15 +24,16 @@ ET.register_namespace("cenc", CENC_NAMESPACE)
 ET.register_namespace("dashif", DASHIF_NAMESPACE)
 
 
-def planned_protection(settings: ProtectionSettings, renditions: list[VideoRendition]) -> Protection | None:
+def with_protection(plan: Plan, settings: ProtectionSettings) -> Plan:
     """Raises InvalidSettings for a codec that the scheme is not there for."""
     if settings.scheme == "none":
-        return None
-    if settings.scheme == "cbcs" and any(rendition.codec == "av1" for rendition in renditions):
+        return plan
+    if settings.scheme == "cbcs" and any(rendition.codec == "av1" for rendition in plan.renditions):
         raise InvalidSettings(
             "protection.scheme: cbcs encrypts h264 and hevc, and transcode.codecs of this job's profile has av1."
         )
-    return Protection(scheme=settings.scheme)
+    protection = Protection(scheme=settings.scheme)
+    return plan.model_copy(update={"protection": protection, "warnings": [*plan.warnings, *_limits_of(protection)]})
 
 
 def has_dash(plan: Plan) -> bool:
@@ -40,9 +41,9 @@ def has_dash(plan: Plan) -> bool:
     return plan.protection is None or plan.protection.scheme == "cbcs"
 
 
-def limits_of(protection: Protection | None) -> list[str]:
+def _limits_of(protection: Protection) -> list[str]:
     """What a protected stream goes without, as warnings of the job."""
-    if protection is None or protection.scheme == "cbcs":
+    if protection.scheme == "cbcs":
         return []
     return ["Encrypted with AES-128: there is no DASH, and there are no key frames to show while somebody winds."]
 

@@ -132,6 +132,17 @@ def test_variants_are_listed_best_first_with_what_a_player_chooses_by() -> None:
     assert [i.average_bandwidth for i in info] == [average_bitrate(t.encoded) for t in found.video]
 
 
+def test_hdr_is_told_by_its_transfer_and_sdr_only_beside_it() -> None:
+    found = winding(stream(picture=video(1280, 720)))
+    assert "VIDEO-RANGE" not in master(found)
+    for dynamic_range, name in [("hdr10", "PQ"), ("hlg", "HLG")]:
+        bright = found.video[0].rendition.model_copy(update={"dynamic_range": dynamic_range})
+        mixed = replace(found, video=[replace(found.video[0], rendition=bright), *found.video[1:]])
+        lines = [line for line in master(mixed).splitlines() if "STREAM-INF" in line]
+        assert [f",VIDEO-RANGE={name}," in line for line in lines] == [True, False, False] * 2
+        assert [",VIDEO-RANGE=SDR," in line for line in lines] == [False, True, True] * 2
+
+
 def test_a_variant_weighs_what_its_video_and_the_heaviest_audio_weigh() -> None:
     found = stream(audio(1), audio(2), picture=video(320, 180))
     [variant] = m3u8.loads(master(found)).playlists
@@ -370,3 +381,24 @@ def test_a_job_that_was_planned_before_all_this_shows_what_is_there() -> None:
         written = playlists(stream, replace(GROWING, video=planned_so_far(plan, parts)))
         uris = [p.uri for p in m3u8.loads(written[HLS_MASTER]).playlists]
         assert uris == expected or len(uris) == expected
+
+
+# ── several codecs ──────────────────────────────────────────────────────────────────────────────────────────────────
+def test_all_renditions_of_all_codecs_are_variants() -> None:
+    found = stream(picture=video(854, 480), codecs=["h264", "av1"])
+    assert [playlist.uri for playlist in m3u8.loads(master(found)).playlists] == [
+        "480p-h264/index.m3u8",
+        "360p-h264/index.m3u8",
+        "480p-av1/index.m3u8",
+        "360p-av1/index.m3u8",
+    ]
+
+
+def test_no_playlist_that_grows_goes_from_one_codec_to_another() -> None:
+    found = stream(picture=video(854, 480), codecs=["h264", "av1"])
+    growing = replace(GROWING, video=found.video)
+    written = playlists(found, growing)
+    for codec in ("h264", "av1"):
+        playlist = m3u8.loads(written[f"480p-{codec}/growing.m3u8"])
+        assert [section.uri for section in playlist.segment_map] == [f"../360p-{codec}/init.mp4", "init.mp4"]
+    assert f"360p-{codec}/growing.m3u8" not in written

@@ -7,18 +7,22 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 from clips import Clips
+from speech_model import CAPTIONS
 
-from streamforge.contracts.media import EncodedTrack, EncodedTracks, Plan, Source
+from streamforge.contracts.media import EncodedTrack, EncodedTracks, Plan, Source, Text, TextTrack
 from streamforge.keys import Keys
 from streamforge.media.audio import AudioTask
 from streamforge.media.child import MediaChildren
 from streamforge.media.codecs import Codecs, CodecsTask
 from streamforge.media.encode import EncodeTask
 from streamforge.media.probe import ProbeTask
+from streamforge.media.subtitles import SubtitlesTask
+from streamforge.media.transcribe import TranscribeTask
 from streamforge.planning import dash, hls
-from streamforge.planning.manifests import DASH_MANIFEST, Growing, Presentation, joined, presentation
+from streamforge.planning.manifests import DASH_MANIFEST, TEXT_FILE, Growing, Presentation, joined, presentation
 from streamforge.planning.plan import make_plan
 from streamforge.planning.protection import has_dash
+from streamforge.planning.webvtt import Cue, read_webvtt
 from streamforge.settings import Settings
 from streamforge.storage import Storage, layout
 
@@ -66,8 +70,9 @@ class Streams:
     async def get(self, kind: str) -> Stream:
         if kind not in self._made:
             clip, transcode = KINDS[kind]
-            protection = {"scheme": PROTECTED.get(kind, "none")}
-            settings = Settings.model_validate({"transcode": QUICK | transcode, "protection": protection})
+            captions = CAPTIONS.model_copy(update={"enabled": kind in CAPTIONED})
+            sections = {"captions": captions, "protection": {"scheme": PROTECTED.get(kind, "none")}}
+            settings = Settings.model_validate({"transcode": QUICK | transcode} | sections)
             self._made[kind] = await self._make(clip(self._clips), settings, self._work / kind)
         return self._made[kind]
 
@@ -95,7 +100,8 @@ class Streams:
                 key=self._keys.for_track(job_id, plan.protection, "audio"),
             )
             audio.append(await self._children.run("audio", sound, EncodedTrack))
-        made = Stream(job_id, presentation(source, plan, joined(chunks), audio))
+        text = await self._make_text(clip, source, plan, work)
+        made = Stream(job_id, presentation(source, plan, joined(chunks), audio, text))
         await self._publish(made, work)
         return made
 
@@ -106,11 +112,25 @@ class Streams:
         found = {"key_ids": key_ids, "key_url": self._keys.folder_url(job_id)}
         return plan.model_copy(update={"protection": plan.protection.model_copy(update=found)})
 
+    async def _make_text(self, clip: Path, source: Source, plan: Plan, work: Path) -> list[TextTrack]:
+        subtitles = SubtitlesTask(path=clip, source=source, renditions=plan.subtitles, target=work / "0")
+        made = (await self._children.run("subtitles", subtitles, Text)).tracks
+        if plan.transcription is not None:
+            speech = TranscribeTask(path=clip, source=source, transcription=plan.transcription, target=work / "0")
+            made += (await self._children.run("transcribe", speech, Text)).tracks
+        return made
+
     async def _publish(self, stream: Stream, work: Path) -> None:
         for chunk in await asyncio.to_thread(lambda: sorted(work.iterdir(), reverse=True)):
             for file in chunk.glob("*/*"):
                 await self._storage.put_file(layout.output(stream.job_id, f"{file.parent.name}/{file.name}"), file)
         await self.write(stream, manifests_of(stream.presentation))
+
+    async def cues(self, stream: Stream, name: str) -> list[Cue]:
+        """What stands in the file of a text track."""
+        content = await self._storage.get_bytes(layout.output(stream.job_id, f"{name}/{TEXT_FILE}"))
+        assert content is not None
+        return read_webvtt(content.decode())
 
     async def write(self, stream: Stream, manifests: dict[str, str]) -> None:
         """In this order: what is referred to comes before what refers to it."""
@@ -125,13 +145,20 @@ def manifests_of(presentation: Presentation, growing: Growing | None = None) -> 
 
 QUICK: dict[str, object] = {"presets": {"h264": "ultrafast"}, "heights": [180, 120], "max_chunk_seconds": 4}
 
+CAPTIONED = {"captions"}
+
 KINDS: dict[str, tuple[Callable[[Clips], Path], dict[str, object]]] = {
     "four chunks": (lambda clips: clips.slow, {}),
+    "captions": (lambda clips: clips.captioned, {}),
     "variable frame rate and no sound": (lambda clips: clips.variable_rate, {}),
     "two languages": (lambda clips: clips.two_languages, {}),
     "AES-128": (lambda clips: clips.slow, {}),
     "cbcs": (lambda clips: clips.slow, {}),
     "AV1": (lambda clips: clips.two_languages, {"codecs": ["av1"], "presets": {"av1": 11}, "segment_seconds": 2}),
+    "H.264 and AV1": (
+        lambda clips: clips.slow,
+        {"codecs": ["h264", "av1"], "presets": {"h264": "ultrafast", "av1": 13}},
+    ),
 }
 
 PROTECTED = {"AES-128": "aes-128", "cbcs": "cbcs"}
