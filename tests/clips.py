@@ -211,6 +211,13 @@ class Clips:
         return self._made("late-speech.mkv", lambda p: ffmpeg(*picture(seconds=13), *tracks, *X264, "-c:a", "flac", p))
 
     @property
+    def long_speech(self) -> Path:
+        """610 s with the same at the beginning and at 595 s, and silence around it."""
+        graph = "[1:a]asplit[a][b];[a]apad=whole_dur=595[c];[c][b]concat=n=2:v=0:a=1[s]"
+        sound = ["-i", SPEECH, "-filter_complex", graph, "-map", "0:v", "-map", "[s]", "-c:a", "libopus"]
+        return self._made("long-speech.mkv", lambda p: ffmpeg(*picture("64x64", 1, 610), *sound, *X264, p))
+
+    @property
     def captioned(self) -> Path:
         """20 s: the same, and then silence; SUBRIP and a third cue as German subtitles; B-frames, as most films have."""
 
