@@ -78,6 +78,19 @@ class AudioSource(BaseModel):
     sample_rate: int
     language: str | None = None
     title: str | None = None
+    default: bool = False
+
+
+class SubtitleSource(BaseModel):
+    """A subtitle track of the source, of whatever kind: text can be kept, pictures of text cannot."""
+
+    index: int
+    codec: str
+    language: str | None = None
+    title: str | None = None
+    default: bool = False
+    forced: bool = Field(default=False, description="only what the film's own audience needs, like signs")
+    hearing_impaired: bool = False
 
 
 class Source(BaseModel):
@@ -92,6 +105,7 @@ class Source(BaseModel):
     duration: float
     video: VideoSource | None = None
     audio: list[AudioSource] = []
+    subtitles: list[SubtitleSource] = []
     warnings: list[str] = Field([], description="what was left out or had to be guessed, for the job's owner")
 
     @property
@@ -135,6 +149,52 @@ class AudioRendition(BaseModel):
     default: bool = False
 
 
+class SubtitleRendition(BaseModel):
+    """A text track of the source that becomes WebVTT. `language` is an RFC 5646 tag, or None."""
+
+    name: str
+    stream_index: int
+    codec: str
+    language: str | None = None
+    title: str | None = None
+    default: bool = False
+    forced: bool = False
+    hearing_impaired: bool = False
+
+
+class Transcription(BaseModel):
+    """Captions that are made from the sound. `language` is an RFC 5646 tag; None = whatever is spoken."""
+
+    name: str
+    stream_index: int = Field(description="the audio track that is listened to")
+    language: str | None
+    model: str = Field(description="a name that faster-whisper knows, or the path of a converted model")
+    allow_download: bool
+    device: str = Field(description="auto, cpu or cuda")
+    compute_type: str = Field(description="auto, or one that CTranslate2 knows")
+
+
+class TextTrack(BaseModel):
+    """Subtitles or captions in the store: one WebVTT file, on the video's timeline."""
+
+    name: str
+    label: str = Field(description="what a player's menu shows")
+    language: str | None = None
+    generated: bool = False
+    default: bool = False
+    forced: bool = False
+    hearing_impaired: bool = False
+    cues: int
+    size_bytes: int
+
+
+class Text(BaseModel):
+    """What came of subtitles or of speech, and what is to be said about it."""
+
+    tracks: list[TextTrack] = []
+    warnings: list[str] = []
+
+
 class Chunk(BaseModel):
     """A piece of the timeline that one activity encodes: frames with start ≤ t < end, t counted from the first frame.
 
@@ -174,6 +234,8 @@ class Plan(BaseModel):
     opening_seconds: float | None = Field(
         0.0, description="the first chunk's end, None for a film of one; until there the smallest rendition stands in"
     )
+    subtitles: list[SubtitleRendition] = []
+    transcription: Transcription | None = None
     warnings: list[str] = Field([], description="what of the source is left out, as sentences for the result")
 
     @property
@@ -193,8 +255,15 @@ class Plan(BaseModel):
         return self.model_copy(update={"renditions": renditions})
 
     def only(self, renditions: list[VideoRendition]) -> "Plan":
-        """The plan of one part: no other chunks, only these renditions, and no sound."""
-        return self.model_copy(update={"chunks": [], "renditions": renditions, "audio": []})
+        """The plan of one part: no other chunks, only these renditions, no sound and no text."""
+        others: dict[str, object] = {
+            "chunks": [],
+            "audio": [],
+            "subtitles": [],
+            "transcription": None,
+            "warnings": [],
+        }
+        return self.model_copy(update=others | {"renditions": renditions})
 
 
 class KeyFrame(BaseModel):

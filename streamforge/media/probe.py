@@ -15,11 +15,12 @@ from pathlib import Path
 import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer
+from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from pydantic import BaseModel
 
-from streamforge.contracts.media import VIDEO_TIMESCALE, AudioSource, Source, VideoSource
+from streamforge.contracts.media import VIDEO_TIMESCALE, AudioSource, Source, SubtitleSource, VideoSource
 from streamforge.errors import (
     NotAVideo,
     NoVideoStream,
@@ -48,6 +49,7 @@ MAX_FAILURES = 1000
 """Packets in front of the first picture that may be broken."""
 
 MAX_AUDIO_TRACKS = 64
+MAX_SUBTITLE_TRACKS = 64
 MAX_NAMED = 5
 MAX_TITLE = 200
 MAX_LANGUAGE = 35
@@ -117,6 +119,7 @@ def _source(
         duration=duration,
         video=video,
         audio=list(_describe_audio(container)),
+        subtitles=list(_describe_subtitles(container)),
     )
 
 
@@ -376,6 +379,21 @@ def _describe_audio(container: InputContainer) -> Iterator[AudioSource]:
             sample_rate=context.sample_rate,
             language=_language(stream.metadata.get("language")),
             title=stream.metadata.get("title", "")[:MAX_TITLE] or None,
+            default=bool(stream.disposition & Disposition.default),
+        )
+
+
+def _describe_subtitles(container: InputContainer) -> Iterator[SubtitleSource]:
+    for stream in container.streams.subtitles[:MAX_SUBTITLE_TRACKS]:
+        context, about = stream.codec_context, stream.disposition
+        yield SubtitleSource(
+            index=stream.index,
+            codec=context.name if context is not None else "unknown",
+            language=_language(stream.metadata.get("language")),
+            title=stream.metadata.get("title", "")[:MAX_TITLE] or None,
+            default=bool(about & Disposition.default),
+            forced=bool(about & Disposition.forced),
+            hearing_impaired=bool(about & (Disposition.hearing_impaired | Disposition.captions)),
         )
 
 

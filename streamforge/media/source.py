@@ -13,6 +13,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Disposition, Stream
+from av.subtitles.stream import SubtitleStream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -90,7 +91,7 @@ def stream_by_index(container: InputContainer, index: int) -> VideoStream:
 
 
 # ── reading what may be broken anywhere ─────────────────────────────────────────────────────────────────────────────
-def packets(container: InputContainer, *streams: VideoStream | AudioStream) -> Iterator[AnyPacket]:
+def packets(container: InputContainer, *streams: VideoStream | AudioStream | SubtitleStream) -> Iterator[AnyPacket]:
     """Packets that hold something, to the end of the file or to where its container is broken beyond reading on."""
     stumbles = 0
     while stumbles < MAX_STUMBLES:

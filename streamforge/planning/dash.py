@@ -4,15 +4,15 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 from xml.etree import ElementTree as ET
 
-from streamforge.contracts.media import EncodedTrack, VideoRendition
+from streamforge.contracts.media import EncodedTrack, TextTrack, VideoRendition
 from streamforge.planning.manifests import (
     INIT_SEGMENT,
+    TEXT_FILE,
     Growing,
     Presentation,
     VideoTrack,
     ladders,
     peak_bitrate,
-    seconds,
 )
 
 NAMESPACE = "urn:mpeg:dash:schema:mpd:2011"
@@ -24,8 +24,8 @@ LONGEST_JOB_SECONDS = 7 * 86_400
 
 
 def manifest(presentation: Presentation, growing: Growing | None = None) -> str:
-    """One period, the video renditions of each codec in one adaptation set, each audio track in one of its own. Static when the
-    stream is whole; while it grows, a dynamic one that players fetch again."""
+    """One period, the video renditions of each codec in one adaptation set, each audio track and each text in one of its
+    own. Static when the stream is whole; while it grows, a dynamic one that players fetch again."""
     mpd = ET.Element(
         "MPD",
         {
@@ -38,6 +38,7 @@ def manifest(presentation: Presentation, growing: Growing | None = None) -> str:
     period = ET.SubElement(mpd, "Period", {"id": "0", "start": "PT0S"})
     _add_video(period, presentation)
     _add_audio(period, presentation)
+    _add_text(period, presentation)
     if growing:
         # What the time is; dash.js otherwise asks a server of its own makers.
         utc = {"schemeIdUri": "urn:mpeg:dash:utc:direct:2014", "value": _timestamp(growing.now)}
@@ -47,8 +48,7 @@ def manifest(presentation: Presentation, growing: Growing | None = None) -> str:
 
 
 def _static(presentation: Presentation) -> dict[str, str]:
-    duration = max(seconds(track) for track in presentation.tracks)
-    return {"type": "static", "mediaPresentationDuration": f"PT{duration:.3f}S"}
+    return {"type": "static", "mediaPresentationDuration": f"PT{presentation.seconds:.3f}S"}
 
 
 def _dynamic(growing: Growing) -> dict[str, str]:
@@ -153,6 +153,28 @@ def _add_audio(period: ET.Element, presentation: Presentation) -> None:
             "value": str(track.rendition.channels),
         }
         ET.SubElement(representation, "AudioChannelConfiguration", configuration)
+
+
+def _add_text(period: ET.Element, presentation: Presentation) -> None:
+    """WebVTT as a file of its own (DASH-IF IOP 4.3 §6.4.5), one representation without segments for each."""
+    before = len(ladders(presentation.video)) + len(presentation.audio)
+    for number, track in enumerate(presentation.text, start=before):
+        language = {"lang": track.language} if track.language else {}
+        adaptation = ET.SubElement(
+            period, "AdaptationSet", {"id": str(number), "contentType": "text", "mimeType": "text/vtt"} | language
+        )
+        ET.SubElement(adaptation, "Label").text = "".join(char for char in track.label if char.isprintable())
+        ET.SubElement(adaptation, "Role", {"schemeIdUri": "urn:mpeg:dash:role:2011", "value": _text_role(track)})
+        bandwidth = max(1, round(8 * track.size_bytes / presentation.seconds))
+        representation = ET.SubElement(adaptation, "Representation", {"id": track.name, "bandwidth": str(bandwidth)})
+        ET.SubElement(representation, "BaseURL").text = f"{track.name}/{TEXT_FILE}"
+
+
+def _text_role(track: TextTrack) -> str:
+    """ISO/IEC 23009-1 §5.8.5.5."""
+    if track.forced:
+        return "forced-subtitle"
+    return "caption" if track.generated or track.hearing_impaired else "subtitle"
 
 
 def _add_segments(adaptation: ET.Element, track: EncodedTrack) -> None:
