@@ -34,7 +34,7 @@ class ProbeActivities:
         """Raises the errors of streamforge.media.probe: what is wrong with the file is found here, in seconds."""
         async with heartbeats(), Reporter(self._log, work.original.job_id) as reporter:
             source = await self._source(work.original.source_object)
-            plan = make_plan(source, self._settings.for_profile(work.profile))
+            plan = make_plan(source, self._settings.for_profile(work.profile), work.copy_failed)
             codecs = await self._children.run("codecs", CodecsTask(source=source, plan=plan), Codecs)
             probed = ProbedSource(
                 source=source.without_key_frames(), plan=plan.with_codec_strings(codecs.codec_strings)
@@ -59,7 +59,7 @@ def _planned(source: Source, plan: Plan) -> JobChange:
     return JobChange(
         stage=Stage.TRANSCODING,
         progress=progress_at(Stage.TRANSCODING, 0),
-        message=f"Transcoding {what} to {', '.join(plan.names)}",
+        message=f"{'Copying' if plan.is_copy else 'Transcoding'} {what} to {', '.join(plan.names)}",
         source=source.model_dump(mode="json"),
         renditions=[
             RenditionView(name=r.name, width=r.width, height=r.height, codec=r.codec, frames=plan.total_frames)

@@ -34,7 +34,7 @@ with workflow.unsafe.imports_passed_through():
         ValidatedStream,
         ValidateInput,
     )
-    from streamforge.errors import Fault, QualityBelowMinimum
+    from streamforge.errors import CannotBeCopied, Fault, QualityBelowMinimum
     from streamforge.planning.parts import parts_of, publishing_steps, weight_of
     from streamforge.planning.quality import below_floor
     from streamforge.temporal.attributes import STAGE
@@ -78,9 +78,7 @@ class ProcessVideoWorkflow:
 
     async def _process(self, job: ProcessVideo) -> ProcessVideoResult:
         original = await self._upload(job)
-        probed = await self._probe(original)
-        self._enter(Stage.TRANSCODING)
-        encoded = await self._transcode(original, probed)
+        probed, encoded = await self._probe_and_transcode(original)
         self._enter(Stage.VALIDATION)
         validated = await self._validate(original, probed, encoded)
         self._enter(Stage.PACKAGING)
@@ -106,10 +104,23 @@ class ProcessVideoWorkflow:
         summary = f"Check that {job.size_bytes:,} bytes are there"
         return await self._run(names.UPLOAD, UploadInput(original=original), StoredSource, summary)
 
-    async def _probe(self, original: StoredSource) -> ProbedSource:
-        work = ProbeInput(original=original, profile=self._job.profile)
+    async def _probe_and_transcode(self, original: StoredSource) -> tuple[ProbedSource, EncodedStream]:
+        """What cannot be copied after all is encoded: nothing of the copy has been published by then."""
+        probed = await self._probe(original)
+        self._enter(Stage.TRANSCODING)
+        try:
+            return probed, await self._transcode(original, probed)
+        except ActivityError as error:
+            failure = to_job_error(error, self._stage)
+            if failure.code != CannotBeCopied.code:
+                raise
+        probed = await self._probe(original, copy_failed=failure.message)
+        return probed, await self._transcode(original, probed)
+
+    async def _probe(self, original: StoredSource, copy_failed: str | None = None) -> ProbedSource:
+        work = ProbeInput(original=original, profile=self._job.profile, copy_failed=copy_failed)
         probed = await self._run(names.PROBE, work, ProbedSource, "Find out what it is and plan the ladder")
-        self._warnings += probed.plan.warnings
+        self._warnings += [warning for warning in probed.plan.warnings if warning not in self._warnings]
         workflow.set_current_details(_described(probed))
         return probed
 
