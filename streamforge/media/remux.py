@@ -6,6 +6,7 @@ its time. So a player can begin at every key frame, and no damage is passed on.
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from fractions import Fraction
 from itertools import chain, pairwise
 from pathlib import Path
@@ -41,14 +42,14 @@ def copy_film(window: Window, target: Path, on_progress: Progress) -> EncodedTra
     folder = TrackFolder(target / rendition.name, segment_ticks(window.plan))
     with open_source(window.path) as source:
         stream = stream_by_index(source, window.source.pictures.index)
-        copy = _Copy(window, stream, folder)
-        progress = FrameProgress(on_progress, lambda: {rendition.name: copy.frames})
         found = cast("Iterator[Packet[VideoStream]]", packets(source, stream))
-        for gop in _gops(found):
-            copy.take(gop)
-            progress.tell_now_and_then()
-        progress.tell()
-        return copy.finish()
+        with closing(_Copy(window, stream, folder)) as copy:
+            progress = FrameProgress(on_progress, lambda: {rendition.name: copy.frames})
+            for gop in _gops(found):
+                copy.take(gop)
+                progress.tell_now_and_then()
+            progress.tell()
+            return copy.finish()
 
 
 def _gops(found: "Iterator[Packet[VideoStream]]") -> "Iterator[Gop]":
@@ -89,13 +90,17 @@ class _Copy:
 
     def finish(self) -> EncodedTrack:
         last = max((packet.pts or 0 for packet in self._held), default=0)
-        nominal = max(1, round(VIDEO_TIMESCALE / self._video.frame_rate))
-        end = max(round(self._video.duration * VIDEO_TIMESCALE), last + nominal)
+        end = round(self._video.duration * VIDEO_TIMESCALE)
+        if end <= last:
+            end = last + max(1, round(VIDEO_TIMESCALE / self._video.frame_rate))
         self._put(until=end)
         self._muxer.close()
         if self._starts:
             raise OutputInvalid("The muxer did not write all that was copied.", debug=f"{len(self._starts)} GOPs")
         return self._folder.finish(end, self._muxer.packets)
+
+    def close(self) -> None:
+        self._muxer.close()
 
     def _ticks(self, packet: "Packet[VideoStream]") -> int:
         if packet.pts is None or packet.time_base is None:

@@ -69,7 +69,7 @@ PRICE_OF_NEIGHBOURS = 1.5
 """A sampled picture takes two others along, whose motion is measured, too."""
 
 PROVEN_PER_SECOND = 450e6
-"""Pixels per CPU second of the decoding that proves what was encoded."""
+"""Pixels per CPU second of the decoding that proves what was encoded, or copied."""
 
 AUDIO_SECONDS_PER_SECOND = 0.02
 STARTUP_SECONDS = 1.0
@@ -101,12 +101,12 @@ def _bits_of_pictures(source: Source, plan: Plan) -> float:
 
 
 def _pictures(video: VideoSource, plan: Plan) -> float:
-    """CPU seconds for all renditions. What is copied is only decoded, to see that it is whole."""
+    """CPU seconds for all renditions. What is copied is only proved."""
     frames = video.frame_count * min(1.0, plan.max_frame_rate / max(video.frame_rate, 1e-3))
     sizes = [rendition.width * rendition.height for rendition in plan.renditions]
     decoding = video.coded_width * video.coded_height * video.frame_count / DECODED_PER_SECOND
     if plan.is_copy:
-        return decoding
+        return frames * sum(sizes) / PROVEN_PER_SECOND
     encoding = frames * sum(r.width * r.height / _encoding_speed(r) for r in plan.renditions)
     proving = frames * sum(sizes) / PROVEN_PER_SECOND
     return decoding + encoding + proving + _scoring(video, plan, frames)
