@@ -61,7 +61,7 @@ class PacketLog:
         )
 
     def _longest_gop(self, shown: list[int], seconds: float, duration: float) -> float:
-        if not self._key_times:
+        if not self._key_times or not shown:
             return duration
         end = shown[0] * seconds + duration
         starts = sorted(time * seconds for time in self._key_times)

@@ -4,6 +4,7 @@ What is copied is proved like what is encoded: each GOP is decoded by itself, an
 its time. So a player can begin at every key frame, and no damage is passed on.
 """
 
+import struct
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -19,7 +20,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from streamforge.contracts.media import VIDEO_TIMESCALE, EncodedTrack, VideoSource
-from streamforge.errors import CannotBeCopied, OutputInvalid
+from streamforge.errors import CannotBeCopied
 from streamforge.media.fragments import GopMuxer, Shown, TrackFolder
 from streamforge.media.progress import FrameProgress, Progress
 from streamforge.media.proof import decoder_of
@@ -73,7 +74,8 @@ class _Copy:
         self._folder = folder
         self._muxer = GopMuxer(lambda moov: folder.write_init(moov, self._offset), self._write)
         self._stream = _output(self._muxer, stream)
-        self._starts: deque[int] = deque()
+        self._expected: deque[tuple[int, bytes]] = deque()
+        self._altered = False
         self._held: Gop = []
         self.frames = 0
         """That were found to be right."""
@@ -95,8 +97,8 @@ class _Copy:
             end = last + max(1, round(VIDEO_TIMESCALE / self._video.frame_rate))
         self._put(until=end)
         self._muxer.close()
-        if self._starts:
-            raise OutputInvalid("The muxer did not write all that was copied.", debug=f"{len(self._starts)} GOPs")
+        self._altered |= bool(self._expected)
+        self._refuse_alteration()
         return self._folder.finish(end, self._muxer.packets)
 
     def close(self) -> None:
@@ -115,11 +117,28 @@ class _Copy:
         pictures = [Shown(time, following - time) for time, following in pairwise([*times, until])]
         for packet in self._held:
             packet.pts = (packet.pts or 0) + self._offset
-        self._starts.append(times[0])
-        self._muxer.write(self._held, pictures)
+        self._expected.append((times[0], b"".join(bytes(packet) for packet in self._held)))
+        try:
+            self._muxer.write(self._held, pictures)
+        except av.error.FFmpegError as error:
+            raise _unwritable(str(error)) from error
+        self._refuse_alteration()
 
     def _write(self, fragment: bytes) -> None:
-        self._folder.add(self._starts.popleft(), fragment)
+        """FFmpeg's muxer takes AV1 apart into its units: what is garbage to it is changed, or spoils the fragment."""
+        start, data = self._expected.popleft()
+        if fragment.endswith(struct.pack(">I4s", 8 + len(data), b"mdat") + data):
+            self._folder.add(start, fragment)
+        else:
+            self._altered = True
+
+    def _refuse_alteration(self) -> None:
+        if self._altered:
+            raise _unwritable("not what was copied")
+
+
+def _unwritable(why: str) -> CannotBeCopied:
+    return CannotBeCopied(not_copied("its packets cannot be written into segments as they are"), debug=why)
 
 
 def _output(muxer: GopMuxer, source: VideoStream) -> VideoStream:
