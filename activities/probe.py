@@ -19,6 +19,7 @@ from streamforge.media.probe import probe_task
 from streamforge.planning.plan import make_plan
 from streamforge.planning.prediction import printable
 from streamforge.planning.stages import progress_at
+from streamforge.planning.text import as_asked
 from streamforge.settings import Settings
 
 
@@ -34,7 +35,9 @@ class ProbeActivities:
         """Raises the errors of streamforge.media.probe: what is wrong with the file is found here, in seconds."""
         async with heartbeats(), Reporter(self._log, work.original.job_id) as reporter:
             source = await self._source(work.original.source_object)
-            plan = make_plan(source, self._settings.for_profile(work.profile), work.copy_failed)
+            plan = make_plan(
+                source, as_asked(self._settings.for_profile(work.profile), work.captions), work.copy_failed
+            )
             codecs = await self._children.run("codecs", CodecsTask(source=source, plan=plan), Codecs)
             probed = ProbedSource(
                 source=source.without_key_frames(), plan=plan.with_codec_strings(codecs.codec_strings)

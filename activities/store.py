@@ -90,7 +90,8 @@ def _result(work: StoreInput, presentation: Presentation, files: dict[str, int])
             )
             for track in presentation.video
         ],
-        playback=layout.playback(work.original.job_id),
+        playback=layout.playback(work.original.job_id, presentation.text),
+        text=presentation.text,
         repairs=validated.repairs,
         repair_count=validated.repair_count,
         warnings=work.warnings,

@@ -224,6 +224,13 @@ class MediaChildCrashed(ServiceError):
     code = "media.crashed"
 
 
+class CaptionsUnavailable(ServiceError):
+    """No model, or not for this language. Jobs go on without captions, and say so."""
+
+    code = "captions.unavailable"
+    retryable = False
+
+
 class OutputInvalid(ServiceError):
     """What an encoder wrote did not pass its own verification."""
 

@@ -97,6 +97,15 @@ class ValidationSettings(Section):
     max_repairs: int = Field(2, ge=0, le=5)
 
 
+class CaptionsSettings(Section):
+    enabled: bool = False
+    language: str | None = None
+    model: str = "tiny"
+    allow_download: bool = False
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    compute_type: Literal["auto", "int8", "int8_float16", "int8_float32", "float16", "bfloat16", "float32"] = "auto"
+
+
 class MediaSettings(Section):
     memory_limit_bytes: PositiveInt = 6 * 2**30
     cpu_limit_seconds: PositiveInt = 4 * 3600
@@ -133,7 +142,7 @@ class LogSettings(Section):
     format: Literal["auto", "console", "json"] = "auto"
 
 
-JOB_SECTIONS = frozenset({"transcode", "validation"})
+JOB_SECTIONS = frozenset({"transcode", "validation", "captions"})
 """What a profile may change: all that is decided for each job."""
 
 Profile = dict[str, dict[str, Any]]
@@ -168,6 +177,7 @@ class Settings(BaseSettings):
     input: InputSettings = InputSettings()
     transcode: TranscodeSettings = TranscodeSettings()
     validation: ValidationSettings = ValidationSettings()
+    captions: CaptionsSettings = CaptionsSettings()
     media: MediaSettings = MediaSettings()
     worker: WorkerSettings = WorkerSettings()
     storage: StorageSettings = StorageSettings()

@@ -129,7 +129,8 @@ def _facts(plan: PrintablePlan) -> Table:
 
 
 def _pictures(video: VideoSource) -> str:
-    return f"{video.width}×{video.height} {video.codec}, {video.frame_rate:.2f} fps"
+    kind = {"sdr": "", "hdr10": ", HDR10", "hlg": ", HLG"}[video.dynamic_range] + ", interlaced" * video.interlaced
+    return f"{video.width}×{video.height} {video.codec}, {video.frame_rate:.2f} fps{kind}"
 
 
 def _planned_renditions(plan: PrintablePlan) -> Table:

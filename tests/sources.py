@@ -40,7 +40,6 @@ def coding(**changes: object) -> Coding:
         "profile": "High",
         "codec_string": "avc1.640028",
         "bitrate": 3_000_000,
-        "interlaced": False,
         "is_whole": True,
         "one_configuration": True,
         "exact_times": True,

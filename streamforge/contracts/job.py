@@ -61,12 +61,23 @@ class RenditionView(BaseModel):
     vmaf: VmafScore | None = None
 
 
+class TextView(BaseModel):
+    """Subtitles or captions as one WebVTT file, for a player without manifests. They are in both manifests, too."""
+
+    label: str
+    language: str | None = None
+    kind: str = Field(description="captions or subtitles, as `<track kind>` has it")
+    generated: bool = False
+    src: str
+
+
 class Playback(BaseModel):
     """What a player opens; paths on this API."""
 
     hls: str
     dash: str
     poster: str | None = None
+    captions: list[TextView] = []
 
 
 class EventView(BaseModel):

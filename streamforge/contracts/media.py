@@ -3,6 +3,8 @@
 Units: seconds unless a name ends in `_ticks`; ticks are 1/VIDEO_TIMESCALE for video, 1/sample_rate for audio.
 """
 
+from typing import Literal, TypeAlias
+
 from pydantic import BaseModel, Field
 
 VIDEO_TIMESCALE = 90_000
@@ -22,7 +24,6 @@ class Coding(BaseModel):
         description="RFC 6381, from avcC, hvcC or av1C in the container's header; None where there is none, as in MPEG-TS"
     )
     bitrate: int = Field(description="bit/s on average")
-    interlaced: bool
     is_whole: bool = Field(description="no packet is marked as damaged, or left out by an edit list")
     one_configuration: bool = Field(description="the decoder is not set up anew on the way")
     exact_times: bool = Field(description="a time stamp of its own for each picture, the first one's the earliest")
@@ -31,6 +32,36 @@ class Coding(BaseModel):
     )
     longest_gop: float
     reorder_delay: float = Field(description="what decode times must be ahead, so that none is after its presentation")
+
+
+DynamicRange: TypeAlias = Literal["sdr", "hdr10", "hlg"]
+"""hdr10 is what has the PQ transfer (SMPTE ST 2084), with or without static metadata."""
+
+
+class Color(BaseModel):
+    """What the samples of a picture mean: code points of ITU-T H.273, which FFmpeg uses, too."""
+
+    primaries: int = 1
+    transfer: int = 1
+    matrix: int = 1
+
+
+class MasteringDisplay(BaseModel):
+    """The screen that an HDR film was graded on (SMPTE ST 2086): chromaticities as (x, y), luminance in cd/m²."""
+
+    red: tuple[float, float]
+    green: tuple[float, float]
+    blue: tuple[float, float]
+    white: tuple[float, float]
+    min_luminance: float
+    max_luminance: float
+
+
+class ContentLight(BaseModel):
+    """The brightest pixel and the brightest picture of an HDR film (CTA-861.3), in cd/m²; 0 where it is not known."""
+
+    max_content: int
+    max_frame_average: int
 
 
 class VideoSource(BaseModel):
@@ -53,6 +84,15 @@ class VideoSource(BaseModel):
     seekable: bool = Field(description="every frame has a time stamp, so the timeline can be cut into chunks")
     key_frame_ticks: list[int] = Field([], description="where decoding can begin; empty where it can nearly anywhere")
     coding: Coding | None = Field(None, description="None where it is no codec of the ladder")
+    mirrored: bool = Field(False, description="to be mirrored left to right before it is turned")
+    bit_depth: int = 8
+    has_alpha: bool = False
+    interlaced: bool = Field(False, description="some pictures are two fields, taken one after the other")
+    dynamic_range: DynamicRange = "sdr"
+    color: Color = Field(Color(), description="as it is understood: what is missing or cannot be is filled in")
+    full_range: bool = Field(False, description="black is 0 and not 16, on a scale of 8 bits")
+    mastering_display: MasteringDisplay | None = None
+    content_light: ContentLight | None = None
 
 
 class AudioSource(BaseModel):
@@ -62,6 +102,19 @@ class AudioSource(BaseModel):
     sample_rate: int
     language: str | None = None
     title: str | None = None
+    default: bool = False
+
+
+class SubtitleSource(BaseModel):
+    """A subtitle track of the source, of whatever kind: text can be kept, pictures of text cannot."""
+
+    index: int
+    codec: str
+    language: str | None = None
+    title: str | None = None
+    default: bool = False
+    forced: bool = Field(default=False, description="only what the film's own audience needs, like signs")
+    hearing_impaired: bool = False
 
 
 class Source(BaseModel):
@@ -76,6 +129,8 @@ class Source(BaseModel):
     duration: float
     video: VideoSource | None = None
     audio: list[AudioSource] = []
+    subtitles: list[SubtitleSource] = []
+    warnings: list[str] = Field([], description="what was left out or had to be guessed, for the job's owner")
 
     @property
     def pictures(self) -> VideoSource:
@@ -101,6 +156,9 @@ class VideoRendition(BaseModel):
     options: dict[str, str]
     max_bitrate: int = Field(description="bit/s, the cap on the CRF")
     codec_string: str | None = Field(None, description="RFC 6381; what the encoder will write, asked before it begins")
+    pixel_format: str = Field("yuv420p", description="FFmpeg's name; always 4:2:0 and limited range")
+    dynamic_range: DynamicRange = "sdr"
+    color: Color = Color()
 
     @property
     def is_copy(self) -> bool:
@@ -117,6 +175,52 @@ class AudioRendition(BaseModel):
     language: str | None = None
     title: str | None = None
     default: bool = False
+
+
+class SubtitleRendition(BaseModel):
+    """A text track of the source that becomes WebVTT. `language` is an RFC 5646 tag, or None."""
+
+    name: str
+    stream_index: int
+    codec: str
+    language: str | None = None
+    title: str | None = None
+    default: bool = False
+    forced: bool = False
+    hearing_impaired: bool = False
+
+
+class Transcription(BaseModel):
+    """Captions that are made from the sound. `language` is an RFC 5646 tag; None = whatever is spoken."""
+
+    name: str
+    stream_index: int = Field(description="the audio track that is listened to")
+    language: str | None
+    model: str = Field(description="a name that faster-whisper knows, or the path of a converted model")
+    allow_download: bool
+    device: str = Field(description="auto, cpu or cuda")
+    compute_type: str = Field(description="auto, or one that CTranslate2 knows")
+
+
+class TextTrack(BaseModel):
+    """Subtitles or captions in the store: one WebVTT file, on the video's timeline."""
+
+    name: str
+    label: str = Field(description="what a player's menu shows")
+    language: str | None = None
+    generated: bool = False
+    default: bool = False
+    forced: bool = False
+    hearing_impaired: bool = False
+    cues: int
+    size_bytes: int
+
+
+class Text(BaseModel):
+    """What came of subtitles or of speech, and what is to be said about it."""
+
+    tracks: list[TextTrack] = []
+    warnings: list[str] = []
 
 
 class Chunk(BaseModel):
@@ -158,7 +262,8 @@ class Plan(BaseModel):
     opening_seconds: float | None = Field(
         0.0, description="the first chunk's end, None for a film of one; until there the smallest rendition stands in"
     )
-
+    subtitles: list[SubtitleRendition] = []
+    transcription: Transcription | None = None
     warnings: list[str] = Field([], description="what of the source is left out, as sentences for the result")
 
     @property
@@ -183,8 +288,15 @@ class Plan(BaseModel):
         return self.model_copy(update={"renditions": renditions})
 
     def only(self, renditions: list[VideoRendition]) -> "Plan":
-        """The plan of one part: no other chunks, only these renditions, and no sound."""
-        return self.model_copy(update={"chunks": [], "renditions": renditions, "audio": []})
+        """The plan of one part: no other chunks, only these renditions, no sound and no text."""
+        others: dict[str, object] = {
+            "chunks": [],
+            "audio": [],
+            "subtitles": [],
+            "transcription": None,
+            "warnings": [],
+        }
+        return self.model_copy(update=others | {"renditions": renditions})
 
 
 class KeyFrame(BaseModel):

@@ -11,6 +11,9 @@ from streamforge.contracts.media import (
     Chunk,
     Plan,
     Source,
+    SubtitleRendition,
+    TextTrack,
+    Transcription,
 )
 from streamforge.contracts.scores import RenditionScore, Repair
 
@@ -25,6 +28,7 @@ class ProcessVideo(BaseModel):
     sha256: str
     priority: int = 3
     profile: str | None = None
+    captions: str | None = Field(default=None, description="`auto`, `none`, a language tag; null = as the settings say")
 
 
 class StoredSource(BaseModel):
@@ -45,6 +49,7 @@ class ProbeInput(BaseModel):
 
     original: StoredSource
     profile: str | None = None
+    captions: str | None = None
     copy_failed: str | None = None
 
 
@@ -83,6 +88,18 @@ class EncodeAudioInput(BaseModel):
     rendition: AudioRendition
 
 
+class KeepSubtitlesInput(BaseModel):
+    original: StoredSource
+    source: Source
+    renditions: list[SubtitleRendition]
+
+
+class TranscribeInput(BaseModel):
+    original: StoredSource
+    source: Source
+    transcription: Transcription
+
+
 class EncodedPart(BaseModel):
     """A part of a chunk, or an audio track, whose segments are in the store.
 
@@ -96,10 +113,12 @@ class EncodedPart(BaseModel):
 
 
 class EncodedStream(BaseModel):
-    """Everything that was encoded for a job, by receipts: the parts of each chunk, in order, and the audio tracks."""
+    """Everything that was made for a job, by receipts: the parts of each chunk, in order, and the audio tracks. Text
+    tracks are few and told whole."""
 
     chunks: list[list[EncodedPart]]
     audio: list[EncodedPart]
+    text: list[TextTrack] = []
 
 
 class ValidateInput(BaseModel):
@@ -167,6 +186,7 @@ class ProcessVideoResult(BaseModel):
     source_sha256: str
     renditions: list[RenditionView]
     playback: Playback
+    text: list[TextTrack] = Field(default=[], description="subtitles and captions")
     repairs: list[Repair] = Field(default=[], description="the first of repair_count chunks that were encoded again")
     repair_count: int = 0
     warnings: list[str] = []

@@ -49,7 +49,6 @@ class PacketLog:
             profile=stream.profile,
             codec_string=self._configuration and configuration_string(CONFIGURATIONS[self._codec], self._configuration),
             bitrate=round(8 * self._size / duration) if duration > 0 else 0,
-            interlaced=first.interlaced_frame,
             is_whole=self._is_whole,
             one_configuration=self._one_configuration,
             exact_times=bool(shown)

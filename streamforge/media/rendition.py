@@ -13,7 +13,7 @@ from streamforge.errors import OutputInvalid
 from streamforge.media.cmaf import codec_string
 from streamforge.media.fragments import GopMuxer, Shown, TrackFolder
 from streamforge.media.proof import OnPicture, Proof
-from streamforge.media.scaling import PIXEL_FORMAT, Size
+from streamforge.media.scaling import LIMITED, Output, Size
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class RenditionEncoder:
     ) -> None:
         """`on_picture` gets every picture as a player will see it."""
         self.name = rendition.name
-        self.size = Size(rendition.width, rendition.height)
+        self.output = output_of(rendition)
         self._rendition = rendition
         self.proof = Proof(rendition.name, on_picture)
         self._folder = folder
@@ -74,7 +74,7 @@ class RenditionEncoder:
     def encode(self, picture: Picture) -> None:
         frame = picture.frame
         if self._stream is None:
-            self._stream = self._open_encoder(frame)
+            self._stream = add_encoder(self._muxer.container, self._rendition, self._frame_rate)
         # A decoded frame carries its source's picture type; left alone, every I-frame of it would become a key frame.
         frame.pict_type = PictureType.I if picture.is_key else PictureType.NONE
         frame.duration = picture.duration
@@ -121,14 +121,9 @@ class RenditionEncoder:
                 debug=f"{self.name}: {fragments} fragments of {len(cuts.gop_starts)}, {packets} of {cuts.frames} pictures",
             )
 
-    def _open_encoder(self, picture: VideoFrame) -> VideoStream:
-        stream = add_encoder(self._muxer.container, self._rendition, self._frame_rate)
-        context = stream.codec_context
-        context.color_range = picture.color_range
-        context.colorspace = picture.colorspace
-        context.color_primaries = picture.color_primaries
-        context.color_trc = picture.color_trc
-        return stream
+
+def output_of(rendition: VideoRendition) -> Output:
+    return Output(Size(rendition.width, rendition.height), rendition.pixel_format, rendition.dynamic_range)
 
 
 def codec_string_of(rendition: VideoRendition, frame_rate: float) -> str:
@@ -145,8 +140,12 @@ def add_encoder(container: OutputContainer, rendition: VideoRendition, frame_rat
     stream = container.add_stream(rendition.encoder, rate=frame_rate, options=dict(rendition.options))
     assert isinstance(stream, VideoStream)
     context = stream.codec_context
-    context.width, context.height, context.pix_fmt = rendition.width, rendition.height, PIXEL_FORMAT
+    context.width, context.height, context.pix_fmt = rendition.width, rendition.height, rendition.pixel_format
     context.time_base = stream.time_base = Fraction(1, VIDEO_TIMESCALE)
+    context.color_range = LIMITED
+    context.color_primaries = rendition.color.primaries
+    context.color_trc = rendition.color.transfer
+    context.colorspace = rendition.color.matrix
     if rendition.codec == "hevc":
         context.codec_tag = "hvc1"  # Apple players refuse hev1.
     return stream

@@ -16,8 +16,8 @@ from streamforge.media.frames import FrameWindow, SourceFrame
 from streamforge.media.lanes import Lane
 from streamforge.media.measure import Measure, reference_size
 from streamforge.media.progress import FrameProgress, Progress
-from streamforge.media.rendition import Cuts, Picture, RenditionEncoder
-from streamforge.media.scaling import Scaler, Size
+from streamforge.media.rendition import Cuts, Picture, RenditionEncoder, output_of
+from streamforge.media.scaling import Scaler
 from streamforge.media.vmaf import Scorer
 from streamforge.planning.sampling import Sampling
 
@@ -65,8 +65,8 @@ def _measure(window: Window, renditions: list[VideoRendition], scratch: Path) ->
     if not quality.enabled:
         return None
     sampling = Sampling(quality.sample_every_frames)
-    sizes = {rendition.name: Size(rendition.width, rendition.height) for rendition in renditions}
-    return Measure(video, renditions, sampling, Scorer(reference_size(video), sizes, sampling, scratch))
+    outputs = {rendition.name: output_of(rendition) for rendition in renditions}
+    return Measure(video, renditions, sampling, Scorer(reference_size(video), outputs, sampling, scratch))
 
 
 def _encoder(window: Window, rendition: VideoRendition, target: Path, measure: Measure | None) -> RenditionEncoder:
@@ -90,7 +90,7 @@ class _Pass:
         self._measure = measure
         self._progress = FrameProgress(on_progress, self._found)
         self._cuts = Cuts(round(plan.gop_seconds * VIDEO_TIMESCALE))
-        self._scaler = Scaler(window.source.pictures, [encoder.size for encoder in encoders])
+        self._scaler = Scaler(window.source.pictures, [encoder.output for encoder in encoders])
 
     def run(self) -> Cuts:
         window = self._window

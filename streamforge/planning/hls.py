@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from math import floor
 from types import MappingProxyType
 
-from streamforge.contracts.media import EncodedTrack, Segment
+from streamforge.contracts.media import EncodedTrack, Segment, TextTrack
 from streamforge.planning.manifests import (
     GROWING_PLAYLIST,
     HLS_MASTER,
     IFRAME_PLAYLIST,
     INIT_SEGMENT,
     PLAYLIST,
+    TEXT_FILE,
     AudioTrack,
     Growing,
     IFrames,
@@ -26,6 +27,8 @@ from streamforge.planning.manifests import (
 )
 
 AUDIO_GROUP = "audio"
+TEXT_GROUP = "text"
+VIDEO_RANGES = {"sdr": "SDR", "hdr10": "PQ", "hlg": "HLG"}
 NONE: Mapping[str, IFrames] = MappingProxyType({})
 
 
@@ -65,6 +68,7 @@ def _whole_playlists(presentation: Presentation) -> dict[str, str]:
     variants = [(track, PLAYLIST) for track in presentation.video]
     return (
         {f"{track.name}/{PLAYLIST}": media_playlist(track) for track in presentation.tracks}
+        | {f"{track.name}/{PLAYLIST}": text_playlist(presentation.seconds) for track in presentation.text}
         | _beginning_alike(others, beginnings)
         | {f"{name}/{IFRAME_PLAYLIST}": iframe_playlist(found) for name, found in key_frames.items()}
         | {HLS_MASTER: master_playlist(presentation, variants, key_frames)}
@@ -86,16 +90,17 @@ def _beginning_alike(
 def master_playlist(
     presentation: Presentation, variants: Sequence[tuple[VideoTrack, str]], key_frames: Mapping[str, IFrames] = NONE
 ) -> str:
-    """All renditions, best first, each with the playlist it has, and the audio tracks as one group."""
+    """All renditions, best first, each with the playlist it has; audio tracks and texts as one group each."""
     lines = ["#EXTM3U", "#EXT-X-VERSION:7", "#EXT-X-INDEPENDENT-SEGMENTS"]
     lines += [_audio_line(track, number) for number, track in enumerate(presentation.audio, start=1)]
+    lines += [_text_line(track) for track in presentation.text]
     if not presentation.plan.renditions:
         lines += _sound_variant(presentation)
     for track, playlist in variants:
         lines += [_variant_line(track, presentation), f"{track.rendition.name}/{playlist}"]
     for track, _ in variants:
         if (found := key_frames.get(track.rendition.name)) is not None:
-            lines.append(_iframe_line(track, found))
+            lines.append(_iframe_line(track, found, presentation))
     return "\n".join(lines) + "\n"
 
 
@@ -134,6 +139,12 @@ def iframe_playlist(key_frames: IFrames) -> str:
     return "\n".join([*lines, "#EXT-X-ENDLIST"]) + "\n"
 
 
+def text_playlist(duration: float) -> str:
+    """WebVTT as one segment that is as long as the film (RFC 8216 §3.5)."""
+    lines = [*_media_head(duration, "VOD"), f"#EXTINF:{duration:.6f},", TEXT_FILE, "#EXT-X-ENDLIST"]
+    return "\n".join(lines) + "\n"
+
+
 def _media_head(longest: float, kind: str) -> list[str]:
     return [
         "#EXTM3U",
@@ -165,12 +176,22 @@ def _variant_line(track: VideoTrack, presentation: Presentation) -> str:
         *([f"AVERAGE-BANDWIDTH={average}"] if average else []),
         f"CODECS={_quoted(','.join(codecs))}",
         f"RESOLUTION={track.rendition.width}x{track.rendition.height}",
+        *_video_range(track, presentation),
         f"FRAME-RATE={float(presentation.frame_rate):.3f}",
         "CLOSED-CAPTIONS=NONE",  # Else players search the pictures for captions, and some list a track of unknown ones.
     ]
     if presentation.audio:
         attributes.append(f"AUDIO={_quoted(AUDIO_GROUP)}")
+    if presentation.text:
+        attributes.append(f"SUBTITLES={_quoted(TEXT_GROUP)}")
     return f"#EXT-X-STREAM-INF:{','.join(attributes)}"
+
+
+def _video_range(track: VideoTrack, presentation: Presentation) -> list[str]:
+    """Draft-pantos-hls-rfc8216bis §4.4.6.2: without the attribute it is SDR, as in nearly all streams."""
+    if all(each.rendition.dynamic_range == "sdr" for each in presentation.video):
+        return []
+    return [f"VIDEO-RANGE={VIDEO_RANGES[track.rendition.dynamic_range]}"]
 
 
 def _sound_variant(presentation: Presentation) -> list[str]:
@@ -181,17 +202,19 @@ def _sound_variant(presentation: Presentation) -> list[str]:
         f"AVERAGE-BANDWIDTH={max(average_bitrate(track) for track in tracks)}",
         f"CODECS={_quoted(','.join(sorted({track.codec_string for track in tracks})))}",
         f"AUDIO={_quoted(AUDIO_GROUP)}",
+        *([f"SUBTITLES={_quoted(TEXT_GROUP)}"] if presentation.text else []),
     ]
     return [f"#EXT-X-STREAM-INF:{','.join(attributes)}", f"{tracks[0].name}/{PLAYLIST}"]
 
 
-def _iframe_line(track: VideoTrack, key_frames: IFrames) -> str:
+def _iframe_line(track: VideoTrack, key_frames: IFrames, presentation: Presentation) -> str:
     target = max(_lengths(key_frames.segments, key_frames.timescale))
     attributes = [
         f"BANDWIDTH={peak_bitrate(key_frames, target)}",
         f"AVERAGE-BANDWIDTH={average_bitrate(key_frames)}",
         f"CODECS={_quoted(track.encoded.codec_string)}",
         f"RESOLUTION={track.rendition.width}x{track.rendition.height}",
+        *_video_range(track, presentation),
         f"URI={_quoted(f'{track.rendition.name}/{IFRAME_PLAYLIST}')}",
     ]
     return f"#EXT-X-I-FRAME-STREAM-INF:{','.join(attributes)}"
@@ -208,6 +231,26 @@ def _audio_line(track: AudioTrack, number: int) -> str:
         "AUTOSELECT=YES",
         f"CHANNELS={_quoted(str(rendition.channels))}",
         f"URI={_quoted(f'{rendition.name}/{PLAYLIST}')}",
+    ]
+    return f"#EXT-X-MEDIA:{','.join(attributes)}"
+
+
+def _text_line(track: TextTrack) -> str:
+    spoken = track.generated or track.hearing_impaired
+    characteristics = [
+        *(["public.accessibility.transcribes-spoken-dialog"] if spoken else []),
+        *(["public.accessibility.describes-music-and-sound"] if track.hearing_impaired else []),
+    ]
+    attributes = [
+        "TYPE=SUBTITLES",
+        f"GROUP-ID={_quoted(TEXT_GROUP)}",
+        f"NAME={_quoted(track.label)}",
+        *([f"LANGUAGE={_quoted(track.language)}"] if track.language else []),
+        f"DEFAULT={'YES' if track.default else 'NO'}",
+        "AUTOSELECT=YES",
+        f"FORCED={'YES' if track.forced else 'NO'}",
+        *([f"CHARACTERISTICS={_quoted(','.join(characteristics))}"] if characteristics else []),
+        f"URI={_quoted(f'{track.name}/{PLAYLIST}')}",
     ]
     return f"#EXT-X-MEDIA:{','.join(attributes)}"
 

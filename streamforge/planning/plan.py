@@ -2,9 +2,6 @@
 
 from math import ceil
 
-from langcodes import standardize_tag, tag_is_valid
-from langcodes.tag_parser import LanguageTagError
-
 from streamforge.contracts.media import (
     VIDEO_TIMESCALE,
     AudioRendition,
@@ -17,8 +14,10 @@ from streamforge.contracts.media import (
 from streamforge.errors import NoAudioStream, NoVideoStream
 from streamforge.planning.chunks import cut_into_chunks
 from streamforge.planning.ladder import build_ladder
+from streamforge.planning.languages import language_tag
 from streamforge.planning.quality import no_quality, quality_target
 from streamforge.planning.remux import copied, why_not
+from streamforge.planning.text import with_text
 from streamforge.settings import Settings
 
 AAC_SAMPLE_RATES = (48_000, 44_100, 32_000, 24_000, 22_050, 16_000)
@@ -36,17 +35,22 @@ ROUNDING_TICKS = 1
 def make_plan(source: Source, settings: Settings, copy_failed: str | None = None) -> Plan:
     """`copy_failed` is the sentence that says why a copy, which this source seemed fit for, failed: it is encoded.
 
-    Raises NoVideoStream, NoAudioStream: what the profile is for is not in the file."""
+    Raises NoVideoStream, NoAudioStream: what the profile is for is not in the file.
+    """
     audio = _audio_renditions(source.audio[:MAX_AUDIO_TRACKS], settings.transcode.audio_bitrate)
     if not settings.transcode.codecs:
-        return _plan_of_sound(audio, settings)
+        return with_text(_plan_of_sound(audio, settings), source, settings.captions)
+    return with_text(_plan_of_film(source, audio, settings, copy_failed), source, settings.captions)
+
+
+def _plan_of_film(source: Source, audio: list[AudioRendition], settings: Settings, copy_failed: str | None) -> Plan:
     if source.video is None:
         raise NoVideoStream(
             "The file has no video stream, only sound; send a file with video, or ask for a profile of sound alone."
         )
     refusal = copy_failed or (why_not(source, settings.transcode) if settings.transcode.remux else None)
     if settings.transcode.remux and refusal is None:
-        return _plan_of_copy(source.video, audio, settings)
+        return _plan_of_copy(source, source.video, audio, settings)
     renditions = build_ladder(source.video, settings.transcode)
     chunks = cut_into_chunks(source.video, settings.transcode)
     return Plan(
@@ -59,11 +63,11 @@ def make_plan(source: Source, settings: Settings, copy_failed: str | None = None
         edit_offset_ticks=_edit_offset(source.video, settings.transcode.max_frame_rate),
         quality=quality_target(renditions, source.video, settings.validation),
         opening_seconds=chunks[0].end,
-        warnings=[refusal] if refusal else [],
+        warnings=[*source.warnings, *([refusal] if refusal else [])],
     )
 
 
-def _plan_of_copy(video: VideoSource, audio: list[AudioRendition], settings: Settings) -> Plan:
+def _plan_of_copy(source: Source, video: VideoSource, audio: list[AudioRendition], settings: Settings) -> Plan:
     """One rendition and one chunk: there is hardly anything to do that could be shared out. It is the source itself, so
     there is nothing to compare it with."""
     assert video.coding is not None
@@ -77,6 +81,7 @@ def _plan_of_copy(video: VideoSource, audio: list[AudioRendition], settings: Set
         edit_offset_ticks=_edit_offset_of_copy(video.coding.reorder_delay),
         quality=no_quality(),
         opening_seconds=None,
+        warnings=list(source.warnings),
     )
 
 
@@ -113,20 +118,12 @@ def _audio_renditions(tracks: list[AudioSource], bitrate: int) -> list[AudioRend
             bitrate=bitrate if track.channels > 1 else bitrate // 2,
             sample_rate=_sample_rate(track.sample_rate),
             channels=min(track.channels, 2) or 2,
-            language=_language_tag(track.language),
+            language=language_tag(track.language),
             title=track.title,
             default=position == 0,
         )
         for position, track in enumerate(tracks)
     ]
-
-
-def _language_tag(language: str | None) -> str | None:
-    """RFC 5646, as manifests want it: containers have `fre` or `fra` for `fr`. None for what names no language."""
-    try:
-        return standardize_tag(language) if language and tag_is_valid(language) else None
-    except LanguageTagError:
-        return None
 
 
 def _sample_rate(source_rate: int) -> int:

@@ -1,6 +1,7 @@
 """Copying instead of encoding: which sources already are what a rendition should be."""
 
 from streamforge.contracts.media import COPY, Coding, Source, VideoRendition, VideoSource
+from streamforge.planning.dynamic_range import needs_mapping
 from streamforge.planning.encoders import encoder_for
 from streamforge.settings import TranscodeSettings
 
@@ -44,6 +45,8 @@ def copied(video: VideoSource, settings: TranscodeSettings) -> VideoRendition:
         options={},
         max_bitrate=_ceiling(video, video.coding, settings),
         codec_string=video.coding.codec_string,
+        pixel_format=video.pixel_format,
+        color=video.color,
     )
 
 
@@ -55,7 +58,9 @@ def _about_pictures(video: VideoSource, coding: Coding, settings: TranscodeSetti
             coding.profile not in PROFILES[coding.codec] or video.pixel_format not in PIXEL_FORMATS,
             f"it is {coding.codec} {coding.profile} in {video.pixel_format}, which not every player has",
         ),
-        (coding.interlaced, "it is interlaced"),
+        (video.interlaced, "it is interlaced"),
+        (needs_mapping("sdr", video), "its colours or its contrast are wider than most screens"),
+        (video.mirrored, "it has to be mirrored"),
         (video.rotation != 0, f"it has to be turned by {video.rotation}°"),
         ((video.width, video.height) != (video.coded_width, video.coded_height), "its pixels are not square"),
         (video.width % 2 + video.height % 2 > 0, f"{video.width}×{video.height} is odd"),

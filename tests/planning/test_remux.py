@@ -3,7 +3,7 @@
 import pytest
 from sources import audio, coding, source, video
 
-from streamforge.contracts.media import VIDEO_TIMESCALE, Plan
+from streamforge.contracts.media import VIDEO_TIMESCALE, Color, Plan
 from streamforge.planning.plan import make_plan
 from streamforge.planning.prediction import predict
 from streamforge.settings import Settings
@@ -48,7 +48,10 @@ def test_decode_times_get_the_room_that_the_source_reorders_in(delay: float, off
         ({"coding": coding(codec="hevc", profile="Main"), "codec": "hevc"}, "its codec is hevc"),
         ({"coding": coding(profile="High 10"), "pixel_format": "yuv420p10le"}, "High 10 in yuv420p10le"),
         ({"coding": coding(profile="High 4:2:2"), "pixel_format": "yuv422p"}, "High 4:2:2 in yuv422p"),
-        ({"coding": coding(interlaced=True)}, "interlaced"),
+        ({"interlaced": True}, "interlaced"),
+        ({"mirrored": True}, "mirrored"),
+        ({"color": Color(primaries=9, matrix=9)}, "wider than"),
+        ({"dynamic_range": "hlg"}, "wider than"),
         ({"rotation": 90, "width": 1080, "height": 1920}, "turned by 90°"),
         ({"coded_width": 1440}, "its pixels are not square"),
         ({"width": 1919, "coded_width": 1919}, "1919×1080 is odd"),

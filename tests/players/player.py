@@ -96,6 +96,22 @@ class Player:
     async def languages(self) -> list[str]:
         return list(await self._page.evaluate("harness.languages()"))
 
+    async def texts(self) -> list[str]:
+        """What the menu of subtitles and captions offers."""
+        return list(await self._page.evaluate("harness.texts()"))
+
+    async def show_text(self, label: str) -> None:
+        """Turn it on, and wait until there is something to read."""
+        await self._page.evaluate("label => harness.showText(label)", label)
+
+    async def read(self, time: float) -> str:
+        """What is on the screen there; waits until something is."""
+        return str(await self._page.evaluate("time => harness.read(time)", time))
+
+    async def read_nothing(self, time: float) -> None:
+        """Returns once nothing is on the screen there."""
+        await self._page.evaluate("time => harness.readNothing(time)", time)
+
     async def report(self) -> Report:
         found: dict[str, Any] = await self._page.evaluate("harness.report()")
         found["complaints"] += self._complaints

@@ -7,16 +7,20 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 from clips import Clips
+from speech_model import CAPTIONS
 
-from streamforge.contracts.media import EncodedTrack, EncodedTracks, Source
+from streamforge.contracts.media import EncodedTrack, EncodedTracks, Plan, Source, Text, TextTrack
 from streamforge.media.audio import AudioTask
 from streamforge.media.child import MediaChildren
 from streamforge.media.codecs import Codecs, CodecsTask
 from streamforge.media.encode import EncodeTask
 from streamforge.media.probe import ProbeTask
+from streamforge.media.subtitles import SubtitlesTask
+from streamforge.media.transcribe import TranscribeTask
 from streamforge.planning import dash, hls
-from streamforge.planning.manifests import DASH_MANIFEST, Growing, Presentation, joined, presentation
+from streamforge.planning.manifests import DASH_MANIFEST, TEXT_FILE, Growing, Presentation, joined, presentation
 from streamforge.planning.plan import make_plan
+from streamforge.planning.webvtt import Cue, read_webvtt
 from streamforge.settings import Settings
 from streamforge.storage import Storage, layout
 
@@ -57,7 +61,8 @@ class Streams:
     async def get(self, kind: str) -> Stream:
         if kind not in self._made:
             clip, transcode = KINDS[kind]
-            settings = Settings.model_validate({"transcode": QUICK | transcode})
+            captions = CAPTIONS.model_copy(update={"enabled": kind in CAPTIONED})
+            settings = Settings.model_validate({"transcode": QUICK | transcode, "captions": captions})
             self._made[kind] = await self._make(clip(self._clips), settings, self._work / kind)
         return self._made[kind]
 
@@ -77,8 +82,17 @@ class Streams:
                 path=clip, source=source, rendition=rendition, segment_seconds=plan.segment_seconds, target=work / "0"
             )
             audio.append(await self._children.run("audio", sound, EncodedTrack))
-        made = Stream(uuid4(), presentation(source, plan, joined(chunks), audio))
+        text = await self._make_text(clip, source, plan, work)
+        made = Stream(uuid4(), presentation(source, plan, joined(chunks), audio, text))
         await self._publish(made, work)
+        return made
+
+    async def _make_text(self, clip: Path, source: Source, plan: Plan, work: Path) -> list[TextTrack]:
+        subtitles = SubtitlesTask(path=clip, source=source, renditions=plan.subtitles, target=work / "0")
+        made = (await self._children.run("subtitles", subtitles, Text)).tracks
+        if plan.transcription is not None:
+            speech = TranscribeTask(path=clip, source=source, transcription=plan.transcription, target=work / "0")
+            made += (await self._children.run("transcribe", speech, Text)).tracks
         return made
 
     async def _publish(self, stream: Stream, work: Path) -> None:
@@ -86,6 +100,12 @@ class Streams:
             for file in chunk.glob("*/*"):
                 await self._storage.put_file(layout.output(stream.job_id, f"{file.parent.name}/{file.name}"), file)
         await self.write(stream, manifests_of(stream.presentation))
+
+    async def cues(self, stream: Stream, name: str) -> list[Cue]:
+        """What stands in the file of a text track."""
+        content = await self._storage.get_bytes(layout.output(stream.job_id, f"{name}/{TEXT_FILE}"))
+        assert content is not None
+        return read_webvtt(content.decode())
 
     async def write(self, stream: Stream, manifests: dict[str, str]) -> None:
         """In this order: what is referred to comes before what refers to it."""
@@ -99,8 +119,11 @@ def manifests_of(presentation: Presentation, growing: Growing | None = None) -> 
 
 QUICK: dict[str, object] = {"presets": {"h264": "ultrafast"}, "heights": [180, 120], "max_chunk_seconds": 4}
 
+CAPTIONED = {"captions"}
+
 KINDS: dict[str, tuple[Callable[[Clips], Path], dict[str, object]]] = {
     "four chunks": (lambda clips: clips.slow, {}),
+    "captions": (lambda clips: clips.captioned, {}),
     "variable frame rate and no sound": (lambda clips: clips.variable_rate, {}),
     "two languages": (lambda clips: clips.two_languages, {}),
     "AV1": (lambda clips: clips.two_languages, {"codecs": ["av1"], "presets": {"av1": 11}, "segment_seconds": 2}),
