@@ -90,7 +90,7 @@ def _result(work: StoreInput, presentation: Presentation, files: dict[str, int])
             )
             for track in presentation.video
         ],
-        playback=layout.playback(work.original.job_id, presentation.text),
+        playback=layout.playback(work.original.job_id, work.plan, presentation.text),
         text=presentation.text,
         repairs=validated.repairs,
         repair_count=validated.repair_count,

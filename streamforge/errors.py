@@ -94,6 +94,20 @@ class MediaNotFound(RequestError):
     http_status = 404
 
 
+class MalformedKeyId(RequestError):
+    code = "request.malformed_key_id"
+
+
+class KeyNotFound(RequestError):
+    code = "key.not_found"
+    http_status = 404
+
+
+class KeyRefused(RequestError):
+    code = "key.refused"
+    http_status = 401
+
+
 class RangeNotSatisfiable(RequestError):
     code = "media.range_not_satisfiable"
     http_status = 416
@@ -140,6 +154,12 @@ class TruncatedSource(SourceError):
 
 class UndecodableSource(SourceError):
     code = "input.undecodable"
+
+
+class CannotBeCopied(SourceError):
+    """What looked fit to be copied is not, and has to be encoded."""
+
+    code = "input.cannot_be_copied"
 
 
 class UnsupportedDimensions(SourceError):

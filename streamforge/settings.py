@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from streamforge.errors import InvalidSettings
@@ -73,6 +82,7 @@ class TranscodeSettings(Section):
     max_chunk_seconds: PositiveFloat = 32
     max_frame_rate: PositiveFloat = 60
     audio_bitrate: PositiveInt = 128_000
+    remux: bool = False
 
     @model_validator(mode="after")
     def segments_hold_whole_gops(self) -> "TranscodeSettings":
@@ -94,6 +104,16 @@ class ValidationSettings(Section):
     on_failure: Literal["fail", "warn"] = "fail"
     sample_every_frames: PositiveInt = 32
     max_repairs: int = Field(2, ge=0, le=5)
+
+
+class ProtectionSettings(Section):
+    scheme: Literal["none", "aes-128", "cbcs"] = "none"
+
+
+class KeySettings(Section):
+    secret: SecretStr | None = Field(None, min_length=32)
+    token: SecretStr | None = Field(None, min_length=16)
+    url: str | None = Field(None, pattern=r"^https?://[^\s\"<>]+$")
 
 
 class CaptionsSettings(Section):
@@ -141,7 +161,7 @@ class LogSettings(Section):
     format: Literal["auto", "console", "json"] = "auto"
 
 
-JOB_SECTIONS = frozenset({"transcode", "validation", "captions"})
+JOB_SECTIONS = frozenset({"transcode", "validation", "protection", "captions"})
 """What a profile may change: all that is decided for each job."""
 
 Profile = dict[str, dict[str, Any]]
@@ -164,6 +184,7 @@ PROFILES: dict[str, Profile] = {
             "audio_bitrate": 320_000,
         }
     },
+    "remux": {"transcode": {"remux": True}},
 }
 
 
@@ -175,6 +196,8 @@ class Settings(BaseSettings):
     input: InputSettings = InputSettings()
     transcode: TranscodeSettings = TranscodeSettings()
     validation: ValidationSettings = ValidationSettings()
+    protection: ProtectionSettings = ProtectionSettings()
+    keys: KeySettings = KeySettings()
     captions: CaptionsSettings = CaptionsSettings()
     media: MediaSettings = MediaSettings()
     worker: WorkerSettings = WorkerSettings()
@@ -192,6 +215,18 @@ class Settings(BaseSettings):
             raise ValueError(f"profile: there is no {self.profile!r}; profiles has {', '.join(sorted(self.profiles))}")
         for name in self.profiles:
             self._overridden(name)
+        return self
+
+    @model_validator(mode="after")
+    def streams_can_be_protected(self) -> "Settings":
+        job = self._overridden(self.profile)
+        if job.protection.scheme == "cbcs" and "av1" in job.transcode.codecs:
+            raise ValueError("protection.scheme: cbcs encrypts h264 and hevc, and transcode.codecs has av1")
+        if job.protection.scheme != "none" and self.storage.url is not None and self.keys.secret is None:
+            raise ValueError(
+                "keys.secret must be set where storage.url is: whoever shares the bucket needs the same secret, "
+                "and a bucket outlives the disk on which one would be made"
+            )
         return self
 
     def for_profile(self, name: str | None) -> "Settings":

@@ -67,6 +67,19 @@ SPECIMENS = {
     "vp9 webm": ["-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-c:a", "libopus"],
     "av1 mkv": ["-c:v", "libsvtav1", "-preset", "12", "-c:a", "flac"],
     "mpeg2 ts": ["-r", "25", "-c:v", "mpeg2video", "-c:a", "mp2"],
+    "mpeg2 ts interlaced": ["-vf", "fps=25,setfield=tff", "-c:v", "mpeg2video", "-flags", "+ildct+ilme", "-c:a", "mp2"],
+    "hevc mkv hdr10": [
+        "-vf",
+        "format=yuv420p10le,setparams=range=tv:color_primaries=bt2020:color_trc=smpte2084:colorspace=bt2020nc",
+        "-c:v",
+        "libx265",
+        "-preset",
+        "ultrafast",
+        "-x265-params",
+        "log-level=error",
+        "-c:a",
+        "aac",
+    ],
     "mpeg2 mpg": ["-r", "25", "-c:v", "mpeg2video", "-c:a", "mp2"],
     "mpeg4 avi": ["-c:v", "mpeg4", "-bf", "1", "-c:a", "libmp3lame"],
     "theora ogg": ["-c:v", "libtheora", "-c:a", "libvorbis"],
@@ -101,6 +114,15 @@ class Clips:
         return self._made("live.webm", lambda p: _piped(p, *picture("320x240", 30, 6), *args))
 
     @property
+    def hdr10(self) -> Path:
+        """2 s in the colours of HDR10: HEVC, 10 bits, BT.2020 and PQ."""
+        tags = "setparams=range=tv:color_primaries=bt2020:color_trc=smpte2084:colorspace=bt2020nc"
+        coding = ["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=error", "-tag:v", "hvc1"]
+        return self._made(
+            "hdr10.mp4", lambda p: ffmpeg(*picture("320x180", 25, 2), "-vf", f"format=yuv420p10le,{tags}", *coding, p)
+        )
+
+    @property
     def silent(self) -> Path:
         return self._made("silent.mp4", lambda p: ffmpeg(*picture("320x180", 25, 5), *X264, p))
 
@@ -109,6 +131,14 @@ class Clips:
         """12.5 fps, long enough for several chunks."""
         return self._made(
             "slow.mp4", lambda p: ffmpeg(*picture("320x180", 12.5, 14), *tone(14), *X264, "-c:a", "aac", p)
+        )
+
+    @property
+    def copyable(self) -> Path:
+        """14 s as another service would have encoded it: B-frames, decode times below 0, a key frame every 2.4 s."""
+        args = ["-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-bf", "3", "-g", "60"]
+        return self._made(
+            "copyable.mp4", lambda p: ffmpeg(*picture("320x180", 25, 14), *tone(14), *args, "-c:a", "aac", p)
         )
 
     @property

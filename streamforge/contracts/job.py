@@ -72,12 +72,17 @@ class TextView(BaseModel):
 
 
 class Playback(BaseModel):
-    """What a player opens; paths on this API."""
+    """What a player opens; paths on this API. No DASH for a stream that only HLS can decrypt."""
 
     hls: str
-    dash: str
+    dash: str | None
     poster: str | None = None
     captions: list[TextView] = []
+
+    @property
+    def manifests(self) -> dict[str, str]:
+        """By the name of the protocol, those that are there."""
+        return {"HLS": self.hls} | ({"DASH": self.dash} if self.dash else {})
 
 
 class EventView(BaseModel):

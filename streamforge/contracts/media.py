@@ -3,10 +3,65 @@
 Units: seconds unless a name ends in `_ticks`; ticks are 1/VIDEO_TIMESCALE for video, 1/sample_rate for audio.
 """
 
+from typing import Literal, TypeAlias
+
 from pydantic import BaseModel, Field
 
 VIDEO_TIMESCALE = 90_000
 """Ticks per second of every video rendition: MPEG's own clock, exact for 24, 25, 30, 50, 60 and the /1.001 rates."""
+
+
+COPY = "copy"
+"""In place of an encoder: FFmpeg's own name for taking the source's packets as they are."""
+
+
+class Coding(BaseModel):
+    """How a stream of H.264, HEVC or AV1 was coded and cut into packets: what decides whether it can be copied."""
+
+    codec: str = Field(description="h264, hevc or av1")
+    profile: str | None
+    codec_string: str | None = Field(
+        description="RFC 6381, from avcC, hvcC or av1C in the container's header; None where there is none, as in MPEG-TS"
+    )
+    bitrate: int = Field(description="bit/s on average")
+    is_whole: bool = Field(description="no packet is marked as damaged, or left out by an edit list")
+    one_configuration: bool = Field(description="the decoder is not set up anew on the way")
+    exact_times: bool = Field(description="a time stamp of its own for each picture, the first one's the earliest")
+    closed_gops: bool = Field(
+        description="each key frame is a fresh start: nothing before it in the file is shown after it, nor the reverse"
+    )
+    longest_gop: float
+    reorder_delay: float = Field(description="what decode times must be ahead, so that none is after its presentation")
+
+
+DynamicRange: TypeAlias = Literal["sdr", "hdr10", "hlg"]
+"""hdr10 is what has the PQ transfer (SMPTE ST 2084), with or without static metadata."""
+
+
+class Color(BaseModel):
+    """What the samples of a picture mean: code points of ITU-T H.273, which FFmpeg uses, too."""
+
+    primaries: int = 1
+    transfer: int = 1
+    matrix: int = 1
+
+
+class MasteringDisplay(BaseModel):
+    """The screen that an HDR film was graded on (SMPTE ST 2086): chromaticities as (x, y), luminance in cd/m²."""
+
+    red: tuple[float, float]
+    green: tuple[float, float]
+    blue: tuple[float, float]
+    white: tuple[float, float]
+    min_luminance: float
+    max_luminance: float
+
+
+class ContentLight(BaseModel):
+    """The brightest pixel and the brightest picture of an HDR film (CTA-861.3), in cd/m²; 0 where it is not known."""
+
+    max_content: int
+    max_frame_average: int
 
 
 class VideoSource(BaseModel):
@@ -28,6 +83,16 @@ class VideoSource(BaseModel):
     variable_frame_rate: bool
     seekable: bool = Field(description="every frame has a time stamp, so the timeline can be cut into chunks")
     key_frame_ticks: list[int] = Field([], description="where decoding can begin; empty where it can nearly anywhere")
+    coding: Coding | None = Field(None, description="None where it is no codec of the ladder")
+    mirrored: bool = Field(False, description="to be mirrored left to right before it is turned")
+    bit_depth: int = 8
+    has_alpha: bool = False
+    interlaced: bool = Field(False, description="some pictures are two fields, taken one after the other")
+    dynamic_range: DynamicRange = "sdr"
+    color: Color = Field(Color(), description="as it is understood: what is missing or cannot be is filled in")
+    full_range: bool = Field(False, description="black is 0 and not 16, on a scale of 8 bits")
+    mastering_display: MasteringDisplay | None = None
+    content_light: ContentLight | None = None
 
 
 class AudioSource(BaseModel):
@@ -65,6 +130,7 @@ class Source(BaseModel):
     video: VideoSource | None = None
     audio: list[AudioSource] = []
     subtitles: list[SubtitleSource] = []
+    warnings: list[str] = Field([], description="what was left out or had to be guessed, for the job's owner")
 
     @property
     def pictures(self) -> VideoSource:
@@ -86,10 +152,17 @@ class VideoRendition(BaseModel):
     width: int
     height: int
     codec: str = Field(description="h264, hevc or av1")
-    encoder: str = Field(description="the encoder's name in FFmpeg, like libx264")
+    encoder: str = Field(description="the encoder's name in FFmpeg, like libx264; or copy")
     options: dict[str, str]
     max_bitrate: int = Field(description="bit/s, the cap on the CRF")
     codec_string: str | None = Field(None, description="RFC 6381; what the encoder will write, asked before it begins")
+    pixel_format: str = Field("yuv420p", description="FFmpeg's name; always 4:2:0 and limited range")
+    dynamic_range: DynamicRange = "sdr"
+    color: Color = Color()
+
+    @property
+    def is_copy(self) -> bool:
+        return self.encoder == COPY
 
 
 class AudioRendition(BaseModel):
@@ -172,6 +245,18 @@ class QualityTarget(BaseModel):
     max_repairs: int = Field(default=0, description="how often a chunk below its floor is encoded again")
 
 
+TrackType = Literal["video", "audio"]
+
+
+class Protection(BaseModel):
+    """How the stream is encrypted, and where players ask for its keys. The keys are derived where they are needed
+    (streamforge.keys): no plan, event, log or table ever holds one."""
+
+    scheme: Literal["aes-128", "cbcs"]
+    key_ids: dict[TrackType, str] = Field({}, description="32 hex digits each; empty until a worker has derived them")
+    key_url: str = Field("", description="of the folder that the keys are in: a path on this API, or a whole URL")
+
+
 class Plan(BaseModel):
     """Everything decided before the first frame is encoded. The same source and settings give the same plan."""
 
@@ -191,11 +276,16 @@ class Plan(BaseModel):
     )
     subtitles: list[SubtitleRendition] = []
     transcription: Transcription | None = None
+    protection: Protection | None = None
     warnings: list[str] = Field([], description="what of the source is left out, as sentences for the result")
 
     @property
     def total_frames(self) -> int:
         return sum(chunk.expected_frames for chunk in self.chunks)
+
+    @property
+    def is_copy(self) -> bool:
+        return any(rendition.is_copy for rendition in self.renditions)
 
     @property
     def names(self) -> list[str]:
@@ -206,7 +296,8 @@ class Plan(BaseModel):
         return self.model_copy(update={"chunks": []})
 
     def with_codec_strings(self, codec_strings: dict[str, str]) -> "Plan":
-        renditions = [r.model_copy(update={"codec_string": codec_strings[r.name]}) for r in self.renditions]
+        known = {r.name: r.codec_string for r in self.renditions} | codec_strings
+        renditions = [r.model_copy(update={"codec_string": known[r.name]}) for r in self.renditions]
         return self.model_copy(update={"renditions": renditions})
 
     def only(self, renditions: list[VideoRendition]) -> "Plan":
@@ -229,8 +320,13 @@ class KeyFrame(BaseModel):
     size_bytes: int
 
 
+def segment_name(start_ticks: int) -> str:
+    """After its start, as DASH's `$Time$` wants it."""
+    return f"{start_ticks}.m4s"
+
+
 class Segment(BaseModel):
-    """One CMAF media segment in the store. Named after its start, as DASH's `$Time$` wants it."""
+    """One CMAF media segment in the store."""
 
     start_ticks: int
     duration_ticks: int
@@ -239,7 +335,7 @@ class Segment(BaseModel):
 
     @property
     def file_name(self) -> str:
-        return f"{self.start_ticks}.m4s"
+        return segment_name(self.start_ticks)
 
 
 class EncodedTrack(BaseModel):

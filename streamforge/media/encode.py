@@ -1,4 +1,4 @@
-"""Encode one part of a chunk, and again what is not good enough."""
+"""Encode one part of a chunk, and again what is not good enough; or copy all of it."""
 
 import shutil
 from pathlib import Path
@@ -8,8 +8,10 @@ from pydantic import BaseModel
 
 from streamforge.contracts.media import Chunk, EncodedTrack, Plan, Source, VideoRendition
 from streamforge.contracts.scores import PartQuality, RenditionLog, Repair
+from streamforge.keys import ContentKey
 from streamforge.media.limits import peak_memory_bytes
 from streamforge.media.progress import Progress
+from streamforge.media.remux import copy_film
 from streamforge.media.window import EncodedWindow, Window, encode_window
 from streamforge.planning.manifests import average_bitrate
 from streamforge.planning.repair import better
@@ -19,13 +21,14 @@ Named = TypeVar("Named", EncodedTrack, RenditionLog)
 
 
 class EncodeTask(BaseModel):
-    """`target` is an empty folder; each rendition of the plan gets a folder in it."""
+    """`target` is an empty folder; each rendition of the plan gets a folder in it. `key` belongs to `plan.protection`."""
 
     path: Path
     source: Source
     plan: Plan
     chunk: Chunk
     target: Path
+    key: ContentKey | None = None
 
 
 class EncodeResult(BaseModel):
@@ -37,8 +40,11 @@ class EncodeResult(BaseModel):
 
 
 def run(task: EncodeTask, on_progress: Progress) -> EncodeResult:
-    """Raises what `encode_window` raises."""
-    window = Window(task.path, task.source, task.plan, task.chunk)
+    """Raises what `encode_window` and `copy_film` raise."""
+    window = Window(task.path, task.source, task.plan, task.chunk, task.key)
+    if task.plan.is_copy:
+        track = copy_film(window, task.target, on_progress)
+        return EncodeResult(tracks=[track], quality=None, peak_bytes=peak_memory_bytes())
     encoded = encode_window(window, task.plan.renditions, task.target, on_progress)
     if encoded.quality is not None:
         encoded = _repaired(window, encoded, encoded.quality, task.target, on_progress)

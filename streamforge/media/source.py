@@ -69,12 +69,18 @@ def _cannot_open(path: Path, error: Exception) -> Exception:
 
 
 def main_video(container: InputContainer) -> VideoStream | None:
-    """The largest real video stream; cover art does not count."""
-    candidates = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-    candidates = [s for s in candidates if s.codec_context is not None]
-    if not candidates:
-        return None
-    return max(candidates, key=lambda s: (bool(s.disposition & Disposition.default), s.width * s.height))
+    """The video that the file marks as its default, as players do; the largest of several that are, or if none is."""
+    return max(
+        films(container),
+        key=lambda s: (bool(s.disposition & Disposition.default), s.width * s.height),
+        default=None,
+    )
+
+
+def films(container: InputContainer) -> list[VideoStream]:
+    """All real video streams; cover art does not count."""
+    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    return [s for s in streams if s.codec_context is not None]
 
 
 def stream_by_index(container: InputContainer, index: int) -> VideoStream:

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 from xml.etree import ElementTree as ET
 
-from streamforge.contracts.media import EncodedTrack, TextTrack
+from streamforge.contracts.media import EncodedTrack, TextTrack, VideoRendition
 from streamforge.planning.manifests import (
     INIT_SEGMENT,
     TEXT_FILE,
@@ -12,8 +12,10 @@ from streamforge.planning.manifests import (
     Presentation,
     VideoTrack,
     ladders,
+    longest_seconds,
     peak_bitrate,
 )
+from streamforge.planning.protection import add_content_protection
 
 NAMESPACE = "urn:mpeg:dash:schema:mpd:2011"
 UPDATE_SECONDS = 1
@@ -31,7 +33,7 @@ def manifest(presentation: Presentation, growing: Growing | None = None) -> str:
         {
             "xmlns": NAMESPACE,
             "profiles": "urn:mpeg:dash:profile:isoff-live:2011,urn:mpeg:dash:profile:cmaf:2019",
-            "minBufferTime": f"PT{presentation.plan.segment_seconds:.3f}S",
+            "minBufferTime": f"PT{_longest_segment(presentation):.3f}S",
         }
         | (_dynamic(growing) if growing else _static(presentation)),
     )
@@ -45,6 +47,11 @@ def manifest(presentation: Presentation, growing: Growing | None = None) -> str:
         ET.SubElement(mpd, "UTCTiming", utc)
     ET.indent(mpd)
     return ET.tostring(mpd, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _longest_segment(presentation: Presentation) -> float:
+    """Seconds. Not less than planned; more in a copy whose key frames are further apart."""
+    return max([presentation.plan.segment_seconds, *(longest_seconds(track.encoded) for track in presentation.video)])
 
 
 def _static(presentation: Presentation) -> dict[str, str]:
@@ -85,10 +92,12 @@ def _add_video(period: ET.Element, presentation: Presentation) -> None:
                 "maxHeight": str(max(track.rendition.height for track in ladder)),
             },
         )
+        add_content_protection(adaptation, presentation.plan.protection, "video")
         if len(by_codec) > 1:
             others = ",".join(str(other) for other in range(len(by_codec)) if other != number)
             switching = {"schemeIdUri": "urn:mpeg:dash:adaptation-set-switching:2016", "value": others}
             ET.SubElement(adaptation, "SupplementalProperty", switching)
+        _add_colors(adaptation, ladder[0].rendition)
         _add_segments(adaptation, ladder[0].encoded)  # Key frames are aligned: one timeline is everybody's.
         for track in ladder:
             _add_representation(adaptation, track, presentation)
@@ -110,6 +119,22 @@ def _add_representation(adaptation: ET.Element, track: VideoTrack, presentation:
     )
 
 
+def _add_colors(adaptation: ET.Element, rendition: VideoRendition) -> None:
+    """What HDR needs to be known for (ISO/IEC 23091-2 in DASH: ISO/IEC 23009-1 §5.8.5): a player that cannot show it
+    should look for another adaptation set, or map it itself where there is none."""
+    if rendition.dynamic_range == "sdr":
+        return
+    color = rendition.color
+    for name, value in [
+        ("ColourPrimaries", color.primaries),
+        ("TransferCharacteristics", color.transfer),
+        ("MatrixCoefficients", color.matrix),
+    ]:
+        ET.SubElement(
+            adaptation, "SupplementalProperty", {"schemeIdUri": f"urn:mpeg:mpegB:cicp:{name}", "value": str(value)}
+        )
+
+
 def _add_audio(period: ET.Element, presentation: Presentation) -> None:
     for number, track in enumerate(presentation.audio, start=len(ladders(presentation.video))):
         language = {"lang": track.rendition.language} if track.rendition.language else {}
@@ -118,6 +143,7 @@ def _add_audio(period: ET.Element, presentation: Presentation) -> None:
             "AdaptationSet",
             {"id": str(number), "contentType": "audio", "mimeType": "audio/mp4", "startWithSAP": "1"} | language,
         )
+        add_content_protection(adaptation, presentation.plan.protection, "audio")
         role = "main" if track.rendition.default else "alternate"
         ET.SubElement(adaptation, "Role", {"schemeIdUri": "urn:mpeg:dash:role:2011", "value": role})
         _add_segments(adaptation, track.encoded)

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from streamforge.contracts.job import Playback, TextView
-from streamforge.contracts.media import TextTrack
+from streamforge.contracts.media import Plan, TextTrack
 from streamforge.planning.manifests import DASH_MANIFEST, HLS_MASTER, TEXT_FILE
+from streamforge.planning.protection import has_dash
 
 ORIGINALS = "input/"
 OUTPUTS = "output/"
@@ -38,11 +39,11 @@ def receipt(job_id: UUID, name: str) -> str:
     return f"{work_folder(job_id)}{name}.json"
 
 
-def playback(job_id: UUID, text: Sequence[TextTrack] = ()) -> Playback:
+def playback(job_id: UUID, plan: Plan, text: Sequence[TextTrack] = ()) -> Playback:
     """Where the API serves a job's manifests, from its first playable second to its last day, and its texts."""
     return Playback(
         hls=f"/media/{job_id}/{HLS_MASTER}",
-        dash=f"/media/{job_id}/{DASH_MANIFEST}",
+        dash=f"/media/{job_id}/{DASH_MANIFEST}" if has_dash(plan) else None,
         captions=[
             TextView(
                 label=track.label,

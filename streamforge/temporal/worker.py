@@ -30,6 +30,7 @@ from streamforge.db.jobs import Jobs
 from streamforge.db.pool import Database
 from streamforge.errors import MissingPart
 from streamforge.events.log import EventLog
+from streamforge.keys import Keys
 from streamforge.media.capabilities import cores, memory_bytes
 from streamforge.media.child import MediaChildren
 from streamforge.media.trial import TrialResult, TrialTask
@@ -119,9 +120,12 @@ def _workers(client: Client, settings: Settings, parts: _Parts) -> list[Worker]:
     storage, children, originals, scratch = parts.storage, parts.children, parts.originals, parts.scratch
     events = EventLog(parts.database)
     upload = UploadActivities(storage, events)
-    probe = ProbeActivities(events, children, originals, settings)
+    keys = Keys(settings)
+    probe = ProbeActivities(events, children, originals, settings, keys)
     room = Room(settings.worker.media_memory_bytes or round(SHARE_OF_MEMORY * memory_bytes()))
-    transcode = TranscodeActivities(storage, events, children, originals=originals, scratch=scratch, room=room)
+    transcode = TranscodeActivities(
+        storage, events, children, originals=originals, scratch=scratch, room=room, keys=keys
+    )
     captions = CaptionsActivities(storage, events, children, originals=originals, scratch=scratch)
     validate = ValidateActivities(storage, events)
     publish = PublishActivities(storage, events)

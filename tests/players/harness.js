@@ -77,8 +77,8 @@ const listener = () => {
 
 const harness = {
   /** Ready, with the first picture on the screen. */
-  async open(player, url) {
-    menus = await adapters[player](video, url, { complain, stalled });
+  async open(player, url, license) {
+    menus = await adapters[player](video, url, { complain, stalled, license });
     await until(() => video.readyState === HTMLMediaElement.HAVE_ENOUGH_DATA && diary.firstFrame !== null);
   },
 
