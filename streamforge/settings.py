@@ -82,6 +82,7 @@ class TranscodeSettings(Section):
     max_chunk_seconds: PositiveFloat = 32
     max_frame_rate: PositiveFloat = 60
     audio_bitrate: PositiveInt = 128_000
+    remux: bool = False
 
     @model_validator(mode="after")
     def segments_hold_whole_gops(self) -> "TranscodeSettings":
@@ -183,6 +184,7 @@ PROFILES: dict[str, Profile] = {
             "audio_bitrate": 320_000,
         }
     },
+    "remux": {"transcode": {"remux": True}},
 }
 
 

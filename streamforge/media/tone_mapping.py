@@ -10,13 +10,14 @@ outside of them drawn towards grey of the same luminance → signal by BT.1886.
 """
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamforge.contracts.media import VideoSource
+from streamforge.contracts.media import DynamicRange, VideoSource
 
 Rgb: TypeAlias = NDArray[np.float64]
 """Shape (…, 3)."""
@@ -48,18 +49,23 @@ D65 = (0.3127, 0.3290)
 
 def write_cube(video: VideoSource, path: Path) -> None:
     """The table for `lut3d`, red running fastest (Cube LUT Specification 1.0)."""
+    path.write_text(_cube(video.dynamic_range, video.color.primaries, peak(video)))
+
+
+@cache
+def _cube(dynamic_range: DynamicRange, primaries: int, source_peak: float) -> str:
     axis = np.linspace(0, 1, LEVELS)
     blue, green, red = np.meshgrid(axis, axis, axis, indexing="ij")
-    mapped = to_sdr(np.stack([red, green, blue], axis=-1), video)
-    path.write_text(f"LUT_3D_SIZE {LEVELS}\n" + "%.5f %.5f %.5f\n" * LEVELS**3 % tuple(mapped.ravel()))
+    mapped = _to_sdr(np.stack([red, green, blue], axis=-1), dynamic_range, primaries, source_peak)
+    return f"LUT_3D_SIZE {LEVELS}\n" + "%.5f %.5f %.5f\n" * LEVELS**3 % tuple(mapped.ravel())
 
 
-def to_sdr(signal: Rgb, video: VideoSource) -> Rgb:
+def _to_sdr(signal: Rgb, dynamic_range: DynamicRange, primaries: int, source_peak: float) -> Rgb:
     """BT.709 signal, 0–1, for a signal in the source's own transfer and primaries."""
-    light = _LIGHT[video.dynamic_range](signal)
-    if video.dynamic_range != "sdr":
-        light = _rolled_off(light, peak(video))
-    matrix = _matrix_to_bt709(video.color.primaries)
+    light = _LIGHT[dynamic_range](signal)
+    if dynamic_range != "sdr":
+        light = _rolled_off(light, source_peak)
+    matrix = _matrix_to_bt709(primaries)
     return np.asarray(_within_gamut(light / HDR_WHITE @ matrix.T) ** (1 / SDR_GAMMA))
 
 
@@ -84,46 +90,46 @@ BT2020_LUMINANCE = np.array([0.2627, 0.6780, 0.0593])
 """BT.2100 table 5."""
 
 
-def pq_light(signal: NDArray[Any]) -> Rgb:
+def _pq_light(signal: NDArray[Any]) -> Rgb:
     """cd/m² on screen."""
     power = np.clip(signal, 0, 1) ** (1 / PQ_M2)
     return np.asarray(10_000 * (np.maximum(power - PQ_C1, 0) / (PQ_C2 - PQ_C3 * power)) ** (1 / PQ_M1))
 
 
-def pq_signal(light: NDArray[Any]) -> Rgb:
+def _pq_signal(light: NDArray[Any]) -> Rgb:
     power = (np.clip(light, 0, 10_000) / 10_000) ** PQ_M1
     return np.asarray(((PQ_C1 + PQ_C2 * power) / (1 + PQ_C3 * power)) ** PQ_M2)
 
 
-def hlg_light(signal: Rgb) -> Rgb:
+def _hlg_light(signal: Rgb) -> Rgb:
     """cd/m² on a screen of 1,000: light of the scene, and the system gamma on its luminance."""
     scene = np.where(signal <= 0.5, signal**2 / 3, (np.exp((signal - HLG_C) / HLG_A) + HLG_B) / 12)
     luminance = np.maximum(scene @ BT2020_LUMINANCE, 1e-12)[..., None]
     return np.asarray(USUAL_PEAK * luminance ** (HLG_GAMMA - 1) * scene)
 
 
-def sdr_light(signal: Rgb) -> Rgb:
+def _sdr_light(signal: Rgb) -> Rgb:
     return np.asarray(HDR_WHITE * np.clip(signal, 0, 1) ** SDR_GAMMA)
 
 
-_LIGHT: dict[str, Callable[[Rgb], Rgb]] = {"hdr10": pq_light, "hlg": hlg_light, "sdr": sdr_light}
+_LIGHT: dict[DynamicRange, Callable[[Rgb], Rgb]] = {"hdr10": _pq_light, "hlg": _hlg_light, "sdr": _sdr_light}
 
 
 # ── from much light to less, from many colours to fewer ─────────────────────────────────────────────────────────────
 def _rolled_off(light: Rgb, source_peak: float) -> Rgb:
     largest = light.max(axis=-1, keepdims=True)
-    return np.asarray(light * (less_light(largest, source_peak) / np.maximum(largest, 1e-9)))
+    return np.asarray(light * (_less_light(largest, source_peak) / np.maximum(largest, 1e-9)))
 
 
-def less_light(light: Rgb, source_peak: float) -> Rgb:
+def _less_light(light: Rgb, source_peak: float) -> Rgb:
     """BT.2390's EETF without its lift of black: as it is up to a knee, then a Hermite spline up to SDR's white."""
-    top = float(pq_signal(np.array(source_peak)))
-    ceiling = float(pq_signal(np.array(HDR_WHITE))) / top
+    top = float(_pq_signal(np.array(source_peak)))
+    ceiling = float(_pq_signal(np.array(HDR_WHITE))) / top
     knee = 1.5 * ceiling - 0.5
-    before = np.minimum(pq_signal(light) / top, 1.0)
+    before = np.minimum(_pq_signal(light) / top, 1.0)
     t = np.maximum(before - knee, 0) / (1 - knee)
     spline = (2 * t**3 - 3 * t**2 + 1) * knee + (t**3 - 2 * t**2 + t) * (1 - knee) + (-2 * t**3 + 3 * t**2) * ceiling
-    return pq_light(np.where(before < knee, before, spline) * top)
+    return _pq_light(np.where(before < knee, before, spline) * top)
 
 
 def _within_gamut(rgb: Rgb) -> Rgb:
