@@ -52,7 +52,6 @@ class TranscodeSettings(Section):
     gop_seconds: PositiveFloat = 2
     max_chunk_seconds: PositiveFloat = 32
     max_frame_rate: PositiveFloat = 60
-    audio_bitrate: PositiveInt = 128_000
 
     @model_validator(mode="after")
     def segments_hold_whole_gops(self) -> "TranscodeSettings":
@@ -60,6 +59,14 @@ class TranscodeSettings(Section):
         if ratio < 1 or abs(ratio - round(ratio)) > 1e-9:
             raise ValueError("segment_seconds must be a whole multiple of gop_seconds")
         return self
+
+
+class AudioSettings(Section):
+    stereo_bitrate: int = Field(128_000, ge=16_000, le=512_000)
+    surround: bool = True
+    surround_bitrate: int = Field(384_000, ge=64_000, le=1_024_000)
+    loudness_target: float | None = Field(None, ge=-40, le=-5)
+    true_peak_ceiling: float = Field(-1, ge=-20, le=0)
 
 
 class ValidationSettings(Section):

@@ -3,6 +3,8 @@
 Units: seconds unless a name ends in `_ticks`; ticks are 1/VIDEO_TIMESCALE for video, 1/sample_rate for audio.
 """
 
+from enum import StrEnum
+
 from pydantic import BaseModel, Field
 
 VIDEO_TIMESCALE = 90_000
@@ -30,6 +32,17 @@ class VideoSource(BaseModel):
     key_frame_ticks: list[int] = Field([], description="where decoding can begin; empty where it can nearly anywhere")
 
 
+class AudioRole(StrEnum):
+    """What a track is for."""
+
+    PROGRAMME = "programme"
+    COMMENTARY = "commentary"
+    DESCRIPTION = "description"
+    """For those who do not see the picture."""
+    CLEAR_SPEECH = "clear_speech"
+    """For those who hear badly."""
+
+
 class AudioSource(BaseModel):
     index: int
     codec: str
@@ -37,6 +50,8 @@ class AudioSource(BaseModel):
     sample_rate: int
     language: str | None = None
     title: str | None = None
+    default: bool = False
+    role: AudioRole = AudioRole.PROGRAMME
 
 
 class Source(BaseModel):
@@ -47,6 +62,7 @@ class Source(BaseModel):
     duration: float
     video: VideoSource
     audio: list[AudioSource] = []
+    audio_track_count: int = Field(0, description="how many the file has; of very many not all are described")
 
     def without_key_frames(self) -> "Source":
         """As it goes along with every chunk: only the plan needs to know them, and a long film has thousands."""
@@ -67,15 +83,25 @@ class VideoRendition(BaseModel):
 
 
 class AudioRendition(BaseModel):
+    """One track of the source in one layout. `track` counts the source's tracks from 0: its layouts belong together."""
+
     name: str
     stream_index: int
     codec: str = "aac"
     bitrate: int
     sample_rate: int
-    channels: int
+    channels: int = Field(description="1, 2 or 6, which is 5.1")
+    track: int = 0
     language: str | None = None
     title: str | None = None
     default: bool = False
+    role: AudioRole = AudioRole.PROGRAMME
+    loudness_target: float | None = Field(None, description="LUFS; null = as loud as the source")
+    true_peak_ceiling: float = Field(-1.0, description="dBTP; nothing is made louder than this")
+
+    @property
+    def is_surround(self) -> bool:
+        return self.channels > 2
 
 
 class Chunk(BaseModel):
@@ -117,6 +143,7 @@ class Plan(BaseModel):
     opening_seconds: float | None = Field(
         0.0, description="the first chunk's end, None for a film of one; until there the smallest rendition stands in"
     )
+    warnings: list[str] = Field([], description="what of the source is left out or changed; told with the result")
 
     @property
     def total_frames(self) -> int:
@@ -155,6 +182,14 @@ class Segment(BaseModel):
         return f"{self.start_ticks}.m4s"
 
 
+class Loudness(BaseModel):
+    """By EBU R 128. Null where there is nothing to measure: silence, or less than 0.4 s."""
+
+    integrated: float | None = Field(description="LUFS")
+    range: float | None = Field(description="LU")
+    true_peak: float | None = Field(description="dBTP, of the loudest channel")
+
+
 class EncodedTrack(BaseModel):
     """Segments of one rendition, or of one rendition within one chunk, in order."""
 
@@ -165,6 +200,8 @@ class EncodedTrack(BaseModel):
     init_size_bytes: int
     frames: int = Field(description="video frames, or audio packets")
     segments: list[Segment]
+    loudness: Loudness | None = Field(None, description="of sound, as it was given to the encoder")
+    gain: float | None = Field(None, description="dB by which it was made louder or softer; null when not asked for")
 
 
 class EncodedTracks(BaseModel):
