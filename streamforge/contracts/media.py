@@ -145,6 +145,8 @@ class Plan(BaseModel):
     )
     warnings: list[str] = Field([], description="what of the source is left out or changed; told with the result")
 
+    warnings: list[str] = Field([], description="what of the source is left out, as sentences for the result")
+
     @property
     def total_frames(self) -> int:
         return sum(chunk.expected_frames for chunk in self.chunks)
