@@ -6,12 +6,13 @@ from activities.heartbeats import Checkpoint, heartbeats
 from activities.stream import read_presentation
 from streamforge.contracts import names
 from streamforge.contracts.events import JobChange
-from streamforge.contracts.job import RenditionView, Stage
+from streamforge.contracts.job import AudioView, RenditionView, Stage
 from streamforge.contracts.pipeline import ProcessVideoResult, StoreInput, ValidatedStream
 from streamforge.errors import StorageCorrupted
 from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
 from streamforge.planning.manifests import (
+    AudioTrack,
     Presentation,
     average_bitrate,
     media_files,
@@ -90,8 +91,32 @@ def _result(work: StoreInput, presentation: Presentation, files: dict[str, int])
             )
             for track in presentation.video
         ],
+        audio=[_audio_view(track) for track in presentation.audio],
         playback=layout.playback(work.original.job_id),
         repairs=validated.repairs,
         repair_count=validated.repair_count,
-        warnings=work.warnings,
+        warnings=[*work.warnings, *_lost_tracks(presentation)],
     )
+
+
+def _audio_view(track: AudioTrack) -> AudioView:
+    rendition = track.rendition
+    return AudioView(
+        name=rendition.name,
+        language=rendition.language,
+        title=rendition.title,
+        role=rendition.role,
+        default=rendition.default,
+        channels=rendition.channels,
+        sample_rate=rendition.sample_rate,
+        codec=rendition.codec,
+        bitrate=average_bitrate(track.encoded),
+        loudness=track.encoded.loudness,
+        gain=track.encoded.gain,
+    )
+
+
+def _lost_tracks(presentation: Presentation) -> list[str]:
+    there = {track.rendition.name for track in presentation.audio}
+    lost = [r for r in presentation.plan.audio if r.name not in there and not r.is_surround]
+    return [f"Audio track {rendition.track + 1} cannot be decoded and is left out." for rendition in lost]

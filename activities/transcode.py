@@ -128,6 +128,8 @@ class TranscodeActivities:
                     return
                 track = EncodedTrack.model_validate(message["track"])
                 await self._publish_init(work.original, folder, track)
+            elif "measured" in message:
+                checkpoint.set(message)
             else:
                 assert track is not None
                 segment = Segment.model_validate(message["segment"])

@@ -139,7 +139,7 @@ class LogSettings(Section):
     format: Literal["auto", "console", "json"] = "auto"
 
 
-JOB_SECTIONS = frozenset({"transcode", "validation"})
+JOB_SECTIONS = frozenset({"transcode", "audio", "validation"})
 """What a profile may change: all that is decided for each job."""
 
 Profile = dict[str, dict[str, Any]]
@@ -159,8 +159,8 @@ PROFILES: dict[str, Profile] = {
             "crf": {"h264": 12},
             "max_bitrate_1080p": 80_000_000,
             "max_frame_rate": 120,
-            "audio_bitrate": 320_000,
-        }
+        },
+        "audio": {"stereo_bitrate": 320_000, "surround_bitrate": 768_000},
     },
 }
 
@@ -172,6 +172,7 @@ class Settings(BaseSettings):
     server: ServerSettings = ServerSettings()
     input: InputSettings = InputSettings()
     transcode: TranscodeSettings = TranscodeSettings()
+    audio: AudioSettings = AudioSettings()
     validation: ValidationSettings = ValidationSettings()
     media: MediaSettings = MediaSettings()
     worker: WorkerSettings = WorkerSettings()

@@ -28,6 +28,13 @@ def tone(seconds: float = 4, hertz: int = 440) -> list[str]:
     return ["-f", "lavfi", "-i", TONE.format(hertz=hertz, seconds=seconds)]
 
 
+def tones(*hertz: float, layout: str = "5.1", seconds: float = 4, amplitude: float = 0.1) -> list[str]:
+    """A tone of its own in each channel, in FFmpeg's order of them. Fades in and out: encoders overshoot at edges."""
+    softly = f"min(1,20*t)*min(1,20*({seconds}-t))"
+    channels = "|".join(f"{amplitude}*{softly}*sin(2*PI*{each}*t)" for each in hertz)
+    return ["-f", "lavfi", "-i", f"aevalsrc='{channels}':channel_layout={layout}:sample_rate=48000:duration={seconds}"]
+
+
 X264 = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p"]
 
 SPECIMENS = {
@@ -126,6 +133,22 @@ class Clips:
             )  # fmt: skip
 
         return self._made("two.mp4", make)
+
+    @property
+    def surround(self) -> Path:
+        """5.1 in English with a tone of its own in each channel, which is 440 Hz in front; a German commentary in stereo,
+        880 Hz, and a French one of 5.1, 660 Hz in front."""
+
+        def make(path: Path) -> None:
+            ffmpeg(
+                *picture("320x180", 25, 5), *tones(440, 440, 440, 60, 1100, 1300, seconds=5), *tone(5, 880),
+                *tones(660, 660, 660, 60, 1100, 1300, seconds=5), "-map", "0", "-map", "1", "-map", "2", "-map", "3",
+                "-metadata:s:a:0", "language=eng", "-metadata:s:a:1", "language=deu", "-metadata:s:a:2", "language=fra",
+                "-metadata:s:a:1", "title=Regie", "-disposition:a:0", "default", "-disposition:a:1", "comment",
+                *X264, "-c:a", "aac", "-ac:a:1", "2", path,
+            )  # fmt: skip
+
+        return self._made("surround.mkv", make)
 
     @property
     def transport_stream(self) -> Path:

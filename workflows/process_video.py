@@ -177,8 +177,10 @@ class ProcessVideoWorkflow:
         work = EncodeAudioInput(
             original=original, source=probed.source, plan=probed.plan.without_chunks(), rendition=rendition
         )
-        summary = f"Audio {rendition.language or rendition.name}"
-        return await self._run(names.ENCODE_AUDIO, work, EncodedPart, summary, urgent=True)
+        layout = ", 5.1" if rendition.is_surround else ""
+        summary = f"Audio {rendition.language or rendition.name}{layout}"
+        urgent = not rendition.is_surround
+        return await self._run(names.ENCODE_AUDIO, work, EncodedPart, summary, urgent=urgent)
 
     async def _publish_growing(self, original: StoredSource, probed: ProbedSource, parts: int) -> None:
         published = 0

@@ -47,6 +47,7 @@ class AudioSource(BaseModel):
     index: int
     codec: str
     channels: int
+    layout: str = Field("", description="FFmpeg's name of it, like 5.1(side); `16 channels` when nobody knows")
     sample_rate: int
     language: str | None = None
     title: str | None = None
@@ -143,8 +144,6 @@ class Plan(BaseModel):
     opening_seconds: float | None = Field(
         0.0, description="the first chunk's end, None for a film of one; until there the smallest rendition stands in"
     )
-    warnings: list[str] = Field([], description="what of the source is left out or changed; told with the result")
-
     warnings: list[str] = Field([], description="what of the source is left out, as sentences for the result")
 
     @property

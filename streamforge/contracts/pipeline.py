@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from streamforge.contracts.job import JobError, JobStatus, Playback, RenditionView, Stage
+from streamforge.contracts.job import AudioView, JobError, JobStatus, Playback, RenditionView, Stage
 from streamforge.contracts.media import (
     AudioRendition,
     Chunk,
@@ -163,6 +163,7 @@ class ProcessVideoResult(BaseModel):
     file_count: int
     source_sha256: str
     renditions: list[RenditionView]
+    audio: list[AudioView] = []
     playback: Playback
     repairs: list[Repair] = Field(default=[], description="the first of repair_count chunks that were encoded again")
     repair_count: int = 0

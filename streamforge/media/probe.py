@@ -12,11 +12,12 @@ from fractions import Fraction
 from pathlib import Path
 
 from av.container import InputContainer
+from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from pydantic import BaseModel
 
-from streamforge.contracts.media import VIDEO_TIMESCALE, AudioSource, Source, VideoSource
+from streamforge.contracts.media import VIDEO_TIMESCALE, AudioRole, AudioSource, Source, VideoSource
 from streamforge.errors import (
     NotAVideo,
     SourceTooLong,
@@ -92,6 +93,7 @@ def run(task: ProbeTask, on_progress: Progress) -> Source:
             duration=video.duration,
             video=video,
             audio=list(_describe_audio(container)),
+            audio_track_count=len(container.streams.audio),
         )
 
 
@@ -270,10 +272,21 @@ def _describe_audio(container: InputContainer) -> Iterator[AudioSource]:
             index=stream.index,
             codec=context.name,
             channels=context.channels,
+            layout=context.layout.name,
             sample_rate=context.sample_rate,
             language=_language(stream.metadata.get("language")),
             title=stream.metadata.get("title", "")[:MAX_TITLE] or None,
+            default=bool(stream.disposition & Disposition.default),
+            role=_role(stream.disposition),
         )
+
+
+def _role(disposition: Disposition) -> AudioRole:
+    if disposition & (Disposition.visual_impaired | Disposition.descriptions):
+        return AudioRole.DESCRIPTION
+    if disposition & Disposition.hearing_impaired:
+        return AudioRole.CLEAR_SPEECH
+    return AudioRole.COMMENTARY if disposition & Disposition.comment else AudioRole.PROGRAMME
 
 
 def _language(tag: str | None) -> str | None:

@@ -87,8 +87,20 @@ def presentation(source: Source, plan: Plan, video: list[EncodedTrack], audio: l
         source=source,
         plan=plan,
         video=[VideoTrack(r, encoded[r.name]) for r in plan.renditions if r.name in encoded],
-        audio=[AudioTrack(r, encoded[r.name]) for r in plan.audio if r.name in encoded and encoded[r.name].segments],
+        audio=_with_default(
+            [AudioTrack(r, encoded[r.name]) for r in plan.audio if r.name in encoded and encoded[r.name].segments]
+        ),
     )
+
+
+def _with_default(audio: list[AudioTrack]) -> list[AudioTrack]:
+    """Where the planned one is missing the first takes its place: some players begin silent without one."""
+    if not audio or any(track.rendition.default for track in audio):
+        return audio
+    first = audio[0].rendition.track
+    return [
+        AudioTrack(a.rendition.model_copy(update={"default": a.rendition.track == first}), a.encoded) for a in audio
+    ]
 
 
 def ladders(video: list[VideoTrack]) -> list[list[VideoTrack]]:
@@ -185,6 +197,11 @@ def _unbroken(segments: list[Segment]) -> list[Segment]:
 
 def _end(track: EncodedTrack) -> int:
     return sum(segment.duration_ticks for segment in track.segments)
+
+
+def printable_text(text: str) -> str:
+    """What of a stranger's title may stand in a manifest."""
+    return "".join(char for char in text if char.isprintable())
 
 
 def media_files(presentation: Presentation) -> dict[str, int]:

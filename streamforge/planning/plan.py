@@ -2,19 +2,12 @@
 
 from math import ceil
 
-from langcodes import standardize_tag, tag_is_valid
-from langcodes.tag_parser import LanguageTagError
-
-from streamforge.contracts.media import VIDEO_TIMESCALE, AudioRendition, AudioSource, Plan, Source, VideoSource
+from streamforge.contracts.media import VIDEO_TIMESCALE, Plan, Source, VideoSource
+from streamforge.planning.audio import audio_renditions, audio_warnings
 from streamforge.planning.chunks import cut_into_chunks
 from streamforge.planning.ladder import build_ladder
 from streamforge.planning.quality import quality_target
 from streamforge.settings import Settings
-
-AAC_SAMPLE_RATES = (48_000, 44_100, 32_000, 24_000, 22_050, 16_000)
-MAX_AUDIO_TRACKS = 16
-"""Each track is an encode and a rendition in every manifest; a file with hundreds is an attack, not a film."""
-
 
 MAX_EDIT_OFFSET_SECONDS = 60
 """Enough for any slide show; the field in the edit list ends at six hours."""
@@ -25,7 +18,7 @@ def make_plan(source: Source, settings: Settings) -> Plan:
     chunks = cut_into_chunks(source.video, settings.transcode)
     return Plan(
         renditions=renditions,
-        audio=_audio_renditions(source.audio[:MAX_AUDIO_TRACKS], settings.transcode.audio_bitrate),
+        audio=audio_renditions(source.audio, settings.audio),
         chunks=chunks,
         segment_seconds=settings.transcode.segment_seconds,
         gop_seconds=settings.transcode.gop_seconds,
@@ -33,6 +26,7 @@ def make_plan(source: Source, settings: Settings) -> Plan:
         edit_offset_ticks=_edit_offset(source.video, settings.transcode.max_frame_rate),
         quality=quality_target(renditions, source.video, settings.validation),
         opening_seconds=chunks[0].end,
+        warnings=audio_warnings(source),
     )
 
 
@@ -40,32 +34,3 @@ def _edit_offset(video: VideoSource, max_frame_rate: float) -> int:
     """Room for decode times before presentation times: x264, x265 and SVT-AV1 look at most two frames ahead."""
     longest = max(video.reorder_gap, 2 / min(video.frame_rate, max_frame_rate))
     return ceil(min(longest, MAX_EDIT_OFFSET_SECONDS) * VIDEO_TIMESCALE)
-
-
-def _audio_renditions(tracks: list[AudioSource], bitrate: int) -> list[AudioRendition]:
-    return [
-        AudioRendition(
-            name=f"audio-{position}",
-            stream_index=track.index,
-            bitrate=bitrate if track.channels > 1 else bitrate // 2,
-            sample_rate=_sample_rate(track.sample_rate),
-            channels=min(track.channels, 2) or 2,
-            language=_language_tag(track.language),
-            title=track.title,
-            default=position == 0,
-        )
-        for position, track in enumerate(tracks)
-    ]
-
-
-def _language_tag(language: str | None) -> str | None:
-    """RFC 5646, as manifests want it: containers have `fre` or `fra` for `fr`. None for what names no language."""
-    try:
-        return standardize_tag(language) if language and tag_is_valid(language) else None
-    except LanguageTagError:
-        return None
-
-
-def _sample_rate(source_rate: int) -> int:
-    """The source's own rate where AAC has it, else the next one it has: resampling up loses nothing."""
-    return min((rate for rate in AAC_SAMPLE_RATES if rate >= source_rate), default=48_000)
