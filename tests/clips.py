@@ -5,6 +5,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import av
+
 from streamforge.media.capabilities import ffmpeg_path
 
 MEDIA = Path(__file__).parent / "media"
@@ -151,6 +153,17 @@ class Clips:
         return self._made("surround.mkv", make)
 
     @property
+    def many_tracks(self) -> Path:
+        """Eighteen audio tracks; of the third nothing can be decoded."""
+
+        def make(path: Path) -> None:
+            whole = path.with_name("many-whole.mkv")
+            ffmpeg(*picture("96x64", 10, 2), *tone(2), "-map", "0", *["-map", "1"] * 18, *X264, "-c:a", "ac3", whole)
+            spoil(whole, path, stream=3)
+
+        return self._made("many.mkv", make)
+
+    @property
     def transport_stream(self) -> Path:
         """MPEG-2 in a transport stream that starts at 1.4 s and has no index."""
         return self._made(
@@ -252,6 +265,19 @@ class Clips:
             path.write_bytes(whole.read_bytes()[:500_000])
 
         return self._made("cut-faststart.mp4", make)
+
+
+def spoil(whole: Path, path: Path, stream: int) -> None:
+    """A copy in which every packet of one stream is noise of the same length."""
+    with av.open(str(whole)) as before, av.open(str(path), "w") as after:
+        streams = {each.index: after.add_stream_from_template(each) for each in before.streams}
+        for packet in before.demux():
+            if packet.dts is None:
+                continue
+            kept = av.Packet(b"\x55" * packet.size) if packet.stream.index == stream else packet
+            kept.pts, kept.dts, kept.time_base = packet.pts, packet.dts, packet.time_base
+            kept.stream = streams[packet.stream.index]
+            after.mux(kept)
 
 
 def _piped(path: Path, *arguments: str) -> None:

@@ -1,7 +1,11 @@
 // One function per player: opens `url` in `video`, reports all that the player complains about, even what it mends by
-// itself, and returns what a viewer's menus would do: `toHeight(pixels)` and `toLanguage(code)`. hls.js also shows key
+// itself, and returns what a viewer's menus would do: `toHeight(pixels)`, `toLanguage(code)` and `toSound(code, channels)`;
+// `sound()` is what is chosen. hls.js also shows key
 // frames on a screen of their own: `winding(screen)`.
 "use strict";
+
+/** Of a track of dash.js: ISO/IEC 23091-3 has the number of channels for the name of a layout, up to 5.1. */
+const channelsOf = (track) => Number(track.audioChannelConfiguration[0].value);
 
 const adapters = {
   "hls.js": async (video, url, { complain, stalled }) => {
@@ -23,6 +27,12 @@ const adapters = {
     return {
       toHeight: (height) => (player.nextLevel = player.levels.findIndex((level) => level.height === height)),
       toLanguage: (code) => (player.audioTrack = player.audioTracks.findIndex((track) => track.lang === code)),
+      toSound: (code, channels) =>
+        (player.audioTrack = player.audioTracks.findIndex((t) => t.lang === code && t.channels === String(channels))),
+      sound: () => {
+        const { lang, channels } = player.audioTracks[player.audioTrack];
+        return [lang, Number(channels)];
+      },
       languages: () => player.audioTracks.map((track) => track.lang),
       winding: (screen) => {
         const winder = player.createIFramePlayer();
@@ -47,6 +57,14 @@ const adapters = {
         player.selectVideoTrack(player.getVideoTracks().find((track) => track.height === height), true, 1);
       },
       toLanguage: (code) => player.selectAudioTrack(player.getAudioTracks().find((track) => track.language === code)),
+      toSound: (code, channels) =>
+        player.selectAudioTrack(
+          player.getAudioTracks().find((track) => track.language === code && track.channelsCount === channels),
+        ),
+      sound: () => {
+        const { language, channelsCount } = player.getAudioTracks().find((track) => track.active);
+        return [language, channelsCount];
+      },
       languages: () => player.getAudioTracks().map((track) => track.language),
     };
   },
@@ -72,6 +90,14 @@ const adapters = {
       },
       toLanguage: (code) =>
         player.setCurrentTrack(player.getTracksFor("audio").find((track) => track.lang === code)),
+      toSound: (code, channels) =>
+        player.setCurrentTrack(
+          player.getTracksFor("audio").find((track) => track.lang === code && channelsOf(track) === channels),
+        ),
+      sound: () => {
+        const track = player.getCurrentTrackFor("audio");
+        return [track.lang, channelsOf(track)];
+      },
       languages: () => player.getTracksFor("audio").map((track) => track.lang),
     };
   },

@@ -127,6 +127,9 @@ const harness = {
     video.pause();
   },
 
+  toSound: (code, channels) => void menus.toSound(code, channels),
+  sound: () => menus.sound(),
+
   report: () => ({
     ...diary,
     pictures: diary.pictures.size,

@@ -62,6 +62,8 @@ class Player:
     def __init__(self, page: Page) -> None:
         self._page = page
         self._complaints: list[str] = []
+        self.fetched: set[str] = set()
+        """Folders of renditions whose segments were asked for."""
         page.on("console", self._on_console)
         page.on("pageerror", lambda error: self._complaints.append(f"uncaught {error}"))
         page.on("response", self._on_response)
@@ -93,6 +95,14 @@ class Player:
     async def hear(self, hertz: float) -> None:
         await self._page.evaluate("hertz => harness.hear(hertz)", hertz)
 
+    async def to_sound(self, code: str, channels: int) -> None:
+        await self._page.evaluate("([code, channels]) => harness.toSound(code, channels)", [code, channels])
+
+    async def sound(self) -> tuple[str, int]:
+        """What the player has chosen: language and number of channels."""
+        code, channels = await self._page.evaluate("harness.sound()")
+        return code, channels
+
     async def languages(self) -> list[str]:
         return list(await self._page.evaluate("harness.languages()"))
 
@@ -108,6 +118,8 @@ class Player:
             self._complaints.append(f"console: {message.text}")
 
     def _on_response(self, response: Response) -> None:
+        if response.url.endswith(".m4s"):
+            self.fetched.add(response.url.split("/")[-2])
         if response.status >= 400:
             self._complaints.append(f"{response.status} for {response.url}")
 
