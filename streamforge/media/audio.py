@@ -38,7 +38,7 @@ class AudioTask(BaseModel):
 
 
 def run(task: AudioTask, on_progress: Progress) -> EncodedTrack:
-    """Time 0 of the result is the first video frame: silence fills what is missing, what comes before is cut.
+    """Time 0 of the result is the source's, its first picture: silence fills what is missing, what comes before is cut.
 
     Segments are told as soon as they lie in the target folder, `{"track": …}` first and then `{"segment": …}` for each:
     a long film's sound takes a minute, and its viewers shall not wait for the end of it. Only where a loudness is asked

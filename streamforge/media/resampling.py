@@ -36,8 +36,8 @@ class Resampler:
     def __init__(self, source: Source, rendition: AudioRendition, gain: float | None = None) -> None:
         self._rendition = rendition
         self._gain = gain
-        self._start = Fraction(source.video.start) if source.video.seekable else None
-        self._duration = Fraction(source.video.duration)
+        self._start = None if source.start is None else Fraction(source.start)
+        self._duration = Fraction(source.duration)
         self._graph: Graph | None = None
         self._shape: tuple[object, ...] | None = None
         self._told_until = Fraction(0)

@@ -99,6 +99,8 @@ def master_playlist(
     for group, members in groups.items():
         lines += [_audio_line(track, number, group) for number, track in enumerate(members, start=1)]
     for chosen in groups or [None]:  # All with stereo first: some players begin with the first line they can play.
+        if chosen is not None and not presentation.plan.renditions:
+            lines += _sound_variant(presentation, groups, chosen)
         for track, playlist in variants:
             lines += [_variant_line(track, presentation, groups, chosen), f"{track.rendition.name}/{playlist}"]
     for track, _ in variants:
@@ -194,6 +196,21 @@ def _variant_line(
         *([f"AUDIO={_quoted(chosen)}"] if chosen is not None else []),
     ]
     return f"#EXT-X-STREAM-INF:{','.join(attributes)}"
+
+
+def _sound_variant(presentation: Presentation, groups: Mapping[str, list[AudioTrack]], chosen: str) -> list[str]:
+    """Of a stream of sound alone: the first track, for which the group has the others. As with pictures, BANDWIDTH is that
+    of the heaviest group."""
+    target = presentation.plan.segment_seconds
+    every = [audio.encoded for members in groups.values() for audio in members]
+    tracks = [audio.encoded for audio in groups[chosen]]
+    attributes = [
+        f"BANDWIDTH={max(peak_bitrate(track, target) for track in every)}",
+        f"AVERAGE-BANDWIDTH={max(average_bitrate(track) for track in tracks)}",
+        f"CODECS={_quoted(','.join(sorted({track.codec_string for track in tracks})))}",
+        f"AUDIO={_quoted(chosen)}",
+    ]
+    return [f"#EXT-X-STREAM-INF:{','.join(attributes)}", f"{tracks[0].name}/{PLAYLIST}"]
 
 
 def _iframe_line(track: VideoTrack, key_frames: IFrames) -> str:

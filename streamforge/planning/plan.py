@@ -2,11 +2,12 @@
 
 from math import ceil
 
-from streamforge.contracts.media import VIDEO_TIMESCALE, Plan, Source, VideoSource
+from streamforge.contracts.media import VIDEO_TIMESCALE, AudioRendition, Plan, Source, VideoSource
+from streamforge.errors import NoAudioStream, NoVideoStream
 from streamforge.planning.audio import audio_renditions, audio_warnings
 from streamforge.planning.chunks import cut_into_chunks
 from streamforge.planning.ladder import build_ladder
-from streamforge.planning.quality import quality_target
+from streamforge.planning.quality import no_quality, quality_target
 from streamforge.settings import Settings
 
 MAX_EDIT_OFFSET_SECONDS = 60
@@ -14,11 +15,19 @@ MAX_EDIT_OFFSET_SECONDS = 60
 
 
 def make_plan(source: Source, settings: Settings) -> Plan:
+    """Raises NoVideoStream, NoAudioStream: what the profile is for is not in the file."""
+    audio = audio_renditions(source.audio, settings.audio)
+    if not settings.transcode.codecs:
+        return _plan_of_sound(source, audio, settings)
+    if source.video is None:
+        raise NoVideoStream(
+            "The file has no video stream, only sound; send a file with video, or ask for a profile of sound alone."
+        )
     renditions = build_ladder(source.video, settings.transcode)
     chunks = cut_into_chunks(source.video, settings.transcode)
     return Plan(
         renditions=renditions,
-        audio=audio_renditions(source.audio, settings.audio),
+        audio=audio,
         chunks=chunks,
         segment_seconds=settings.transcode.segment_seconds,
         gop_seconds=settings.transcode.gop_seconds,
@@ -26,6 +35,22 @@ def make_plan(source: Source, settings: Settings) -> Plan:
         edit_offset_ticks=_edit_offset(source.video, settings.transcode.max_frame_rate),
         quality=quality_target(renditions, source.video, settings.validation),
         opening_seconds=chunks[0].end,
+        warnings=audio_warnings(source),
+    )
+
+
+def _plan_of_sound(source: Source, audio: list[AudioRendition], settings: Settings) -> Plan:
+    if not audio:
+        raise NoAudioStream("There is no sound in the file that could be decoded; send one with sound.")
+    return Plan(
+        renditions=[],
+        audio=audio,
+        chunks=[],
+        segment_seconds=settings.transcode.segment_seconds,
+        gop_seconds=settings.transcode.gop_seconds,
+        max_frame_rate=settings.transcode.max_frame_rate,
+        edit_offset_ticks=0,
+        quality=no_quality(),
         warnings=audio_warnings(source),
     )
 

@@ -69,9 +69,9 @@ const listener = () => {
 
 const harness = {
   /** Ready, with the first picture on the screen. */
-  async open(player, url) {
+  async open(player, url, pictures) {
     menus = await adapters[player](video, url, { complain, stalled });
-    await until(() => video.readyState === HTMLMediaElement.HAVE_ENOUGH_DATA && diary.firstFrame !== null);
+    await until(() => video.readyState === HTMLMediaElement.HAVE_ENOUGH_DATA && (!pictures || diary.firstFrame !== null));
   },
 
   async playToEnd(rate) {

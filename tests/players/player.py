@@ -68,9 +68,10 @@ class Player:
         page.on("pageerror", lambda error: self._complaints.append(f"uncaught {error}"))
         page.on("response", self._on_response)
 
-    async def open(self, kind: Kind, url: str) -> None:
-        """Its first picture is on the screen."""
-        await self._page.evaluate("([player, url]) => harness.open(player, url)", [kind.player, url])
+    async def open(self, kind: Kind, url: str, *, pictures: bool = True) -> None:
+        """Its first picture is on the screen, if there are any."""
+        arguments = [kind.player, url, pictures]
+        await self._page.evaluate("([player, url, pictures]) => harness.open(player, url, pictures)", arguments)
 
     async def play_to_end(self, rate: float) -> None:
         await self._page.evaluate("rate => harness.playToEnd(rate)", rate)
@@ -133,7 +134,7 @@ class Cinema:
     api_url: str
 
     @asynccontextmanager
-    async def showing(self, stream: Stream, kind: Kind) -> AsyncIterator[Player]:
+    async def showing(self, stream: Stream, kind: Kind, *, pictures: bool = True) -> AsyncIterator[Player]:
         """Whoever waits for longer than PATIENCE inside sees a TimeoutError."""
         context = await self.browser.new_context()
         try:
@@ -141,7 +142,7 @@ class Cinema:
             player = Player(page)
             async with asyncio.timeout(PATIENCE):
                 await page.goto(f"{self.site}/harness.html")
-                await player.open(kind, self.api_url + stream.path(kind.manifest))
+                await player.open(kind, self.api_url + stream.path(kind.manifest), pictures=pictures)
                 yield player
         finally:
             await context.close()

@@ -36,7 +36,18 @@ def assert_whole(report: Report, stream: Stream) -> None:
 @every_player
 @pytest.mark.parametrize("name", ["four chunks", "variable frame rate and no sound", "AV1", "surround"])
 async def test_plays_from_start_to_end(cinema: Cinema, streams: Streams, kind: Kind, name: str) -> None:
-    stream = await streams.get(name)
+    await assert_plays_to_its_end(cinema, await streams.get(name), kind)
+
+
+@every_player_with_menus
+async def test_of_several_codecs_a_player_takes_one_and_stays_with_it(
+    cinema: Cinema, streams: Streams, kind: Kind
+) -> None:
+    """Chromium's own HLS changes between them on the way, and then waits for ever: docs/architecture.md says so."""
+    await assert_plays_to_its_end(cinema, await streams.get("H.264 and AV1"), kind)
+
+
+async def assert_plays_to_its_end(cinema: Cinema, stream: Stream, kind: Kind) -> None:
     async with cinema.showing(stream, kind) as player:
         await player.play_to_end(RATE)
         report = await player.report()
@@ -121,5 +132,17 @@ async def test_plays_stereo_unless_surround_sound_is_chosen(cinema: Cinema, stre
             await player.hear(hertz)
             assert await player.sound() == (code, channels)
             assert name in player.fetched
+        report = await player.report()
+    assert_undisturbed(report)
+
+
+@every_player_with_menus
+async def test_begins_with_stereo_where_sound_is_all_there_is(cinema: Cinema, streams: Streams, kind: Kind) -> None:
+    stream = await streams.get("surround alone")
+    async with cinema.showing(stream, kind, pictures=False) as player:
+        await player.hear(440)
+        assert not any(name.endswith("surround") for name in player.fetched)
+        await player.to_sound("fr", 2)
+        await player.hear(660)
         report = await player.report()
     assert_undisturbed(report)
