@@ -37,7 +37,9 @@ class ProbeActivities:
             plan = make_plan(source, self._settings.for_profile(work.profile))
             codecs = await self._children.run("codecs", CodecsTask(source=source, plan=plan), Codecs)
             probed = ProbedSource(
-                source=source.without_key_frames(), plan=plan.with_codec_strings(codecs.codec_strings)
+                source=source.without_key_frames(),
+                plan=plan.with_codec_strings(codecs.codec_strings),
+                attempt=activity.info().attempt,
             )
             await reporter.state(_planned(probed.source, probed.plan))
             return probed

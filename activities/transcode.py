@@ -183,4 +183,5 @@ def _part(receipt: str, encoded: EncodedTracks, quality: str | None = None) -> E
         frames=encoded.tracks[0].frames,
         size_bytes=sum(segment.size_bytes for track in encoded.tracks for segment in track.segments),
         quality=quality,
+        attempt=activity.info().attempt,
     )

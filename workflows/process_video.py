@@ -61,6 +61,7 @@ class ProcessVideoWorkflow:
         self._stage = Stage.UPLOADING
         self._parts_encoded = 0
         self._warnings: list[str] = []
+        self._began = {Stage.UPLOADING: workflow.now()}
         self._room = asyncio.Semaphore(MOST_AT_ONCE)
 
     @workflow.run
@@ -95,6 +96,8 @@ class ProcessVideoWorkflow:
                 packaged=packaged,
                 validated=validated,
                 warnings=self._warnings,
+                began=self._began,
+                probe_attempt=probed.attempt,
             )
         )
 
@@ -277,6 +280,7 @@ class ProcessVideoWorkflow:
     # ── how ─────────────────────────────────────────────────────────────────────────────────────────────────────────
     def _enter(self, stage: Stage) -> None:
         self._stage = stage
+        self._began[stage] = workflow.now()
         workflow.upsert_search_attributes([STAGE.value_set(stage)])
 
     async def _run(self, name: str, work: BaseModel, result: type[R], summary: str, *, urgent: bool = False) -> R:

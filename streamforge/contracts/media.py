@@ -193,6 +193,7 @@ class Segment(BaseModel):
     start_ticks: int
     duration_ticks: int
     size_bytes: int
+    sha256: str = ""
     key_frames: list[KeyFrame] = []
 
     @property
@@ -218,8 +219,16 @@ class EncodedTrack(BaseModel):
     init_size_bytes: int
     frames: int = Field(description="video frames, or audio packets")
     segments: list[Segment]
+    encoders: dict[str, int] = Field({}, description="what wrote it, as far as it says so, and how many chunks of it")
     loudness: Loudness | None = Field(None, description="of sound, as it was given to the encoder")
     gain: float | None = Field(None, description="dB by which it was made louder or softer; null when not asked for")
+
+
+class StoredFile(BaseModel):
+    """A file of the stream as it must lie in the store. `sha256` in hexadecimal, empty where it is not known yet."""
+
+    size_bytes: int = Field(ge=0)
+    sha256: str = Field("", pattern="^([0-9a-f]{64})?$")
 
 
 class EncodedTracks(BaseModel):

@@ -11,6 +11,7 @@ from streamforge.contracts.media import (
     Chunk,
     Plan,
     Source,
+    StoredFile,
 )
 from streamforge.contracts.scores import RenditionScore, Repair
 
@@ -48,6 +49,7 @@ class ProbeInput(BaseModel):
 class ProbedSource(BaseModel):
     source: Source
     plan: Plan
+    attempt: int = 1
 
 
 class PlanVideo(BaseModel):
@@ -90,6 +92,7 @@ class EncodedPart(BaseModel):
     frames: int
     size_bytes: int
     quality: str | None = Field(default=None, description="where its PartQuality lies; null for sound")
+    attempt: int = Field(default=1, description="the one that came to its end")
 
 
 class EncodedStream(BaseModel):
@@ -113,6 +116,7 @@ class ValidatedStream(BaseModel):
     scores: list[RenditionScore]
     repairs: list[Repair]
     repair_count: int
+    attempt: int = 1
 
 
 class PublishInput(BaseModel):
@@ -139,9 +143,10 @@ class PackageInput(BaseModel):
 
 
 class PackagedStream(BaseModel):
-    """The manifests that were written, as names in the job's output folder, with their sizes."""
+    """The manifests that were written, by their names in the job's output folder."""
 
-    manifests: dict[str, int]
+    manifests: dict[str, StoredFile]
+    attempt: int = 1
 
 
 class StoreInput(BaseModel):
@@ -152,6 +157,8 @@ class StoreInput(BaseModel):
     packaged: PackagedStream
     validated: ValidatedStream | None = None
     extras: dict[str, int] = Field(default={}, description="files beside those of the manifests, with their sizes")
+    began: dict[Stage, datetime] = Field(default={}, description="when each stage was entered, this one the last")
+    probe_attempt: int = 1
     warnings: list[str] = []
 
 

@@ -89,6 +89,7 @@ class SegmentWriter:
             init_size_bytes=0,
             frames=0,
             segments=[],
+            encoders={task.rendition.codec: 1},
         )
 
     def write_init(self, moov: bytes) -> None:
@@ -107,6 +108,7 @@ class SegmentWriter:
             start_ticks=start,
             duration_ticks=decode_time - PRIMING + count * AAC_FRAME - start,
             size_bytes=len(fragment),
+            sha256=hashlib.sha256(fragment).hexdigest(),
         )
         (self._folder / segment.file_name).write_bytes(fragment)
         self.track.segments.append(segment)

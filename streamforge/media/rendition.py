@@ -1,6 +1,7 @@
 """Encoder and muxer of one rendition of one chunk: pictures in, CMAF segments out."""
 
 import hashlib
+import re
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import accumulate
@@ -17,6 +18,8 @@ from streamforge.media.cmaf import MUXER_OPTIONS, FragmentSplitter, codec_string
 from streamforge.media.proof import OnPicture, Proof
 from streamforge.media.scaling import PIXEL_FORMAT, Size
 from streamforge.planning.manifests import INIT_SEGMENT
+
+SIGNATURE = re.compile(rb"x264 - core \d+(?: r\d+)?(?: [0-9a-f]{6,})?|x265 \(build \d+\) - [\w.+-]+")
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,7 @@ class RenditionEncoder:
         self._times: list[tuple[int, int]] = []
         self._gop: list[av.Packet[VideoStream]] = []
         self._packets = 0
+        self._written_by = rendition.encoder
 
     def _set_moov(self, moov: bytes) -> None:
         self._moov = moov
@@ -114,6 +118,9 @@ class RenditionEncoder:
     def _take(self, packets: "list[av.Packet[VideoStream]]", stream: VideoStream) -> None:
         for packet in packets:
             self.proof.take(packet, stream.codec_context)
+            if not self._packets and not self._gop:
+                said = signature((stream.codec_context.extradata or b"") + bytes(packet))
+                self._written_by = f"{self._rendition.encoder} ({said})" if said else self._rendition.encoder
             if packet.is_keyframe:
                 self._write_gop()
             self._gop.append(packet)
@@ -154,6 +161,7 @@ class RenditionEncoder:
                 start_ticks=start,
                 duration_ticks=duration,
                 size_bytes=len(data),
+                sha256=hashlib.sha256(data).hexdigest(),
                 key_frames=_key_frames(gops, parts),
             )
             (self._folder / segment.file_name).write_bytes(data)
@@ -169,6 +177,7 @@ class RenditionEncoder:
             init_size_bytes=len(init),
             frames=self._packets,
             segments=segments,
+            encoders={self._written_by: 1} if segments else {},
         )
 
     def _open_encoder(self, picture: VideoFrame) -> VideoStream:
@@ -179,6 +188,12 @@ class RenditionEncoder:
         context.color_primaries = picture.color_primaries
         context.color_trc = picture.color_trc
         return stream
+
+
+def signature(stream: bytes) -> str | None:
+    """What x264 and x265 write about themselves into the head of a stream; other encoders do not."""
+    found = SIGNATURE.search(stream)
+    return found.group().decode() if found else None
 
 
 def _key_frames(gop_starts: list[int], fragments: list[bytes]) -> list[KeyFrame]:

@@ -1,5 +1,6 @@
 """What HLS and DASH manifests have in common: what a track's segments say about its bit rate and length."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +16,7 @@ from streamforge.contracts.media import (
     Plan,
     Segment,
     Source,
+    StoredFile,
     VideoRendition,
 )
 
@@ -167,6 +169,7 @@ def joined(parts: list[list[EncodedTrack]]) -> list[EncodedTrack]:
             before.segments[-1] = _ending_before(track.segments[0], before.segments[-1])
             before.segments.extend(track.segments)
             before.frames += track.frames
+            before.encoders = dict(Counter(before.encoders) + Counter(track.encoders))
     return list(whole.values())
 
 
@@ -204,14 +207,14 @@ def printable_text(text: str) -> str:
     return "".join(char for char in text if char.isprintable())
 
 
-def media_files(presentation: Presentation) -> dict[str, int]:
-    """Every init and media segment that the manifests mention, with its size in bytes."""
+def media_files(presentation: Presentation) -> dict[str, StoredFile]:
+    """Every init and media segment that the manifests mention."""
     return {
-        f"{track.name}/{name}": size
+        f"{track.name}/{name}": StoredFile(size_bytes=size, sha256=sha256)
         for track in presentation.tracks
-        for name, size in [
-            (INIT_SEGMENT, track.init_size_bytes),
-            *((segment.file_name, segment.size_bytes) for segment in track.segments),
+        for name, size, sha256 in [
+            (INIT_SEGMENT, track.init_size_bytes, track.init_sha256),
+            *((segment.file_name, segment.size_bytes, segment.sha256) for segment in track.segments),
         ]
     }
 

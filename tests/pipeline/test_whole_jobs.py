@@ -65,7 +65,7 @@ async def test_a_film(system: System, tmp_path: Path) -> None:
         assert 0 < vmaf["margin"] < 2
     output = system.output(finished.id)
     for tracks in (hls_tracks(output / "master.m3u8"), dash_tracks(output / "manifest.mpd")):
-        assert set(tracks) == {"720p", "480p", "360p", "audio-0"}
+        assert set(tracks) == {"720p", "480p", "360p", "audio-0", "audio-0-surround"}
         assert_plays(tracks, tmp_path, frames=132, seconds=5.28)
 
 
