@@ -17,6 +17,7 @@ from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
 from streamforge.planning import dash, hls
 from streamforge.planning.manifests import DASH_MANIFEST, Growing, Presentation
+from streamforge.planning.protection import has_dash
 from streamforge.planning.stages import progress_at
 from streamforge.storage import Storage, layout
 
@@ -29,7 +30,7 @@ class PackageActivities:
     @activity.defn(name=names.PACKAGE)
     async def package(self, work: PackageInput) -> PackagedStream:
         async with heartbeats(), Reporter(self._log, work.original.job_id) as reporter:
-            await reporter.state(_at(0, "Packaging HLS and DASH"))
+            await reporter.state(_at(0, "Packaging HLS and DASH" if has_dash(work.plan) else "Packaging HLS"))
             stream = await read_presentation(self._storage, work.source, work.plan, work.encoded)
             if not stream.tracks:
                 raise UndecodableSource("None of the sound in this file can be decoded; it is damaged.")
@@ -43,7 +44,9 @@ async def write_manifests(
 ) -> dict[str, StoredFile]:
     """Every manifest of the stream, by name. What is referred to is written before what refers to it, so that no reader
     finds a dangling name."""
-    manifests = hls.playlists(stream, growing) | {DASH_MANIFEST: dash.manifest(stream, growing)}
+    manifests = hls.playlists(stream, growing)
+    if has_dash(stream.plan):
+        manifests[DASH_MANIFEST] = dash.manifest(stream, growing)
     written = {name: text.encode() for name, text in manifests.items()}
     for name, data in written.items():
         await storage.put_bytes(layout.output(job_id, name), data)

@@ -130,7 +130,8 @@ def _result(work: StoreInput, presentation: Presentation, files: dict[str, Store
             for track in presentation.video
         ],
         audio=[_audio_view(track) for track in presentation.audio],
-        playback=layout.playback(work.original.job_id),
+        playback=layout.playback(work.original.job_id, work.plan, presentation.text),
+        text=presentation.text,
         repairs=validated.repairs,
         repair_count=validated.repair_count,
         warnings=[*work.warnings, *_lost_tracks(presentation)],

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
 from itertools import groupby
@@ -17,8 +17,10 @@ from streamforge.contracts.media import (
     Segment,
     Source,
     StoredFile,
+    TextTrack,
     VideoRendition,
 )
+from streamforge.planning.text import told_apart
 
 HLS_MASTER = "master.m3u8"
 DASH_MANIFEST = "manifest.mpd"
@@ -26,6 +28,8 @@ INIT_SEGMENT = "init.mp4"
 PLAYLIST = "index.m3u8"
 IFRAME_PLAYLIST = "iframes.m3u8"
 GROWING_PLAYLIST = "growing.m3u8"
+TEXT_FILE = "text.vtt"
+"""All cues of a track: DASH knows WebVTT outside of MP4 only as one file, and players of HLS take it as one segment."""
 
 SAME_RATE = 1e-4
 """Relative. Measured rates are this exact; 30 and 29.97 are ten times as far apart."""
@@ -66,6 +70,11 @@ class Presentation:
     plan: Plan
     video: list[VideoTrack]
     audio: list[AudioTrack]
+    text: list[TextTrack] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> float:
+        return max(seconds(track) for track in self.tracks)
 
     @property
     def tracks(self) -> list[EncodedTrack]:
@@ -82,7 +91,13 @@ class Presentation:
         return Fraction(rate).limit_denominator(100 if rate >= 1 else 10_000)
 
 
-def presentation(source: Source, plan: Plan, video: list[EncodedTrack], audio: list[EncodedTrack]) -> Presentation:
+def presentation(
+    source: Source,
+    plan: Plan,
+    video: list[EncodedTrack],
+    audio: list[EncodedTrack],
+    text: Sequence[TextTrack] = (),
+) -> Presentation:
     """Pairs what was planned with what was encoded. Audio tracks of which nothing could be decoded are left out."""
     encoded = {track.name: track for track in [*video, *audio]}
     return Presentation(
@@ -92,6 +107,7 @@ def presentation(source: Source, plan: Plan, video: list[EncodedTrack], audio: l
         audio=_with_default(
             [AudioTrack(r, encoded[r.name]) for r in plan.audio if r.name in encoded and encoded[r.name].segments]
         ),
+        text=told_apart(text),
     )
 
 
@@ -208,8 +224,9 @@ def printable_text(text: str) -> str:
 
 
 def media_files(presentation: Presentation) -> dict[str, StoredFile]:
-    """Every init and media segment that the manifests mention."""
-    return {
+    """Every init and media segment and every text that the manifests mention."""
+    text = {f"{track.name}/{TEXT_FILE}": StoredFile(size_bytes=track.size_bytes) for track in presentation.text}
+    return text | {
         f"{track.name}/{name}": StoredFile(size_bytes=size, sha256=sha256)
         for track in presentation.tracks
         for name, size, sha256 in [

@@ -7,7 +7,9 @@ from streamforge.errors import NoAudioStream, NoVideoStream
 from streamforge.planning.audio import audio_renditions, audio_warnings
 from streamforge.planning.chunks import cut_into_chunks
 from streamforge.planning.ladder import build_ladder
+from streamforge.planning.protection import with_protection
 from streamforge.planning.quality import no_quality, quality_target
+from streamforge.planning.text import with_text
 from streamforge.settings import Settings
 
 MAX_EDIT_OFFSET_SECONDS = 60
@@ -15,10 +17,15 @@ MAX_EDIT_OFFSET_SECONDS = 60
 
 
 def make_plan(source: Source, settings: Settings) -> Plan:
-    """Raises NoVideoStream, NoAudioStream: what the profile is for is not in the file."""
+    """Raises NoVideoStream, NoAudioStream: what the profile is for is not in the file; InvalidSettings for a
+    codec that cannot be protected."""
     audio = audio_renditions(source.audio, settings.audio)
-    if not settings.transcode.codecs:
-        return _plan_of_sound(source, audio, settings)
+    sound_alone = not settings.transcode.codecs
+    plan = _plan_of_sound(source, audio, settings) if sound_alone else _plan_of_film(source, audio, settings)
+    return with_protection(with_text(plan, source, settings.captions), settings.protection)
+
+
+def _plan_of_film(source: Source, audio: list[AudioRendition], settings: Settings) -> Plan:
     if source.video is None:
         raise NoVideoStream(
             "The file has no video stream, only sound; send a file with video, or ask for a profile of sound alone."
@@ -35,7 +42,7 @@ def make_plan(source: Source, settings: Settings) -> Plan:
         edit_offset_ticks=_edit_offset(source.video, settings.transcode.max_frame_rate),
         quality=quality_target(renditions, source.video, settings.validation),
         opening_seconds=chunks[0].end,
-        warnings=audio_warnings(source),
+        warnings=[*source.warnings, *audio_warnings(source)],
     )
 
 

@@ -3,10 +3,11 @@
 from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
+from pathlib import PurePath
 
 from streamforge.contracts import names
 from streamforge.contracts.job import AudioView, RenditionView, Stage
-from streamforge.contracts.media import EncodedTrack, StoredFile
+from streamforge.contracts.media import EncodedTrack, Plan, StoredFile
 from streamforge.contracts.pipeline import ProcessVideoResult, StoreInput
 from streamforge.contracts.receipt import AudioReceipt, Receipt, RenditionReceipt, SourceReceipt, StageTime
 from streamforge.planning.manifests import Presentation
@@ -30,7 +31,7 @@ def job_receipt(
         created_at=now,
         versions=versions,
         source=SourceReceipt(sha256=work.original.sha256, size_bytes=work.original.size_bytes, found=work.source),
-        plan=work.plan,
+        plan=_public(work.plan),
         renditions=[_rendition(view, encoded[view.name], options[view.name]) for view in result.renditions],
         audio=[_audio(view, encoded[view.name]) for view in result.audio],
         stages=stage_times(work.began, now),
@@ -40,6 +41,15 @@ def job_receipt(
         warnings=result.warnings,
         files=files,
     )
+
+
+def _public(plan: Plan) -> Plan:
+    """A model may be named by where it lies on a worker."""
+    if plan.transcription is None:
+        return plan
+    name = PurePath(plan.transcription.model)
+    shown = name.name if name.is_absolute() else str(name)
+    return plan.model_copy(update={"transcription": plan.transcription.model_copy(update={"model": shown})})
 
 
 def _rendition(view: RenditionView, track: EncodedTrack, options: dict[str, str]) -> RenditionReceipt:

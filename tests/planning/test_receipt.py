@@ -3,9 +3,11 @@
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+import pytest
 from sources import audio, source, stream, video
 
 from streamforge.contracts.job import Playback, Stage
+from streamforge.contracts.media import Transcription
 from streamforge.contracts.pipeline import (
     EncodedPart,
     EncodedStream,
@@ -57,11 +59,26 @@ def test_retries_of_all_parts_are_summed_and_what_went_well_at_once_is_left_out(
     assert retries(work(probe_attempt=2), attempt=4) == {"probe": 1, "store": 3}
 
 
-def test_where_the_original_lies_is_nobodys_business() -> None:
+@pytest.mark.parametrize(
+    ("model", "told"), [("/srv/models/tiny", "tiny"), ("Systran/faster-whisper-tiny", "Systran/faster-whisper-tiny")]
+)
+def test_where_things_lie_on_a_server_is_nobodys_business(model: str, told: str) -> None:
+    heard = Transcription(
+        name="captions",
+        stream_index=1,
+        language=None,
+        model=model,
+        allow_download=False,
+        device="cpu",
+        compute_type="auto",
+    )
     found = work()
+    found.plan.transcription = heard
     presentation = stream(audio(), picture=video(320, 180))
     result = ProcessVideoResult(
         duration=1, size_bytes=1, file_count=1, source_sha256="", renditions=[], playback=Playback(hls="/h", dash="/d")
     )
     receipt = job_receipt(found, presentation, result, {}, versions={}, attempt=1, now=BEGIN)
     assert "input/x/original" not in receipt.model_dump_json()
+    assert receipt.plan.transcription is not None
+    assert receipt.plan.transcription.model == told
