@@ -81,6 +81,7 @@ class TranscodeSettings(Section):
     gop_seconds: PositiveFloat = 2
     max_chunk_seconds: PositiveFloat = 32
     max_frame_rate: PositiveFloat = 60
+    remux: bool = False
 
     @model_validator(mode="after")
     def segments_hold_whole_gops(self) -> "TranscodeSettings":
@@ -190,6 +191,7 @@ PROFILES: dict[str, Profile] = {
         },
         "audio": {"stereo_bitrate": 320_000, "surround_bitrate": 768_000},
     },
+    "remux": {"transcode": {"remux": True}},
 }
 
 

@@ -143,6 +143,14 @@ class Clips:
         )
 
     @property
+    def copyable(self) -> Path:
+        """14 s as another service would have encoded it: B-frames, decode times below 0, a key frame every 2.4 s."""
+        args = ["-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-bf", "3", "-g", "60"]
+        return self._made(
+            "copyable.mp4", lambda p: ffmpeg(*picture("320x180", 25, 14), *tone(14), *args, "-c:a", "aac", p)
+        )
+
+    @property
     def variable_rate(self) -> Path:
         """Frames dropped in a pattern: gaps of 33, 67 and 100 ms."""
         args = ["-vf", "select='not(mod(n,7)*mod(n,3))'", "-fps_mode", "vfr"]

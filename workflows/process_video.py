@@ -37,7 +37,7 @@ with workflow.unsafe.imports_passed_through():
         ValidatedStream,
         ValidateInput,
     )
-    from streamforge.errors import Fault, QualityBelowMinimum
+    from streamforge.errors import CannotBeCopied, Fault, QualityBelowMinimum
     from streamforge.planning.parts import parts_of, publishing_steps, weight_of
     from streamforge.planning.quality import below_floor
     from streamforge.temporal.attributes import STAGE
@@ -85,7 +85,7 @@ class ProcessVideoWorkflow:
         probed = await self._probe(original)
         self._enter(Stage.TRANSCODING)
         async with _beside(self._make_text(original, probed)) as text:
-            encoded = await self._transcode(original, probed)
+            probed, encoded = await self._copy_or_encode(original, probed)
             self._enter(Stage.VALIDATION)
             validated = await self._validate(original, probed, encoded)
             encoded.text = await text
@@ -114,10 +114,23 @@ class ProcessVideoWorkflow:
         summary = f"Check that {job.size_bytes:,} bytes are there"
         return await self._run(names.UPLOAD, UploadInput(original=original), StoredSource, summary)
 
-    async def _probe(self, original: StoredSource) -> ProbedSource:
-        work = ProbeInput(original=original, profile=self._job.profile, captions=self._job.captions)
+    async def _copy_or_encode(self, original: StoredSource, probed: ProbedSource) -> tuple[ProbedSource, EncodedStream]:
+        """What cannot be copied after all is encoded: nothing of the copy has been published by then."""
+        try:
+            return probed, await self._transcode(original, probed)
+        except ActivityError as error:
+            failure = to_job_error(error, self._stage)
+            if failure.code != CannotBeCopied.code:
+                raise
+        probed = await self._probe(original, copy_failed=failure.message)
+        return probed, await self._transcode(original, probed)
+
+    async def _probe(self, original: StoredSource, copy_failed: str | None = None) -> ProbedSource:
+        work = ProbeInput(
+            original=original, profile=self._job.profile, captions=self._job.captions, copy_failed=copy_failed
+        )
         probed = await self._run(names.PROBE, work, ProbedSource, "Find out what it is and plan the ladder")
-        self._warnings += probed.plan.warnings
+        self._warnings += [warning for warning in probed.plan.warnings if warning not in self._warnings]
         workflow.set_current_details(_described(probed))
         return probed
 

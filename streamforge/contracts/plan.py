@@ -48,3 +48,4 @@ class PrintablePlan(BaseModel):
     chunks: PlannedChunks
     quality: QualityTarget
     prediction: Prediction
+    warnings: list[str] = []

@@ -2,34 +2,56 @@
 
 from math import ceil
 
-from streamforge.contracts.media import VIDEO_TIMESCALE, AudioRendition, Plan, Source, VideoSource
+from streamforge.contracts.media import (
+    VIDEO_TIMESCALE,
+    AudioRendition,
+    Chunk,
+    Plan,
+    Source,
+    VideoSource,
+)
 from streamforge.errors import NoAudioStream, NoVideoStream
 from streamforge.planning.audio import audio_renditions, audio_warnings
 from streamforge.planning.chunks import cut_into_chunks
 from streamforge.planning.ladder import build_ladder
 from streamforge.planning.protection import with_protection
 from streamforge.planning.quality import no_quality, quality_target
+from streamforge.planning.remux import copied, why_not
 from streamforge.planning.text import with_text
 from streamforge.settings import Settings
 
 MAX_EDIT_OFFSET_SECONDS = 60
 """Enough for any slide show; the field in the edit list ends at six hours."""
 
+ROUNDING_TICKS = 1
+"""Time stamps of a source come to whole ticks one by one."""
 
-def make_plan(source: Source, settings: Settings) -> Plan:
-    """Raises NoVideoStream, NoAudioStream: what the profile is for is not in the file; InvalidSettings for a
-    codec that cannot be protected."""
-    audio = audio_renditions(source.audio, settings.audio)
-    sound_alone = not settings.transcode.codecs
-    plan = _plan_of_sound(source, audio, settings) if sound_alone else _plan_of_film(source, audio, settings)
+
+def make_plan(source: Source, settings: Settings, copy_failed: str | None = None) -> Plan:
+    """`copy_failed` is the sentence that says why a copy, which this source seemed fit for, failed: it is encoded.
+
+    Raises NoVideoStream, NoAudioStream: what the profile is for is not in the file; InvalidSettings for a codec that
+    cannot be protected.
+    """
+    plan = _pictures_and_sound(source, settings, copy_failed)
     return with_protection(with_text(plan, source, settings.captions), settings.protection)
 
 
-def _plan_of_film(source: Source, audio: list[AudioRendition], settings: Settings) -> Plan:
+def _pictures_and_sound(source: Source, settings: Settings, copy_failed: str | None) -> Plan:
+    audio = audio_renditions(source.audio, settings.audio)
+    if not settings.transcode.codecs:
+        return _plan_of_sound(source, audio, settings)
+    return _plan_of_film(source, audio, settings, copy_failed)
+
+
+def _plan_of_film(source: Source, audio: list[AudioRendition], settings: Settings, copy_failed: str | None) -> Plan:
     if source.video is None:
         raise NoVideoStream(
             "The file has no video stream, only sound; send a file with video, or ask for a profile of sound alone."
         )
+    refusal = copy_failed or (why_not(source, settings.transcode) if settings.transcode.remux else None)
+    if settings.transcode.remux and refusal is None:
+        return _plan_of_copy(source, source.video, audio, settings)
     renditions = build_ladder(source.video, settings.transcode)
     chunks = cut_into_chunks(source.video, settings.transcode)
     return Plan(
@@ -42,6 +64,24 @@ def _plan_of_film(source: Source, audio: list[AudioRendition], settings: Setting
         edit_offset_ticks=_edit_offset(source.video, settings.transcode.max_frame_rate),
         quality=quality_target(renditions, source.video, settings.validation),
         opening_seconds=chunks[0].end,
+        warnings=[*source.warnings, *audio_warnings(source), *([refusal] if refusal else [])],
+    )
+
+
+def _plan_of_copy(source: Source, video: VideoSource, audio: list[AudioRendition], settings: Settings) -> Plan:
+    """One rendition and one chunk: there is hardly anything to do that could be shared out. It is the source itself, so
+    there is nothing to compare it with."""
+    assert video.coding is not None
+    return Plan(
+        renditions=[copied(video, settings.transcode)],
+        audio=audio,
+        chunks=[Chunk(index=0, start=0.0, end=None, expected_frames=video.frame_count)],
+        segment_seconds=settings.transcode.segment_seconds,
+        gop_seconds=settings.transcode.gop_seconds,
+        max_frame_rate=settings.transcode.max_frame_rate,
+        edit_offset_ticks=_edit_offset_of_copy(video.coding.reorder_delay),
+        quality=no_quality(),
+        opening_seconds=None,
         warnings=[*source.warnings, *audio_warnings(source)],
     )
 
@@ -58,7 +98,7 @@ def _plan_of_sound(source: Source, audio: list[AudioRendition], settings: Settin
         max_frame_rate=settings.transcode.max_frame_rate,
         edit_offset_ticks=0,
         quality=no_quality(),
-        warnings=audio_warnings(source),
+        warnings=[*source.warnings, *audio_warnings(source)],
     )
 
 
@@ -66,3 +106,7 @@ def _edit_offset(video: VideoSource, max_frame_rate: float) -> int:
     """Room for decode times before presentation times: x264, x265 and SVT-AV1 look at most two frames ahead."""
     longest = max(video.reorder_gap, 2 / min(video.frame_rate, max_frame_rate))
     return ceil(min(longest, MAX_EDIT_OFFSET_SECONDS) * VIDEO_TIMESCALE)
+
+
+def _edit_offset_of_copy(reorder_delay: float) -> int:
+    return ceil(reorder_delay * VIDEO_TIMESCALE) + ROUNDING_TICKS if reorder_delay else 0
