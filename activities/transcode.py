@@ -147,7 +147,7 @@ class TranscodeActivities:
                     return
                 track = EncodedTrack.model_validate(message["track"])
                 await self._publish_init(work.original, folder, track)
-            else:
+            elif "segment" in message:  # The rest are signs of life.
                 assert track is not None
                 segment = Segment.model_validate(message["segment"])
                 await self._publish_segments(work.original, folder, track.name, [segment])
@@ -192,4 +192,5 @@ def _part(receipt: str, encoded: EncodedTracks, quality: str | None = None) -> E
         frames=encoded.tracks[0].frames,
         size_bytes=sum(segment.size_bytes for track in encoded.tracks for segment in track.segments),
         quality=quality,
+        attempt=activity.info().attempt,
     )

@@ -5,6 +5,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import av
+
 from streamforge.media.capabilities import ffmpeg_path
 
 MEDIA = Path(__file__).parent / "media"
@@ -27,6 +29,13 @@ def picture(size: str = "176x144", rate: float = 25, seconds: float = 4) -> list
 
 def tone(seconds: float = 4, hertz: int = 440) -> list[str]:
     return ["-f", "lavfi", "-i", TONE.format(hertz=hertz, seconds=seconds)]
+
+
+def tones(*hertz: float, layout: str = "5.1", seconds: float = 4, amplitude: float = 0.1) -> list[str]:
+    """A tone of its own in each channel, in FFmpeg's order of them. Fades in and out: encoders overshoot at edges."""
+    softly = f"min(1,20*t)*min(1,20*({seconds}-t))"
+    channels = "|".join(f"{amplitude}*{softly}*sin(2*PI*{each}*t)" for each in hertz)
+    return ["-f", "lavfi", "-i", f"aevalsrc='{channels}':channel_layout={layout}:sample_rate=48000:duration={seconds}"]
 
 
 SUBRIP = """\
@@ -181,6 +190,33 @@ class Clips:
             )  # fmt: skip
 
         return self._made("two.mp4", make)
+
+    @property
+    def surround(self) -> Path:
+        """5.1 in English with a tone of its own in each channel, which is 440 Hz in front; a German commentary in stereo,
+        880 Hz, and a French one of 5.1, 660 Hz in front."""
+
+        def make(path: Path) -> None:
+            ffmpeg(
+                *picture("320x180", 25, 5), *tones(440, 440, 440, 60, 1100, 1300, seconds=5), *tone(5, 880),
+                *tones(660, 660, 660, 60, 1100, 1300, seconds=5), "-map", "0", "-map", "1", "-map", "2", "-map", "3",
+                "-metadata:s:a:0", "language=eng", "-metadata:s:a:1", "language=deu", "-metadata:s:a:2", "language=fra",
+                "-metadata:s:a:1", "title=Regie", "-disposition:a:0", "default", "-disposition:a:1", "comment",
+                *X264, "-c:a", "aac", "-ac:a:1", "2", path,
+            )  # fmt: skip
+
+        return self._made("surround.mkv", make)
+
+    @property
+    def many_tracks(self) -> Path:
+        """Eighteen audio tracks; of the third nothing can be decoded."""
+
+        def make(path: Path) -> None:
+            whole = path.with_name("many-whole.mkv")
+            ffmpeg(*picture("96x64", 10, 2), *tone(2), "-map", "0", *["-map", "1"] * 18, *X264, "-c:a", "ac3", whole)
+            spoil(whole, path, stream=3)
+
+        return self._made("many.mkv", make)
 
     @property
     def transport_stream(self) -> Path:
@@ -372,6 +408,19 @@ class Clips:
             path.write_bytes(whole.read_bytes()[:500_000])
 
         return self._made("cut-faststart.mp4", make)
+
+
+def spoil(whole: Path, path: Path, stream: int) -> None:
+    """A copy in which every packet of one stream is noise of the same length."""
+    with av.open(str(whole)) as before, av.open(str(path), "w") as after:
+        streams = {each.index: after.add_stream_from_template(each) for each in before.streams}
+        for packet in before.demux():
+            if packet.dts is None:
+                continue
+            kept = av.Packet(b"\x55" * packet.size) if packet.stream.index == stream else packet
+            kept.pts, kept.dts, kept.time_base = packet.pts, packet.dts, packet.time_base
+            kept.stream = streams[packet.stream.index]
+            after.mux(kept)
 
 
 def _piped(path: Path, *arguments: str) -> None:

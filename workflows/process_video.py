@@ -64,6 +64,7 @@ class ProcessVideoWorkflow:
         self._stage = Stage.UPLOADING
         self._parts_encoded = 0
         self._warnings: list[str] = []
+        self._began = {Stage.UPLOADING: workflow.now()}
         self._room = asyncio.Semaphore(MOST_AT_ONCE)
 
     @workflow.run
@@ -100,6 +101,8 @@ class ProcessVideoWorkflow:
                 packaged=packaged,
                 validated=validated,
                 warnings=self._warnings,
+                began=self._began,
+                probe_attempt=probed.attempt,
             )
         )
 
@@ -193,8 +196,10 @@ class ProcessVideoWorkflow:
         work = EncodeAudioInput(
             original=original, source=probed.source, plan=probed.plan.without_chunks(), rendition=rendition
         )
-        summary = f"Audio {rendition.language or rendition.name}"
-        return await self._run(names.ENCODE_AUDIO, work, EncodedPart, summary, urgent=True)
+        layout = ", 5.1" if rendition.is_surround else ""
+        summary = f"Audio {rendition.language or rendition.name}{layout}"
+        urgent = not rendition.is_surround
+        return await self._run(names.ENCODE_AUDIO, work, EncodedPart, summary, urgent=urgent)
 
     async def _make_text(self, original: StoredSource, probed: ProbedSource) -> list[TextTrack]:
         """Subtitles of the source, and captions from its sound: a stream can do without either."""
@@ -308,6 +313,7 @@ class ProcessVideoWorkflow:
     # ── how ─────────────────────────────────────────────────────────────────────────────────────────────────────────
     def _enter(self, stage: Stage) -> None:
         self._stage = stage
+        self._began[stage] = workflow.now()
         workflow.upsert_search_attributes([STAGE.value_set(stage)])
 
     async def _run(self, name: str, work: BaseModel, result: type[R], summary: str, *, urgent: bool = False) -> R:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
+from streamforge.contracts.media import AudioRole, Loudness
 from streamforge.contracts.scores import VmafScore
 
 
@@ -59,6 +60,23 @@ class RenditionView(BaseModel):
     fps: float | None = None
     speed: float | None = None
     vmaf: VmafScore | None = None
+
+
+class AudioView(BaseModel):
+    """One audio rendition. `bitrate` is the measured average in bit/s; `gain` is in dB, null where no loudness was asked
+    for; `loudness` is that of what a listener gets."""
+
+    name: str
+    language: str | None = None
+    title: str | None = None
+    role: AudioRole
+    default: bool
+    channels: int
+    sample_rate: int
+    codec: str
+    bitrate: int
+    loudness: Loudness | None = None
+    gain: float | None = None
 
 
 class TextView(BaseModel):

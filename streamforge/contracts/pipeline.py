@@ -5,12 +5,13 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from streamforge.contracts.job import JobError, JobStatus, Playback, RenditionView, Stage
+from streamforge.contracts.job import AudioView, JobError, JobStatus, Playback, RenditionView, Stage
 from streamforge.contracts.media import (
     AudioRendition,
     Chunk,
     Plan,
     Source,
+    StoredFile,
     SubtitleRendition,
     TextTrack,
     Transcription,
@@ -56,6 +57,7 @@ class ProbeInput(BaseModel):
 class ProbedSource(BaseModel):
     source: Source
     plan: Plan
+    attempt: int = 1
 
 
 class PlanVideo(BaseModel):
@@ -110,6 +112,7 @@ class EncodedPart(BaseModel):
     frames: int
     size_bytes: int
     quality: str | None = Field(default=None, description="where its PartQuality lies; null for sound")
+    attempt: int = Field(default=1, description="the one that came to its end")
 
 
 class EncodedStream(BaseModel):
@@ -135,6 +138,7 @@ class ValidatedStream(BaseModel):
     scores: list[RenditionScore]
     repairs: list[Repair]
     repair_count: int
+    attempt: int = 1
 
 
 class PublishInput(BaseModel):
@@ -161,9 +165,10 @@ class PackageInput(BaseModel):
 
 
 class PackagedStream(BaseModel):
-    """The manifests that were written, as names in the job's output folder, with their sizes."""
+    """The manifests that were written, by their names in the job's output folder."""
 
-    manifests: dict[str, int]
+    manifests: dict[str, StoredFile]
+    attempt: int = 1
 
 
 class StoreInput(BaseModel):
@@ -174,6 +179,8 @@ class StoreInput(BaseModel):
     packaged: PackagedStream
     validated: ValidatedStream | None = None
     extras: dict[str, int] = Field(default={}, description="files beside those of the manifests, with their sizes")
+    began: dict[Stage, datetime] = Field(default={}, description="when each stage was entered, this one the last")
+    probe_attempt: int = 1
     warnings: list[str] = []
 
 
@@ -185,6 +192,7 @@ class ProcessVideoResult(BaseModel):
     file_count: int
     source_sha256: str
     renditions: list[RenditionView]
+    audio: list[AudioView] = []
     playback: Playback
     text: list[TextTrack] = Field(default=[], description="subtitles and captions")
     repairs: list[Repair] = Field(default=[], description="the first of repair_count chunks that were encoded again")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sources import audio, source, stream, track, tracks, video
 
-from streamforge.contracts.media import Color, EncodedTrack, Segment
+from streamforge.contracts.media import AudioRole, Color, EncodedTrack, Segment
 from streamforge.planning.dash import manifest
 from streamforge.planning.manifests import Presentation, peak_bitrate, presentation
 from streamforge.planning.plan import make_plan
@@ -120,6 +120,26 @@ def test_each_audio_track_is_a_set_of_its_own() -> None:
     channels = [r.find(f"{MPD}AudioChannelConfiguration") for r in (first, second)]
     assert [c.get("value") for c in channels if c is not None] == ["2", "1"]
     assert timeline(original) == [(0, 192_512), (192_512, 190_464)]
+
+
+def test_each_layout_of_a_track_is_a_set_of_its_own() -> None:
+    found = stream(
+        audio(1, channels=6, language="eng", title="Original"),
+        audio(2, language="deu", title="Regie\x0b <&>", role=AudioRole.COMMENTARY),
+        audio(3, language="eng", role=AudioRole.DESCRIPTION),
+        audio(4, language="eng", role=AudioRole.CLEAR_SPEECH),
+    )
+    told = sets(parsed(found), "audio")
+    assert [s.get("lang") for s in told] == ["en", "de", "en", "en", "en"]
+    assert [s.get("selectionPriority") for s in told] == ["2", None, None, None, None]
+    roles = ["main", "commentary", "description", "enhanced-audio-intelligibility", "main"]
+    assert [s.find(f"{MPD}Role").get("value") for s in told] == roles  # type: ignore[union-attr]
+    purposes = [s.find(f"{MPD}Accessibility") for s in told]
+    assert [p.get("value") if p is not None else None for p in purposes] == [None, None, "1", "2", None]
+    assert [s.findtext(f"{MPD}Label") for s in told] == ["Original", "Regie <&>", None, None, "Original"]
+    configurations = [c for s in told for c in s.iter(f"{MPD}AudioChannelConfiguration")]
+    assert {c.get("schemeIdUri") for c in configurations} == {"urn:mpeg:mpegB:cicp:ChannelConfiguration"}
+    assert [c.get("value") for c in configurations] == ["2", "2", "2", "2", "6"]
 
 
 def test_ids_of_sets_differ() -> None:

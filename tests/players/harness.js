@@ -77,9 +77,9 @@ const listener = () => {
 
 const harness = {
   /** Ready, with the first picture on the screen. */
-  async open(player, url, license) {
+  async open(player, url, license, pictures = true) {
     menus = await adapters[player](video, url, { complain, stalled, license });
-    await until(() => video.readyState === HTMLMediaElement.HAVE_ENOUGH_DATA && diary.firstFrame !== null);
+    await until(() => video.readyState === HTMLMediaElement.HAVE_ENOUGH_DATA && (!pictures || diary.firstFrame !== null));
   },
 
   async playToEnd(rate) {
@@ -156,6 +156,9 @@ const harness = {
     });
     video.pause();
   },
+
+  toSound: (code, channels) => void menus.toSound(code, channels),
+  sound: () => menus.sound(),
 
   report: () => ({
     ...diary,

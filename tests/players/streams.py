@@ -152,6 +152,8 @@ KINDS: dict[str, tuple[Callable[[Clips], Path], dict[str, object]]] = {
     "captions": (lambda clips: clips.captioned, {}),
     "variable frame rate and no sound": (lambda clips: clips.variable_rate, {}),
     "two languages": (lambda clips: clips.two_languages, {}),
+    "surround": (lambda clips: clips.surround, {"max_chunk_seconds": 8}),
+    "surround alone": (lambda clips: clips.surround, {"codecs": []}),
     "AES-128": (lambda clips: clips.slow, {}),
     "cbcs": (lambda clips: clips.slow, {}),
     "AV1": (lambda clips: clips.two_languages, {"codecs": ["av1"], "presets": {"av1": 11}, "segment_seconds": 2}),

@@ -15,7 +15,7 @@ from temporalio.worker import Worker
 from streamforge.contracts import names
 from streamforge.contracts.ids import workflow_id
 from streamforge.contracts.job import Playback
-from streamforge.contracts.media import Plan, Source, Text
+from streamforge.contracts.media import Plan, Source, StoredFile, Text
 from streamforge.contracts.pipeline import (
     DiscardInput,
     EncodeAudioInput,
@@ -139,7 +139,7 @@ class Fakes:
     @activity.defn(name=names.PACKAGE)
     async def package(self, work: PackageInput) -> PackagedStream:
         await self._note(names.PACKAGE, work)
-        return PackagedStream(manifests={"master.m3u8": 1})
+        return PackagedStream(manifests={"master.m3u8": StoredFile(size_bytes=1)})
 
     @activity.defn(name=names.STORE)
     async def store(self, work: StoreInput) -> ProcessVideoResult:
