@@ -39,9 +39,10 @@ def audio_warnings(source: Source) -> list[str]:
     found = max(source.audio_track_count, len(source.audio))
     if len(source.audio) <= MAX_AUDIO_TRACKS:
         return []
+    lost = found - MAX_AUDIO_TRACKS
     return [
         f"The file has {found} audio tracks; the first {MAX_AUDIO_TRACKS} are kept, "
-        f"{found - MAX_AUDIO_TRACKS} are left out."
+        f"{lost} {'is' if lost == 1 else 'are'} left out."
     ]
 
 

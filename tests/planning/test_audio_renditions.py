@@ -131,7 +131,7 @@ def test_the_sample_rate_is_one_that_aac_has_and_loses_nothing(rate: int, planne
     ("described", "found", "warnings"),
     [
         (16, 16, []),
-        (17, 17, ["The file has 17 audio tracks; the first 16 are kept, 1 are left out."]),
+        (17, 17, ["The file has 17 audio tracks; the first 16 are kept, 1 is left out."]),
         (64, 500, ["The file has 500 audio tracks; the first 16 are kept, 484 are left out."]),
     ],
 )
