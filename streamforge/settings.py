@@ -70,6 +70,16 @@ class ValidationSettings(Section):
     max_repairs: int = Field(2, ge=0, le=5)
 
 
+class PicturesSettings(Section):
+    enabled: bool = True
+    tile_size: int = Field(160, ge=32, le=640)
+    interval_seconds: float | None = Field(None, ge=0.1)
+
+
+class DownloadsSettings(Section):
+    enabled: bool = False
+
+
 class MediaSettings(Section):
     memory_limit_bytes: PositiveInt = 6 * 2**30
     cpu_limit_seconds: PositiveInt = 4 * 3600
@@ -114,6 +124,8 @@ class Settings(BaseSettings):
     input: InputSettings = InputSettings()
     transcode: TranscodeSettings = TranscodeSettings()
     validation: ValidationSettings = ValidationSettings()
+    pictures: PicturesSettings = PicturesSettings()
+    downloads: DownloadsSettings = DownloadsSettings()
     media: MediaSettings = MediaSettings()
     worker: WorkerSettings = WorkerSettings()
     storage: StorageSettings = StorageSettings()

@@ -5,6 +5,8 @@ Units: seconds unless a name ends in `_ticks`; ticks are 1/VIDEO_TIMESCALE for v
 
 from pydantic import BaseModel, Field
 
+from streamforge.contracts.pictures import PicturePlan
+
 VIDEO_TIMESCALE = 90_000
 """Ticks per second of every video rendition: MPEG's own clock, exact for 24, 25, 30, 50, 60 and the /1.001 rates."""
 
@@ -117,6 +119,7 @@ class Plan(BaseModel):
     opening_seconds: float | None = Field(
         0.0, description="the first chunk's end, None for a film of one; until there the smallest rendition stands in"
     )
+    pictures: PicturePlan | None = Field(None, description="null where there are to be none")
 
     @property
     def total_frames(self) -> int:
@@ -130,8 +133,10 @@ class Plan(BaseModel):
         return self.model_copy(update={"renditions": renditions})
 
     def only(self, renditions: list[VideoRendition]) -> "Plan":
-        """The plan of one part: no other chunks, only these renditions, and no sound."""
-        return self.model_copy(update={"chunks": [], "renditions": renditions, "audio": []})
+        """The plan of one part: no other chunks, only these renditions, and no sound. The part with the best rendition
+        keeps pictures of the chunk, too: one of them, and not the one that somebody waits for."""
+        pictures = self.pictures if self.renditions[0] in renditions else None
+        return self.model_copy(update={"chunks": [], "renditions": renditions, "audio": [], "pictures": pictures})
 
 
 class KeyFrame(BaseModel):

@@ -8,6 +8,7 @@ from langcodes.tag_parser import LanguageTagError
 from streamforge.contracts.media import VIDEO_TIMESCALE, AudioRendition, AudioSource, Plan, Source, VideoSource
 from streamforge.planning.chunks import cut_into_chunks
 from streamforge.planning.ladder import build_ladder
+from streamforge.planning.pictures import picture_plan
 from streamforge.planning.quality import quality_target
 from streamforge.settings import Settings
 
@@ -33,6 +34,7 @@ def make_plan(source: Source, settings: Settings) -> Plan:
         edit_offset_ticks=_edit_offset(source.video, settings.transcode.max_frame_rate),
         quality=quality_target(renditions, source.video, settings.validation),
         opening_seconds=chunks[0].end,
+        pictures=picture_plan(source.video, renditions, settings.pictures),
     )
 
 
