@@ -27,7 +27,7 @@ class PackageActivities:
     async def package(self, work: PackageInput) -> PackagedStream:
         async with heartbeats(), Reporter(self._log, work.original.job_id) as reporter:
             await reporter.state(_at(0, "Packaging HLS and DASH"))
-            stream = await read_presentation(self._storage, work.source, work.plan, work.encoded)
+            stream = await read_presentation(self._storage, work.source, work.plan, work.encoded, work.storyboard)
             manifests = await write_manifests(self._storage, work.original.job_id, stream)
             await reporter.state(_at(1, f"Wrote {len(manifests)} manifests"))
             return PackagedStream(manifests=manifests)

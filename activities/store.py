@@ -1,5 +1,7 @@
 """The last stage: every file that the manifests mention is in the store, complete. Then, and only then, it is a stream."""
 
+from uuid import UUID
+
 from temporalio import activity
 
 from activities.heartbeats import Checkpoint, heartbeats
@@ -7,6 +9,8 @@ from activities.stream import read_presentation
 from streamforge.contracts import names
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import RenditionView, Stage
+from streamforge.contracts.media import VIDEO_TIMESCALE
+from streamforge.contracts.pictures import Pictures, PicturesView
 from streamforge.contracts.pipeline import ProcessVideoResult, StoreInput, ValidatedStream
 from streamforge.errors import StorageCorrupted
 from streamforge.events.log import EventLog
@@ -16,6 +20,7 @@ from streamforge.planning.manifests import (
     average_bitrate,
     media_files,
 )
+from streamforge.planning.pictures import POSTER, THUMBNAIL, THUMBNAILS, sheet_name
 from streamforge.planning.quality import told
 from streamforge.planning.stages import progress_at
 from streamforge.storage import Storage, layout
@@ -31,7 +36,8 @@ class StoreActivities:
         """Raises StorageCorrupted, naming the first file that is missing or has another size."""
         async with heartbeats() as checkpoint, Reporter(self._log, work.original.job_id) as reporter:
             presentation = await read_presentation(self._storage, work.source, work.plan, work.encoded)
-            files = media_files(presentation) | work.packaged.manifests
+            pictures = work.pictures or Pictures()
+            files = media_files(presentation) | work.packaged.manifests | pictures.files
             await self._verify(work, files, checkpoint, reporter)
             result = _result(work, presentation, files)
             done = progress_at(Stage.STORAGE, 1)
@@ -90,8 +96,27 @@ def _result(work: StoreInput, presentation: Presentation, files: dict[str, int])
             )
             for track in presentation.video
         ],
-        playback=layout.playback(work.original.job_id),
+        playback=layout.playback(work.original.job_id, files),
         repairs=validated.repairs,
         repair_count=validated.repair_count,
+        pictures=_pictures_view(work.original.job_id, work.pictures),
         warnings=work.warnings,
     )
+
+
+def _pictures_view(job_id: UUID, pictures: Pictures | None) -> PicturesView | None:
+    """None where no picture was made."""
+    if pictures is None or not pictures.files:
+        return None
+    path = {name: layout.media(job_id, name) for name in pictures.files}
+    view = PicturesView(
+        poster=path.get(POSTER),
+        poster_seconds=pictures.poster_seconds,
+        thumbnail=path.get(THUMBNAIL),
+        thumbnails=path.get(THUMBNAILS),
+    )
+    if (board := pictures.storyboard) is not None:
+        view.sprites = [path[sheet_name(number)] for number in range(board.sheet_count)]
+        view.tile_width, view.tile_height = board.tile_width, board.tile_height
+        view.interval_seconds = board.interval_ticks / VIDEO_TIMESCALE
+    return view

@@ -60,6 +60,7 @@ POLICIES = {
     names.ENCODE_CHUNK: Policy(timedelta(hours=6), queue=names.MEDIA_TASK_QUEUE),
     names.ENCODE_AUDIO: Policy(timedelta(hours=6), queue=names.MEDIA_TASK_QUEUE),
     names.VALIDATE: Policy(timedelta(hours=1)),
+    names.PICTURES: Policy(timedelta(hours=1)),
     names.PUBLISH: Policy(timedelta(minutes=10)),
     names.PACKAGE: Policy(timedelta(hours=1)),
     names.STORE: Policy(timedelta(hours=6)),

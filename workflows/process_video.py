@@ -13,6 +13,7 @@ with workflow.unsafe.imports_passed_through():
     from streamforge.contracts import names
     from streamforge.contracts.job import JobStatus, Stage
     from streamforge.contracts.media import AudioRendition, Chunk, VideoRendition
+    from streamforge.contracts.pictures import Pictures, Storyboard
     from streamforge.contracts.pipeline import (
         DiscardInput,
         EncodeAudioInput,
@@ -22,6 +23,7 @@ with workflow.unsafe.imports_passed_through():
         Outcome,
         PackagedStream,
         PackageInput,
+        PicturesInput,
         ProbedSource,
         ProbeInput,
         ProcessVideo,
@@ -42,6 +44,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.policies import POLICIES
 
 R = TypeVar("R")
+S = TypeVar("S")
 
 MOST_AT_ONCE = 200
 """Chunks that wait in the queue at a time, more than any number of workers needs. A film of twelve hours has 1,353, and
@@ -81,9 +84,10 @@ class ProcessVideoWorkflow:
         self._enter(Stage.TRANSCODING)
         encoded = await self._transcode(original, probed)
         self._enter(Stage.VALIDATION)
-        validated, warnings = await self._validate(original, probed, encoded)
+        validating, drawing = self._validate(original, probed, encoded), self._pictures(original, probed, encoded)
+        (validated, complaints), (pictures, losses) = await _both_or_none(validating, drawing)
         self._enter(Stage.PACKAGING)
-        packaged = await self._package(original, probed, encoded)
+        packaged = await self._package(original, probed, encoded, pictures.storyboard if pictures else None)
         self._enter(Stage.STORAGE)
         return await self._store(
             StoreInput(
@@ -93,7 +97,8 @@ class ProcessVideoWorkflow:
                 encoded=encoded,
                 packaged=packaged,
                 validated=validated,
-                warnings=warnings,
+                pictures=pictures,
+                warnings=[*complaints, *losses],
             )
         )
 
@@ -206,8 +211,30 @@ class ProcessVideoWorkflow:
             )
         return validated, complaints
 
-    async def _package(self, original: StoredSource, probed: ProbedSource, encoded: EncodedStream) -> PackagedStream:
-        work = PackageInput(original=original, source=probed.source, plan=probed.plan, encoded=encoded)
+    async def _pictures(
+        self, original: StoredSource, probed: ProbedSource, encoded: EncodedStream
+    ) -> tuple[Pictures | None, list[str]]:
+        """Poster and thumbnails, and what is to be said about them. No film fails for its pictures."""
+        if probed.plan.pictures is None:
+            return None, []
+        tiles = [part.pictures for parts in encoded.chunks for part in parts if part.pictures]
+        work = PicturesInput(
+            original=original, source=probed.source, plan=probed.plan.without_chunks(), encoded=encoded, tiles=tiles
+        )
+        try:
+            pictures = await self._run(names.PICTURES, work, Pictures, "Poster and thumbnails")
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            return None, [f"There is no poster and there are no thumbnails. {to_job_error(error, self._stage).message}"]
+        return pictures, pictures.warnings
+
+    async def _package(
+        self, original: StoredSource, probed: ProbedSource, encoded: EncodedStream, storyboard: Storyboard | None
+    ) -> PackagedStream:
+        work = PackageInput(
+            original=original, source=probed.source, plan=probed.plan, encoded=encoded, storyboard=storyboard
+        )
         return await self._run(names.PACKAGE, work, PackagedStream, "Write HLS and DASH manifests")
 
     async def _store(self, work: StoreInput) -> ProcessVideoResult:
@@ -286,6 +313,12 @@ async def _all_or_none(work: list[Coroutine[Any, Any, R]]) -> list[R]:
             task.cancel()
         await workflow.wait(tasks)
         raise
+
+
+async def _both_or_none(one: Coroutine[Any, Any, R], other: Coroutine[Any, Any, S]) -> tuple[R, S]:
+    """As `_all_or_none`, of two that differ."""
+    results: list[Any] = await _all_or_none([one, other])
+    return results[0], results[1]
 
 
 def _window(chunk: Chunk) -> str:

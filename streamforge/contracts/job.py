@@ -67,6 +67,7 @@ class Playback(BaseModel):
     hls: str
     dash: str
     poster: str | None = None
+    thumbnails: str | None = Field(None, description="WebVTT with a tile of a sprite sheet for every moment")
 
 
 class EventView(BaseModel):

@@ -65,3 +65,16 @@ class Pictures(BaseModel):
     storyboard: Storyboard | None = None
     poster_seconds: float | None = None
     warnings: list[str] = []
+
+
+class PicturesView(BaseModel):
+    """`result.pictures` of a job: paths on this API."""
+
+    poster: str | None = None
+    poster_seconds: float | None = Field(None, description="the moment that it shows")
+    thumbnail: str | None = Field(None, description="the poster in small")
+    thumbnails: str | None = Field(None, description="WebVTT with a tile for every moment")
+    sprites: list[str] = []
+    tile_width: int | None = None
+    tile_height: int | None = None
+    interval_seconds: float | None = None

@@ -12,6 +12,7 @@ from streamforge.contracts.media import (
     Plan,
     Source,
 )
+from streamforge.contracts.pictures import Pictures, PicturesView, Storyboard
 from streamforge.contracts.scores import RenditionScore, Repair
 
 
@@ -89,6 +90,7 @@ class EncodedPart(BaseModel):
     frames: int
     size_bytes: int
     quality: str | None = Field(default=None, description="where its PartQuality lies; null for sound")
+    pictures: str | None = Field(default=None, description="where its TileSet lies; null where it kept none")
 
 
 class EncodedStream(BaseModel):
@@ -114,6 +116,16 @@ class ValidatedStream(BaseModel):
     repair_count: int
 
 
+class PicturesInput(BaseModel):
+    """`tiles` names the TileSet of every chunk, in the order of the film."""
+
+    original: StoredSource
+    source: Source
+    plan: Plan
+    encoded: EncodedStream
+    tiles: list[str]
+
+
 class PublishInput(BaseModel):
     """What is encoded so far is found in the store: a growing list of it would fill the history of a long film."""
 
@@ -135,6 +147,7 @@ class PackageInput(BaseModel):
     source: Source
     plan: Plan
     encoded: EncodedStream
+    storyboard: Storyboard | None = None
 
 
 class PackagedStream(BaseModel):
@@ -150,6 +163,7 @@ class StoreInput(BaseModel):
     encoded: EncodedStream
     packaged: PackagedStream
     validated: ValidatedStream | None = None
+    pictures: Pictures | None = None
     warnings: list[str] = []
 
 
@@ -164,6 +178,7 @@ class ProcessVideoResult(BaseModel):
     playback: Playback
     repairs: list[Repair] = Field(default=[], description="the first of repair_count chunks that were encoded again")
     repair_count: int = 0
+    pictures: PicturesView | None = None
     warnings: list[str] = []
 
 

@@ -14,7 +14,13 @@ HD_HEIGHT = 720
 
 UNSPECIFIED = 2
 BT601 = (5, 6)
-MATRICES = {1: Colorspace.ITU709, 4: Colorspace.FCC, 7: Colorspace.SMPTE240M, 9: Colorspace.BT2020, 10: Colorspace.BT2020}
+MATRICES = {
+    1: Colorspace.ITU709,
+    4: Colorspace.FCC,
+    7: Colorspace.SMPTE240M,
+    9: Colorspace.BT2020,
+    10: Colorspace.BT2020,
+}
 """Of ISO/IEC 23091-2, Table 4."""
 
 

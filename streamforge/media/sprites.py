@@ -53,9 +53,7 @@ def _sheet(tiles: NDArray[np.uint8], slots: list[int], board: Storyboard, number
     canvas = _split(np.full(width * height * 3 // 2, GRAY, np.uint8), width, height)
     canvas[0][:] = BLACK
     for place in range(min(board.per_sheet, board.count - number * board.per_sheet)):
-        tile = _split(
-            tiles[tile_of_slot(slots, number * board.per_sheet + place)], board.tile_width, board.tile_height
-        )
+        tile = _split(tiles[tile_of_slot(slots, number * board.per_sheet + place)], board.tile_width, board.tile_height)
         row, column = divmod(place, board.columns)
         for whole, piece in zip(canvas, tile, strict=True):
             rows, columns = piece.shape

@@ -4,10 +4,13 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 from xml.etree import ElementTree as ET
 
-from streamforge.contracts.media import EncodedTrack
+from streamforge.contracts.media import VIDEO_TIMESCALE, EncodedTrack
+from streamforge.contracts.pictures import Storyboard
 from streamforge.planning.manifests import INIT_SEGMENT, Growing, Presentation, peak_bitrate, seconds
+from streamforge.planning.pictures import sheet_name
 
 NAMESPACE = "urn:mpeg:dash:schema:mpd:2011"
+THUMBNAIL_TILE = "http://dashif.org/guidelines/thumbnail_tile"
 UPDATE_SECONDS = 1
 """A first segment of a few seconds is all that some players have when they look again."""
 
@@ -30,6 +33,8 @@ def manifest(presentation: Presentation, growing: Growing | None = None) -> str:
     period = ET.SubElement(mpd, "Period", {"id": "0", "start": "PT0S"})
     _add_video(period, presentation)
     _add_audio(period, presentation)
+    if presentation.storyboard is not None:
+        _add_storyboard(period, presentation.storyboard)
     if growing:
         # What the time is; dash.js otherwise asks a server of its own makers.
         utc = {"schemeIdUri": "urn:mpeg:dash:utc:direct:2014", "value": _timestamp(growing.now)}
@@ -118,6 +123,36 @@ def _add_audio(period: ET.Element, presentation: Presentation) -> None:
             "value": str(track.rendition.channels),
         }
         ET.SubElement(representation, "AudioChannelConfiguration", configuration)
+
+
+def _add_storyboard(period: ET.Element, board: Storyboard) -> None:
+    """Sprite sheets as DASH-IF IOP has them (part 12, thumbnail tiles): every sheet is a segment."""
+    adaptation = ET.SubElement(
+        period, "AdaptationSet", {"id": "storyboard", "contentType": "image", "mimeType": "image/jpeg"}
+    )
+    sheet_ticks = board.per_sheet * board.interval_ticks
+    ET.SubElement(
+        adaptation,
+        "SegmentTemplate",
+        {
+            "timescale": str(VIDEO_TIMESCALE),
+            "duration": str(sheet_ticks),
+            "startNumber": "0",
+            "media": sheet_name("$Number$"),
+        },
+    )
+    representation = ET.SubElement(
+        adaptation,
+        "Representation",
+        {
+            "id": "sprites",
+            "bandwidth": str(round(8 * board.size_bytes * VIDEO_TIMESCALE / (board.sheet_count * sheet_ticks))),
+            "width": str(board.columns * board.tile_width),
+            "height": str(board.rows * board.tile_height),
+        },
+    )
+    grid = {"schemeIdUri": THUMBNAIL_TILE, "value": f"{board.columns}x{board.rows}"}
+    ET.SubElement(representation, "EssentialProperty", grid)
 
 
 def _add_segments(adaptation: ET.Element, track: EncodedTrack) -> None:

@@ -16,6 +16,7 @@ from streamforge.contracts.media import (
     Source,
     VideoRendition,
 )
+from streamforge.contracts.pictures import Storyboard
 
 HLS_MASTER = "master.m3u8"
 DASH_MANIFEST = "manifest.mpd"
@@ -63,6 +64,7 @@ class Presentation:
     plan: Plan
     video: list[VideoTrack]
     audio: list[AudioTrack]
+    storyboard: Storyboard | None = None
 
     @property
     def tracks(self) -> list[EncodedTrack]:
@@ -79,7 +81,13 @@ class Presentation:
         return Fraction(rate).limit_denominator(100 if rate >= 1 else 10_000)
 
 
-def presentation(source: Source, plan: Plan, video: list[EncodedTrack], audio: list[EncodedTrack]) -> Presentation:
+def presentation(
+    source: Source,
+    plan: Plan,
+    video: list[EncodedTrack],
+    audio: list[EncodedTrack],
+    storyboard: Storyboard | None = None,
+) -> Presentation:
     """Pairs what was planned with what was encoded. Audio tracks of which nothing could be decoded are left out."""
     encoded = {track.name: track for track in [*video, *audio]}
     return Presentation(
@@ -87,6 +95,7 @@ def presentation(source: Source, plan: Plan, video: list[EncodedTrack], audio: l
         plan=plan,
         video=[VideoTrack(r, encoded[r.name]) for r in plan.renditions if r.name in encoded],
         audio=[AudioTrack(r, encoded[r.name]) for r in plan.audio if r.name in encoded and encoded[r.name].segments],
+        storyboard=storyboard,
     )
 
 

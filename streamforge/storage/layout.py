@@ -1,9 +1,11 @@
 """Where things lie in the store. One place, so that API, activities and retention can never disagree."""
 
+from collections.abc import Collection
 from uuid import UUID
 
 from streamforge.contracts.job import Playback
 from streamforge.planning.manifests import DASH_MANIFEST, HLS_MASTER
+from streamforge.planning.pictures import POSTER, THUMBNAILS
 
 ORIGINALS = "input/"
 OUTPUTS = "output/"
@@ -36,6 +38,22 @@ def receipt(job_id: UUID, name: str) -> str:
     return f"{work_folder(job_id)}{name}.json"
 
 
-def playback(job_id: UUID) -> Playback:
-    """Where the API serves a job's manifests, from its first playable second to its last day."""
-    return Playback(hls=f"/media/{job_id}/{HLS_MASTER}", dash=f"/media/{job_id}/{DASH_MANIFEST}")
+def beside(receipt_name: str, file_name: str) -> str:
+    """A file that belongs to a receipt."""
+    return f"{receipt_name.removesuffix('.json')}-{file_name}"
+
+
+def media(job_id: UUID, name: str) -> str:
+    """Where the API serves a file of a job's output."""
+    return f"/media/{job_id}/{name}"
+
+
+def playback(job_id: UUID, files: Collection[str] = ()) -> Playback:
+    """Where the API serves a job's manifests, from its first playable second to its last day; of its pictures those that
+    are among `files`."""
+    return Playback(
+        hls=media(job_id, HLS_MASTER),
+        dash=media(job_id, DASH_MANIFEST),
+        poster=media(job_id, POSTER) if POSTER in files else None,
+        thumbnails=media(job_id, THUMBNAILS) if THUMBNAILS in files else None,
+    )

@@ -15,6 +15,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from activities.originals import Originals
 from activities.outcome import OutcomeActivities
 from activities.package import PackageActivities
+from activities.pictures import PictureActivities
 from activities.probe import ProbeActivities
 from activities.publish import PublishActivities
 from activities.retention import RetentionActivities
@@ -118,6 +119,7 @@ def _workers(client: Client, settings: Settings, parts: _Parts) -> list[Worker]:
     room = Room(settings.worker.media_memory_bytes or round(SHARE_OF_MEMORY * memory_bytes()))
     transcode = TranscodeActivities(storage, events, children, originals=originals, scratch=scratch, room=room)
     validate = ValidateActivities(storage, events)
+    pictures = PictureActivities(storage, children, scratch)
     publish = PublishActivities(storage, events)
     package = PackageActivities(storage, events)
     store = StoreActivities(storage, events)
@@ -134,6 +136,7 @@ def _workers(client: Client, settings: Settings, parts: _Parts) -> list[Worker]:
             probe.plan,
             publish.publish_playable,
             validate.validate,
+            pictures.pictures,
             package.package,
             store.store,
             outcome.record_outcome,

@@ -76,7 +76,8 @@ async def test_the_manifests_play_as_they_are_served(system: System) -> None:
     assert playback == {
         "hls": f"/media/{finished.id}/master.m3u8",
         "dash": f"/media/{finished.id}/manifest.mpd",
-        "poster": None,
+        "poster": f"/media/{finished.id}/poster.jpg",
+        "thumbnails": f"/media/{finished.id}/thumbnails.vtt",
     }
     played = await ffmpeg_decodes(system.api.url + playback["dash"])
     assert played == {"frames": 132}

@@ -14,7 +14,9 @@ from streamforge.planning.ladder import build_ladder
 from streamforge.planning.pictures import appeal, picture_plan, poster_set, storyboard, tile_of_slot, webvtt
 from streamforge.settings import PicturesSettings, TranscodeSettings
 
-CUE = re.compile(r"(\d\d+):(\d\d):(\d\d)\.(\d\d\d) --> (\d\d+):(\d\d):(\d\d)\.(\d\d\d)\n(\S+)#xywh=(\d+),(\d+),(\d+),(\d+)")
+CUE = re.compile(
+    r"(\d\d+):(\d\d):(\d\d)\.(\d\d\d) --> (\d\d+):(\d\d):(\d\d)\.(\d\d\d)\n(\S+)#xywh=(\d+),(\d+),(\d+),(\d+)"
+)
 
 
 def planned(film: VideoSource, **settings: object) -> PicturePlan:
@@ -68,9 +70,7 @@ def test_an_interval_that_is_asked_for_is_kept_within_reason() -> None:
         (4096, 16, (160, 2), (320, 2)),
     ],
 )
-def test_tiles_keep_the_films_shape(
-    width: int, height: int, tile: tuple[int, int], thumbnail: tuple[int, int]
-) -> None:
+def test_tiles_keep_the_films_shape(width: int, height: int, tile: tuple[int, int], thumbnail: tuple[int, int]) -> None:
     plan = planned(video(width, height))
     assert (plan.tile_width, plan.tile_height) == tile
     assert (plan.thumbnail_width, plan.thumbnail_height) == thumbnail

@@ -16,6 +16,7 @@ from streamforge.contracts import names
 from streamforge.contracts.ids import workflow_id
 from streamforge.contracts.job import Playback
 from streamforge.contracts.media import Plan, Source
+from streamforge.contracts.pictures import Pictures
 from streamforge.contracts.pipeline import (
     DiscardInput,
     EncodeAudioInput,
@@ -24,6 +25,7 @@ from streamforge.contracts.pipeline import (
     Outcome,
     PackagedStream,
     PackageInput,
+    PicturesInput,
     ProbedSource,
     ProbeInput,
     ProcessVideo,
@@ -106,7 +108,13 @@ class Fakes:
     @activity.defn(name=names.ENCODE_CHUNK)
     async def chunk(self, work: EncodeChunkInput) -> EncodedPart:
         await self._note(names.ENCODE_CHUNK, work)
-        return EncodedPart(receipt=f"chunk-{work.chunk.index}", frames=1, size_bytes=1, quality=f"q-{work.chunk.index}")
+        return EncodedPart(
+            receipt=f"chunk-{work.chunk.index}",
+            frames=1,
+            size_bytes=1,
+            quality=f"q-{work.chunk.index}",
+            pictures=f"p-{work.chunk.index}" if work.plan.pictures else None,
+        )
 
     @activity.defn(name=names.ENCODE_AUDIO)
     async def audio(self, work: EncodeAudioInput) -> EncodedPart:
@@ -118,6 +126,11 @@ class Fakes:
         await self._note(names.VALIDATE, work)
         scores = [RenditionScore(name=r.name, vmaf=vmaf(self.score)) for r in work.plan.renditions]
         return ValidatedStream(scores=scores, repairs=[], repair_count=0)
+
+    @activity.defn(name=names.PICTURES)
+    async def pictures(self, work: PicturesInput) -> Pictures:
+        await self._note(names.PICTURES, work)
+        return Pictures(files={"poster.jpg": 1})
 
     @activity.defn(name=names.PUBLISH)
     async def publish(self, work: PublishInput) -> PublishedSoFar:
@@ -155,7 +168,7 @@ class Fakes:
     def activities(self) -> list[Callable[..., Any]]:
         return [
             self.upload, self.probe, self.chunk, self.audio, self.validate,
-            self.publish, self.package, self.store, self.record_outcome, self.discard,
+            self.pictures, self.publish, self.package, self.store, self.record_outcome, self.discard,
         ]  # fmt: skip
 
 
