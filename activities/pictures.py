@@ -34,7 +34,7 @@ class PictureActivities:
         """The same bytes under the same names, however often it is asked for. Raises StorageCorrupted when a receipt or
         a picture is gone."""
         async with heartbeats():
-            sets = await self._tile_sets(work.tiles)
+            sets = await self._tile_sets(work.encoded.tile_sets)
             pictures = Pictures(warnings=[NOT_ALL] if any(tiles.failure for tiles in sets) else [])
             with self._scratch.folder_for("pictures") as folder:
                 await self._publish_storyboard(work, sets, folder, pictures)
@@ -72,7 +72,7 @@ class PictureActivities:
 
     async def _fetch_tiles(self, work: PicturesInput, sets: Sequence[TileSet], target: Path) -> None:
         """All tiles one behind the other."""
-        for receipt, tiles in zip(work.tiles, sets, strict=True):
+        for receipt, tiles in zip(work.encoded.tile_sets, sets, strict=True):
             if tiles.tiles:
                 async with self._storage.local_file(layout.beside(receipt, TILES), self._scratch.folder) as part:
                     await asyncio.to_thread(_append, part, target)
@@ -83,7 +83,7 @@ class PictureActivities:
             return
         for name in (POSTER, THUMBNAIL):
             async with self._storage.local_file(
-                layout.beside(work.tiles[chosen], name), self._scratch.folder
+                layout.beside(work.encoded.tile_sets[chosen], name), self._scratch.folder
             ) as picture:
                 data = await asyncio.to_thread(picture.read_bytes)
             await self._storage.put_bytes(layout.output(work.original.job_id, name), data)

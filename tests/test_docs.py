@@ -20,7 +20,7 @@ ERRORS = (ROOT / "docs" / "errors.md").read_text()
 ROW = re.compile(r"^\| `([\w.]+)` \| (\d+|–) \| (caller|service) \| (yes|no) \|", re.MULTILINE)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 QUOTED = re.compile(r"`([^`\n]+)`")
-VARIABLE = re.compile(r"STREAMFORGE_([A-Z_]+)")
+VARIABLE = re.compile(r"STREAMFORGE_([A-Z\d_]+)")
 
 ONLY_IN_JOBS = {"internal.timeout"}
 """Made where a failed workflow is told to the world; no class raises it."""

@@ -63,6 +63,7 @@ class ProcessVideoWorkflow:
         self._job = job
         self._stage = Stage.UPLOADING
         self._parts_encoded = 0
+        self._warnings: list[str] = []
         self._room = asyncio.Semaphore(MOST_AT_ONCE)
 
     @workflow.run
@@ -85,7 +86,7 @@ class ProcessVideoWorkflow:
         encoded = await self._transcode(original, probed)
         self._enter(Stage.VALIDATION)
         validating, drawing = self._validate(original, probed, encoded), self._pictures(original, probed, encoded)
-        (validated, complaints), (pictures, losses) = await _both_or_none(validating, drawing)
+        validated, pictures = await _both_or_none(validating, drawing)
         self._enter(Stage.PACKAGING)
         packaged = await self._package(original, probed, encoded, pictures.storyboard if pictures else None)
         self._enter(Stage.STORAGE)
@@ -98,7 +99,8 @@ class ProcessVideoWorkflow:
                 packaged=packaged,
                 validated=validated,
                 pictures=pictures,
-                warnings=[*complaints, *losses],
+                extras=pictures.files if pictures else {},
+                warnings=self._warnings,
             )
         )
 
@@ -113,6 +115,7 @@ class ProcessVideoWorkflow:
     async def _probe(self, original: StoredSource) -> ProbedSource:
         work = ProbeInput(original=original, profile=self._job.profile)
         probed = await self._run(names.PROBE, work, ProbedSource, "Find out what it is and plan the ladder")
+        self._warnings += probed.plan.warnings
         ladder = ", ".join(rendition.name for rendition in probed.plan.renditions)
         video = probed.source.video
         workflow.set_current_details(
@@ -128,7 +131,10 @@ class ProcessVideoWorkflow:
         """
         plan = probed.plan
         parts = [(chunk, part) for chunk in plan.chunks for part in parts_of(chunk, plan.renditions)]
-        video = [self._encode_part(original, probed, chunk, part) for chunk, part in parts]
+        video = [
+            self._encode_part(original, probed, chunk, part, first=number == 0)
+            for number, (chunk, part) in enumerate(parts)
+        ]
         audio = [self._encode_audio(original, probed, rendition) for rendition in plan.audio]
         growing = asyncio.ensure_future(self._publish_growing(original, probed, len(parts)))
         try:
@@ -144,7 +150,13 @@ class ProcessVideoWorkflow:
         return EncodedStream(chunks=chunks, audio=done[1 : 1 + len(audio)])
 
     async def _encode_part(
-        self, original: StoredSource, probed: ProbedSource, chunk: Chunk, renditions: list[VideoRendition]
+        self,
+        original: StoredSource,
+        probed: ProbedSource,
+        chunk: Chunk,
+        renditions: list[VideoRendition],
+        *,
+        first: bool,
     ) -> EncodedPart:
         plan = probed.plan
         work = EncodeChunkInput(
@@ -158,7 +170,6 @@ class ProcessVideoWorkflow:
         )
         ladder = ", ".join(rendition.name for rendition in renditions)
         summary = f"Chunk {chunk.index + 1} of {len(plan.chunks)} ({_window(chunk)}) → {ladder}"
-        first = chunk.index == 0 and renditions[-1] is plan.renditions[-1]
         if not first:
             await workflow.wait_condition(lambda: self._parts_encoded > 0)
         async with self._room:
@@ -194,11 +205,11 @@ class ProcessVideoWorkflow:
 
     async def _validate(
         self, original: StoredSource, probed: ProbedSource, encoded: EncodedStream
-    ) -> tuple[ValidatedStream | None, list[str]]:
-        """VMAF of all renditions, and what is to be said about it. Raises when quality is fatally low."""
+    ) -> ValidatedStream | None:
+        """VMAF of all renditions; a warning for each that is too low. Raises when that is fatal."""
         plan = probed.plan
         if not plan.quality.enabled:
-            return None, []
+            return None
         qualities = [part.quality for parts in encoded.chunks for part in parts if part.quality]
         work = ValidateInput(original=original, plan=plan.without_chunks(), qualities=qualities)
         validated = await self._run(
@@ -209,25 +220,20 @@ class ProcessVideoWorkflow:
             raise to_application_error(
                 QualityBelowMinimum(f"The quality is too low: {'; '.join(complaints)}. See validation.min_score.")
             )
-        return validated, complaints
+        self._warnings += complaints
+        return validated
 
-    async def _pictures(
-        self, original: StoredSource, probed: ProbedSource, encoded: EncodedStream
-    ) -> tuple[Pictures | None, list[str]]:
-        """Poster and thumbnails, and what is to be said about them. No film fails for its pictures."""
+    async def _pictures(self, original: StoredSource, probed: ProbedSource, encoded: EncodedStream) -> Pictures | None:
+        """Poster and thumbnails."""
         if probed.plan.pictures is None:
-            return None, []
-        tiles = [part.pictures for parts in encoded.chunks for part in parts if part.pictures]
+            return None
         work = PicturesInput(
-            original=original, source=probed.source, plan=probed.plan.without_chunks(), encoded=encoded, tiles=tiles
+            original=original, source=probed.source, plan=probed.plan.without_chunks(), encoded=encoded
         )
-        try:
-            pictures = await self._run(names.PICTURES, work, Pictures, "Poster and thumbnails")
-        except ActivityError as error:
-            if is_cancelled_exception(error):
-                raise
-            return None, [f"There is no poster and there are no thumbnails. {to_job_error(error, self._stage).message}"]
-        return pictures, pictures.warnings
+        otherwise = "There is no poster and there are no thumbnails"
+        pictures = await self._if_possible(names.PICTURES, work, Pictures, "Poster and thumbnails", otherwise)
+        self._warnings += pictures.warnings if pictures else []
+        return pictures
 
     async def _package(
         self, original: StoredSource, probed: ProbedSource, encoded: EncodedStream, storyboard: Storyboard | None
@@ -300,6 +306,16 @@ class ProcessVideoWorkflow:
         options = POLICIES[name].options(max(1, self._job.priority - 1) if urgent else self._job.priority)
         answer: R = await workflow.execute_activity(name, work, result_type=result, summary=summary, **options)
         return answer
+
+    async def _if_possible(self, name: str, work: BaseModel, result: type[R], summary: str, otherwise: str) -> R | None:
+        """For what a stream can do without: a failure is a warning that begins with `otherwise`, and None."""
+        try:
+            return await self._run(name, work, result, summary)
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            self._warnings.append(f"{otherwise}: {to_job_error(error, self._stage).message}")
+            return None
 
 
 async def _all_or_none(work: list[Coroutine[Any, Any, R]]) -> list[R]:

@@ -121,6 +121,8 @@ class Plan(BaseModel):
     )
     pictures: PicturePlan | None = Field(None, description="null where there are to be none")
 
+    warnings: list[str] = Field([], description="what of the source is left out, as sentences for the result")
+
     @property
     def total_frames(self) -> int:
         return sum(chunk.expected_frames for chunk in self.chunks)

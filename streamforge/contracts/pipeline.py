@@ -56,6 +56,7 @@ class PlanVideo(BaseModel):
 
     source_object: str
     size_bytes: int
+    profile: str | None = None
 
 
 class EncodeChunkInput(BaseModel):
@@ -99,6 +100,11 @@ class EncodedStream(BaseModel):
     chunks: list[list[EncodedPart]]
     audio: list[EncodedPart]
 
+    @property
+    def tile_sets(self) -> list[str]:
+        """Where the TileSet of each chunk lies, in the order of the film."""
+        return [part.pictures for parts in self.chunks for part in parts if part.pictures]
+
 
 class ValidateInput(BaseModel):
     """`qualities` names the PartQuality of every part, in the order of the film."""
@@ -117,13 +123,10 @@ class ValidatedStream(BaseModel):
 
 
 class PicturesInput(BaseModel):
-    """`tiles` names the TileSet of every chunk, in the order of the film."""
-
     original: StoredSource
     source: Source
     plan: Plan
     encoded: EncodedStream
-    tiles: list[str]
 
 
 class PublishInput(BaseModel):
@@ -164,6 +167,7 @@ class StoreInput(BaseModel):
     packaged: PackagedStream
     validated: ValidatedStream | None = None
     pictures: Pictures | None = None
+    extras: dict[str, int] = Field(default={}, description="files beside those of the manifests, with their sizes")
     warnings: list[str] = []
 
 

@@ -1,6 +1,5 @@
 """Pictures kept while a film is encoded: the right moments, the right colours, upright; and sheets put together of them."""
 
-import io
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 from clips import BOTTLES, X264, Clips, ffmpeg, picture
 from encoding import Encoded, encode
+from images import CLOSE, COLORS, center, colors, rgb
 from numpy.typing import NDArray
 
 from streamforge.contracts.media import VIDEO_TIMESCALE
@@ -17,30 +17,6 @@ from streamforge.media.child import MediaChildren
 from streamforge.media.sprites import Sprites, SpritesTask
 from streamforge.planning.pictures import POSTER, THUMBNAIL, TILES, poster_set, storyboard
 from streamforge.settings import Settings
-
-COLORS = {
-    "red": (255, 0, 0), "lime": (0, 255, 0), "blue": (0, 0, 255), "yellow": (255, 255, 0), "fuchsia": (255, 0, 255),
-    "aqua": (0, 255, 255), "white": (255, 255, 255), "gray": (128, 128, 128), "black": (0, 0, 0), "navy": (0, 0, 128),
-}  # fmt: skip
-"""As HTML names them; a second of each."""
-
-CLOSE = 12
-"""Levels of R, G and B that two compressions may be off in a flat picture."""
-
-
-def colors(path: Path, *arguments: str, size: str = "320x180", names: list[str] | None = None) -> Path:
-    names = names or list(COLORS)
-    inputs = [a for name in names for a in ("-f", "lavfi", "-i", f"color={name}:s={size}:r=25:d=1")]
-    ffmpeg(*inputs, "-filter_complex", f"concat=n={len(names)}", *X264, *arguments, path)
-    return path
-
-
-def rgb(jpeg: bytes | Path) -> NDArray[Any]:
-    """Height × width × 3, as a browser would decode it."""
-    with av.open(io.BytesIO(jpeg if isinstance(jpeg, bytes) else jpeg.read_bytes())) as container:
-        (frame,) = container.decode(video=0)
-        assert frame.color_range == 2, "JFIF is full range"
-        return frame.to_ndarray(format="rgb24")
 
 
 def tile_of(sheets: list[NDArray[Any]], board: Storyboard, slot: int) -> NDArray[Any]:
@@ -73,15 +49,9 @@ def tile_sets(encoded: Encoded) -> list[TileSet]:
     return [chunk.tiles for chunk in encoded.chunks if chunk.tiles]
 
 
-def center(image: NDArray[Any]) -> tuple[int, ...]:
-    height, width, _ = image.shape
-    middle = image[height // 4 : -(height // 4), width // 4 : -(width // 4)]
-    return tuple(int(level) for level in middle.reshape(-1, 3).mean(axis=0))
-
-
 def with_pictures(**changes: object) -> Settings:
     sections = {
-        "transcode": {"preset": "ultrafast", "segment_seconds": 2, "max_chunk_seconds": 4},
+        "transcode": {"presets": {"h264": "ultrafast"}, "segment_seconds": 2, "max_chunk_seconds": 4},
         "validation": {"enabled": False},
         "pictures": changes,
     }
