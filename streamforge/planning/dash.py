@@ -15,7 +15,7 @@ from streamforge.planning.manifests import (
     peak_bitrate,
     seconds,
 )
-from streamforge.planning.pictures import sheet_name
+from streamforge.planning.pictures import bitrate, sheet_name
 
 NAMESPACE = "urn:mpeg:dash:schema:mpd:2011"
 THUMBNAIL_TILE = "http://dashif.org/guidelines/thumbnail_tile"
@@ -144,17 +144,17 @@ def _add_audio(period: ET.Element, presentation: Presentation) -> None:
 
 
 def _add_storyboard(period: ET.Element, board: Storyboard) -> None:
-    """Sprite sheets as DASH-IF IOP has them (part 12, thumbnail tiles): every sheet is a segment."""
+    """Sprite sheets as thumbnail tiles (DASH-IF IOP v4.3 §6.2.6): every sheet is a segment. The last set, for only the
+    finished stream has it, and the others must keep their ids."""
     adaptation = ET.SubElement(
-        period, "AdaptationSet", {"id": "storyboard", "contentType": "image", "mimeType": "image/jpeg"}
+        period, "AdaptationSet", {"id": str(len(period)), "contentType": "image", "mimeType": "image/jpeg"}
     )
-    sheet_ticks = board.per_sheet * board.interval_ticks
     ET.SubElement(
         adaptation,
         "SegmentTemplate",
         {
             "timescale": str(VIDEO_TIMESCALE),
-            "duration": str(sheet_ticks),
+            "duration": str(board.per_sheet * board.interval_ticks),
             "startNumber": "0",
             "media": sheet_name("$Number$"),
         },
@@ -164,7 +164,7 @@ def _add_storyboard(period: ET.Element, board: Storyboard) -> None:
         "Representation",
         {
             "id": "sprites",
-            "bandwidth": str(round(8 * board.size_bytes * VIDEO_TIMESCALE / (board.sheet_count * sheet_ticks))),
+            "bandwidth": str(bitrate(board)),
             "width": str(board.columns * board.tile_width),
             "height": str(board.rows * board.tile_height),
         },

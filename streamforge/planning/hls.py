@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from math import floor
 from types import MappingProxyType
 
-from streamforge.contracts.media import EncodedTrack, Segment
+from streamforge.contracts.media import VIDEO_TIMESCALE, EncodedTrack, Segment
+from streamforge.contracts.pictures import Storyboard
 from streamforge.planning.manifests import (
     GROWING_PLAYLIST,
     HLS_MASTER,
@@ -23,8 +24,11 @@ from streamforge.planning.manifests import (
     ladders,
     opening,
     peak_bitrate,
+    seconds,
 )
+from streamforge.planning.pictures import bitrate, sheet_name
 
+STORYBOARD_PLAYLIST = "thumbnails.m3u8"
 AUDIO_GROUP = "audio"
 NONE: Mapping[str, IFrames] = MappingProxyType({})
 
@@ -67,6 +71,7 @@ def _whole_playlists(presentation: Presentation) -> dict[str, str]:
         {f"{track.name}/{PLAYLIST}": media_playlist(track) for track in presentation.tracks}
         | _beginning_alike(others, beginnings)
         | {f"{name}/{IFRAME_PLAYLIST}": iframe_playlist(found) for name, found in key_frames.items()}
+        | _storyboard_playlists(presentation)
         | {HLS_MASTER: master_playlist(presentation, variants, key_frames)}
     )
 
@@ -94,6 +99,8 @@ def master_playlist(
     for track, _ in variants:
         if (found := key_frames.get(track.rendition.name)) is not None:
             lines.append(_iframe_line(track, found))
+    if presentation.storyboard is not None:
+        lines.append(_storyboard_line(presentation.storyboard))
     return "\n".join(lines) + "\n"
 
 
@@ -130,6 +137,26 @@ def iframe_playlist(key_frames: IFrames) -> str:
     for frame, length in zip(key_frames.segments, lengths, strict=True):
         lines += [f"#EXTINF:{length:.6f},", f"#EXT-X-BYTERANGE:{frame.size_bytes}@{frame.offset}", frame.file_name]
     return "\n".join([*lines, "#EXT-X-ENDLIST"]) + "\n"
+
+
+def _storyboard_playlists(presentation: Presentation) -> dict[str, str]:
+    """The sprite sheets as an image media playlist, an extension that Roku's and Disney's players brought up and others
+    understand: one segment for each sheet. Whoever does not know its tags skips it."""
+    board = presentation.storyboard
+    if board is None:
+        return {}
+    end = max(seconds(track) for track in presentation.tracks)
+    interval = board.interval_ticks / VIDEO_TIMESCALE
+    lengths = [
+        min(board.per_sheet * interval, end - number * board.per_sheet * interval)
+        for number in range(board.sheet_count)
+    ]
+    size, layout = f"{board.tile_width}x{board.tile_height}", f"{board.columns}x{board.rows}"
+    tiles = f"#EXT-X-TILES:RESOLUTION={size},LAYOUT={layout},DURATION={interval:.6f}"
+    lines = [*_media_head(max(lengths), "VOD"), "#EXT-X-IMAGES-ONLY"]
+    for number, length in enumerate(lengths):
+        lines += [f"#EXTINF:{length:.6f},", tiles, sheet_name(number)]
+    return {STORYBOARD_PLAYLIST: "\n".join([*lines, "#EXT-X-ENDLIST"]) + "\n"}
 
 
 def _media_head(longest: float, kind: str) -> list[str]:
@@ -181,6 +208,16 @@ def _iframe_line(track: VideoTrack, key_frames: IFrames) -> str:
         f"URI={_quoted(f'{track.rendition.name}/{IFRAME_PLAYLIST}')}",
     ]
     return f"#EXT-X-I-FRAME-STREAM-INF:{','.join(attributes)}"
+
+
+def _storyboard_line(board: Storyboard) -> str:
+    attributes = [
+        f"BANDWIDTH={bitrate(board)}",
+        f"RESOLUTION={board.tile_width}x{board.tile_height}",
+        'CODECS="jpeg"',
+        f"URI={_quoted(STORYBOARD_PLAYLIST)}",
+    ]
+    return f"#EXT-X-IMAGE-STREAM-INF:{','.join(attributes)}"
 
 
 def _audio_line(track: AudioTrack, number: int) -> str:

@@ -74,6 +74,11 @@ def storyboard(plan: PicturePlan, seconds: float) -> Storyboard:
     )
 
 
+def bitrate(board: Storyboard) -> int:
+    """bit/s of the sheets, on average while the film plays."""
+    return round(8 * board.size_bytes * VIDEO_TIMESCALE / (board.count * board.interval_ticks))
+
+
 def sheet_name(number: int | str) -> str:
     return f"sprite-{number}.jpg"
 

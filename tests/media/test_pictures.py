@@ -6,16 +6,21 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from clips import BOTTLES, X264, Clips, ffmpeg, picture
+from av.video.frame import VideoFrame
+from clips import BOTTLES, COLORS, X264, Clips, colors, ffmpeg, picture
 from encoding import Encoded, encode
-from images import CLOSE, COLORS, center, colors, rgb
+from images import CLOSE, center, rgb
 from numpy.typing import NDArray
+from sources import source, video
 
 from streamforge.contracts.media import VIDEO_TIMESCALE
 from streamforge.contracts.pictures import Storyboard, TileSet
 from streamforge.media.child import MediaChildren
+from streamforge.media.frames import SourceFrame
 from streamforge.media.sprites import Sprites, SpritesTask
+from streamforge.media.tiles import TileMaker
 from streamforge.planning.pictures import POSTER, THUMBNAIL, TILES, poster_set, storyboard
+from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings
 
 
@@ -200,3 +205,19 @@ async def test_none_are_kept_where_none_are_wanted(children: MediaChildren, clip
     encoded = await encode(children, clips.small, tmp_path / "out", with_pictures(enabled=False))
     assert {chunk.tiles for chunk in encoded.chunks} == {None}
     assert not list(encoded.folder.glob("*/pictures"))
+
+
+def test_trouble_is_told_and_not_raised(tmp_path: Path) -> None:
+    """The disk may be full: the film is encoded all the same."""
+    film = video(64, 48, duration=2)
+    plan = make_plan(source(film), Settings()).pictures
+    assert plan
+    (tmp_path / "in the way").touch()
+    maker = TileMaker(film, plan, tmp_path / "in the way")
+    for second in range(2):
+        picture = VideoFrame.from_ndarray(np.full((72, 64), 100, np.uint8), format="yuv420p")
+        maker.see(SourceFrame(second * VIDEO_TIMESCALE, VIDEO_TIMESCALE, picture))
+    told = maker.finish()
+    assert (told.tiles, told.poster) == ([], None)
+    assert told.failure
+    assert "FileExistsError" in told.failure

@@ -5,8 +5,8 @@ from pathlib import Path
 from urllib.parse import urljoin
 
 import pytest
-from clips import Clips, ffmpeg, picture
-from images import CLOSE, COLORS, center, colors, rgb
+from clips import COLORS, Clips, ffmpeg, picture
+from images import CLOSE, center, rgb
 from system import System
 
 CUE = re.compile(r"(\S+) --> (\S+)\n(\S+)#xywh=(\d+),(\d+),(\d+),(\d+)")
@@ -17,10 +17,10 @@ def seconds(timestamp: str) -> float:
     return int(hours) * 3600 + int(minutes) * 60 + float(rest)
 
 
-async def test_thumbnails_as_a_player_finds_them(system: System, tmp_path: Path) -> None:
+async def test_thumbnails_as_a_player_finds_them(system: System, clips: Clips) -> None:
     """Over HTTP, from the job's own answer to the pixels."""
     names = [*list(COLORS), *list(COLORS)]
-    finished = await system.process(colors(tmp_path / "film.mp4", names=names))
+    finished = await system.process(clips.colors)
     assert finished.job["status"] == "completed", finished.job["error"]
     assert finished.job["result"]["warnings"] == []
     vtt_path = finished.job["playback"]["thumbnails"]

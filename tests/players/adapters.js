@@ -1,6 +1,7 @@
 // One function per player: opens `url` in `video`, reports all that the player complains about, even what it mends by
 // itself, and returns what a viewer's menus would do: `toHeight(pixels)` and `toLanguage(code)`. hls.js also shows key
-// frames on a screen of their own: `winding(screen)`.
+// frames on a screen of their own: `winding(screen)`. Where a player reads sprite sheets from the manifest, `tile(time)`
+// says where on which of them the picture of that time is.
 "use strict";
 
 const adapters = {
@@ -47,6 +48,10 @@ const adapters = {
         player.selectVideoTrack(player.getVideoTracks().find((track) => track.height === height), true, 1);
       },
       toLanguage: (code) => player.selectAudioTrack(player.getAudioTracks().find((track) => track.language === code)),
+      tile: async (time) => {
+        const { uris, positionX: x, positionY: y, width, height } = await player.getThumbnails(null, time);
+        return { url: uris[0], x, y, width, height };
+      },
       languages: () => player.getAudioTracks().map((track) => track.language),
     };
   },
@@ -72,6 +77,7 @@ const adapters = {
       },
       toLanguage: (code) =>
         player.setCurrentTrack(player.getTracksFor("audio").find((track) => track.lang === code)),
+      tile: (time) => new Promise((done) => player.provideThumbnail(time, done)),
       languages: () => player.getTracksFor("audio").map((track) => track.lang),
     };
   },

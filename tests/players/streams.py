@@ -8,14 +8,17 @@ from uuid import UUID, uuid4
 
 from clips import Clips
 
-from streamforge.contracts.media import EncodedTrack, EncodedTracks, Source
+from streamforge.contracts.media import EncodedTrack, Source
+from streamforge.contracts.pictures import Storyboard
 from streamforge.media.audio import AudioTask
 from streamforge.media.child import MediaChildren
 from streamforge.media.codecs import Codecs, CodecsTask
-from streamforge.media.encode import EncodeTask
+from streamforge.media.encode import PICTURES, EncodeResult, EncodeTask
 from streamforge.media.probe import ProbeTask
+from streamforge.media.sprites import Sprites, SpritesTask
 from streamforge.planning import dash, hls
 from streamforge.planning.manifests import DASH_MANIFEST, Growing, Presentation, joined, presentation
+from streamforge.planning.pictures import THUMBNAILS, TILES, storyboard, webvtt
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings
 from streamforge.storage import Storage, layout
@@ -57,7 +60,7 @@ class Streams:
     async def get(self, kind: str) -> Stream:
         if kind not in self._made:
             clip, transcode = KINDS[kind]
-            settings = Settings.model_validate({"transcode": QUICK | transcode})
+            settings = Settings.model_validate({"transcode": QUICK | transcode, "pictures": DENSE})
             self._made[kind] = await self._make(clip(self._clips), settings, self._work / kind)
         return self._made[kind]
 
@@ -67,19 +70,39 @@ class Streams:
         plan = make_plan(source, settings)
         codecs = await self._children.run("codecs", CodecsTask(source=source, plan=plan), Codecs)
         plan = plan.with_codec_strings(codecs.codec_strings)
-        chunks = []
+        chunks, tiles = [], list[tuple[Path, list[int]]]()
         for chunk in plan.chunks:
             task = EncodeTask(path=clip, source=source, plan=plan, chunk=chunk, target=work / str(chunk.index))
-            chunks.append((await self._children.run("encode", task, EncodedTracks)).tracks)
+            encoded = await self._children.run("encode", task, EncodeResult)
+            chunks.append(encoded.tracks)
+            if encoded.tiles and encoded.tiles.tiles:
+                tiles.append((task.target / PICTURES / TILES, [tile.slot for tile in encoded.tiles.tiles]))
         audio = []
         for rendition in plan.audio:
             sound = AudioTask(
                 path=clip, source=source, rendition=rendition, segment_seconds=plan.segment_seconds, target=work / "0"
             )
             audio.append(await self._children.run("audio", sound, EncodedTrack))
-        made = Stream(uuid4(), presentation(source, plan, joined(chunks), audio))
+        job_id, board = uuid4(), None
+        if plan.pictures is not None:
+            board = await self._draw(job_id, storyboard(plan.pictures, source.duration), tiles, source.duration)
+        made = Stream(job_id, presentation(source, plan, joined(chunks), audio, board))
         await self._publish(made, work)
         return made
+
+    async def _draw(
+        self, job_id: UUID, board: Storyboard, tiles: list[tuple[Path, list[int]]], seconds: float
+    ) -> Storyboard:
+        """Sprite sheets and the list of their tiles, published."""
+        together = self._work / f"{job_id}.yuv"
+        together.write_bytes(b"".join(path.read_bytes() for path, _ in tiles))
+        slots = [slot for _, each in tiles for slot in each]
+        task = SpritesTask(tiles=together, slots=slots, storyboard=board, target=self._work)
+        made = await self._children.run("sprites", task, Sprites)
+        for name in made.sheets:
+            await self._storage.put_file(layout.output(job_id, name), self._work / name)
+        await self._storage.put_bytes(layout.output(job_id, THUMBNAILS), webvtt(board, seconds).encode())
+        return board.model_copy(update={"size_bytes": sum(made.sheets.values())})
 
     async def _publish(self, stream: Stream, work: Path) -> None:
         for chunk in await asyncio.to_thread(lambda: sorted(work.iterdir(), reverse=True)):
@@ -99,9 +122,13 @@ def manifests_of(presentation: Presentation, growing: Growing | None = None) -> 
 
 QUICK: dict[str, object] = {"presets": {"h264": "ultrafast"}, "heights": [180, 120], "max_chunk_seconds": 4}
 
+DENSE = {"interval_seconds": 0.15}
+"""So that 20 s have two sprite sheets."""
+
 KINDS: dict[str, tuple[Callable[[Clips], Path], dict[str, object]]] = {
     "four chunks": (lambda clips: clips.slow, {}),
     "variable frame rate and no sound": (lambda clips: clips.variable_rate, {}),
+    "colors": (lambda clips: clips.colors, {}),
     "two languages": (lambda clips: clips.two_languages, {}),
     "AV1": (lambda clips: clips.two_languages, {"codecs": ["av1"], "presets": {"av1": 11}, "segment_seconds": 2}),
     "H.264 and AV1": (
