@@ -78,7 +78,7 @@ class PictureActivities:
                     await asyncio.to_thread(_append, part, target)
 
     async def _publish_poster(self, work: PicturesInput, sets: Sequence[TileSet], pictures: Pictures) -> None:
-        chosen = poster_set(sets, work.source.video.duration)
+        chosen = poster_set(sets, work.source.duration)
         if chosen is None:
             return
         for name in (POSTER, THUMBNAIL):

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from streamforge.client import StreamEvent
 from streamforge.contracts.job import JobView, RenditionView, Stage
+from streamforge.contracts.media import VideoSource
 from streamforge.contracts.plan import PrintablePlan
 from streamforge.contracts.scores import VmafScore
 from streamforge.planning.stages import BANDS
@@ -116,7 +117,7 @@ def _facts(plan: PrintablePlan) -> Table:
     video, chunks, cost = plan.source.video, plan.chunks, plan.prediction
     table = Table.grid(padding=(0, 2))
     for name, fact in (
-        ("source", f"{video.width}×{video.height} {video.codec}, {video.frame_rate:.2f} fps, {_clock(video.duration)}"),
+        ("source", f"{_pictures(video) if video else 'sound'}, {_clock(plan.source.duration)}"),
         ("chunks", f"{chunks.count}, the first {chunks.first_seconds:g} s, the longest {chunks.longest_seconds:g} s"),
         ("CPU time", _about(cost.cpu_seconds, cost.uncertainty, _clock)),
         (f"time, {cost.cores}-core", _about(cost.wall_seconds, cost.uncertainty, _clock)),
@@ -124,6 +125,10 @@ def _facts(plan: PrintablePlan) -> Table:
     ):
         table.add_row(name, fact)
     return table
+
+
+def _pictures(video: VideoSource) -> str:
+    return f"{video.width}×{video.height} {video.codec}, {video.frame_rate:.2f} fps"
 
 
 def _planned_renditions(plan: PrintablePlan) -> Table:

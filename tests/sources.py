@@ -42,7 +42,8 @@ def audio(index: int = 1, **changes: object) -> AudioSource:
 
 def source(picture: VideoSource | None = None, *tracks: AudioSource) -> Source:
     picture = picture or video()
-    return Source(container="mp4", size_bytes=1000, duration=picture.duration, video=picture, audio=list(tracks))
+    start, duration = picture.start, picture.duration
+    return Source(container="mp4", size_bytes=1000, start=start, duration=duration, video=picture, audio=list(tracks))
 
 
 def transcode(**changes: object) -> TranscodeSettings:

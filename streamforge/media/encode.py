@@ -47,7 +47,7 @@ def run(task: EncodeTask, on_progress: Progress) -> EncodeResult:
     """Raises what `encode_window` raises."""
     window = Window(task.path, task.source, task.plan, task.chunk)
     pictures = task.plan.pictures
-    tiles = TileMaker(task.source.video, pictures, task.target / PICTURES) if pictures else None
+    tiles = TileMaker(task.source.pictures, pictures, task.target / PICTURES) if pictures else None
     encoded = encode_window(window, task.plan.renditions, task.target, on_progress, tiles)
     kept = tiles.finish() if tiles else None  # Repairs see the same pictures once more.
     if encoded.quality is not None:

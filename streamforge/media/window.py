@@ -68,7 +68,7 @@ def encode_window(
 
 
 def _measure(window: Window, renditions: list[VideoRendition], scratch: Path) -> Measure | None:
-    quality, video = window.plan.quality, window.source.video
+    quality, video = window.plan.quality, window.source.pictures
     if not quality.enabled:
         return None
     sampling = Sampling(quality.sample_every_frames)
@@ -77,7 +77,7 @@ def _measure(window: Window, renditions: list[VideoRendition], scratch: Path) ->
 
 
 def _encoder(window: Window, rendition: VideoRendition, target: Path, measure: Measure | None) -> RenditionEncoder:
-    frame_rate = min(window.source.video.frame_rate, window.plan.max_frame_rate)
+    frame_rate = min(window.source.pictures.frame_rate, window.plan.max_frame_rate)
     listener = (lambda number, frame: None) if measure is None else measure.listener(rendition.name)
     return RenditionEncoder(rendition, target / rendition.name, frame_rate, listener)
 
@@ -98,7 +98,7 @@ class _Pass:
         self._tiles = tiles
         self._on_progress = on_progress
         self._cuts = Cuts(round(plan.gop_seconds * VIDEO_TIMESCALE), round(plan.segment_seconds * VIDEO_TIMESCALE))
-        self._scaler = Scaler(window.source.video, [encoder.size for encoder in encoders])
+        self._scaler = Scaler(window.source.pictures, [encoder.size for encoder in encoders])
         self._began = self._reported = time.monotonic()
 
     def run(self) -> Cuts:
@@ -107,7 +107,7 @@ class _Pass:
         threads = 1 if len(self._encoders) > 1 else 0
         with ExitStack() as stack:
             frames = stack.enter_context(
-                FrameWindow(window.path, window.source.video, window.chunk, window.plan.max_frame_rate, threads)
+                FrameWindow(window.path, window.source.pictures, window.chunk, window.plan.max_frame_rate, threads)
             )
             lanes = [stack.enter_context(Lane(encoder)) for encoder in self._encoders]
             for number, frame in enumerate(frames):

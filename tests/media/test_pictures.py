@@ -38,7 +38,7 @@ async def composed(children: MediaChildren, encoded: Encoded, target: Path) -> t
     files = [encoded.folder / str(number) / "pictures" / TILES for number, each in enumerate(sets) if each.tiles]
     (target / TILES).write_bytes(b"".join(file.read_bytes() for file in files))
     assert encoded.plan.pictures
-    board = storyboard(encoded.plan.pictures, encoded.source.video.duration)
+    board = storyboard(encoded.plan.pictures, encoded.source.duration)
     slots = [tile.slot for each in sets for tile in each.tiles]
     task = SpritesTask(tiles=target / TILES, slots=slots, storyboard=board, target=target)
     made = await children.run("sprites", task, Sprites)
@@ -166,9 +166,9 @@ async def test_the_poster_is_not_the_black_that_a_film_begins_with(children: Med
     ffmpeg(*black, *picture("320x180", 25, 4), "-filter_complex", graph, *X264, film)
     encoded = await encode(children, film, tmp_path / "out", with_pictures())
     sets = tile_sets(encoded)
-    assert len(sets) == 2
-    best = poster_set(sets, encoded.source.video.duration)
-    assert best == 1
+    best = poster_set(sets, encoded.source.duration)
+    assert best is not None
+    assert best > 0, "all of the first chunk is black"
     poster = rgb(encoded.folder / str(best) / "pictures" / POSTER)
     assert poster.mean() > 90
     assert poster.std() > 60
