@@ -11,7 +11,7 @@ from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import RenditionView, Stage
 from streamforge.contracts.media import VIDEO_TIMESCALE
 from streamforge.contracts.pictures import Pictures, PicturesView
-from streamforge.contracts.pipeline import ProcessVideoResult, StoreInput, ValidatedStream
+from streamforge.contracts.pipeline import DownloadView, ProcessVideoResult, StoreInput, ValidatedStream
 from streamforge.errors import StorageCorrupted
 from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
@@ -99,6 +99,14 @@ def _result(work: StoreInput, presentation: Presentation, files: dict[str, int])
         repairs=validated.repairs,
         repair_count=validated.repair_count,
         pictures=_pictures_view(work.original.job_id, work.pictures),
+        downloads=[
+            DownloadView(
+                rendition=download.rendition,
+                path=layout.media(work.original.job_id, download.name),
+                size_bytes=download.size_bytes,
+            )
+            for download in work.downloads
+        ],
         warnings=work.warnings,
     )
 

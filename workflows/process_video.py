@@ -16,6 +16,9 @@ with workflow.unsafe.imports_passed_through():
     from streamforge.contracts.pictures import Pictures, Storyboard
     from streamforge.contracts.pipeline import (
         DiscardInput,
+        Download,
+        Downloads,
+        DownloadsInput,
         EncodeAudioInput,
         EncodeChunkInput,
         EncodedPart,
@@ -89,6 +92,7 @@ class ProcessVideoWorkflow:
         validated, pictures = await _both_or_none(validating, drawing)
         self._enter(Stage.PACKAGING)
         packaged = await self._package(original, probed, encoded, pictures.storyboard if pictures else None)
+        downloads = await self._downloads(original, probed, encoded)
         self._enter(Stage.STORAGE)
         return await self._store(
             StoreInput(
@@ -99,7 +103,8 @@ class ProcessVideoWorkflow:
                 packaged=packaged,
                 validated=validated,
                 pictures=pictures,
-                extras=pictures.files if pictures else {},
+                downloads=downloads,
+                extras=(pictures.files if pictures else {}) | {each.name: each.size_bytes for each in downloads},
                 warnings=self._warnings,
             )
         )
@@ -240,6 +245,17 @@ class ProcessVideoWorkflow:
             original=original, source=probed.source, plan=probed.plan, encoded=encoded, storyboard=storyboard
         )
         return await self._run(names.PACKAGE, work, PackagedStream, "Write HLS and DASH manifests")
+
+    async def _downloads(self, original: StoredSource, probed: ProbedSource, encoded: EncodedStream) -> list[Download]:
+        """One file of each rendition, where they are wanted."""
+        if not probed.plan.downloads:
+            return []
+        work = DownloadsInput(
+            original=original, source=probed.source, plan=probed.plan.without_chunks(), encoded=encoded
+        )
+        otherwise = "There are no files to download"
+        made = await self._if_possible(names.DOWNLOADS, work, Downloads, "Each rendition as one file", otherwise)
+        return made.files if made else []
 
     async def _store(self, work: StoreInput) -> ProcessVideoResult:
         return await self._run(names.STORE, work, ProcessVideoResult, "Verify every file in its store")

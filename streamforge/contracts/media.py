@@ -132,6 +132,7 @@ class Plan(BaseModel):
         0.0, description="the first chunk's end, None for a film of one; until there the smallest rendition stands in"
     )
     pictures: PicturePlan | None = Field(None, description="null where there are to be none")
+    downloads: bool = Field(False, description="whether each rendition is to be had as one file, too")
 
     warnings: list[str] = Field([], description="what of the source is left out, as sentences for the result")
 

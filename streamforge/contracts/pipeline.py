@@ -159,6 +159,27 @@ class PackagedStream(BaseModel):
     manifests: dict[str, int]
 
 
+class DownloadsInput(BaseModel):
+    original: StoredSource
+    source: Source
+    plan: Plan
+    encoded: EncodedStream
+
+
+class Download(BaseModel):
+    """`name` in the job's output folder."""
+
+    rendition: str
+    name: str
+    size_bytes: int
+
+
+class Downloads(BaseModel):
+    """One for each rendition."""
+
+    files: list[Download]
+
+
 class StoreInput(BaseModel):
     original: StoredSource
     source: Source
@@ -167,8 +188,17 @@ class StoreInput(BaseModel):
     packaged: PackagedStream
     validated: ValidatedStream | None = None
     pictures: Pictures | None = None
+    downloads: list[Download] = []
     extras: dict[str, int] = Field(default={}, description="files beside those of the manifests, with their sizes")
     warnings: list[str] = []
+
+
+class DownloadView(BaseModel):
+    """`path` on this API; with `?download=1` browsers save it under a name of its own."""
+
+    rendition: str
+    path: str
+    size_bytes: int
 
 
 class ProcessVideoResult(BaseModel):
@@ -183,6 +213,7 @@ class ProcessVideoResult(BaseModel):
     repairs: list[Repair] = Field(default=[], description="the first of repair_count chunks that were encoded again")
     repair_count: int = 0
     pictures: PicturesView | None = None
+    downloads: list[DownloadView] = []
     warnings: list[str] = []
 
 

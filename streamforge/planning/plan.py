@@ -44,6 +44,7 @@ def make_plan(source: Source, settings: Settings) -> Plan:
         quality=quality_target(renditions, source.video, settings.validation),
         opening_seconds=chunks[0].end,
         pictures=picture_plan(source.video, renditions, settings.pictures),
+        downloads=settings.downloads.enabled,
     )
 
 

@@ -12,6 +12,7 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from activities.downloads import DownloadActivities
 from activities.originals import Originals
 from activities.outcome import OutcomeActivities
 from activities.package import PackageActivities
@@ -120,6 +121,7 @@ def _workers(client: Client, settings: Settings, parts: _Parts) -> list[Worker]:
     room = Room(settings.worker.media_memory_bytes or round(SHARE_OF_MEMORY * memory_bytes()))
     transcode = TranscodeActivities(storage, events, children, originals=originals, scratch=scratch, room=room)
     validate = ValidateActivities(storage, events)
+    downloads = DownloadActivities(storage, children, scratch)
     pictures = PictureActivities(storage, children, scratch)
     publish = PublishActivities(storage, events)
     package = PackageActivities(storage, events)
@@ -157,7 +159,7 @@ def _workers(client: Client, settings: Settings, parts: _Parts) -> list[Worker]:
     media = Worker(
         client,
         task_queue=names.MEDIA_TASK_QUEUE,
-        activities=[transcode.transcode_chunk, transcode.transcode_audio],
+        activities=[transcode.transcode_chunk, transcode.transcode_audio, downloads.make_downloads],
         interceptors=[FailureInterceptor(events)],
         max_concurrent_activities=settings.worker.max_concurrent_media or max(FEWEST_AT_ONCE, cores() // 2),
         max_heartbeat_throttle_interval=CANCEL_DELIVERY,

@@ -15,9 +15,11 @@ from streamforge.media.child import MediaChildren
 from streamforge.media.codecs import Codecs, CodecsTask
 from streamforge.media.encode import PICTURES, EncodeResult, EncodeTask
 from streamforge.media.probe import ProbeTask
+from streamforge.media.remux import Remuxed, RemuxTask
 from streamforge.media.sprites import Sprites, SpritesTask
 from streamforge.planning import dash, hls
-from streamforge.planning.manifests import DASH_MANIFEST, Growing, Presentation, joined, presentation
+from streamforge.planning.downloads import download_name, downloaded_tracks
+from streamforge.planning.manifests import DASH_MANIFEST, INIT_SEGMENT, Growing, Presentation, joined, presentation
 from streamforge.planning.pictures import THUMBNAILS, TILES, storyboard, webvtt
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings
@@ -109,6 +111,23 @@ class Streams:
             for file in chunk.glob("*/*"):
                 await self._storage.put_file(layout.output(stream.job_id, f"{file.parent.name}/{file.name}"), file)
         await self.write(stream, manifests_of(stream.presentation))
+
+    async def download(self, stream: Stream) -> str:
+        """Where its best rendition is found as one file, which is made of what is published."""
+        name = stream.presentation.video[0].rendition.name
+        tracks = downloaded_tracks(stream.presentation, name)
+        files = []
+        for track in tracks:
+            pieces = [INIT_SEGMENT, *(segment.file_name for segment in track.segments)]
+            found = [await self._storage.get_bytes(layout.output(stream.job_id, f"{track.name}/{p}")) for p in pieces]
+            files.append(self._work / f"{stream.job_id}-{track.name}.mp4")
+            files[-1].write_bytes(b"".join(piece or b"" for piece in found))
+        target = self._work / f"{stream.job_id}.mp4"
+        frames = [track.frames for track in tracks]
+        task = RemuxTask(tracks=files, frames=frames, seconds=stream.source.duration, target=target)
+        await self._children.run("remux", task, Remuxed)
+        await self._storage.put_file(layout.output(stream.job_id, download_name(name)), target)
+        return download_name(name)
 
     async def write(self, stream: Stream, manifests: dict[str, str]) -> None:
         """In this order: what is referred to comes before what refers to it."""
