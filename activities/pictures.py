@@ -12,7 +12,7 @@ from activities.scratch import Scratch
 from activities.stream import AT_ONCE, read_presentation
 from streamforge.contracts import names
 from streamforge.contracts.media import VIDEO_TIMESCALE
-from streamforge.contracts.pictures import Pictures, TileSet
+from streamforge.contracts.pictures import Pictures, Storyboard, Tile, TileSet
 from streamforge.contracts.pipeline import PicturesInput
 from streamforge.media.child import MediaChildren
 from streamforge.media.sprites import Sprites, SpritesTask
@@ -35,11 +35,16 @@ class PictureActivities:
         a picture is gone."""
         async with heartbeats():
             sets = await self._tile_sets(work.encoded.tile_sets)
-            pictures = Pictures(warnings=[NOT_ALL] if any(tiles.failure for tiles in sets) else [])
             with self._scratch.folder_for("pictures") as folder:
-                await self._publish_storyboard(work, sets, folder, pictures)
-            await self._publish_poster(work, sets, pictures)
-            return pictures
+                (board, sheets), (poster, stills) = await asyncio.gather(
+                    self._publish_storyboard(work, sets, folder), self._publish_poster(work, sets)
+                )
+            return Pictures(
+                files=sheets | stills,
+                storyboard=board,
+                poster_seconds=poster.ticks / VIDEO_TIMESCALE if poster else None,
+                warnings=[NOT_ALL] if any(tiles.failure for tiles in sets) else [],
+            )
 
     async def _tile_sets(self, receipt_names: Sequence[str]) -> list[TileSet]:
         limit = asyncio.Semaphore(AT_ONCE)
@@ -51,12 +56,12 @@ class PictureActivities:
         return await asyncio.gather(*(read(name) for name in receipt_names))
 
     async def _publish_storyboard(
-        self, work: PicturesInput, sets: Sequence[TileSet], folder: Path, pictures: Pictures
-    ) -> None:
-        """Sheets first, and then the list that names them."""
+        self, work: PicturesInput, sets: Sequence[TileSet], folder: Path
+    ) -> tuple[Storyboard | None, dict[str, int]]:
+        """Sheets first, and then the list that names them; with their sizes."""
         slots = [tile.slot for tiles in sets for tile in tiles.tiles]
         if work.plan.pictures is None or not slots:
-            return
+            return None, {}
         stream = await read_presentation(self._storage, work.source, work.plan, work.encoded)
         length = max(seconds(track) for track in stream.tracks)
         board = storyboard(work.plan.pictures, length)
@@ -67,8 +72,8 @@ class PictureActivities:
             await self._storage.put_file(layout.output(work.original.job_id, name), folder / name)
         cues = webvtt(board, length).encode()
         await self._storage.put_bytes(layout.output(work.original.job_id, THUMBNAILS), cues)
-        pictures.files |= made.sheets | {THUMBNAILS: len(cues)}
-        pictures.storyboard = board.model_copy(update={"size_bytes": sum(made.sheets.values())})
+        board = board.model_copy(update={"size_bytes": sum(made.sheets.values())})
+        return board, made.sheets | {THUMBNAILS: len(cues)}
 
     async def _fetch_tiles(self, work: PicturesInput, sets: Sequence[TileSet], target: Path) -> None:
         """All tiles one behind the other."""
@@ -77,19 +82,19 @@ class PictureActivities:
                 async with self._storage.local_file(layout.beside(receipt, TILES), self._scratch.folder) as part:
                     await asyncio.to_thread(_append, part, target)
 
-    async def _publish_poster(self, work: PicturesInput, sets: Sequence[TileSet], pictures: Pictures) -> None:
+    async def _publish_poster(self, work: PicturesInput, sets: Sequence[TileSet]) -> tuple[Tile | None, dict[str, int]]:
+        """Large and small; with their sizes."""
         chosen = poster_set(sets, work.source.duration)
         if chosen is None:
-            return
+            return None, {}
+        files = {}
         for name in (POSTER, THUMBNAIL):
-            async with self._storage.local_file(
-                layout.beside(work.encoded.tile_sets[chosen], name), self._scratch.folder
-            ) as picture:
+            kept = layout.beside(work.encoded.tile_sets[chosen], name)
+            async with self._storage.local_file(kept, self._scratch.folder) as picture:
                 data = await asyncio.to_thread(picture.read_bytes)
             await self._storage.put_bytes(layout.output(work.original.job_id, name), data)
-            pictures.files[name] = len(data)
-        if (poster := sets[chosen].poster) is not None:
-            pictures.poster_seconds = poster.ticks / VIDEO_TIMESCALE
+            files[name] = len(data)
+        return sets[chosen].poster, files
 
 
 def _append(part: Path, target: Path) -> None:

@@ -19,6 +19,9 @@ from streamforge.contracts.media import Plan, Source
 from streamforge.contracts.pictures import Pictures
 from streamforge.contracts.pipeline import (
     DiscardInput,
+    Download,
+    Downloads,
+    DownloadsInput,
     EncodeAudioInput,
     EncodeChunkInput,
     EncodedPart,
@@ -142,6 +145,11 @@ class Fakes:
         await self._note(names.PACKAGE, work)
         return PackagedStream(manifests={"master.m3u8": 1})
 
+    @activity.defn(name=names.DOWNLOADS)
+    async def downloads(self, work: DownloadsInput) -> Downloads:
+        await self._note(names.DOWNLOADS, work)
+        return Downloads(files=[Download(rendition="480p", name="downloads/480p.mp4", size_bytes=2)])
+
     @activity.defn(name=names.STORE)
     async def store(self, work: StoreInput) -> ProcessVideoResult:
         await self._note(names.STORE, work)
@@ -168,7 +176,7 @@ class Fakes:
     def activities(self) -> list[Callable[..., Any]]:
         return [
             self.upload, self.probe, self.chunk, self.audio, self.validate,
-            self.pictures, self.publish, self.package, self.store, self.record_outcome, self.discard,
+            self.pictures, self.downloads, self.publish, self.package, self.store, self.record_outcome, self.discard,
         ]  # fmt: skip
 
 

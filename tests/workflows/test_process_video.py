@@ -211,6 +211,25 @@ async def test_without_pictures_none_are_drawn(temporal: Client) -> None:
     assert names.PICTURES not in fakes.called()
 
 
+async def test_downloads_are_made_where_they_are_wanted_and_verified(temporal: Client) -> None:
+    fakes = Fakes(plan=PLAN.model_copy(update={"downloads": True}))
+    async with working(temporal, fakes):
+        await (await start(temporal)).result()
+    called = fakes.called()
+    assert called.index(names.PACKAGE) < called.index(names.DOWNLOADS) < called.index(names.STORE)
+    (store,) = [work for name, work in fakes.calls if name == names.STORE]
+    assert store.extras["downloads/480p.mp4"] == 2
+    assert [download.rendition for download in store.downloads] == ["480p"]
+
+
+async def test_a_film_that_cannot_be_downloaded_can_still_be_watched(temporal: Client) -> None:
+    fakes = Fakes(plan=PLAN.model_copy(update={"downloads": True}))
+    fakes.on(names.DOWNLOADS, failing(to_application_error(MediaChildCrashed("It died."), attempt=3)))
+    async with working(temporal, fakes):
+        result = await (await start(temporal)).result()
+    assert result.warnings == ["There are no files to download: It died."]
+
+
 async def test_without_validation_nothing_is_scored(temporal: Client) -> None:
     off = PLAN.quality.model_copy(update={"enabled": False})
     fakes = Fakes(plan=PLAN.model_copy(update={"quality": off}))
