@@ -12,18 +12,24 @@ from activities.heartbeats import Checkpoint, heartbeats
 from activities.scratch import Scratch
 from activities.stream import read_presentation
 from streamforge.contracts import names
+from streamforge.contracts.events import JobChange
+from streamforge.contracts.job import Stage
 from streamforge.contracts.media import EncodedTrack
 from streamforge.contracts.pipeline import Download, Downloads, DownloadsInput
+from streamforge.events.log import EventLog
+from streamforge.events.reporter import Reporter
 from streamforge.media.child import MediaChildren
 from streamforge.media.remux import Remuxed, RemuxTask
 from streamforge.planning.downloads import download_name, downloaded_tracks
 from streamforge.planning.manifests import INIT_SEGMENT, seconds
+from streamforge.planning.stages import progress_at
 from streamforge.storage import Storage, layout
 
 
 class DownloadActivities:
-    def __init__(self, storage: Storage, children: MediaChildren, scratch: Scratch) -> None:
+    def __init__(self, storage: Storage, log: EventLog, children: MediaChildren, scratch: Scratch) -> None:
         self._storage = storage
+        self._log = log
         self._children = children
         self._scratch = scratch
 
@@ -31,13 +37,14 @@ class DownloadActivities:
     async def make_downloads(self, work: DownloadsInput) -> Downloads:
         """One rendition after the other: each takes twice its size of this worker's disk for a while, and next to no
         memory. What has its receipt is not made again, and what is gives the same bytes under the same name."""
-        async with heartbeats() as checkpoint:
+        async with heartbeats() as checkpoint, Reporter(self._log, work.original.job_id) as reporter:
             stream = await read_presentation(self._storage, work.source, work.plan, work.encoded)
             files = []
             for track in stream.video:
                 name = track.rendition.name
                 receipt = receipts.receipt_name(work.original.job_id, f"download-{name}", encoded=work.encoded)
                 if (done := await receipts.find(self._storage, receipt, Download)) is None:
+                    await reporter.state(_at(f"Putting {name} together for download"))
                     done = await self._make(work.original.job_id, name, downloaded_tracks(stream, name), checkpoint)
                     await receipts.write(self._storage, receipt, done)
                 files.append(done)
@@ -69,3 +76,7 @@ class DownloadActivities:
                     await asyncio.to_thread(file.write, piece)
                 checkpoint.set({"track": track.name, "fetched": number})
         return target
+
+
+def _at(message: str) -> JobChange:
+    return JobChange(stage=Stage.PACKAGING, progress=progress_at(Stage.PACKAGING, 1), message=message)

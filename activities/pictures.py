@@ -36,9 +36,8 @@ class PictureActivities:
         async with heartbeats():
             sets = await self._tile_sets(work.encoded.tile_sets)
             with self._scratch.folder_for("pictures") as folder:
-                (board, sheets), (poster, stills) = await asyncio.gather(
-                    self._publish_storyboard(work, sets, folder), self._publish_poster(work, sets)
-                )
+                board, sheets = await self._publish_storyboard(work, sets, folder)
+            poster, stills = await self._publish_poster(work, sets)
             return Pictures(
                 files=sheets | stills,
                 storyboard=board,

@@ -121,7 +121,7 @@ def _workers(client: Client, settings: Settings, parts: _Parts) -> list[Worker]:
     room = Room(settings.worker.media_memory_bytes or round(SHARE_OF_MEMORY * memory_bytes()))
     transcode = TranscodeActivities(storage, events, children, originals=originals, scratch=scratch, room=room)
     validate = ValidateActivities(storage, events)
-    downloads = DownloadActivities(storage, children, scratch)
+    downloads = DownloadActivities(storage, events, children, scratch)
     pictures = PictureActivities(storage, children, scratch)
     publish = PublishActivities(storage, events)
     package = PackageActivities(storage, events)

@@ -24,6 +24,7 @@ async def test_a_film_as_one_file(system: System, clips: Clips, tmp_path: Path) 
     """The very pictures of the stream, the sound with them, and the index in front."""
     finished = await system.process(clips.slow, name="films/holiday in Jülich.mp4")
     assert finished.job["status"] == "completed", finished.job["error"]
+    assert "Putting 180p together for download" in [f.data.get("message") for f in finished.frames]
     [download] = finished.job["result"]["downloads"]
     assert (download["rendition"], download["path"]) == ("180p", f"/media/{finished.id}/downloads/180p.mp4")
     response = await system.api.http.get(download["path"])
