@@ -161,7 +161,8 @@ class TranscodeActivities:
 
     async def _publish_pictures(self, receipt: str, folder: Path, tiles: TileSet) -> None:
         files = ([TILES] if tiles.tiles else []) + ([POSTER, THUMBNAIL] if tiles.poster else [])
-        await asyncio.gather(*(self._storage.put_file(layout.beside(receipt, name), folder / name) for name in files))
+        for name in files:
+            await self._storage.put_file(layout.beside(receipt, name), folder / name)
         await receipts.write(self._storage, receipt, tiles)
 
     async def _publish_init(self, original: StoredSource, folder: Path, track: EncodedTrack) -> None:
