@@ -95,7 +95,8 @@ def _result(work: StoreInput, presentation: Presentation, files: dict[str, int])
             )
             for track in presentation.video
         ],
-        playback=layout.playback(work.original.job_id, files),
+        playback=layout.playback(work.original.job_id, work.plan, presentation.text, files),
+        text=presentation.text,
         repairs=validated.repairs,
         repair_count=validated.repair_count,
         pictures=_pictures_view(work.original.job_id, work.pictures),

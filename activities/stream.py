@@ -26,4 +26,5 @@ async def read_presentation(
     chunks = await asyncio.gather(*(read(part) for part in parts))
     audio = await asyncio.gather(*(read(part) for part in encoded.audio))
     video = joined([chunk.tracks for chunk in chunks])
-    return presentation(source, plan, video, [track for tracks in audio for track in tracks.tracks], storyboard)
+    sound = [track for tracks in audio for track in tracks.tracks]
+    return presentation(source, plan, video, sound, encoded.text, storyboard=storyboard)

@@ -15,6 +15,7 @@ BENCHES = {
     "shaka": "a whole job against Shaka Streamer: CPU, wall, quality at equal bit rate",
     "pictures": "poster, thumbnails and sprite sheets: a job with them ÷ without",
     "vmaf_sampling": "sampled against full VMAF: accuracy and cost",
+    "captions": "captions from speech: times real time on two cores, and what they cost the job beside them",
     "eta": "how long a job still takes: how often the interval held",
     "fanout": "events to 1,000 clients: CPU, latency, memory, replay; beside sse-starlette and Nchan",
     "log_rows": "rows a second into the log, 8 writers",

@@ -139,7 +139,7 @@ class Watched:
 async def process(
     url: str, video: Path, on_event: Callable[[StreamEvent], None] | None = None, **fields: str
 ) -> Watched:
-    """Send a video, with further form fields, and follow its stream to the end, over HTTP like anybody. Failed jobs come
+    """Send a video with further form fields and follow its stream to the end, over HTTP like anybody. Failed jobs come
     back, too."""
     async with StreamForgeClient(url) as client:
         began = time.monotonic()

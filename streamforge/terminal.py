@@ -122,13 +122,15 @@ def _facts(plan: PrintablePlan) -> Table:
         ("CPU time", _about(cost.cpu_seconds, cost.uncertainty, _clock)),
         (f"time, {cost.cores}-core", _about(cost.wall_seconds, cost.uncertainty, _clock)),
         ("output", _about(cost.output_bytes, cost.uncertainty, _megabytes)),
+        *(("note", warning) for warning in plan.source.warnings),
     ):
         table.add_row(name, fact)
     return table
 
 
 def _pictures(video: VideoSource) -> str:
-    return f"{video.width}×{video.height} {video.codec}, {video.frame_rate:.2f} fps"
+    kind = {"sdr": "", "hdr10": ", HDR10", "hlg": ", HLG"}[video.dynamic_range] + ", interlaced" * video.interlaced
+    return f"{video.width}×{video.height} {video.codec}, {video.frame_rate:.2f} fps{kind}"
 
 
 def _planned_renditions(plan: PrintablePlan) -> Table:

@@ -1,7 +1,8 @@
 """The life of a job, from stored bytes to a verified stream. Read it from top to bottom."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from temporalio import workflow
@@ -12,7 +13,7 @@ with workflow.unsafe.imports_passed_through():
 
     from streamforge.contracts import names
     from streamforge.contracts.job import JobStatus, Stage
-    from streamforge.contracts.media import AudioRendition, Chunk, VideoRendition
+    from streamforge.contracts.media import AudioRendition, Chunk, Text, TextTrack, VideoRendition
     from streamforge.contracts.pictures import Pictures, Storyboard
     from streamforge.contracts.pipeline import (
         DiscardInput,
@@ -23,6 +24,7 @@ with workflow.unsafe.imports_passed_through():
         EncodeChunkInput,
         EncodedPart,
         EncodedStream,
+        KeepSubtitlesInput,
         Outcome,
         PackagedStream,
         PackageInput,
@@ -35,6 +37,7 @@ with workflow.unsafe.imports_passed_through():
         PublishInput,
         StoredSource,
         StoreInput,
+        TranscribeInput,
         UploadInput,
         ValidatedStream,
         ValidateInput,
@@ -47,7 +50,6 @@ with workflow.unsafe.imports_passed_through():
     from workflows.policies import POLICIES
 
 R = TypeVar("R")
-S = TypeVar("S")
 
 MOST_AT_ONCE = 200
 """Chunks that wait in the queue at a time, more than any number of workers needs. A film of twelve hours has 1,353, and
@@ -86,10 +88,13 @@ class ProcessVideoWorkflow:
         original = await self._upload(job)
         probed = await self._probe(original)
         self._enter(Stage.TRANSCODING)
-        encoded = await self._transcode(original, probed)
-        self._enter(Stage.VALIDATION)
-        validating, drawing = self._validate(original, probed, encoded), self._pictures(original, probed, encoded)
-        validated, pictures = await _both_or_none(validating, drawing)
+        async with _beside(self._make_text(original, probed)) as text:
+            encoded = await self._transcode(original, probed)
+            self._enter(Stage.VALIDATION)
+            async with _beside(self._pictures(original, probed, encoded)) as drawing:
+                validated = await self._validate(original, probed, encoded)
+                pictures = await drawing
+            encoded.text = await text
         self._enter(Stage.PACKAGING)
         packaged = await self._package(original, probed, encoded, pictures.storyboard if pictures else None)
         downloads = await self._downloads(original, probed, encoded)
@@ -118,7 +123,7 @@ class ProcessVideoWorkflow:
         return await self._run(names.UPLOAD, UploadInput(original=original), StoredSource, summary)
 
     async def _probe(self, original: StoredSource) -> ProbedSource:
-        work = ProbeInput(original=original, profile=self._job.profile)
+        work = ProbeInput(original=original, profile=self._job.profile, captions=self._job.captions)
         probed = await self._run(names.PROBE, work, ProbedSource, "Find out what it is and plan the ladder")
         self._warnings += probed.plan.warnings
         workflow.set_current_details(_described(probed))
@@ -188,6 +193,21 @@ class ProcessVideoWorkflow:
         )
         summary = f"Audio {rendition.language or rendition.name}"
         return await self._run(names.ENCODE_AUDIO, work, EncodedPart, summary, urgent=True)
+
+    async def _make_text(self, original: StoredSource, probed: ProbedSource) -> list[TextTrack]:
+        """Subtitles of the source, and captions from its sound: a stream can do without either."""
+        wanted: list[Coroutine[Any, Any, Text | None]] = []
+        if renditions := probed.plan.subtitles:
+            subtitles = KeepSubtitlesInput(original=original, source=probed.source, renditions=renditions)
+            summary = f"{len(renditions)} subtitle tracks → WebVTT"
+            wanted.append(self._if_possible(names.KEEP_SUBTITLES, subtitles, Text, summary, "There are no subtitles"))
+        if transcription := probed.plan.transcription:
+            speech = TranscribeInput(original=original, source=probed.source, transcription=transcription)
+            summary = f"Captions in {transcription.language or 'the language that is spoken'}"
+            wanted.append(self._if_possible(names.TRANSCRIBE, speech, Text, summary, "There are no captions"))
+        made = [text for text in await _all_or_none(wanted) if text is not None]
+        self._warnings += [warning for text in made for warning in text.warnings]
+        return [track for text in made for track in text.tracks]
 
     async def _publish_growing(self, original: StoredSource, probed: ProbedSource, parts: int) -> None:
         published = 0
@@ -345,10 +365,17 @@ async def _all_or_none(work: list[Coroutine[Any, Any, R]]) -> list[R]:
         raise
 
 
-async def _both_or_none(one: Coroutine[Any, Any, R], other: Coroutine[Any, Any, S]) -> tuple[R, S]:
-    """As `_all_or_none`, of two that differ."""
-    results: list[Any] = await _all_or_none([one, other])
-    return results[0], results[1]
+@asynccontextmanager
+async def _beside(work: Coroutine[Any, Any, R]) -> AsyncIterator["asyncio.Future[R]"]:
+    """Work that goes on while the block runs. When the block fails, or the workflow is cancelled, it is cancelled and
+    waited for."""
+    task = asyncio.ensure_future(work)
+    try:
+        yield task
+    except BaseException:
+        task.cancel()
+        await workflow.wait([task])
+        raise
 
 
 def _described(probed: ProbedSource) -> str:

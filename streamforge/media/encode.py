@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from streamforge.contracts.media import Chunk, EncodedTrack, Plan, Source, VideoRendition
 from streamforge.contracts.pictures import TileSet
 from streamforge.contracts.scores import PartQuality, RenditionLog, Repair
+from streamforge.keys import ContentKey
 from streamforge.media.limits import peak_memory_bytes
 from streamforge.media.progress import Progress
 from streamforge.media.tiles import TileMaker
@@ -24,13 +25,14 @@ Named = TypeVar("Named", EncodedTrack, RenditionLog)
 
 
 class EncodeTask(BaseModel):
-    """`target` is an empty folder; each rendition of the plan gets a folder in it."""
+    """`target` is an empty folder; each rendition of the plan gets a folder in it. `key` belongs to `plan.protection`."""
 
     path: Path
     source: Source
     plan: Plan
     chunk: Chunk
     target: Path
+    key: ContentKey | None = None
 
 
 class EncodeResult(BaseModel):
@@ -45,7 +47,7 @@ class EncodeResult(BaseModel):
 
 def run(task: EncodeTask, on_progress: Progress) -> EncodeResult:
     """Raises what `encode_window` raises."""
-    window = Window(task.path, task.source, task.plan, task.chunk)
+    window = Window(task.path, task.source, task.plan, task.chunk, task.key)
     pictures = task.plan.pictures
     tiles = TileMaker(task.source.pictures, pictures, task.target / PICTURES) if pictures else None
     encoded = encode_window(window, task.plan.renditions, task.target, on_progress, tiles)

@@ -10,7 +10,7 @@ from streamforge.contracts.scores import PartQuality, RenditionLog
 from streamforge.media.frames import SourceFrame
 from streamforge.media.luma import Observer
 from streamforge.media.proof import OnPicture, Proof
-from streamforge.media.scaling import Scaler, Size
+from streamforge.media.scaling import Output, Scaler, Size
 from streamforge.media.vmaf import Scorer
 from streamforge.planning.sampling import Sampling
 
@@ -24,7 +24,9 @@ class Measure:
         self._names = [rendition.name for rendition in renditions]
         self._sampling = sampling
         self._scorer = scorer
-        self._scaler = Scaler(video, [reference_size(video)])
+        self._ranges = list(dict.fromkeys(rendition.dynamic_range for rendition in renditions))
+        size = reference_size(video)
+        self._scaler = Scaler(video, [Output(size, dynamic_range=each) for each in self._ranges])
         self._observer = Observer()
 
     def __enter__(self) -> Self:
@@ -37,8 +39,8 @@ class Measure:
     def see(self, number: int, frame: SourceFrame) -> None:
         self._observer.see(frame.picture, frame.ticks)
         if self._sampling.needs(number):
-            (picture,) = self._scaler.scale(frame.picture, frame.ticks)
-            self._scorer.reference(number, picture)
+            pictures = self._scaler.scale(frame.picture, frame.ticks)
+            self._scorer.reference(number, dict(zip(self._ranges, pictures, strict=True)))
 
     def listener(self, name: str) -> OnPicture:
         def heard(number: int, frame: VideoFrame) -> None:

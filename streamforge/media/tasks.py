@@ -9,7 +9,7 @@ import av
 from pydantic import BaseModel
 
 from streamforge.errors import SourceTooExpensive, StreamForgeError
-from streamforge.media import audio, codecs, encode, probe, remux, sprites, trial
+from streamforge.media import audio, codecs, encode, probe, remux, sprites, subtitles, transcribe, trial
 from streamforge.media.progress import Progress
 
 TASKS: dict[str, tuple[type[BaseModel], Callable[[Any, Progress], BaseModel]]] = {
@@ -19,6 +19,8 @@ TASKS: dict[str, tuple[type[BaseModel], Callable[[Any, Progress], BaseModel]]] =
     "audio": (audio.AudioTask, audio.run),
     "remux": (remux.RemuxTask, remux.run),
     "sprites": (sprites.SpritesTask, sprites.run),
+    "subtitles": (subtitles.SubtitlesTask, subtitles.run),
+    "transcribe": (transcribe.TranscribeTask, transcribe.run),
     "trial": (trial.TrialTask, trial.run),
 }
 

@@ -12,12 +12,14 @@ from pathlib import Path
 from streamforge.contracts.media import VIDEO_TIMESCALE, Chunk, EncodedTrack, Plan, Source, VideoRendition
 from streamforge.contracts.scores import PartQuality
 from streamforge.errors import UndecodableSource
+from streamforge.keys import ContentKey
 from streamforge.media.frames import FrameWindow, SourceFrame
 from streamforge.media.lanes import Lane
 from streamforge.media.measure import Measure, reference_size
 from streamforge.media.progress import Progress
-from streamforge.media.rendition import Cuts, Picture, RenditionEncoder
-from streamforge.media.scaling import Scaler, Size
+from streamforge.media.protection import lock_for
+from streamforge.media.rendition import Cuts, Picture, RenditionEncoder, output_of
+from streamforge.media.scaling import Scaler
 from streamforge.media.tiles import TileMaker
 from streamforge.media.vmaf import Scorer
 from streamforge.planning.sampling import Sampling
@@ -27,12 +29,13 @@ REPORT_EVERY_SECONDS = 0.25
 
 @dataclass(frozen=True)
 class Window:
-    """A chunk's piece of a source, and what the plan says about it."""
+    """A chunk's piece of a source, and what the plan says about it. `key` is what it is encrypted with, if at all."""
 
     path: Path
     source: Source
     plan: Plan
     chunk: Chunk
+    key: ContentKey | None = None
 
 
 @dataclass(frozen=True)
@@ -72,14 +75,15 @@ def _measure(window: Window, renditions: list[VideoRendition], scratch: Path) ->
     if not quality.enabled:
         return None
     sampling = Sampling(quality.sample_every_frames)
-    sizes = {rendition.name: Size(rendition.width, rendition.height) for rendition in renditions}
-    return Measure(video, renditions, sampling, Scorer(reference_size(video), sizes, sampling, scratch))
+    outputs = {rendition.name: output_of(rendition) for rendition in renditions}
+    return Measure(video, renditions, sampling, Scorer(reference_size(video), outputs, sampling, scratch))
 
 
 def _encoder(window: Window, rendition: VideoRendition, target: Path, measure: Measure | None) -> RenditionEncoder:
     frame_rate = min(window.source.pictures.frame_rate, window.plan.max_frame_rate)
     listener = (lambda number, frame: None) if measure is None else measure.listener(rendition.name)
-    return RenditionEncoder(rendition, target / rendition.name, frame_rate, listener)
+    lock = lock_for(window.plan.protection, window.key, rendition.name)
+    return RenditionEncoder(rendition, target / rendition.name, frame_rate, listener, lock)
 
 
 class _Pass:
@@ -98,7 +102,7 @@ class _Pass:
         self._tiles = tiles
         self._on_progress = on_progress
         self._cuts = Cuts(round(plan.gop_seconds * VIDEO_TIMESCALE), round(plan.segment_seconds * VIDEO_TIMESCALE))
-        self._scaler = Scaler(window.source.pictures, [encoder.size for encoder in encoders])
+        self._scaler = Scaler(window.source.pictures, [encoder.output for encoder in encoders])
         self._began = self._reported = time.monotonic()
 
     def run(self) -> Cuts:

@@ -78,6 +78,7 @@ async def test_the_manifests_play_as_they_are_served(system: System) -> None:
         "dash": f"/media/{finished.id}/manifest.mpd",
         "poster": f"/media/{finished.id}/poster.jpg",
         "thumbnails": f"/media/{finished.id}/thumbnails.vtt",
+        "captions": [],
     }
     played = await ffmpeg_decodes(system.api.url + playback["dash"])
     assert played == {"frames": 132}
