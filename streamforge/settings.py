@@ -113,6 +113,16 @@ class ValidationSettings(Section):
     max_repairs: int = Field(2, ge=0, le=5)
 
 
+class PicturesSettings(Section):
+    enabled: bool = True
+    tile_size: int = Field(160, ge=32, le=640)
+    interval_seconds: float | None = Field(None, ge=0.1)
+
+
+class DownloadsSettings(Section):
+    enabled: bool = False
+
+
 class ProtectionSettings(Section):
     scheme: Literal["none", "aes-128", "cbcs"] = "none"
 
@@ -168,7 +178,7 @@ class LogSettings(Section):
     format: Literal["auto", "console", "json"] = "auto"
 
 
-JOB_SECTIONS = frozenset({"transcode", "audio", "validation", "protection", "captions"})
+JOB_SECTIONS = frozenset({"transcode", "audio", "validation", "protection", "captions", "pictures", "downloads"})
 """What a profile may change: all that is decided for each job."""
 
 Profile = dict[str, dict[str, Any]]
@@ -204,6 +214,8 @@ class Settings(BaseSettings):
     transcode: TranscodeSettings = TranscodeSettings()
     audio: AudioSettings = AudioSettings()
     validation: ValidationSettings = ValidationSettings()
+    pictures: PicturesSettings = PicturesSettings()
+    downloads: DownloadsSettings = DownloadsSettings()
     protection: ProtectionSettings = ProtectionSettings()
     keys: KeySettings = KeySettings()
     captions: CaptionsSettings = CaptionsSettings()

@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import av
@@ -99,6 +99,20 @@ SPECIMENS = {
 """Codec, container and what is special about it: arguments of ffmpeg."""
 
 
+COLORS = {
+    "red": (255, 0, 0), "lime": (0, 255, 0), "blue": (0, 0, 255), "yellow": (255, 255, 0), "fuchsia": (255, 0, 255),
+    "aqua": (0, 255, 255), "white": (255, 255, 255), "gray": (128, 128, 128), "black": (0, 0, 0), "navy": (0, 0, 128),
+}  # fmt: skip
+"""As HTML names them; a second of each."""
+
+
+def colors(path: Path, *arguments: str, names: Sequence[str] = tuple(COLORS)) -> Path:
+    """A second of each of COLORS that is named, 320×180 at 25 fps."""
+    inputs = [argument for name in names for argument in ("-f", "lavfi", "-i", f"color={name}:s=320x180:r=25:d=1")]
+    ffmpeg(*inputs, "-filter_complex", f"concat=n={len(names)}", *X264, *arguments, path)
+    return path
+
+
 class Clips:
     """`clips.small` and its kin are paths; each is made the first time it is asked for."""
 
@@ -121,6 +135,11 @@ class Clips:
         """VP8 as a browser records it: the header says nothing about its length."""
         args = ["-c:v", "libvpx", "-deadline", "realtime", "-f", "webm"]
         return self._made("live.webm", lambda p: _piped(p, *picture("320x240", 30, 6), *args))
+
+    @property
+    def colors(self) -> Path:
+        """20 s of flat colours, another one every second: all of COLORS, twice."""
+        return self._made("colors.mp4", lambda p: colors(p, names=[*COLORS, *COLORS]))
 
     @property
     def hdr10(self) -> Path:

@@ -8,6 +8,8 @@ from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, Field
 
+from streamforge.contracts.pictures import PicturePlan
+
 VIDEO_TIMESCALE = 90_000
 """Ticks per second of every video rendition: MPEG's own clock, exact for 24, 25, 30, 50, 60 and the /1.001 rates."""
 
@@ -302,6 +304,9 @@ class Plan(BaseModel):
     subtitles: list[SubtitleRendition] = []
     transcription: Transcription | None = None
     protection: Protection | None = None
+    pictures: PicturePlan | None = Field(None, description="null where there are to be none")
+    downloads: bool = Field(False, description="whether each rendition is to be had as one file, too")
+
     warnings: list[str] = Field([], description="what of the source is left out, as sentences for the result")
 
     @property
@@ -326,13 +331,15 @@ class Plan(BaseModel):
         return self.model_copy(update={"renditions": renditions})
 
     def only(self, renditions: list[VideoRendition]) -> "Plan":
-        """The plan of one part: no other chunks, only these renditions, no sound and no text."""
+        """The plan of one part: no other chunks, only these renditions, no sound and no text. The part with the best
+        rendition keeps pictures of the chunk, too: one of them, and not the one that somebody waits for."""
         others: dict[str, object] = {
             "chunks": [],
             "audio": [],
             "subtitles": [],
             "transcription": None,
             "warnings": [],
+            "pictures": self.pictures if self.renditions[0] in renditions else None,
         }
         return self.model_copy(update=others | {"renditions": renditions})
 

@@ -14,6 +14,7 @@ from streamforge.errors import NoAudioStream, NoVideoStream
 from streamforge.planning.audio import audio_renditions, audio_warnings
 from streamforge.planning.chunks import cut_into_chunks
 from streamforge.planning.ladder import build_ladder
+from streamforge.planning.pictures import picture_plan
 from streamforge.planning.protection import with_protection
 from streamforge.planning.quality import no_quality, quality_target
 from streamforge.planning.remux import copied, why_not
@@ -64,6 +65,8 @@ def _plan_of_film(source: Source, audio: list[AudioRendition], settings: Setting
         edit_offset_ticks=_edit_offset(source.video, settings.transcode.max_frame_rate),
         quality=quality_target(renditions, source.video, settings.validation),
         opening_seconds=chunks[0].end,
+        pictures=picture_plan(source.video, renditions, settings.pictures),
+        downloads=settings.downloads.enabled,
         warnings=[*source.warnings, *audio_warnings(source), *([refusal] if refusal else [])],
     )
 
@@ -82,6 +85,7 @@ def _plan_of_copy(source: Source, video: VideoSource, audio: list[AudioRendition
         edit_offset_ticks=_edit_offset_of_copy(video.coding.reorder_delay),
         quality=no_quality(),
         opening_seconds=None,
+        downloads=settings.downloads.enabled,
         warnings=[*source.warnings, *audio_warnings(source)],
     )
 
