@@ -21,6 +21,10 @@ KUBERNETES_VARIABLES = re.compile(
 """What Kubernetes puts into every pod beside a Service named streamforge, or streamforge-api: not meant for us."""
 
 
+CrfOfX26x = Annotated[float, Field(ge=1, le=51)]
+CrfOfAv1 = Annotated[int, Field(ge=1, le=63)]
+
+
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -70,6 +74,29 @@ class ValidationSettings(Section):
     max_repairs: int = Field(2, ge=0, le=5)
 
 
+class CrfRanges(Section):
+    """The lowest and the highest CRF that a search may choose, by codec."""
+
+    h264: tuple[CrfOfX26x, CrfOfX26x] = (16, 36)
+    hevc: tuple[CrfOfX26x, CrfOfX26x] = (16, 38)
+    av1: tuple[CrfOfAv1, CrfOfAv1] = (16, 54)
+
+    @model_validator(mode="after")
+    def ranges_go_upwards(self) -> "CrfRanges":
+        for codec, (lowest, highest) in self:
+            if lowest >= highest:
+                raise ValueError(f"{codec} must be [lowest, highest]")
+        return self
+
+
+class PerTitleSettings(Section):
+    enabled: bool = False
+    targets: list[Annotated[float, Field(ge=20, le=99)]] = Field([93, 90, 85], min_length=1)
+    crf: CrfRanges = CrfRanges()
+    drop_rungs: bool = True
+    max_cost: float = Field(0.3, gt=0, le=2)
+
+
 class MediaSettings(Section):
     memory_limit_bytes: PositiveInt = 6 * 2**30
     cpu_limit_seconds: PositiveInt = 4 * 3600
@@ -114,6 +141,7 @@ class Settings(BaseSettings):
     input: InputSettings = InputSettings()
     transcode: TranscodeSettings = TranscodeSettings()
     validation: ValidationSettings = ValidationSettings()
+    per_title: PerTitleSettings = PerTitleSettings()
     media: MediaSettings = MediaSettings()
     worker: WorkerSettings = WorkerSettings()
     storage: StorageSettings = StorageSettings()

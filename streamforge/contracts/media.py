@@ -100,6 +100,20 @@ class QualityTarget(BaseModel):
     max_repairs: int = Field(default=0, description="how often a chunk below its floor is encoded again")
 
 
+class PerTitleTarget(BaseModel):
+    """What a per-title search looks for before the encode: the CRF at which each rendition has the VMAF asked of it.
+
+    `targets` are in percent of the best that the rendition's size can reach, by its name; `crf` holds the lowest and the
+    highest one allowed, by codec. `samples` are the pieces of the film that are encoded for it.
+    """
+
+    targets: dict[str, float]
+    crf: dict[str, tuple[float, float]]
+    drop_rungs: bool
+    samples: list[Chunk]
+    sample_every_frames: int
+
+
 class Plan(BaseModel):
     """Everything decided before the first frame is encoded. The same source and settings give the same plan."""
 
@@ -117,6 +131,7 @@ class Plan(BaseModel):
     opening_seconds: float | None = Field(
         0.0, description="the first chunk's end, None for a film of one; until there the smallest rendition stands in"
     )
+    per_title: PerTitleTarget | None = None
 
     @property
     def total_frames(self) -> int:
