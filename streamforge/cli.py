@@ -39,6 +39,7 @@ DataDir = Annotated[
 Host = Annotated[str | None, typer.Option(help="Address to listen on. (default: 127.0.0.1)")]
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Port of the API; 0: any. (default: 8081)")]
 Url = Annotated[str, typer.Option(help="Where the API listens.")]
+ProfileName = Annotated[str | None, typer.Option("--profile", metavar="NAME", help="One of the server's profiles.")]
 Video = Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, readable=True)]
 
 
@@ -247,6 +248,7 @@ async def _submit(file: Path, key: str | None, watch: bool, url: str) -> None:
 def plan(
     context: typer.Context,
     file: Video,
+    profile: ProfileName = None,
     as_json: Annotated[bool, typer.Option("--json", help="The plan as JSON.")] = False,
 ) -> None:
     """Show what would be done with a video, and what it would cost. Needs no server."""
@@ -254,7 +256,7 @@ def plan(
 
     from streamforge.terminal import plan_tables
 
-    planned = asyncio.run(_plan(file, _settings(context)))
+    planned = asyncio.run(_plan(file, _settings(context).for_profile(profile)))
     if as_json:
         print(planned.model_dump_json(indent=2))
     else:
@@ -271,7 +273,7 @@ async def _plan(file: Path, settings: "Settings") -> "PrintablePlan":
 
     async with MediaChildren(settings.media.memory_limit_bytes, settings.media.stall_timeout_seconds) as children:
         source = await children.run("probe", probe_task(file.resolve(), settings.input), Source)
-    return printable(source, make_plan(source, settings), settings.transcode.preset, cores())
+    return printable(source, make_plan(source, settings), cores())
 
 
 @app.command()

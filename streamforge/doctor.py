@@ -16,7 +16,7 @@ from streamforge.db.pool import connect as connect_database
 from streamforge.embedded import endpoints
 from streamforge.errors import StreamForgeError
 from streamforge.media.capabilities import Capabilities, detect
-from streamforge.planning.encoders import encoder_for
+from streamforge.planning.trial import trial_renditions
 from streamforge.settings import Settings
 from streamforge.storage import open_storage
 from streamforge.temporal.connect import connect as connect_temporal
@@ -68,7 +68,7 @@ def _python() -> Finding:
 
 
 def _encoders(settings: Settings, capabilities: Capabilities) -> Finding:
-    needed = {encoder_for(settings.transcode.codec).name, "aac"}
+    needed = {*(rendition.encoder for rendition in trial_renditions(settings)), "aac"}
     if missing := needed - set(capabilities.encoders):
         return Finding(
             "encoders",

@@ -48,9 +48,29 @@ class InputSettings(Section):
     max_duration_seconds: PositiveFloat = 12 * 3600
 
 
+Codec = Literal["h264", "hevc", "av1"]
+X26xPreset = Literal[
+    "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo"
+]
+
+
+class Presets(Section):
+    h264: X26xPreset = "veryfast"
+    hevc: X26xPreset = "veryfast"
+    av1: int = Field(8, ge=0, le=13)
+
+
+class ConstantQuality(Section):
+    h264: float = Field(23, ge=0, le=51)
+    hevc: float = Field(26, ge=0, le=51)
+    av1: int = Field(32, ge=1, le=63)
+
+
 class TranscodeSettings(Section):
-    codec: Literal["h264", "hevc", "av1"] = "h264"
-    preset: str = "veryfast"
+    codecs: list[Codec] = ["h264"]
+    presets: Presets = Presets()
+    crf: ConstantQuality = ConstantQuality()
+    max_bitrate_1080p: PositiveInt = 6_500_000
     heights: list[Annotated[int, Field(ge=16, le=8192)]] = Field([2160, 1440, 1080, 720, 480, 360], min_length=1)
     segment_seconds: PositiveFloat = 4
     gop_seconds: PositiveFloat = 2
@@ -63,6 +83,12 @@ class TranscodeSettings(Section):
         ratio = self.segment_seconds / self.gop_seconds
         if ratio < 1 or abs(ratio - round(ratio)) > 1e-9:
             raise ValueError("segment_seconds must be a whole multiple of gop_seconds")
+        return self
+
+    @model_validator(mode="after")
+    def codecs_are_named_once(self) -> "TranscodeSettings":
+        if len(set(self.codecs)) < len(self.codecs):
+            raise ValueError("codecs names one twice")
         return self
 
 
@@ -133,6 +159,32 @@ class LogSettings(Section):
     format: Literal["auto", "console", "json"] = "auto"
 
 
+JOB_SECTIONS = frozenset({"transcode", "validation"})
+"""What a profile may change: all that is decided for each job."""
+
+Profile = dict[str, dict[str, Any]]
+"""By section, what is other than in the settings themselves."""
+
+PROFILES: dict[str, Profile] = {
+    "default": {},
+    "h264": {"transcode": {"codecs": ["h264"]}},
+    "hevc": {"transcode": {"codecs": ["hevc"]}},
+    "av1": {"transcode": {"codecs": ["av1"]}},
+    "mixed": {"transcode": {"codecs": ["h264", "av1"]}},
+    "audio": {"transcode": {"codecs": []}},
+    "mezzanine": {
+        "transcode": {
+            "codecs": ["h264"],
+            "heights": [8192],
+            "crf": {"h264": 12},
+            "max_bitrate_1080p": 80_000_000,
+            "max_frame_rate": 120,
+            "audio_bitrate": 320_000,
+        }
+    },
+}
+
+
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True)
 
@@ -149,6 +201,37 @@ class Settings(BaseSettings):
     temporal: TemporalSettings = TemporalSettings()
     retention: RetentionSettings = RetentionSettings()
     log: LogSettings = LogSettings()
+    profile: str = "default"
+    profiles: dict[str, Profile] = PROFILES
+
+    @model_validator(mode="after")
+    def profiles_can_be_applied(self) -> "Settings":
+        if self.profile not in self.profiles:
+            raise ValueError(f"profile: there is no {self.profile!r}; profiles has {', '.join(sorted(self.profiles))}")
+        for name in self.profiles:
+            self._overridden(name)
+        return self
+
+    def for_profile(self, name: str | None) -> "Settings":
+        """The settings of a job. Raises InvalidSettings for a name that is (no longer) there; None is the default one."""
+        if (name := name or self.profile) not in self.profiles:
+            raise InvalidSettings(f"There is no profile {name!r}; there are {', '.join(sorted(self.profiles))}.")
+        return self._overridden(name)
+
+    def _overridden(self, profile: str) -> "Settings":
+        """Raises ValueError, naming the key by its whole path."""
+        changed: dict[str, Section] = {}
+        for section, overrides in self.profiles[profile].items():
+            if section not in JOB_SECTIONS:
+                raise ValueError(
+                    f"profiles.{profile}.{section}: a profile has the sections {', '.join(sorted(JOB_SECTIONS))}"
+                )
+            before: Section = getattr(self, section)
+            try:
+                changed[section] = type(before).model_validate(_merged(before.model_dump(), overrides))
+            except ValidationError as error:
+                raise ValueError(_problems(error, f"profiles.{profile}.{section}.")) from error
+        return self.model_copy(update=changed)
 
     @classmethod
     def settings_customise_sources(
@@ -174,8 +257,7 @@ def load(config_file: Path | None = None) -> Settings:
     try:
         return Settings(**from_file)
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {_sentence(e)}" for e in error.errors())
-        raise InvalidSettings(f"Settings are not valid: {problems}.") from error
+        raise InvalidSettings(f"Settings are not valid: {_problems(error)}.") from error
     except SettingsError as error:
         raise InvalidSettings(f"Settings are not valid: {_unreadable_variable(error)}.") from error
 
@@ -220,5 +302,22 @@ def _unreadable_variable(error: SettingsError) -> str:
     return f"{' or '.join(names)}: lists are written as JSON, like [720, 360]" if names else str(error)
 
 
+def _merged(before: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
+    nested = {
+        key: _merged(before[key], value)
+        for key, value in overrides.items()
+        if isinstance(value, dict) and isinstance(before.get(key), dict)
+    }
+    return before | overrides | nested
+
+
+def _problems(error: ValidationError, prefix: str = "") -> str:
+    return "; ".join(
+        f"{prefix}{'.'.join(map(str, e['loc']))}: {_sentence(e)}" if e["loc"] else _sentence(e) for e in error.errors()
+    )
+
+
 def _sentence(error: Any) -> str:
-    return "no such setting" if error["type"] == "extra_forbidden" else str(error["msg"])
+    if error["type"] == "extra_forbidden":
+        return "no such setting"
+    return str(error["msg"]).removeprefix("Value error, ")

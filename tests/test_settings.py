@@ -98,9 +98,9 @@ def test_a_file_that_holds_something_else_is_an_error_with_its_name(config, text
 
 # ── the environment ─────────────────────────────────────────────────────────────────────────────────────────────────
 def test_the_environment_overrides_one_key_and_leaves_its_neighbours(config, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("STREAMFORGE_TRANSCODE__PRESET", "fast")
-    settings = load(config("transcode: {preset: slow, codec: hevc}"))
-    assert (settings.transcode.preset, settings.transcode.codec) == ("fast", "hevc")
+    monkeypatch.setenv("STREAMFORGE_TRANSCODE__PRESETS__H264", "fast")
+    settings = load(config("transcode: {presets: {h264: slow}, codecs: [hevc]}"))
+    assert (settings.transcode.presets.h264, settings.transcode.codecs) == ("fast", ["hevc"])
 
 
 @pytest.mark.parametrize(
@@ -126,6 +126,51 @@ def test_a_variable_is_read_as_what_the_setting_is(
     assert read(load())
 
 
+# ── profiles ────────────────────────────────────────────────────────────────────────────────────────────────────────
+def test_a_profile_changes_what_it_names_and_nothing_else() -> None:
+    settings = Settings.model_validate({"profiles": {"default": {}, "small": {"transcode": {"heights": [360]}}}})
+    small = settings.for_profile("small")
+    assert small.transcode.heights == [360]
+    assert small.transcode.model_copy(update={"heights": settings.transcode.heights}) == settings.transcode
+    assert small.validation == settings.validation
+
+
+def test_a_profile_may_change_one_codec_of_a_table() -> None:
+    settings = Settings.model_validate({"profiles": {"default": {}, "fine": {"transcode": {"crf": {"h264": 17}}}}})
+    assert settings.for_profile("fine").transcode.crf.model_dump() == {"h264": 17, "hevc": 26, "av1": 32}
+
+
+def test_the_default_profile_is_what_the_settings_say() -> None:
+    settings = Settings.model_validate({"transcode": {"codecs": ["av1"]}})
+    assert settings.for_profile(None).transcode.codecs == ["av1"]
+    assert settings.for_profile("h264").transcode.codecs == ["h264"]
+
+
+def test_a_profile_that_is_gone_is_an_error_that_names_those_that_are_there() -> None:
+    with pytest.raises(InvalidSettings, match="no profile 'gone'; there are audio, av1, default"):
+        Settings().for_profile("gone")
+
+
+@pytest.mark.parametrize(
+    ("profiles", "said"),
+    [
+        ("{default: {}, x: {transcode: {codecs: [theora]}}}", "profiles.x.transcode.codecs.0: Input should be 'h264'"),
+        (
+            "{default: {}, x: {transcode: {presets: {h264: warp}}}}",
+            "profiles.x.transcode.presets.h264: Input should be",
+        ),
+        ("{default: {}, x: {transcode: {presett: fast}}}", "profiles.x.transcode.presett: no such setting"),
+        ("{default: {}, x: {server: {port: 1}}}", "profiles.x.server: a profile has the sections"),
+        ("{default: {}, x: {transcode: fast}}", "profiles.x.transcode: "),
+        ("{x: {}}", "profile: there is no 'default'; profiles has x"),
+    ],
+)
+def test_a_mistake_in_a_profile_names_the_key_and_what_is_allowed(config, profiles: str, said: str) -> None:
+    with pytest.raises(InvalidSettings) as caught:
+        load(config(f"profiles: {profiles}"))
+    assert said in caught.value.message
+
+
 # ── mistakes ────────────────────────────────────────────────────────────────────────────────────────────────────────
 @pytest.mark.parametrize(
     ("text", "key"),
@@ -142,7 +187,7 @@ def test_a_variable_is_read_as_what_the_setting_is(
         ("server: {trusted_proxies: [proxy.local]}", "server.trusted_proxies.0"),
         ("transcode: {heights: []}", "transcode.heights: "),
         ("transcode: {heights: [720, tall]}", "transcode.heights.1: "),
-        ("transcode: {codec: theora}", "transcode.codec: "),
+        ("transcode: {codecs: [theora]}", "transcode.codecs.0: "),
         ("transcode: {segment_seconds: 0}", "transcode.segment_seconds: "),
         ("validation: {min_score: 101}", "validation.min_score: "),
         ("validation: {on_failure: shrug}", "validation.on_failure: "),
@@ -170,7 +215,7 @@ def test_all_mistakes_are_told_at_once(config) -> None:
         ("STREAMFORGE_PORT", "80", "STREAMFORGE_PORT"),
         ("streamforge_prot", "80", "streamforge_prot"),
         ("STREAMFORGE_TRANSCODE__PRESETT", "fast", "transcode.presett"),
-        ("STREAMFORGE_TRANSCODE__PRESET__NAME", "fast", "transcode.preset"),
+        ("STREAMFORGE_TRANSCODE__PRESETS__H264", "warp", "transcode.presets.h264"),
         ("STREAMFORGE_SERVER__PORT", "eighty", "server.port"),
         ("STREAMFORGE_TRANSCODE__HEIGHTS", "720,360", "STREAMFORGE_TRANSCODE__HEIGHTS: lists are written as JSON"),
         ("STREAMFORGE_SERVER", "8081", "server"),

@@ -60,6 +60,7 @@ class ProcessVideoWorkflow:
         self._job = job
         self._stage = Stage.UPLOADING
         self._parts_encoded = 0
+        self._warnings: list[str] = []
         self._room = asyncio.Semaphore(MOST_AT_ONCE)
 
     @workflow.run
@@ -81,7 +82,7 @@ class ProcessVideoWorkflow:
         self._enter(Stage.TRANSCODING)
         encoded = await self._transcode(original, probed)
         self._enter(Stage.VALIDATION)
-        validated, warnings = await self._validate(original, probed, encoded)
+        validated = await self._validate(original, probed, encoded)
         self._enter(Stage.PACKAGING)
         packaged = await self._package(original, probed, encoded)
         self._enter(Stage.STORAGE)
@@ -93,7 +94,7 @@ class ProcessVideoWorkflow:
                 encoded=encoded,
                 packaged=packaged,
                 validated=validated,
-                warnings=warnings,
+                warnings=self._warnings,
             )
         )
 
@@ -108,6 +109,7 @@ class ProcessVideoWorkflow:
     async def _probe(self, original: StoredSource) -> ProbedSource:
         work = ProbeInput(original=original, profile=self._job.profile)
         probed = await self._run(names.PROBE, work, ProbedSource, "Find out what it is and plan the ladder")
+        self._warnings += probed.plan.warnings
         ladder = ", ".join(rendition.name for rendition in probed.plan.renditions)
         video = probed.source.video
         workflow.set_current_details(
@@ -123,7 +125,10 @@ class ProcessVideoWorkflow:
         """
         plan = probed.plan
         parts = [(chunk, part) for chunk in plan.chunks for part in parts_of(chunk, plan.renditions)]
-        video = [self._encode_part(original, probed, chunk, part) for chunk, part in parts]
+        video = [
+            self._encode_part(original, probed, chunk, part, first=number == 0)
+            for number, (chunk, part) in enumerate(parts)
+        ]
         audio = [self._encode_audio(original, probed, rendition) for rendition in plan.audio]
         growing = asyncio.ensure_future(self._publish_growing(original, probed, len(parts)))
         try:
@@ -139,7 +144,13 @@ class ProcessVideoWorkflow:
         return EncodedStream(chunks=chunks, audio=done[1 : 1 + len(audio)])
 
     async def _encode_part(
-        self, original: StoredSource, probed: ProbedSource, chunk: Chunk, renditions: list[VideoRendition]
+        self,
+        original: StoredSource,
+        probed: ProbedSource,
+        chunk: Chunk,
+        renditions: list[VideoRendition],
+        *,
+        first: bool,
     ) -> EncodedPart:
         plan = probed.plan
         work = EncodeChunkInput(
@@ -153,7 +164,6 @@ class ProcessVideoWorkflow:
         )
         ladder = ", ".join(rendition.name for rendition in renditions)
         summary = f"Chunk {chunk.index + 1} of {len(plan.chunks)} ({_window(chunk)}) → {ladder}"
-        first = chunk.index == 0 and renditions[-1] is plan.renditions[-1]
         if not first:
             await workflow.wait_condition(lambda: self._parts_encoded > 0)
         async with self._room:
@@ -189,11 +199,11 @@ class ProcessVideoWorkflow:
 
     async def _validate(
         self, original: StoredSource, probed: ProbedSource, encoded: EncodedStream
-    ) -> tuple[ValidatedStream | None, list[str]]:
-        """VMAF of all renditions, and what is to be said about it. Raises when quality is fatally low."""
+    ) -> ValidatedStream | None:
+        """VMAF of all renditions; a warning for each that is too low. Raises when that is fatal."""
         plan = probed.plan
         if not plan.quality.enabled:
-            return None, []
+            return None
         qualities = [part.quality for parts in encoded.chunks for part in parts if part.quality]
         work = ValidateInput(original=original, plan=plan.without_chunks(), qualities=qualities)
         validated = await self._run(
@@ -204,7 +214,8 @@ class ProcessVideoWorkflow:
             raise to_application_error(
                 QualityBelowMinimum(f"The quality is too low: {'; '.join(complaints)}. See validation.min_score.")
             )
-        return validated, complaints
+        self._warnings += complaints
+        return validated
 
     async def _package(self, original: StoredSource, probed: ProbedSource, encoded: EncodedStream) -> PackagedStream:
         work = PackageInput(original=original, source=probed.source, plan=probed.plan, encoded=encoded)
@@ -273,6 +284,16 @@ class ProcessVideoWorkflow:
         options = POLICIES[name].options(max(1, self._job.priority - 1) if urgent else self._job.priority)
         answer: R = await workflow.execute_activity(name, work, result_type=result, summary=summary, **options)
         return answer
+
+    async def _if_possible(self, name: str, work: BaseModel, result: type[R], summary: str, otherwise: str) -> R | None:
+        """For what a stream can do without: a failure is a warning that begins with `otherwise`, and None."""
+        try:
+            return await self._run(name, work, result, summary)
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            self._warnings.append(f"{otherwise}: {to_job_error(error, self._stage).message}")
+            return None
 
 
 async def _all_or_none(work: list[Coroutine[Any, Any, R]]) -> list[R]:

@@ -67,7 +67,7 @@ async def _read(services: Services, form: Form) -> _Arrived:
         elif part.name in arrived.fields:
             raise InvalidField(f"`{part.name}` is there twice; it is for all videos of the batch.")
         elif part.name in PARSERS:
-            arrived.fields[part.name] = parse_field(part.name, await part.text())
+            arrived.fields[part.name] = parse_field(part.name, await part.text(), services.settings.profiles)
         else:
             await part.text()
     if not arrived.jobs and arrived.rejected:

@@ -3,7 +3,7 @@
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,10 +20,12 @@ _LANGUAGE_TAG = re.compile(r"[a-z]{2,3}(-[a-z]{4})?(-([a-z]{2}|\d{3}))?(-([a-z\d
 _NUL_IN_JSON = re.compile(r"(?<!\\)(\\\\)*\\u0000")
 
 
-def parse_field(name: str, text: str) -> Any:
+def parse_field(name: str, text: str, profiles: Iterable[str]) -> Any:
     """The value of one field, None where an empty field means the same as none. Raises InvalidField, InvalidKey."""
     if name != "key" and not text.strip():
         return None
+    if name == "profile" and text not in profiles:
+        raise InvalidField(f"`profile` names no profile of this server; it has {', '.join(sorted(profiles))}.")
     return PARSERS[name](text)
 
 
@@ -31,12 +33,6 @@ def _priority(text: str) -> int:
     if text.strip() not in {"1", "2", "3", "4", "5"}:
         raise InvalidField("`priority` is a number from 1 (first) to 5 (last).")
     return int(text)
-
-
-def _profile(text: str) -> str:
-    if text != "default":
-        raise InvalidField("`profile` names no profile of this server; it has `default`.")
-    return text
 
 
 def _metadata(text: str) -> dict[str, Any]:
@@ -84,7 +80,7 @@ def _has_control_characters(text: str) -> bool:
 PARSERS: Mapping[str, Callable[[str], Any]] = {
     "key": clean_key,
     "priority": _priority,
-    "profile": _profile,
+    "profile": str,
     "metadata": _metadata,
     "external_id": _external_id,
     "webhook_url": _webhook_url,

@@ -45,7 +45,7 @@ async def process(request: Request) -> Response:
     await services.uploads.admit(content_length(request))
     async with services.uploads.receive(job_id) as incoming:
         form = Form(request.headers.get("content-type", ""), patiently(request.stream()))
-        job = _new_job(job_id, await _read(form, incoming), incoming, owner_of(request))
+        job = _new_job(job_id, await _read(services, form, incoming), incoming, owner_of(request))
         if dry_run:
             return JSONResponse((await _plan(services, job, incoming)).model_dump(mode="json"))
         await _accept(services, job, incoming)
@@ -56,7 +56,7 @@ async def process(request: Request) -> Response:
     )
 
 
-async def _read(form: Form, incoming: IncomingFile) -> _Form:
+async def _read(services: Services, form: Form, incoming: IncomingFile) -> _Form:
     """The video's bytes go to `incoming`."""
     filename: str | None = None
     fields: dict[str, Any] = {}
@@ -67,7 +67,7 @@ async def _read(form: Form, incoming: IncomingFile) -> _Form:
             filename = part.filename or ""
             await receive(part, incoming)
         elif part.name in PARSERS:
-            fields[part.name] = parse_field(part.name, await part.text())
+            fields[part.name] = parse_field(part.name, await part.text(), services.settings.profiles)
         else:
             await part.text()
     if filename is None:
@@ -114,7 +114,7 @@ async def _plan(services: Services, job: NewJob, incoming: IncomingFile) -> Prin
     no job, and the retention sweep takes them."""
     try:
         await services.storage.put_file(job.source_object, incoming.path)
-        video = PlanVideo(source_object=job.source_object, size_bytes=job.size_bytes)
+        video = PlanVideo(source_object=job.source_object, size_bytes=job.size_bytes, profile=job.profile)
         return await services.workflows.plan(video, PLAN_PATIENCE)
     finally:
         await asyncio.shield(services.storage.delete(layout.original_folder(job.id)))

@@ -133,6 +133,8 @@ class Plan(BaseModel):
     )
     per_title: PerTitleTarget | None = None
 
+    warnings: list[str] = Field([], description="what of the source is left out, as sentences for the result")
+
     @property
     def total_frames(self) -> int:
         return sum(chunk.expected_frames for chunk in self.chunks)

@@ -55,6 +55,7 @@ class PlanVideo(BaseModel):
 
     source_object: str
     size_bytes: int
+    profile: str | None = None
 
 
 class EncodeChunkInput(BaseModel):
@@ -150,6 +151,7 @@ class StoreInput(BaseModel):
     encoded: EncodedStream
     packaged: PackagedStream
     validated: ValidatedStream | None = None
+    extras: dict[str, int] = Field(default={}, description="files beside those of the manifests, with their sizes")
     warnings: list[str] = []
 
 

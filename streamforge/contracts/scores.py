@@ -55,7 +55,7 @@ class Repair(BaseModel):
     rendition: str
     start: float
     end: float | None
-    crf: int
+    crf: float
     vmaf_before: float
     vmaf_after: float
 

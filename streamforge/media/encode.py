@@ -93,7 +93,7 @@ def _repair(chunk: Chunk, rendition: VideoRendition, before: PartQuality, after:
         rendition=rendition.name,
         start=chunk.start,
         end=chunk.end,
-        crf=int(rendition.options["crf"]),
+        crf=float(rendition.options["crf"]),
         vmaf_before=mean_of(before, rendition.name) or 0.0,
         vmaf_after=mean_of(after, rendition.name) or 0.0,
     )

@@ -38,7 +38,7 @@ def run(task: TrialTask, _: Progress) -> TrialResult:
     except av.error.FFmpegError as error:
         raise InvalidSettings(
             f"The encoder {rendition.encoder} does not start with preset {rendition.options.get('preset')!r}; "
-            f"check transcode.preset and transcode.codec.",
+            "check transcode.presets and transcode.crf.",
             debug=str(error),
         ) from error
 

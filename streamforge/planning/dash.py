@@ -5,7 +5,15 @@ from fractions import Fraction
 from xml.etree import ElementTree as ET
 
 from streamforge.contracts.media import EncodedTrack
-from streamforge.planning.manifests import INIT_SEGMENT, Growing, Presentation, peak_bitrate, seconds
+from streamforge.planning.manifests import (
+    INIT_SEGMENT,
+    Growing,
+    Presentation,
+    VideoTrack,
+    ladders,
+    peak_bitrate,
+    seconds,
+)
 
 NAMESPACE = "urn:mpeg:dash:schema:mpd:2011"
 UPDATE_SECONDS = 1
@@ -16,7 +24,7 @@ LONGEST_JOB_SECONDS = 7 * 86_400
 
 
 def manifest(presentation: Presentation, growing: Growing | None = None) -> str:
-    """One period, the video renditions in one adaptation set, each audio track in one of its own. Static when the
+    """One period, the video renditions of each codec in one adaptation set, each audio track in one of its own. Static when the
     stream is whole; while it grows, a dynamic one that players fetch again."""
     mpd = ET.Element(
         "MPD",
@@ -62,38 +70,48 @@ def _timestamp(moment: datetime) -> str:
 
 
 def _add_video(period: ET.Element, presentation: Presentation) -> None:
-    adaptation = ET.SubElement(
-        period,
-        "AdaptationSet",
-        {
-            "id": "0",
-            "contentType": "video",
-            "mimeType": "video/mp4",
-            "segmentAlignment": "true",
-            "startWithSAP": "1",
-            "maxWidth": str(max(track.rendition.width for track in presentation.video)),
-            "maxHeight": str(max(track.rendition.height for track in presentation.video)),
-        },
-    )
-    _add_segments(adaptation, presentation.video[0].encoded)  # Key frames are aligned: one timeline is everybody's.
-    for track in presentation.video:
-        ET.SubElement(
-            adaptation,
-            "Representation",
+    by_codec = ladders(presentation.video)
+    for number, ladder in enumerate(by_codec):
+        adaptation = ET.SubElement(
+            period,
+            "AdaptationSet",
             {
-                "id": track.rendition.name,
-                "codecs": track.encoded.codec_string,
-                "bandwidth": str(peak_bitrate(track.encoded, presentation.plan.segment_seconds)),
-                "width": str(track.rendition.width),
-                "height": str(track.rendition.height),
-                "frameRate": _rate(presentation.frame_rate),
-                "sar": "1:1",
+                "id": str(number),
+                "contentType": "video",
+                "mimeType": "video/mp4",
+                "segmentAlignment": "true",
+                "startWithSAP": "1",
+                "maxWidth": str(max(track.rendition.width for track in ladder)),
+                "maxHeight": str(max(track.rendition.height for track in ladder)),
             },
         )
+        if len(by_codec) > 1:
+            others = ",".join(str(other) for other in range(len(by_codec)) if other != number)
+            switching = {"schemeIdUri": "urn:mpeg:dash:adaptation-set-switching:2016", "value": others}
+            ET.SubElement(adaptation, "SupplementalProperty", switching)
+        _add_segments(adaptation, ladder[0].encoded)  # Key frames are aligned: one timeline is everybody's.
+        for track in ladder:
+            _add_representation(adaptation, track, presentation)
+
+
+def _add_representation(adaptation: ET.Element, track: VideoTrack, presentation: Presentation) -> None:
+    ET.SubElement(
+        adaptation,
+        "Representation",
+        {
+            "id": track.rendition.name,
+            "codecs": track.encoded.codec_string,
+            "bandwidth": str(peak_bitrate(track.encoded, presentation.plan.segment_seconds)),
+            "width": str(track.rendition.width),
+            "height": str(track.rendition.height),
+            "frameRate": _rate(presentation.frame_rate),
+            "sar": "1:1",
+        },
+    )
 
 
 def _add_audio(period: ET.Element, presentation: Presentation) -> None:
-    for number, track in enumerate(presentation.audio, start=1):
+    for number, track in enumerate(presentation.audio, start=len(ladders(presentation.video))):
         language = {"lang": track.rendition.language} if track.rendition.language else {}
         adaptation = ET.SubElement(
             period,

@@ -12,9 +12,6 @@ cutting a film into chunks.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-MAX_BITRATE_1080P30 = 6_500_000
-"""bit/s of the ceiling for H.264 1080p30, about Apple's HLS authoring recommendation; other sizes follow from it."""
-
 BITS_FOLLOW_PIXELS = 0.75
 """Larger pictures need fewer bits per pixel: the ceiling grows with pixels to this power."""
 
@@ -24,18 +21,18 @@ class Encoder:
     """One encoder of FFmpeg. `efficiency` is the share of H.264's bits it needs for the same picture."""
 
     name: str
-    crf: int
     efficiency: float
     private_options: Callable[[int], dict[str, str]]
 
-    def max_bitrate(self, width: int, height: int, frame_rate: float) -> int:
+    def max_bitrate(self, width: int, height: int, frame_rate: float, at_1080p: int) -> int:
+        """bit/s. `at_1080p` is the ceiling of H.264 at 1080p30, from which others follow."""
         pixels = (width * height) / (1920 * 1080)
         pace = float(max(1.0, frame_rate / 30) ** 0.5)
-        ceiling = MAX_BITRATE_1080P30 * self.efficiency * float(pixels**BITS_FOLLOW_PIXELS) * pace
+        ceiling = at_1080p * self.efficiency * float(pixels**BITS_FOLLOW_PIXELS) * pace
         return max(200_000, round(ceiling / 1000) * 1000)
 
-    def options(self, preset: str, max_bitrate: int) -> dict[str, str]:
-        return {"preset": preset, "crf": str(self.crf)} | self.private_options(max_bitrate // 1000)
+    def options(self, preset: str | int, crf: float, max_bitrate: int) -> dict[str, str]:
+        return {"preset": str(preset), "crf": f"{crf:g}"} | self.private_options(max_bitrate // 1000)
 
 
 def _x264(kbit: int) -> dict[str, str]:
@@ -59,9 +56,9 @@ def _svt_av1(kbit: int) -> dict[str, str]:
 
 
 ENCODERS = {
-    "h264": Encoder("libx264", 23, 1.0, _x264),
-    "hevc": Encoder("libx265", 26, 0.65, _x265),
-    "av1": Encoder("libsvtav1", 32, 0.55, _svt_av1),
+    "h264": Encoder("libx264", 1.0, _x264),
+    "hevc": Encoder("libx265", 0.65, _x265),
+    "av1": Encoder("libsvtav1", 0.55, _svt_av1),
 }
 
 

@@ -20,6 +20,7 @@ from streamforge.planning.manifests import (
     VideoTrack,
     average_bitrate,
     iframes,
+    ladders,
     opening,
     peak_bitrate,
 )
@@ -35,37 +36,49 @@ def playlists(presentation: Presentation, growing: Growing | None = None) -> dic
 
 
 def _growing_playlists(presentation: Presentation, growing: Growing) -> dict[str, str]:
-    """All renditions but the smallest have playlists that begin with its opening, and no others yet."""
-    smallest = presentation.video[-1]
-    beginning = opening(smallest.encoded, presentation.plan)
+    """All renditions but the smallest of each codec have playlists that begin with its opening, and no others yet."""
+    smallest = {ladder[-1].rendition.codec: ladder[-1] for ladder in ladders(presentation.video)}
+    beginnings = {codec: opening(track.encoded, presentation.plan) for codec, track in smallest.items()}
     others = [
-        t for t in growing.video if t.rendition != smallest.rendition and (beginning.segments or t.encoded.segments)
+        track
+        for track in growing.video
+        if (beginning := beginnings.get(track.rendition.codec)) is not None
+        and track.rendition != smallest[track.rendition.codec].rendition
+        and (beginning.segments or track.encoded.segments)
     ]
-    tracks = [smallest.encoded, *(track.encoded for track in presentation.audio)]
+    tracks = [*(track.encoded for track in smallest.values()), *(track.encoded for track in presentation.audio)]
+    variants = [(track, GROWING_PLAYLIST) for track in others] + [(track, PLAYLIST) for track in smallest.values()]
     return (
         {f"{track.name}/{PLAYLIST}": media_playlist(track, growing) for track in tracks}
-        | _beginning_alike(others, beginning, growing)
-        | {HLS_MASTER: master_playlist(presentation, [(t, GROWING_PLAYLIST) for t in others] + [(smallest, PLAYLIST)])}
+        | _beginning_alike(others, beginnings, growing)
+        | {HLS_MASTER: master_playlist(presentation, variants)}
     )
 
 
 def _whole_playlists(presentation: Presentation) -> dict[str, str]:
     """Whoever has begun to watch while the stream was growing goes on to the end in the playlists of that time."""
-    beginning = opening(presentation.video[-1].encoded, presentation.plan)
+    by_codec = ladders(presentation.video)
+    beginnings = {ladder[-1].rendition.codec: opening(ladder[-1].encoded, presentation.plan) for ladder in by_codec}
+    others = [track for ladder in by_codec for track in ladder[:-1]]
     winding = {track.rendition.name: iframes(track.encoded) for track in presentation.video}
     key_frames = {name: found for name, found in winding.items() if found is not None}
     variants = [(track, PLAYLIST) for track in presentation.video]
     return (
         {f"{track.name}/{PLAYLIST}": media_playlist(track) for track in presentation.tracks}
-        | _beginning_alike(presentation.video[:-1], beginning)
+        | _beginning_alike(others, beginnings)
         | {f"{name}/{IFRAME_PLAYLIST}": iframe_playlist(found) for name, found in key_frames.items()}
         | {HLS_MASTER: master_playlist(presentation, variants, key_frames)}
     )
 
 
-def _beginning_alike(video: list[VideoTrack], beginning: Opening, growing: Growing | None = None) -> dict[str, str]:
+def _beginning_alike(
+    video: list[VideoTrack], beginnings: Mapping[str, Opening], growing: Growing | None = None
+) -> dict[str, str]:
+    """`beginnings` by codec: no player changes from one codec to another within a playlist."""
     return {
-        f"{track.rendition.name}/{GROWING_PLAYLIST}": media_playlist(track.encoded, growing, beginning)
+        f"{track.rendition.name}/{GROWING_PLAYLIST}": media_playlist(
+            track.encoded, growing, beginnings[track.rendition.codec]
+        )
         for track in video
     }
 

@@ -1,33 +1,51 @@
 """Which renditions a source gets: the ladder, by the short side of the picture, never upscaling."""
 
+from itertools import groupby
+
 from streamforge.contracts.media import VideoRendition, VideoSource
 from streamforge.planning.encoders import encoder_for
-from streamforge.settings import TranscodeSettings
+from streamforge.settings import Codec, TranscodeSettings
 
 WORTHWHILE_STEP = 0.85
 """A rung needs at most this share of the height above it; closer ones cost an encode and gain a viewer nothing."""
 
 
 def build_ladder(video: VideoSource, settings: TranscodeSettings) -> list[VideoRendition]:
-    """Renditions from the largest to the smallest. The largest has the source's own size, or the largest height set."""
-    encoder = encoder_for(settings.codec)
+    """For each codec, in the order of the setting, renditions from the largest to the smallest. The largest has the
+    source's own size, or the largest height set."""
+    rungs = _rungs(min(video.width, video.height), settings.heights)
     frame_rate = min(video.frame_rate, settings.max_frame_rate)
-    renditions = []
-    for short_side in _rungs(min(video.width, video.height), settings.heights):
-        width, height = _fit(video.width, video.height, short_side)
-        max_bitrate = encoder.max_bitrate(width, height, frame_rate)
-        renditions.append(
-            VideoRendition(
-                name=f"{short_side}p",
-                width=width,
-                height=height,
-                codec=settings.codec,
-                encoder=encoder.name,
-                options=encoder.options(settings.preset, max_bitrate),
-                max_bitrate=max_bitrate,
-            )
-        )
-    return renditions
+    return [
+        rendition_of(codec, _name(rung, codec, settings), _fit(video.width, video.height, rung), frame_rate, settings)
+        for codec in settings.codecs
+        for rung in rungs
+    ]
+
+
+def rendition_of(
+    codec: Codec, name: str, size: tuple[int, int], frame_rate: float, settings: TranscodeSettings
+) -> VideoRendition:
+    encoder = encoder_for(codec)
+    width, height = size
+    max_bitrate = encoder.max_bitrate(width, height, frame_rate, settings.max_bitrate_1080p)
+    return VideoRendition(
+        name=name,
+        width=width,
+        height=height,
+        codec=codec,
+        encoder=encoder.name,
+        options=encoder.options(getattr(settings.presets, codec), getattr(settings.crf, codec), max_bitrate),
+        max_bitrate=max_bitrate,
+    )
+
+
+def by_codec(renditions: list[VideoRendition]) -> list[list[VideoRendition]]:
+    """The ladders of a plan: one for each codec."""
+    return [list(ladder) for _, ladder in groupby(renditions, key=lambda rendition: rendition.codec)]
+
+
+def _name(rung: int, codec: Codec, settings: TranscodeSettings) -> str:
+    return f"{rung}p" if len(settings.codecs) == 1 else f"{rung}p-{codec}"
 
 
 def _rungs(source_short_side: int, heights: list[int]) -> list[int]:

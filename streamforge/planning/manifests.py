@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
+from itertools import groupby
 from math import inf
 from typing import Protocol
 
@@ -88,6 +89,11 @@ def presentation(source: Source, plan: Plan, video: list[EncodedTrack], audio: l
         video=[VideoTrack(r, encoded[r.name]) for r in plan.renditions if r.name in encoded],
         audio=[AudioTrack(r, encoded[r.name]) for r in plan.audio if r.name in encoded and encoded[r.name].segments],
     )
+
+
+def ladders(video: list[VideoTrack]) -> list[list[VideoTrack]]:
+    """One for each codec, in the order of the plan, each from its largest rendition to its smallest."""
+    return [list(ladder) for _, ladder in groupby(video, key=lambda track: track.rendition.codec)]
 
 
 def planned_so_far(plan: Plan, parts: list[list[EncodedTrack]]) -> list[VideoTrack]:

@@ -3,14 +3,16 @@
 from collections.abc import Iterator
 
 from streamforge.contracts.media import Chunk, VideoRendition
+from streamforge.planning.ladder import by_codec
 
 
 def parts_of(chunk: Chunk, renditions: list[VideoRendition]) -> list[list[VideoRendition]]:
-    """All renditions of a chunk are one part, with one decoding. Only the first chunk is two: its smallest rendition
-    alone is done in a second whatever the source, and then there is something to play."""
-    if chunk.index > 0 or len(renditions) == 1:
+    """All renditions of a chunk are one part, with one decoding. Only the first chunk is two: the smallest rendition of
+    each codec alone is done in a second whatever the source, and then there is something to play."""
+    smallest = [ladder[-1] for ladder in by_codec(renditions)]
+    if chunk.index > 0 or len(renditions) == len(smallest):
         return [renditions]
-    return [renditions[-1:], renditions[:-1]]
+    return [smallest, [rendition for rendition in renditions if rendition not in smallest]]
 
 
 def weight_of(part: list[VideoRendition], renditions: list[VideoRendition], chunks: int) -> float:

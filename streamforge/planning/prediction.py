@@ -8,7 +8,7 @@ in which nearly all videos lie. All constants were measured on one core of a 2-c
 
 from math import ceil
 
-from streamforge.contracts.media import Plan, Source
+from streamforge.contracts.media import Plan, Source, VideoRendition
 from streamforge.contracts.plan import (
     PlannedAudio,
     PlannedChunks,
@@ -79,12 +79,12 @@ SHARE_OF_CEILING = 0.4
 """Of a rendition's highest bit rate, what films need on average at constant quality: from 0.13 to 1.1 seen."""
 
 
-def predict(source: Source, plan: Plan, preset: str, cores: int) -> Prediction:
+def predict(source: Source, plan: Plan, cores: int) -> Prediction:
     video = source.video
     frames = video.frame_count * min(1.0, plan.max_frame_rate / max(video.frame_rate, 1e-3))
     sizes = [rendition.width * rendition.height for rendition in plan.renditions]
     decoding = video.coded_width * video.coded_height * video.frame_count / DECODED_PER_SECOND
-    encoding = frames * sum(sizes) / _encoding_speed(plan.renditions[0].codec, preset)
+    encoding = frames * sum(r.width * r.height / _encoding_speed(r) for r in plan.renditions)
     sound = len(plan.audio) * source.duration * AUDIO_SECONDS_PER_SECOND
     proving = frames * sum(sizes) / PROVEN_PER_SECOND
     cpu = decoding + encoding + proving + _scoring(source, plan, frames) + sound + STARTUP_SECONDS
@@ -101,9 +101,9 @@ def predict(source: Source, plan: Plan, preset: str, cores: int) -> Prediction:
     )
 
 
-def _encoding_speed(codec: str, preset: str) -> float:
-    known = ENCODED_PER_SECOND[codec]
-    return known.get(preset, min(known.values()))
+def _encoding_speed(rendition: VideoRendition) -> float:
+    known = ENCODED_PER_SECOND[rendition.codec]
+    return known.get(rendition.options["preset"], min(known.values()))
 
 
 def _scoring(source: Source, plan: Plan, frames: float) -> float:
@@ -114,7 +114,7 @@ def _scoring(source: Source, plan: Plan, frames: float) -> float:
     return pictures * source.video.width * source.video.height / SCORED_PER_SECOND
 
 
-def printable(source: Source, plan: Plan, preset: str, cores: int) -> PrintablePlan:
+def printable(source: Source, plan: Plan, cores: int) -> PrintablePlan:
     lengths = [(source.duration if chunk.end is None else chunk.end) - chunk.start for chunk in plan.chunks]
     return PrintablePlan(
         source=source.without_key_frames(),
@@ -147,5 +147,5 @@ def printable(source: Source, plan: Plan, preset: str, cores: int) -> PrintableP
             starts=[round(chunk.start, 3) for chunk in plan.chunks],
         ),
         quality=plan.quality,
-        prediction=predict(source, plan, preset, cores),
+        prediction=predict(source, plan, cores),
     )

@@ -22,10 +22,10 @@ FLOOR_AT_NOTHING = 0.35
 
 
 def quality_target(renditions: list[VideoRendition], video: VideoSource, settings: ValidationSettings) -> QualityTarget:
-    top = renditions[0]
+    tallest = max((rendition.height for rendition in renditions), default=0)
     return QualityTarget(
-        enabled=settings.enabled,
-        floors={r.name: _floor(r.height / top.height, settings.min_score) for r in renditions},
+        enabled=settings.enabled and tallest > 0,
+        floors={r.name: _floor(r.height / tallest, settings.min_score) for r in renditions},
         failure_is_fatal=settings.on_failure == "fail",
         sample_every_frames=_sampling_step(video.frame_count, settings.sample_every_frames),
         max_repairs=settings.max_repairs,

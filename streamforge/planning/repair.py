@@ -18,5 +18,5 @@ def better(rendition: VideoRendition, score: float, floor: float, bitrate: float
     if score >= floor or bitrate >= rendition.max_bitrate * AT_THE_CEILING:
         return None
     step = min(MOST_STEP, max(LEAST_STEP, ceil((floor - score) / VMAF_PER_CRF)))
-    crf = max(1, int(rendition.options["crf"]) - step)
-    return rendition.model_copy(update={"options": rendition.options | {"crf": str(crf)}})
+    crf = max(1.0, float(rendition.options["crf"]) - step)
+    return rendition.model_copy(update={"options": rendition.options | {"crf": f"{crf:g}"}})

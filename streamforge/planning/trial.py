@@ -1,21 +1,19 @@
-"""A tiny rendition with the real encoder options, to find out at start whether they work."""
+"""Tiny renditions with the real encoder options, to find out at start whether they work."""
 
 from streamforge.contracts.media import VideoRendition
-from streamforge.planning.encoders import encoder_for
-from streamforge.settings import TranscodeSettings
+from streamforge.planning.ladder import rendition_of
+from streamforge.settings import Settings
 
-WIDTH, HEIGHT = 320, 180
+SIZE = (320, 180)
+FRAME_RATE = 25.0
 
 
-def trial_rendition(settings: TranscodeSettings) -> VideoRendition:
-    encoder = encoder_for(settings.codec)
-    max_bitrate = encoder.max_bitrate(WIDTH, HEIGHT, 25)
-    return VideoRendition(
-        name="trial",
-        width=WIDTH,
-        height=HEIGHT,
-        codec=settings.codec,
-        encoder=encoder.name,
-        options=encoder.options(settings.preset, max_bitrate),
-        max_bitrate=max_bitrate,
-    )
+def trial_renditions(settings: Settings) -> list[VideoRendition]:
+    """One for each way in which a profile encodes."""
+    found: dict[str, VideoRendition] = {}
+    for name in settings.profiles:
+        transcode = settings.for_profile(name).transcode
+        for codec in transcode.codecs:
+            rendition = rendition_of(codec, f"{name}-{codec}", SIZE, FRAME_RATE, transcode)
+            found.setdefault(f"{rendition.encoder} {rendition.options}", rendition)
+    return list(found.values())

@@ -32,7 +32,7 @@ from streamforge.events.log import EventLog
 from streamforge.media.capabilities import cores, memory_bytes
 from streamforge.media.child import MediaChildren
 from streamforge.media.trial import TrialResult, TrialTask
-from streamforge.planning.trial import trial_rendition
+from streamforge.planning.trial import trial_renditions
 from streamforge.settings import Settings
 from streamforge.storage import Storage, open_storage
 from streamforge.temporal.connect import connect, ensure_search_attributes
@@ -82,7 +82,7 @@ async def worker(settings: Settings) -> AsyncIterator[Client]:
                 settings.media.cpu_limit_seconds,
             )
         )
-        await _check_encoder(children, settings)
+        await _check_encoders(children, settings)
         storage = open_storage(settings)
         originals = Originals(storage, scratch)
         stack.push_async_callback(originals.close)
@@ -94,9 +94,10 @@ async def worker(settings: Settings) -> AsyncIterator[Client]:
         yield client
 
 
-async def _check_encoder(children: MediaChildren, settings: Settings) -> None:
-    """A misspelt preset should be one sentence now, not a failed job later."""
-    await children.run("trial", TrialTask(rendition=trial_rendition(settings.transcode)), TrialResult)
+async def _check_encoders(children: MediaChildren, settings: Settings) -> None:
+    """What an encoder does not accept should be one sentence now, not a failed job later."""
+    trials = (TrialTask(rendition=rendition) for rendition in trial_renditions(settings))
+    await asyncio.gather(*(children.run("trial", trial, TrialResult) for trial in trials))
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ async def test_every_field_arrives(api: Api, rows: Jobs) -> None:
     job_id = await api.post_ok(
         key="films/intro.mp4",
         priority="1",
-        profile="default",
+        profile="hevc",
         metadata='{"owner": {"name": "Zoë"}, "tags": [1, null]}',
         external_id="order-42",
         webhook_url="https://example.org/hook?x=1",
@@ -84,7 +84,7 @@ async def test_every_field_arrives(api: Api, rows: Jobs) -> None:
     assert job is not None
     assert job.key == "films/intro.mp4"
     assert job.priority == 1
-    assert job.profile == "default"
+    assert job.profile == "hevc"
     assert job.metadata == {"owner": {"name": "Zoë"}, "tags": [1, None]}
     assert job.external_id == "order-42"
     assert job.webhook_url == "https://example.org/hook?x=1"
@@ -186,7 +186,7 @@ async def test_a_body_without_a_length_is_taken_as_it_comes(api: Api) -> None:
 )
 def test_a_field_that_makes_no_sense_is_named(field: str, value: str) -> None:
     with pytest.raises(InvalidField, match=f"`{field}`"):
-        parse_field(field, value)
+        parse_field(field, value, ["h264", "hevc"])
 
 
 async def test_a_bad_field_refuses_the_upload_wherever_it_stands(api: Api) -> None:

@@ -45,8 +45,8 @@ def test_without_an_up_to_join_it_says_how_to_get_one(tmp_path: Path, command: s
 
 def test_a_misspelt_setting_is_named(tmp_path: Path) -> None:
     assert_one_sentence(streamforge("worker", cwd=tmp_path, STREAMFORGE_TRANSCODE__PRESETT="fast"), "transcode.presett")
-    (tmp_path / "other.yaml").write_text("transcode: {codec: vp9}")
-    assert_one_sentence(streamforge("--config", "other.yaml", "worker", cwd=tmp_path), "transcode.codec")
+    (tmp_path / "other.yaml").write_text("transcode: {codecs: [vp9]}")
+    assert_one_sentence(streamforge("--config", "other.yaml", "worker", cwd=tmp_path), "transcode.codecs.0")
 
 
 def test_a_settings_file_that_is_not_there_is_named(tmp_path: Path) -> None:

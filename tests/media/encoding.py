@@ -13,7 +13,7 @@ from streamforge.planning.manifests import joined
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings
 
-QUICK = Settings.model_validate({"transcode": {"preset": "ultrafast"}, "validation": {"min_score": 0}})
+QUICK = Settings.model_validate({"transcode": {"presets": {"h264": "ultrafast"}}, "validation": {"min_score": 0}})
 """Fast and ugly: without floors nothing is encoded again for its quality."""
 
 

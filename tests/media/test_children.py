@@ -20,8 +20,8 @@ from streamforge.media.child import MediaChildren
 from streamforge.media.encode import EncodeResult, EncodeTask
 from streamforge.media.trial import TrialResult, TrialTask
 from streamforge.planning.plan import make_plan
-from streamforge.planning.trial import trial_rendition
-from streamforge.settings import Settings, TranscodeSettings
+from streamforge.planning.trial import trial_renditions
+from streamforge.settings import Presets, Settings
 
 
 class Running:
@@ -33,7 +33,9 @@ class Running:
 
     async def start(self, children: MediaChildren, path: Path, target: Path) -> "asyncio.Task[EncodeResult]":
         source = await probe(children, path)
-        settings = QUICK.model_copy(update={"transcode": QUICK.transcode.model_copy(update={"preset": "slow"})})
+        settings = QUICK.model_copy(
+            update={"transcode": QUICK.transcode.model_copy(update={"presets": Presets(h264="slow")})}
+        )
         plan = make_plan(source, settings)
         whole = plan.chunks[0].model_copy(update={"end": None})
         task = EncodeTask(path=path, source=source, plan=plan, chunk=whole, target=target)
@@ -145,13 +147,16 @@ async def test_a_worker_killed_with_9_leaves_no_encoder_behind(clips: Clips, tmp
 
 
 async def test_a_wrong_preset_is_one_sentence_at_start(children: MediaChildren) -> None:
-    settings = TranscodeSettings(preset="warp-speed")
+    rendition = trial_renditions(Settings())[0]
+    rendition = rendition.model_copy(update={"options": rendition.options | {"preset": "warp-speed"}})
     with pytest.raises(InvalidSettings, match="libx264 does not start with preset 'warp-speed'"):
-        await children.run("trial", TrialTask(rendition=trial_rendition(settings)), TrialResult)
+        await children.run("trial", TrialTask(rendition=rendition), TrialResult)
 
 
 @pytest.mark.parametrize(("codec", "preset"), [("h264", "medium"), ("hevc", "fast"), ("av1", "10")])
 async def test_every_codec_starts_with_our_options(children: MediaChildren, codec: str, preset: str) -> None:
-    settings = Settings.model_validate({"transcode": {"codec": codec, "preset": preset}})
-    result = await children.run("trial", TrialTask(rendition=trial_rendition(settings.transcode)), TrialResult)
+    transcode = {"codecs": [codec], "presets": {codec: preset}}
+    settings = Settings.model_validate({"transcode": transcode, "profiles": {"default": {}}})
+    [rendition] = trial_renditions(settings)
+    result = await children.run("trial", TrialTask(rendition=rendition), TrialResult)
     assert result.size_bytes > 0

@@ -18,7 +18,7 @@ from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings
 
 SHORT_CHUNKS = Settings.model_validate(
-    {"transcode": {"preset": "ultrafast", "segment_seconds": 2, "max_chunk_seconds": 4}}
+    {"transcode": {"presets": {"h264": "ultrafast"}, "segment_seconds": 2, "max_chunk_seconds": 4}}
 )
 
 

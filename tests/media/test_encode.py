@@ -19,7 +19,7 @@ from streamforge.media.encode import EncodeResult, EncodeTask
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings
 
-MANY_CHUNKS = Settings.model_validate({"transcode": {"preset": "ultrafast", "max_chunk_seconds": 8}})
+MANY_CHUNKS = Settings.model_validate({"transcode": {"presets": {"h264": "ultrafast"}, "max_chunk_seconds": 8}})
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,9 @@ async def test_a_frame_rate_above_the_limit_is_thinned(children: MediaChildren, 
 async def test_other_codecs_cut_and_join_just_the_same(
     children: MediaChildren, clips: Clips, tmp_path: Path, codec: str, preset: str, prefix: str
 ) -> None:
-    settings = Settings.model_validate({"transcode": {"codec": codec, "preset": preset, "max_chunk_seconds": 8}})
+    settings = Settings.model_validate(
+        {"transcode": {"codecs": [codec], "presets": {codec: preset}, "max_chunk_seconds": 8}}
+    )
     encoded = await encode(children, clips.slow, tmp_path / "out", settings)
     assert len(encoded.chunks) > 1
     track = encoded.tracks["180p"]
@@ -135,7 +137,7 @@ async def test_other_codecs_cut_and_join_just_the_same(
 async def test_codecs_are_known_before_anything_is_encoded(
     children: MediaChildren, tmp_path: Path, codec: str, preset: str
 ) -> None:
-    settings = Settings.model_validate({"transcode": {"codec": codec, "preset": preset}})
+    settings = Settings.model_validate({"transcode": {"codecs": [codec], "presets": {codec: preset}}})
     source = await probe(children, BUNNY)
     plan = make_plan(source, settings)
     told = await children.run("codecs", CodecsTask(source=source, plan=plan), Codecs)
@@ -152,7 +154,9 @@ async def test_the_bytes_of_a_key_frame_are_one_picture(
     children: MediaChildren, clips: Clips, tmp_path: Path, clip: str, codec: str, preset: str
 ) -> None:
     """What an I-frame playlist points to: `moof` and first sample alone, the same picture that the whole stream has."""
-    settings = Settings.model_validate({"transcode": {"codec": codec, "preset": preset, "max_chunk_seconds": 8}})
+    settings = Settings.model_validate(
+        {"transcode": {"codecs": [codec], "presets": {codec: preset}, "max_chunk_seconds": 8}}
+    )
     encoded = await encode(children, getattr(clips, clip), tmp_path / "out", settings)
     (name,) = encoded.tracks
     key_frames = {ticks: luma for ticks, is_key, luma in pictures(encoded.file(name, tmp_path)) if is_key}

@@ -39,7 +39,7 @@ SCORED_EVERY = 8
 SMALL = Settings.model_validate(
     {
         "transcode": {
-            "preset": "ultrafast",
+            "presets": {"h264": "ultrafast"},
             "heights": [64, 32],
             "segment_seconds": 1,
             "gop_seconds": 0.5,

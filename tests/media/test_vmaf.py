@@ -14,7 +14,7 @@ from streamforge.settings import Settings
 
 
 def settings(codec: str = "h264", preset: str = "veryfast", **validation: float) -> Settings:
-    transcode = {"codec": codec, "preset": preset, "segment_seconds": 8}
+    transcode = {"codecs": [codec], "presets": {codec: preset}, "segment_seconds": 8}
     return Settings.model_validate({"transcode": transcode, "validation": {"min_score": 0} | validation})
 
 

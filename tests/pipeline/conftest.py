@@ -18,7 +18,7 @@ def settings(tmp_path: Path, database_dsn: str, temporal_address: str) -> Settin
             "data_dir": tmp_path / "data",
             "server": {"port": 0},
             "input": {"min_free_disk_bytes": 0},
-            "transcode": {"preset": "ultrafast", "max_chunk_seconds": 8},
+            "transcode": {"presets": {"h264": "ultrafast"}, "max_chunk_seconds": 8},
             "worker": {"graceful_shutdown_seconds": 0},
             "database": {"dsn": database_dsn},
             "temporal": {"address": temporal_address},

@@ -13,13 +13,15 @@ from system import System
 from temporalio.client import WorkflowFailureError
 
 from streamforge.contracts.pipeline import SweepInput, SweepResult
-from streamforge.settings import Settings
+from streamforge.settings import Presets, Settings
 
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
     """Slow enough to be caught in the act."""
-    return settings.model_copy(update={"transcode": settings.transcode.model_copy(update={"preset": "slow"})})
+    return settings.model_copy(
+        update={"transcode": settings.transcode.model_copy(update={"presets": Presets(h264="slow")})}
+    )
 
 
 async def until_encoding(system: System, job_id: str) -> None:
@@ -94,7 +96,8 @@ class TestRetention:
 
     @pytest.fixture
     def settings(self, settings: Settings) -> Settings:
-        return settings.model_copy(update={"transcode": settings.transcode.model_copy(update={"preset": "ultrafast"})})
+        quick = settings.transcode.model_copy(update={"presets": Presets(h264="ultrafast")})
+        return settings.model_copy(update={"transcode": quick})
 
     async def sweep(self, system: System) -> SweepResult:
         handle = await system.temporal.start_workflow(

@@ -11,7 +11,7 @@ from clips import BOTTLES, Clips
 from playback import decode
 from system import System
 
-from streamforge.settings import Settings
+from streamforge.settings import Presets, Settings
 
 
 @pytest.fixture
@@ -19,7 +19,9 @@ def settings(settings: Settings) -> Settings:
     """One chunk after the other, slowly enough to look on."""
     return settings.model_copy(
         update={
-            "transcode": settings.transcode.model_copy(update={"preset": "slow", "heights": [360, 180, 120]}),
+            "transcode": settings.transcode.model_copy(
+                update={"presets": Presets(h264="slow"), "heights": [360, 180, 120]}
+            ),
             "worker": settings.worker.model_copy(update={"max_concurrent_media": 1}),
         }
     )

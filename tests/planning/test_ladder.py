@@ -68,7 +68,7 @@ def test_heights_in_any_order_and_twice_are_one_ladder() -> None:
 
 
 def test_the_encoder_is_told_the_cap_of_its_rendition() -> None:
-    for rendition in build_ladder(video(), transcode(preset="fast")):
+    for rendition in build_ladder(video(), transcode(presets={"h264": "fast"})):
         assert rendition.codec == "h264"
         assert rendition.encoder == "libx264"
         assert rendition.options["preset"] == "fast"
@@ -118,6 +118,19 @@ def test_the_picture_keeps_its_shape(width: int, height: int, heights: list[int]
 
 @given(width=sides, height=sides, heights=heights, codec=st.sampled_from(["h264", "hevc", "av1"]))
 def test_a_lower_rung_never_gets_a_higher_cap(width: int, height: int, heights: list[int], codec: str) -> None:
-    settings = transcode(codec=codec, heights=heights, preset="5" if codec == "av1" else "veryfast")
+    settings = transcode(codecs=[codec], heights=heights)
     caps = [r.max_bitrate for r in build_ladder(video(width, height), settings)]
     assert caps == sorted(caps, reverse=True)
+
+
+def test_every_codec_has_the_whole_ladder_under_names_of_its_own() -> None:
+    assert [name for name, _, _ in ladder(854, 480, codecs=["h264", "av1"])] == [
+        "480p-h264",
+        "360p-h264",
+        "480p-av1",
+        "360p-av1",
+    ]
+
+
+def test_without_codecs_there_are_no_pictures() -> None:
+    assert ladder(1920, 1080, codecs=[]) == []

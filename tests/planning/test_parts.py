@@ -9,12 +9,12 @@ from streamforge.planning.manifests import playable_so_far
 from streamforge.planning.parts import parts_of, publishing_steps, weight_of
 
 
-def rendition(height: int) -> VideoRendition:
+def rendition(height: int, codec: str = "h264") -> VideoRendition:
     return VideoRendition(
-        name=f"{height}p",
+        name=f"{height}p-{codec}",
         width=height * 16 // 9,
         height=height,
-        codec="h264",
+        codec=codec,
         encoder="libx264",
         options={},
         max_bitrate=1,
@@ -30,6 +30,11 @@ def chunk(index: int) -> Chunk:
 
 def test_the_smallest_rendition_of_the_first_chunk_goes_ahead_alone() -> None:
     assert parts_of(chunk(0), LADDER) == [LADDER[2:], LADDER[:2]]
+
+
+def test_with_several_codecs_the_smallest_of_each_goes_ahead() -> None:
+    both = [*LADDER, rendition(720, "av1"), rendition(360, "av1")]
+    assert parts_of(chunk(0), both) == [[both[2], both[4]], [both[0], both[1], both[3]]]
 
 
 def test_every_other_chunk_is_decoded_once() -> None:

@@ -23,7 +23,7 @@ def predicted(
 ) -> Prediction:
     settings = Settings.model_validate({"transcode": transcode, "validation": {"sample_every_frames": every}})
     film = source(video(width, height, duration=duration), *(audio(index=1 + n) for n in range(tracks)))
-    return predict(film, make_plan(film, settings), settings.transcode.preset, cores)
+    return predict(film, make_plan(film, settings), cores)
 
 
 def costs(prediction: Prediction) -> tuple[float, float, int]:
@@ -61,16 +61,21 @@ def test_more_cores_take_less_time_for_the_same_work() -> None:
 
 
 def test_a_slower_preset_takes_longer() -> None:
-    order = ["ultrafast", "veryfast", "medium", "veryslow", "a preset that nobody has measured"]
-    seconds = [predicted(preset=preset).cpu_seconds for preset in order]
+    order = ["ultrafast", "veryfast", "medium", "veryslow", "placebo"]  # Nobody has measured the last one.
+    seconds = [predicted(presets={"h264": preset}).cpu_seconds for preset in order]
     assert seconds == sorted(seconds)
     assert seconds[-1] == seconds[-2]
 
 
 def test_every_codec_has_its_speeds() -> None:
     assert set(ENCODED_PER_SECOND) == set(ENCODERS)
-    assert predicted(codec="hevc").cpu_seconds > predicted(codec="h264").cpu_seconds
-    assert predicted(codec="hevc").output_bytes < predicted(codec="h264").output_bytes
+    assert predicted(codecs=["hevc"]).cpu_seconds > predicted(codecs=["h264"]).cpu_seconds
+    assert predicted(codecs=["hevc"]).output_bytes < predicted(codecs=["h264"]).output_bytes
+
+
+def test_every_codec_of_a_ladder_is_paid_for() -> None:
+    both = predicted(codecs=["h264", "av1"])
+    assert both.cpu_seconds > predicted(codecs=["av1"]).cpu_seconds > predicted(codecs=["h264"]).cpu_seconds
 
 
 def test_scoring_is_part_of_the_price() -> None:
@@ -78,7 +83,7 @@ def test_scoring_is_part_of_the_price() -> None:
     costs = []
     for validation in ({"enabled": False}, {}, {"sample_every_frames": 1}):
         settings = Settings.model_validate({"validation": validation})
-        costs.append(predict(film, make_plan(film, settings), "veryfast", 2).cpu_seconds)
+        costs.append(predict(film, make_plan(film, settings), 2).cpu_seconds)
     assert costs == sorted(set(costs))
 
 
@@ -89,7 +94,7 @@ def test_the_uncertainty_is_part_of_the_answer() -> None:
 @pytest.mark.parametrize(("duration", "first", "longest", "count"), [(3, 3, 3, 1), (20, 4, 8, 3), (600, 4, 32, 21)])
 def test_the_printable_plan_sums_up_the_chunks(duration: float, first: float, longest: float, count: int) -> None:
     film = source(video(duration=duration), audio(language="deu"))
-    plan = printable(film, make_plan(film, Settings()), "veryfast", 2)
+    plan = printable(film, make_plan(film, Settings()), 2)
     assert (plan.chunks.count, plan.chunks.first_seconds, plan.chunks.longest_seconds) == (count, first, longest)
     assert [rendition.name for rendition in plan.renditions] == ["1080p", "720p", "480p", "360p"]
     assert [(track.name, track.language) for track in plan.audio] == [("audio-0", "de")]

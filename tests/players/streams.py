@@ -97,11 +97,11 @@ def manifests_of(presentation: Presentation, growing: Growing | None = None) -> 
     return hls.playlists(presentation, growing) | {DASH_MANIFEST: dash.manifest(presentation, growing)}
 
 
-QUICK: dict[str, object] = {"preset": "ultrafast", "heights": [180, 120], "max_chunk_seconds": 4}
+QUICK: dict[str, object] = {"presets": {"h264": "ultrafast"}, "heights": [180, 120], "max_chunk_seconds": 4}
 
 KINDS: dict[str, tuple[Callable[[Clips], Path], dict[str, object]]] = {
     "four chunks": (lambda clips: clips.slow, {}),
     "variable frame rate and no sound": (lambda clips: clips.variable_rate, {}),
     "two languages": (lambda clips: clips.two_languages, {}),
-    "AV1": (lambda clips: clips.two_languages, {"codec": "av1", "preset": "11", "segment_seconds": 2}),
+    "AV1": (lambda clips: clips.two_languages, {"codecs": ["av1"], "presets": {"av1": 11}, "segment_seconds": 2}),
 }
