@@ -16,6 +16,7 @@ from streamforge.planning.manifests import (
     average_bitrate,
     media_files,
 )
+from streamforge.planning.per_title import with_final_vmaf
 from streamforge.planning.quality import told
 from streamforge.planning.stages import progress_at
 from streamforge.storage import Storage, layout
@@ -93,5 +94,6 @@ def _result(work: StoreInput, presentation: Presentation, files: dict[str, int])
         playback=layout.playback(work.original.job_id),
         repairs=validated.repairs,
         repair_count=validated.repair_count,
+        per_title=with_final_vmaf(work.per_title, {name: vmaf.mean for name, vmaf in scores.items()}),
         warnings=work.warnings,
     )

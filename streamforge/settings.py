@@ -159,7 +159,7 @@ class LogSettings(Section):
     format: Literal["auto", "console", "json"] = "auto"
 
 
-JOB_SECTIONS = frozenset({"transcode", "validation"})
+JOB_SECTIONS = frozenset({"transcode", "validation", "per_title"})
 """What a profile may change: all that is decided for each job."""
 
 Profile = dict[str, dict[str, Any]]

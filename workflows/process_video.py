@@ -13,6 +13,7 @@ with workflow.unsafe.imports_passed_through():
     from streamforge.contracts import names
     from streamforge.contracts.job import JobStatus, Stage
     from streamforge.contracts.media import AudioRendition, Chunk, VideoRendition
+    from streamforge.contracts.per_title import PerTitleResult, SearchedPlan
     from streamforge.contracts.pipeline import (
         DiscardInput,
         EncodeAudioInput,
@@ -28,6 +29,7 @@ with workflow.unsafe.imports_passed_through():
         ProcessVideoResult,
         PublishedSoFar,
         PublishInput,
+        SearchInput,
         StoredSource,
         StoreInput,
         UploadInput,
@@ -36,6 +38,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from streamforge.errors import Fault, QualityBelowMinimum
     from streamforge.planning.parts import parts_of, publishing_steps, weight_of
+    from streamforge.planning.per_title import following
     from streamforge.planning.quality import below_floor
     from streamforge.temporal.attributes import STAGE
     from streamforge.temporal.failures import to_application_error, to_job_error
@@ -80,6 +83,7 @@ class ProcessVideoWorkflow:
         original = await self._upload(job)
         probed = await self._probe(original)
         self._enter(Stage.TRANSCODING)
+        probed, per_title = await self._search(original, probed)
         encoded = await self._transcode(original, probed)
         self._enter(Stage.VALIDATION)
         validated = await self._validate(original, probed, encoded)
@@ -94,6 +98,7 @@ class ProcessVideoWorkflow:
                 encoded=encoded,
                 packaged=packaged,
                 validated=validated,
+                per_title=per_title,
                 warnings=self._warnings,
             )
         )
@@ -116,6 +121,22 @@ class ProcessVideoWorkflow:
             f"{video.width}×{video.height} {video.codec}, {probed.source.duration:.1f} s → {ladder}"
         )
         return probed
+
+    async def _search(self, original: StoredSource, probed: ProbedSource) -> tuple[ProbedSource, PerTitleResult | None]:
+        """Where per-title encoding is asked for, the plan that a search comes to; the fixed ladder where it fails."""
+        plan = probed.plan
+        if plan.per_title is None or not plan.per_title.samples:
+            return probed, None
+        work = SearchInput(
+            original=original, source=probed.source, plan=plan.without_chunks(), total_frames=plan.total_frames
+        )
+        summary = f"Look for the CRF of each rendition in {len(plan.per_title.samples)} samples"
+        searched = await self._if_possible(
+            names.SEARCH, work, SearchedPlan, summary, otherwise="Encoded with the fixed ladder"
+        )
+        if searched is None:
+            return probed, None
+        return ProbedSource(source=probed.source, plan=following(plan, searched)), searched.per_title
 
     async def _transcode(self, original: StoredSource, probed: ProbedSource) -> EncodedStream:
         """Parts of chunks side by side with whole tracks of audio; what is there can be played meanwhile.

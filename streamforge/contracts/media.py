@@ -112,6 +112,7 @@ class PerTitleTarget(BaseModel):
     drop_rungs: bool
     samples: list[Chunk]
     sample_every_frames: int
+    cpu_seconds: float = Field(description="what the search is expected to cost")
 
 
 class Plan(BaseModel):

@@ -75,4 +75,3 @@ class SearchedPlan(BaseModel):
     renditions: list[VideoRendition]
     floors: dict[str, float]
     per_title: PerTitleResult
-

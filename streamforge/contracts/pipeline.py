@@ -12,6 +12,7 @@ from streamforge.contracts.media import (
     Plan,
     Source,
 )
+from streamforge.contracts.per_title import PerTitleResult
 from streamforge.contracts.scores import RenditionScore, Repair
 
 
@@ -48,6 +49,15 @@ class ProbeInput(BaseModel):
 class ProbedSource(BaseModel):
     source: Source
     plan: Plan
+
+
+class SearchInput(BaseModel):
+    """`plan` comes without its chunks, which do not matter here but for how many frames they are."""
+
+    original: StoredSource
+    source: Source
+    plan: Plan
+    total_frames: int
 
 
 class PlanVideo(BaseModel):
@@ -151,6 +161,7 @@ class StoreInput(BaseModel):
     encoded: EncodedStream
     packaged: PackagedStream
     validated: ValidatedStream | None = None
+    per_title: PerTitleResult | None = None
     extras: dict[str, int] = Field(default={}, description="files beside those of the manifests, with their sizes")
     warnings: list[str] = []
 
@@ -166,6 +177,7 @@ class ProcessVideoResult(BaseModel):
     playback: Playback
     repairs: list[Repair] = Field(default=[], description="the first of repair_count chunks that were encoded again")
     repair_count: int = 0
+    per_title: PerTitleResult | None = Field(default=None, description="null where no per-title search was asked for")
     warnings: list[str] = []
 
 

@@ -5,9 +5,11 @@ timeline, so that a player can switch between them and chunks encoded apart join
 """
 
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from streamforge.contracts.media import VIDEO_TIMESCALE, Chunk, EncodedTrack, Plan, Source, VideoRendition
 from streamforge.contracts.scores import PartQuality
@@ -42,16 +44,24 @@ class EncodedWindow:
     quality: PartQuality | None
 
 
+NOTHING: Mapping[str, Size] = MappingProxyType({})
+
+
 def encode_window(
-    window: Window, renditions: list[VideoRendition], target: Path, on_progress: Progress
+    window: Window,
+    renditions: list[VideoRendition],
+    target: Path,
+    on_progress: Progress,
+    unencoded: Mapping[str, Size] = NOTHING,
 ) -> EncodedWindow:
-    """Each rendition gets a folder in `target`, with its init segment and its segments.
+    """Each rendition gets a folder in `target`, with its init segment and its segments. Pictures of the sizes `unencoded`
+    are only measured, under these names.
 
     Raises UndecodableSource when the window holds no picture, OutputInvalid when an encoder misbehaves.
     """
     target.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        measure = _measure(window, renditions, target)
+        measure = _measure(window, renditions, target, unencoded)
         if measure is not None:
             stack.enter_context(measure)
         encoders = [_encoder(window, rendition, target, measure) for rendition in renditions]
@@ -62,13 +72,16 @@ def encode_window(
     return EncodedWindow([encoder.write_segments(cuts, offset) for encoder in encoders], quality)
 
 
-def _measure(window: Window, renditions: list[VideoRendition], scratch: Path) -> Measure | None:
+def _measure(
+    window: Window, renditions: list[VideoRendition], scratch: Path, unencoded: Mapping[str, Size]
+) -> Measure | None:
     quality, video = window.plan.quality, window.source.video
     if not quality.enabled:
         return None
     sampling = Sampling(quality.sample_every_frames)
     sizes = {rendition.name: Size(rendition.width, rendition.height) for rendition in renditions}
-    return Measure(video, renditions, sampling, Scorer(reference_size(video), sizes, sampling, scratch))
+    scorer = Scorer(reference_size(video), sizes | dict(unencoded), sampling, scratch)
+    return Measure(video, renditions, sampling, scorer, unencoded)
 
 
 def _encoder(window: Window, rendition: VideoRendition, target: Path, measure: Measure | None) -> RenditionEncoder:

@@ -9,7 +9,7 @@ Probes are dear and films differ more than samples of them are exact, so it stop
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from math import exp, log
 
 from streamforge.contracts.per_title import RateAndQuality
@@ -153,7 +153,7 @@ class _Line:
 
     def where(self, y: float) -> float:
         """The x at which the line is at `y`; the first one where it is flat."""
-        for (x0, x1), (y0, y1) in zip(_pairs(self._xs), _pairs(self._ys), strict=True):
+        for (x0, x1), (y0, y1) in zip(pairwise(self._xs), pairwise(self._ys), strict=True):
             if y0 <= y <= y1:
                 return x0 + (x1 - x0) * (y - y0) / (y1 - y0) if y1 > y0 else x0
         end = 0 if y < self._ys[0] else len(self._xs) - 1
@@ -165,7 +165,3 @@ class _Line:
         inner = 1 if end == 0 else end - 1
         slope = (self._ys[end] - self._ys[inner]) / (self._xs[end] - self._xs[inner])
         return min(self._usual_slope * STEEPEST, max(self._usual_slope / STEEPEST, slope))
-
-
-def _pairs(values: Sequence[float]) -> list[tuple[float, float]]:
-    return list(zip(values, values[1:], strict=False))

@@ -5,13 +5,18 @@ scaling took. So a target is a share of the best that its size can reach: 85 ask
 pictures have before they are encoded.
 """
 
-from collections.abc import Sequence
-from itertools import groupby
-from math import exp, log
+from math import exp
+from statistics import mean
 
 import numpy as np
 
-from streamforge.contracts.media import Chunk, PerTitleTarget, Plan, VideoRendition, VideoSource
+from streamforge.contracts.media import (
+    EncodedTrack,
+    PerTitleTarget,
+    Plan,
+    VideoRendition,
+    VideoSource,
+)
 from streamforge.contracts.per_title import (
     LadderSearch,
     PerTitleResult,
@@ -22,19 +27,10 @@ from streamforge.contracts.per_title import (
     SearchedPlan,
 )
 from streamforge.planning.crf_search import SCALES, CrfSearch
+from streamforge.planning.ladder import by_codec
+from streamforge.planning.manifests import seconds
+from streamforge.planning.samples import samples_of
 from streamforge.settings import PerTitleSettings
-
-COST_OF_SAMPLES = 3.4
-"""CPU of the search for each second of samples ÷ that of the encode for each second of film: two probes, more pictures
-measured in each, and decoding and starting for little."""
-MOST_SECONDS = 8.0
-"""Of samples, however long the film: viewers wait for the search."""
-FEWEST_PICTURES = 20
-"""In all samples together; from fewer nothing can be learnt."""
-MOST_SAMPLES = 5
-USUAL_SECONDS = 0.6
-"""Of a sample, until there are MOST_SAMPLES; then they grow."""
-MEASURED_IN_A_SAMPLE = 4
 
 BELOW_TARGET = 5.0
 """VMAF that a floor lies at least below what is aimed at: a film is not one scene."""
@@ -52,74 +48,166 @@ def per_title_target(
     video: VideoSource, renditions: list[VideoRendition], settings: PerTitleSettings
 ) -> PerTitleTarget | None:
     """None where nobody asked for it. Without samples where the film is too short for them to pay."""
-    if not settings.enabled:
+    if not settings.enabled or not renditions:
         return None
-    samples = _samples(video, settings.max_cost)
+    samples = samples_of(video, renditions, settings.max_cost)
     return PerTitleTarget(
         targets=_targets(renditions, settings.targets),
         crf=dict(settings.crf),
         drop_rungs=settings.drop_rungs,
-        samples=samples,
-        sample_every_frames=_sampling_step(samples),
+        samples=samples.pieces,
+        sample_every_frames=samples.step,
+        cpu_seconds=samples.cpu_seconds,
     )
 
 
 def _targets(renditions: list[VideoRendition], targets: list[float]) -> dict[str, float]:
     return {
         rendition.name: targets[min(position, len(targets) - 1)]
-        for _, ladder in ladders(renditions)
+        for ladder in by_codec(renditions)
         for position, rendition in enumerate(ladder)
     }
 
 
-def ladders(renditions: list[VideoRendition]) -> list[tuple[str, list[VideoRendition]]]:
-    """The renditions of each codec, in the order of the plan."""
-    codecs = dict.fromkeys(rendition.codec for rendition in renditions)
-    return [(codec, [r for r in renditions if r.codec == codec]) for codec in codecs]
+def next_crf(rendition: VideoRendition, target: PerTitleTarget, probed: ProbedRendition) -> float | None:
+    """Which CRF to probe; None when enough is known."""
+    return _search(rendition, target, probed).next()
 
 
-def _samples(video: VideoSource, max_cost: float) -> list[Chunk]:
-    total = min(MOST_SECONDS, video.duration * max_cost / COST_OF_SAMPLES)
-    if not video.seekable or total * video.frame_rate < FEWEST_PICTURES:
-        return []
-    count = min(MOST_SAMPLES, max(2, int(total / USUAL_SECONDS)))
-    length = total / count
-    starts = sorted({_start(video, position / count, 1 / count) for position in _middles(count)})
-    return [_sample(index, start, length, video) for index, start in enumerate(starts)]
-
-
-def _middles(count: int) -> list[float]:
-    return [position + 0.5 for position in range(count)]
-
-
-def _sample(index: int, start: float, length: float, video: VideoSource) -> Chunk:
-    return Chunk(index=index, start=start, end=start + length, expected_frames=max(1, round(length * video.frame_rate)))
-
-
-def _start(video: VideoSource, share: float, apart: float) -> float:
-    """The key frame closest to a share of the film, within its neighbourhood: behind one nothing is decoded in vain."""
-    wanted, reach = video.duration * share, video.duration * apart / 2
-    keys = (ticks / VIDEO_TIMESCALE for ticks in video.key_frame_ticks)
-    nearest = min(keys, key=lambda key: abs(key - wanted), default=wanted)
-    return nearest if abs(nearest - wanted) <= reach else wanted
-
-
-def _sampling_step(samples: list[Chunk]) -> int:
-    """Odd, and at least 3, as in streamforge.planning.quality."""
-    pictures = min((sample.expected_frames for sample in samples), default=0)
-    step = max(3, pictures // MEASURED_IN_A_SAMPLE)
-    return step - 1 + step % 2
-
-
-def search_of(rendition: VideoRendition, target: PerTitleTarget) -> CrfSearch:
-    return CrfSearch(
+def _search(rendition: VideoRendition, target: PerTitleTarget, probed: ProbedRendition) -> CrfSearch:
+    search = CrfSearch(
         target=target.targets[rendition.name],
         first=float(rendition.options["crf"]),
         bounds=target.crf[rendition.codec],
         max_bitrate=rendition.max_bitrate,
         scale=SCALES[rendition.codec],
     )
+    for probe in probed.probes:
+        search.add(probe.model_copy(update={"vmaf": 100 * probe.vmaf / max(probed.best, 1.0)}))
+    return search
 
 
 def with_crf(rendition: VideoRendition, crf: float) -> VideoRendition:
     return rendition.model_copy(update={"options": rendition.options | {"crf": f"{crf:g}"}})
+
+
+def sampled_bitrate(samples: list[EncodedTrack], gop_seconds: float) -> int:
+    """bit/s of a film that is like its samples. A sample is often shorter than a GOP, and its key frame would count for
+    too much."""
+    segments = [segment for sample in samples for segment in sample.segments]
+    keys = [key.size_bytes for segment in segments for key in segment.key_frames]
+    others = sum(segment.size_bytes for segment in segments) - sum(keys)
+    if not keys:
+        return 0
+    return round(8 * (mean(keys) / gop_seconds + others / sum(seconds(sample) for sample in samples)))
+
+
+# ── what follows from it ────────────────────────────────────────────────────────────────────────────────────────────
+def searched_plan(plan: Plan, target: PerTitleTarget, probed: Probed) -> SearchedPlan:
+    """The ladder at the CRFs that were found, without the rungs that gain nothing, and what is to be told about it."""
+    found = {rendition.name: rendition for rendition in probed.renditions}
+    ladders = [
+        _ladder(ladder[0].codec, [_rung(r, target, found[r.name]) for r in ladder], target.drop_rungs)
+        for ladder in by_codec(plan.renditions)
+    ]
+    rungs = {rung.name: rung for ladder in ladders for rung in ladder.rungs if rung.dropped is None}
+    return SearchedPlan(
+        renditions=[with_crf(r, rungs[r.name].chosen.crf) for r in plan.renditions if r.name in rungs],
+        floors={name: _floor(plan.quality.floors[name], rung.target) for name, rung in rungs.items()},
+        per_title=PerTitleResult(sample_seconds=round(probed.sample_seconds, 2), ladders=ladders),
+    )
+
+
+def following(plan: Plan, searched: SearchedPlan) -> Plan:
+    quality = plan.quality.model_copy(update={"floors": searched.floors})
+    return plan.model_copy(update={"renditions": searched.renditions, "quality": quality})
+
+
+def _floor(floor: float, target: float) -> float:
+    """What is aimed at must not fail for being hit."""
+    return round(max(0.0, min(floor, target - BELOW_TARGET)), 1)
+
+
+def _rung(rendition: VideoRendition, target: PerTitleTarget, probed: ProbedRendition) -> Rung:
+    search = _search(rendition, target, probed)
+    chosen = search.at(search.crf)
+    return Rung(
+        name=rendition.name,
+        target=round(target.targets[rendition.name] * probed.best / 100, 2),
+        best=round(probed.best, 2),
+        fixed=_told(probed.probes[0]),
+        chosen=_told(chosen.model_copy(update={"vmaf": chosen.vmaf * probed.best / 100})),
+        probes=len(probed.probes),
+        limited_by=search.limited_by,
+    )
+
+
+def _told(probe: RateAndQuality) -> RateAndQuality:
+    return probe.model_copy(update={"vmaf": round(probe.vmaf, 2)})
+
+
+def _ladder(codec: str, rungs: list[Rung], drop_rungs: bool) -> LadderSearch:
+    reasons = _gaining_nothing(rungs) if drop_rungs else {}
+    kept = [rung for rung in rungs if rung.name not in reasons]
+    return LadderSearch(
+        codec=codec,
+        rungs=[rung.model_copy(update={"dropped": reasons.get(rung.name)}) for rung in rungs],
+        bits_saved=round(1 - sum(r.chosen.bitrate for r in kept) / max(1, sum(r.fixed.bitrate for r in rungs)), 3),
+        bits_saved_at_equal_vmaf=bits_saved_at_equal_vmaf([r.fixed for r in rungs], [r.chosen for r in kept]),
+    )
+
+
+def _gaining_nothing(rungs: list[Rung]) -> dict[str, str]:
+    """Why, by name. The largest stays: it is what the source is."""
+    reasons: dict[str, str] = {}
+    kept = rungs[:1]
+    for rung in rungs[1:]:
+        above = kept[-1]
+        if above.chosen.bitrate <= FEW_BITS:
+            reasons[rung.name] = f"{above.name} takes no more than {above.chosen.bitrate // 1000} kbit/s"
+        elif rung.chosen.bitrate > AS_MANY_BITS * above.chosen.bitrate:
+            share = rung.chosen.bitrate / above.chosen.bitrate
+            reasons[rung.name] = f"it takes {share:.0%} of the bits of {above.name}, and shows less"
+        else:
+            if len(kept) > 1 and above.chosen.vmaf - rung.chosen.vmaf < JUST_NOTICED:
+                reasons[kept.pop().name] = f"{rung.name} looks the same, for fewer bits"
+            kept.append(rung)
+    return reasons
+
+
+def with_final_vmaf(result: PerTitleResult | None, vmaf: dict[str, float]) -> PerTitleResult | None:
+    """Beside what was predicted, what came out."""
+    if result is None:
+        return None
+    ladders = [
+        ladder.model_copy(
+            update={"rungs": [rung.model_copy(update={"vmaf": vmaf.get(rung.name)}) for rung in ladder.rungs]}
+        )
+        for ladder in result.ladders
+    ]
+    return result.model_copy(update={"ladders": ladders})
+
+
+def bits_saved_at_equal_vmaf(fixed: list[RateAndQuality], chosen: list[RateAndQuality]) -> float | None:
+    """How many bits fewer the second ladder needs for the same VMAF, as a share of the first one's: Bjøntegaard's measure
+    (ITU-T VCEG-M33) with straight lines between the rungs, which cannot overshoot. None where no VMAF is in both."""
+    one, other = _frontier(fixed), _frontier(chosen)
+    lowest = max(one[0].vmaf, other[0].vmaf)
+    highest = min(one[-1].vmaf, other[-1].vmaf)
+    if highest <= lowest:
+        return None
+    scores = np.linspace(lowest, highest, 200)
+    logs = [
+        np.interp(scores, [p.vmaf for p in points], np.log([max(1, p.bitrate) for p in points]))
+        for points in (one, other)
+    ]
+    return round(1 - exp(float(np.mean(logs[1] - logs[0]))), 3)
+
+
+def _frontier(points: list[RateAndQuality]) -> list[RateAndQuality]:
+    """In order of quality, without those that others beat with fewer bits."""
+    kept: list[RateAndQuality] = []
+    for point in sorted(points, key=lambda point: (point.bitrate, -point.vmaf)):
+        if not kept or point.vmaf > kept[-1].vmaf:
+            kept.append(point)
+    return kept

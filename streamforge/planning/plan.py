@@ -8,12 +8,16 @@ from langcodes.tag_parser import LanguageTagError
 from streamforge.contracts.media import VIDEO_TIMESCALE, AudioRendition, AudioSource, Plan, Source, VideoSource
 from streamforge.planning.chunks import cut_into_chunks
 from streamforge.planning.ladder import build_ladder
+from streamforge.planning.per_title import per_title_target
 from streamforge.planning.quality import quality_target
 from streamforge.settings import Settings
 
 AAC_SAMPLE_RATES = (48_000, 44_100, 32_000, 24_000, 22_050, 16_000)
 MAX_AUDIO_TRACKS = 16
 """Each track is an encode and a rendition in every manifest; a file with hundreds is an attack, not a film."""
+
+
+TOO_SHORT_TO_SEARCH = "A per-title search would cost more than per_title.max_cost allows; the fixed ladder is used"
 
 
 MAX_EDIT_OFFSET_SECONDS = 60
@@ -23,6 +27,7 @@ MAX_EDIT_OFFSET_SECONDS = 60
 def make_plan(source: Source, settings: Settings) -> Plan:
     renditions = build_ladder(source.video, settings.transcode)
     chunks = cut_into_chunks(source.video, settings.transcode)
+    per_title = per_title_target(source.video, renditions, settings.per_title)
     return Plan(
         renditions=renditions,
         audio=_audio_renditions(source.audio[:MAX_AUDIO_TRACKS], settings.transcode.audio_bitrate),
@@ -33,6 +38,8 @@ def make_plan(source: Source, settings: Settings) -> Plan:
         edit_offset_ticks=_edit_offset(source.video, settings.transcode.max_frame_rate),
         quality=quality_target(renditions, source.video, settings.validation),
         opening_seconds=chunks[0].end,
+        per_title=per_title,
+        warnings=[TOO_SHORT_TO_SEARCH] if per_title is not None and not per_title.samples else [],
     )
 
 

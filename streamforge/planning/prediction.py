@@ -84,10 +84,11 @@ def predict(source: Source, plan: Plan, cores: int) -> Prediction:
     frames = video.frame_count * min(1.0, plan.max_frame_rate / max(video.frame_rate, 1e-3))
     sizes = [rendition.width * rendition.height for rendition in plan.renditions]
     decoding = video.coded_width * video.coded_height * video.frame_count / DECODED_PER_SECOND
-    encoding = frames * sum(r.width * r.height / _encoding_speed(r) for r in plan.renditions)
+    encoding = frames * sum(r.width * r.height / encoding_speed(r) for r in plan.renditions)
     sound = len(plan.audio) * source.duration * AUDIO_SECONDS_PER_SECOND
     proving = frames * sum(sizes) / PROVEN_PER_SECOND
-    cpu = decoding + encoding + proving + _scoring(source, plan, frames) + sound + STARTUP_SECONDS
+    searching = plan.per_title.cpu_seconds if plan.per_title else 0.0
+    cpu = decoding + encoding + proving + _scoring(source, plan, frames) + sound + searching + STARTUP_SECONDS
     bits = source.duration * (
         SHARE_OF_CEILING * sum(rendition.max_bitrate for rendition in plan.renditions)
         + sum(rendition.bitrate for rendition in plan.audio)
@@ -101,7 +102,7 @@ def predict(source: Source, plan: Plan, cores: int) -> Prediction:
     )
 
 
-def _encoding_speed(rendition: VideoRendition) -> float:
+def encoding_speed(rendition: VideoRendition) -> float:
     known = ENCODED_PER_SECOND[rendition.codec]
     return known.get(rendition.options["preset"], min(known.values()))
 

@@ -8,6 +8,7 @@ from streamforge.planning.manifests import DASH_MANIFEST, HLS_MASTER
 ORIGINALS = "input/"
 OUTPUTS = "output/"
 WORK = "work/"
+SEARCHES = "searches/"
 
 
 def original_folder(job_id: UUID) -> str:
@@ -34,6 +35,11 @@ def work_folder(job_id: UUID) -> str:
 
 def receipt(job_id: UUID, name: str) -> str:
     return f"{work_folder(job_id)}{name}.json"
+
+
+def search(source_sha256: str, digest: str) -> str:
+    """What a per-title search measured: of the bytes, not of a job, so that the same film is searched once."""
+    return f"{SEARCHES}{source_sha256}/{digest}.json"
 
 
 def playback(job_id: UUID) -> Playback:

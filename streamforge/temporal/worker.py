@@ -20,6 +20,7 @@ from activities.publish import PublishActivities
 from activities.retention import RetentionActivities
 from activities.room import Room
 from activities.scratch import Scratch
+from activities.search import SearchActivities
 from activities.store import StoreActivities
 from activities.transcode import TranscodeActivities
 from activities.upload import UploadActivities
@@ -118,6 +119,7 @@ def _workers(client: Client, settings: Settings, parts: _Parts) -> list[Worker]:
     probe = ProbeActivities(events, children, originals, settings)
     room = Room(settings.worker.media_memory_bytes or round(SHARE_OF_MEMORY * memory_bytes()))
     transcode = TranscodeActivities(storage, events, children, originals=originals, scratch=scratch, room=room)
+    search = SearchActivities(storage, events, children, originals=originals, scratch=scratch, room=room)
     validate = ValidateActivities(storage, events)
     publish = PublishActivities(storage, events)
     package = PackageActivities(storage, events)
@@ -154,7 +156,7 @@ def _workers(client: Client, settings: Settings, parts: _Parts) -> list[Worker]:
     media = Worker(
         client,
         task_queue=names.MEDIA_TASK_QUEUE,
-        activities=[transcode.transcode_chunk, transcode.transcode_audio],
+        activities=[search.search_per_title, transcode.transcode_chunk, transcode.transcode_audio],
         interceptors=[FailureInterceptor(events)],
         max_concurrent_activities=settings.worker.max_concurrent_media or max(FEWEST_AT_ONCE, cores() // 2),
         max_heartbeat_throttle_interval=CANCEL_DELIVERY,

@@ -1,0 +1,112 @@
+"""Which pieces of a film a per-title search encodes: as many as it may cost, spread over the film, the same every time."""
+
+from bisect import bisect_right
+from dataclasses import dataclass
+
+from streamforge.contracts.media import VIDEO_TIMESCALE, Chunk, VideoRendition, VideoSource
+from streamforge.planning.prediction import (
+    DECODED_PER_SECOND,
+    PRICE_OF_NEIGHBOURS,
+    PROVEN_PER_SECOND,
+    SCORED_PER_SECOND,
+    encoding_speed,
+)
+from streamforge.planning.quality import USUAL_SAMPLES
+
+FEWEST, MOST = 2, 8
+"""Samples. One says nothing about a film; and viewers wait for the search, however long the film."""
+SHORTEST, LONGEST = 0.5, 1.0
+"""Seconds of a sample. In shorter ones an encoder has nothing to refer to."""
+MEASURED_IN_SHORTEST, MEASURED_IN_LONGEST = 3, 5
+USUAL_PROBES = 2
+START_SECONDS = 0.12
+"""CPU of opening decoder, encoders and the ffmpeg that scores."""
+MOST_SECONDS_IN_VAIN = 4.0
+"""Of film, to decode before a sample begins."""
+GOLDEN_RATIO = 0.618034
+
+
+@dataclass(frozen=True)
+class Samples:
+    """`step`: one picture in so many is measured. `cpu_seconds` is what two probes of them are expected to cost."""
+
+    pieces: list[Chunk]
+    step: int
+    cpu_seconds: float
+
+
+NONE = Samples([], 1, 0.0)
+
+
+def samples_of(video: VideoSource, renditions: list[VideoRendition], max_cost: float) -> Samples:
+    """NONE where even the fewest would cost more than `max_cost`, a share of what encoding the film costs, or where the
+    source cannot be cut."""
+    price = _Price(video, renditions)
+    budget = max_cost * price.of_encoding(video.duration)
+    shortest = price.of_sample(SHORTEST, MEASURED_IN_SHORTEST)
+    count = min(MOST, int(budget / shortest))
+    if not video.seekable or count < FEWEST:
+        return NONE
+    roomy = count == MOST and budget >= count * price.of_sample(LONGEST, MEASURED_IN_LONGEST)
+    length, measured = (LONGEST, MEASURED_IN_LONGEST) if roomy else (SHORTEST, MEASURED_IN_SHORTEST)
+    cost = count * price.of_sample(length, measured)
+    in_vain = min(MOST_SECONDS_IN_VAIN, (budget - cost) / count / price.of_decoding(1.0))
+    return Samples(
+        pieces=[_piece(video, position, count, length, in_vain) for position in range(count)],
+        step=_step(length * video.frame_rate, measured),
+        cpu_seconds=round(cost, 1),
+    )
+
+
+class _Price:
+    """In CPU seconds, by the constants of streamforge.planning.prediction."""
+
+    def __init__(self, video: VideoSource, renditions: list[VideoRendition]) -> None:
+        pixels = sum(r.width * r.height for r in renditions)
+        scaled = {(r.width, r.height) for r in renditions} - {(video.width, video.height)}
+        self._picture = PRICE_OF_NEIGHBOURS * video.width * video.height / SCORED_PER_SECOND
+        self._renditions = len(renditions)
+        self._curves = USUAL_PROBES * len(renditions) + len(scaled)
+        self._decoding = video.frame_rate * video.coded_width * video.coded_height / DECODED_PER_SECOND
+        encoding = sum(r.width * r.height / encoding_speed(r) for r in renditions) + pixels / PROVEN_PER_SECOND
+        self._encoding = self._decoding + video.frame_rate * encoding
+
+    def of_encoding(self, seconds: float) -> float:
+        """With the fewest pictures that validation measures."""
+        return seconds * self._encoding + USUAL_SAMPLES * self._renditions * self._picture
+
+    def of_sample(self, seconds: float, measured: int) -> float:
+        return USUAL_PROBES * (seconds * self._encoding + START_SECONDS) + measured * self._curves * self._picture
+
+    def of_decoding(self, seconds: float) -> float:
+        return USUAL_PROBES * seconds * self._decoding
+
+
+def _piece(video: VideoSource, position: int, count: int, length: float, in_vain: float) -> Chunk:
+    share = video.duration / count
+    start = _start(video, share * (position + _offset(position)), (share * position, share * (position + 1)), in_vain)
+    frames = max(1, round(length * video.frame_rate))
+    return Chunk(index=position, start=start, end=start + length, expected_frames=frames)
+
+
+def _offset(position: int) -> float:
+    """Where in its equal part of the film a sample begins, 0.05–0.8: by the golden ratio, so that samples do not fall into
+    step with anything that repeats."""
+    return 0.05 + 0.75 * ((0.5 + position * GOLDEN_RATIO) % 1)
+
+
+def _start(video: VideoSource, wanted: float, part: tuple[float, float], in_vain: float) -> float:
+    """Decoding begins at a key frame, and what lies between it and the sample is decoded in vain. Where that is too much,
+    the closest key frame in the same `part` of the film will do."""
+    keys = [ticks / VIDEO_TIMESCALE for ticks in video.key_frame_ticks]
+    position = bisect_right(keys, wanted)
+    before = keys[position - 1] if position else 0.0
+    if not keys or wanted - before <= in_vain:
+        return wanted
+    return min((key for key in keys if part[0] <= key < part[1]), key=lambda key: abs(key - wanted), default=wanted)
+
+
+def _step(pictures: float, measured: int) -> int:
+    """Odd, because encoders repeat themselves every two, four or eight pictures; and at least 3, see Sampling."""
+    step = max(3, int(pictures / measured))
+    return step - 1 + step % 2
