@@ -61,8 +61,7 @@ class SearchActivities:
     ) -> Probed:
         def on_progress(message: dict[str, Any]) -> None:
             checkpoint.set(message)
-            if "round" in message:
-                reporter.report(_at(message, len(target.samples)))
+            reporter.report(_at(message["round"]))
 
         with self._scratch.folder_for("search") as folder:
             async with self._originals.file(work.original.source_object) as path:
@@ -77,11 +76,11 @@ def _receipt(work: SearchInput, target: PerTitleTarget) -> str:
     return layout.search(work.original.sha256, receipts.digest(**inputs, gop_seconds=work.plan.gop_seconds))
 
 
-def _at(message: dict[str, Any], samples: int) -> JobChange:
+def _at(probe: int) -> JobChange:
     return JobChange(
         stage=Stage.TRANSCODING,
         progress=progress_at(Stage.TRANSCODING, 0),
-        message=f"Per-title search: probe {message['round']}, sample {message['sample'] + 1} of {samples}",
+        message=f"Looking for the CRF of each rendition, probe {probe}",
     )
 
 

@@ -120,7 +120,7 @@ class PerTitleSettings(Section):
     targets: list[Annotated[float, Field(ge=20, le=99)]] = Field([93, 90, 85], min_length=1)
     crf: CrfRanges = CrfRanges()
     drop_rungs: bool = True
-    max_cost: float = Field(0.3, gt=0, le=2)
+    max_cost: float = Field(0.3, gt=0, le=10)
 
 
 class MediaSettings(Section):

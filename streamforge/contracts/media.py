@@ -103,14 +103,15 @@ class QualityTarget(BaseModel):
 class PerTitleTarget(BaseModel):
     """What a per-title search looks for before the encode: the CRF at which each rendition has the VMAF asked of it.
 
-    `targets` are in percent of the best that the rendition's size can reach, by its name; `crf` holds the lowest and the
-    highest one allowed, by codec. `samples` are the pieces of the film that are encoded for it.
+    By the rendition's name, `targets` are in percent of the best that its size can reach, and `crf` holds the lowest and the
+    highest one allowed. `samples` are the pieces of the film that are encoded for it, each `sample_seconds` long.
     """
 
     targets: dict[str, float]
     crf: dict[str, tuple[float, float]]
     drop_rungs: bool
     samples: list[Chunk]
+    sample_seconds: float
     sample_every_frames: int
     cpu_seconds: float = Field(description="what the search is expected to cost")
 

@@ -43,7 +43,9 @@ class Rung(BaseModel):
     fixed: RateAndQuality = Field(description="as the fixed ladder would have it, measured")
     chosen: RateAndQuality = Field(description="predicted from the probes around it")
     probes: int = Field(description="how many CRFs were tried")
-    limited_by: str | None = Field(None, description="`bitrate` or `crf` where a limit keeps it from its target")
+    limited_by: str | None = Field(
+        None, description="`bitrate`, its ceiling, or `crf`, the range allowed, where that keeps it from its target"
+    )
     dropped: str | None = None
     vmaf: float | None = Field(None, description="of what was encoded in the end; null without validation")
 

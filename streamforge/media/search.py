@@ -1,16 +1,19 @@
 """Probes samples of a film for a per-title search: the real encoders with their real options, measured as always."""
 
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import Self
 
 from pydantic import BaseModel
 
-from streamforge.contracts.media import Chunk, EncodedTrack, PerTitleTarget, Plan, Source, VideoRendition
+from streamforge.contracts.media import VIDEO_TIMESCALE, Chunk, PerTitleTarget, Plan, Source, VideoRendition
 from streamforge.contracts.per_title import Probed, ProbedRendition, RateAndQuality
 from streamforge.errors import TruncatedSource, UndecodableSource
+from streamforge.media.frames import Frames, FrameWindow, SourceFrame
 from streamforge.media.measure import reference_size
 from streamforge.media.progress import Progress
 from streamforge.media.scaling import Size
@@ -74,56 +77,91 @@ class _Samples:
         self._task = task
         self._on_progress = on_progress
         self._rounds = count(1)
-        quality = task.plan.quality.model_copy(
-            update={"enabled": True, "sample_every_frames": task.per_title.sample_every_frames}
-        )
-        self._plan = task.plan.model_copy(update={"quality": quality})
 
     def encoded(self, renditions: list[VideoRendition], unencoded: Mapping[str, Size]) -> "_Round":
-        round_ = _Round(self._plan.gop_seconds)
-        number = next(self._rounds)
-        for sample in self._task.per_title.samples:
-            self._on_progress({"round": number, "sample": sample.index})
-            try:
-                round_.add(self._encode(sample, renditions, unencoded))
-            except (UndecodableSource, TruncatedSource):
-                continue  # A hole in the film. Whether that can be borne is for the encode to say.
-            finally:
-                shutil.rmtree(self._task.target / "sample", ignore_errors=True)
-        return round_
-
-    def _encode(self, sample: Chunk, renditions: list[VideoRendition], unencoded: Mapping[str, Size]) -> EncodedWindow:
-        window = Window(self._task.path, self._task.source, self._plan, sample)
-        return encode_window(
-            window, renditions, self._task.target / "sample", lambda _: self._on_progress({}), unencoded
-        )
+        """Raises what `encode_window` raises."""
+        number, target = next(self._rounds), self._task.target / "samples"
+        try:
+            montage = MontageWindow(self._task.path, self._task.source, _plan(self._task), _whole(self._task.per_title))
+            encoded = encode_window(
+                montage, renditions, target, lambda _: self._on_progress({"round": number}), unencoded
+            )
+        finally:
+            shutil.rmtree(target, ignore_errors=True)
+        return _Round(encoded, self._task.plan.gop_seconds)
 
 
-@dataclass
+def _plan(task: SearchTask) -> Plan:
+    """Of the montage: every sample is a GOP, and a segment, of its own."""
+    step, length = task.per_title.sample_every_frames, task.per_title.sample_seconds
+    quality = task.plan.quality.model_copy(update={"enabled": True, "sample_every_frames": step})
+    return task.plan.model_copy(update={"quality": quality, "gop_seconds": length, "segment_seconds": length})
+
+
+def _whole(target: PerTitleTarget) -> Chunk:
+    return Chunk(index=0, start=0, end=None, expected_frames=sum(sample.expected_frames for sample in target.samples))
+
+
+@dataclass(frozen=True)
+class MontageWindow(Window):
+    """All samples of a plan as one film."""
+
+    def frames(self, threads: int) -> Frames:
+        assert self.plan.per_title is not None
+        return Montage(self, self.plan.per_title, threads)
+
+
+class Montage:
+    """Samples of a source one behind the other, without the gaps between them; each begins where a GOP begins.
+
+    So encoders and the ffmpeg that scores start once for all of them.
+    """
+
+    def __init__(self, window: Window, target: PerTitleTarget, threads: int) -> None:
+        self._window = window
+        self._target = target
+        self._threads = threads
+        self._open = ExitStack()
+        self.goes_on = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def __iter__(self) -> Iterator[SourceFrame]:
+        for number, sample in enumerate(self._target.samples):
+            moved = round(number * self._target.sample_seconds * VIDEO_TIMESCALE) - round(
+                sample.start * VIDEO_TIMESCALE
+            )
+            with suppress(UndecodableSource, TruncatedSource):  # Whether a hole can be borne is for the encode to say.
+                for frame in self._frames_of(sample):
+                    yield SourceFrame(frame.ticks + moved, frame.duration, frame.picture)
+
+    def _frames_of(self, sample: Chunk) -> FrameWindow:
+        self._open.close()
+        window = self._window
+        frames = FrameWindow(window.path, window.source.video, sample, window.plan.max_frame_rate, self._threads)
+        return self._open.enter_context(frames)
+
+
 class _Round:
     """What came of all samples at one CRF of each rendition."""
 
-    gop_seconds: float
-    _board: ScoreBoard = field(default_factory=ScoreBoard)
-    _tracks: dict[str, list[EncodedTrack]] = field(default_factory=dict)
-
-    def add(self, encoded: EncodedWindow) -> None:
+    def __init__(self, encoded: EncodedWindow, gop_seconds: float) -> None:
         assert encoded.quality is not None
-        self._board.add(encoded.quality)
-        for track in encoded.tracks:
-            self._tracks.setdefault(track.name, []).append(track)
-
-    @property
-    def scores(self) -> dict[str, float]:
-        return {score.name: score.vmaf.mean for score in self._board.scores()}
-
-    @property
-    def seconds(self) -> float:
-        return max(sum(seconds(track) for track in tracks) for tracks in self._tracks.values())
+        board = ScoreBoard()
+        board.add(encoded.quality)
+        self.scores = {score.name: score.vmaf.mean for score in board.scores()}
+        self.seconds = seconds(encoded.tracks[0])
+        self._bitrates = {track.name: sampled_bitrate(track, gop_seconds) for track in encoded.tracks}
 
     def probe(self, rendition: VideoRendition) -> RateAndQuality:
-        vmaf = self.scores.get(rendition.name)
-        if vmaf is None:
+        if rendition.name not in self.scores:
             raise UndecodableSource("No sample of the film holds a picture that can be measured.")
-        bitrate = sampled_bitrate(self._tracks[rendition.name], self.gop_seconds)
-        return RateAndQuality(crf=float(rendition.options["crf"]), vmaf=vmaf, bitrate=bitrate)
+        return RateAndQuality(
+            crf=float(rendition.options["crf"]),
+            vmaf=self.scores[rendition.name],
+            bitrate=self._bitrates[rendition.name],
+        )

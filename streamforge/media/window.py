@@ -14,7 +14,7 @@ from types import MappingProxyType
 from streamforge.contracts.media import VIDEO_TIMESCALE, Chunk, EncodedTrack, Plan, Source, VideoRendition
 from streamforge.contracts.scores import PartQuality
 from streamforge.errors import UndecodableSource
-from streamforge.media.frames import FrameWindow, SourceFrame
+from streamforge.media.frames import Frames, FrameWindow, SourceFrame
 from streamforge.media.lanes import Lane
 from streamforge.media.measure import Measure, reference_size
 from streamforge.media.progress import Progress
@@ -34,6 +34,9 @@ class Window:
     source: Source
     plan: Plan
     chunk: Chunk
+
+    def frames(self, threads: int) -> Frames:
+        return FrameWindow(self.path, self.source.video, self.chunk, self.plan.max_frame_rate, threads)
 
 
 @dataclass(frozen=True)
@@ -108,9 +111,7 @@ class _Pass:
         # Encoders fill the cores; a decoder with threads of its own only pays off beside a single one.
         threads = 1 if len(self._encoders) > 1 else 0
         with ExitStack() as stack:
-            frames = stack.enter_context(
-                FrameWindow(window.path, window.source.video, window.chunk, window.plan.max_frame_rate, threads)
-            )
+            frames = stack.enter_context(window.frames(threads))
             lanes = [stack.enter_context(Lane(encoder)) for encoder in self._encoders]
             for number, frame in enumerate(frames):
                 if self._measure is not None:

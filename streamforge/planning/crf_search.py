@@ -1,9 +1,10 @@
 """The CRF that gives the quality that is asked for, found with few probes.
 
-What is missing to 100 grows exponentially with the CRF, and the bit rate falls exponentially with it, closely enough in
-every encoder here. So the search looks at logarithms of both, where curves are nearly straight: the first probe and the
-slope that films have on average say where the second should be, and a line through two says the rest (regula falsi).
-Probes are dear and films differ more than samples of them are exact, so it stops as soon as a line can be trusted.
+VMAF falls with the CRF in an S, slowly at the top, and the bit rate falls exponentially, closely enough in every encoder
+here. So the search looks at the log-odds of the one and the logarithm of the other, where curves are nearly straight: the
+first probe and the slope that films have on average say where the second should be, and a line through two says the rest
+(regula falsi). Probes are dear and films differ more than samples of them are exact, so it stops as soon as a line can be
+trusted.
 """
 
 from bisect import bisect_right
@@ -15,16 +16,16 @@ from math import exp, log
 from streamforge.contracts.per_title import RateAndQuality
 
 MOST_PROBES = 4
-JUST_ABOVE_THE_BEST = 101.0
-"""From where what is missing is counted: it is never nothing, and its logarithm a number."""
+MARGIN = 1.0
+"""VMAF: so far from 0 and from 100 no score ever comes, and its log-odds are a number."""
 STEEPEST = 2.5
 """How many times steeper, or flatter, than usual a curve is believed to go on beyond its probes."""
 
 
 @dataclass(frozen=True)
 class CrfScale:
-    """How one encoder's CRF is divided, and what a step of 1 usually does to the logarithms of what is missing to 100 and of
-    the bit rate. `unit` is how many steps are about one of x264's."""
+    """How one encoder's CRF is divided, and what a step of 1 usually does to the log-odds of what is missing to 100 and to
+    the logarithm of the bit rate. `unit` is how many steps are about one of x264's."""
 
     finest: float
     unit: float
@@ -41,7 +42,7 @@ SCALES = {
 
 FAR_BEYOND_ONE = 0.75
 FAR_BEYOND_TWO = 2.5
-WIDE_APART = 8.0
+WIDE_APART = 6.0
 """In units: how far from its only probe the usual slope is good enough, how far beyond several their own line is, and how
 far apart two may be for the line between them."""
 
@@ -102,8 +103,7 @@ class CrfSearch:
         for probe in self.probes:
             if probe.crf == crf:
                 return probe
-        vmaf = JUST_ABOVE_THE_BEST - exp(self._missing.at(crf))
-        return RateAndQuality(crf=crf, vmaf=min(100.0, max(0.0, vmaf)), bitrate=round(exp(-self._bits.at(crf))))
+        return RateAndQuality(crf=crf, vmaf=_vmaf(self._missing.at(crf)), bitrate=round(exp(-self._bits.at(crf))))
 
     @property
     def _for_target(self) -> float:
@@ -132,7 +132,14 @@ class CrfSearch:
 
 
 def _missing(vmaf: float) -> float:
-    return log(JUST_ABOVE_THE_BEST - min(100.0, vmaf))
+    """How much is missing to the best, as log-odds."""
+    vmaf = min(100.0, max(0.0, vmaf))
+    return log((100.0 - vmaf + MARGIN) / (vmaf + MARGIN))
+
+
+def _vmaf(missing: float) -> float:
+    share = 1 / (1 + exp(missing))
+    return min(100.0, max(0.0, (100.0 + 2 * MARGIN) * share - MARGIN))
 
 
 class _Line:

@@ -30,7 +30,7 @@ from streamforge.planning.crf_search import SCALES, CrfSearch
 from streamforge.planning.ladder import by_codec
 from streamforge.planning.manifests import seconds
 from streamforge.planning.samples import samples_of
-from streamforge.settings import PerTitleSettings
+from streamforge.settings import CrfRanges, PerTitleSettings
 
 BELOW_TARGET = 5.0
 """VMAF that a floor lies at least below what is aimed at: a film is not one scene."""
@@ -53,9 +53,10 @@ def per_title_target(
     samples = samples_of(video, renditions, settings.max_cost)
     return PerTitleTarget(
         targets=_targets(renditions, settings.targets),
-        crf=dict(settings.crf),
+        crf=_ranges(renditions, settings.crf),
         drop_rungs=settings.drop_rungs,
         samples=samples.pieces,
+        sample_seconds=samples.length,
         sample_every_frames=samples.step,
         cpu_seconds=samples.cpu_seconds,
     )
@@ -69,6 +70,18 @@ def _targets(renditions: list[VideoRendition], targets: list[float]) -> dict[str
     }
 
 
+def _ranges(renditions: list[VideoRendition], allowed: CrfRanges) -> dict[str, tuple[float, float]]:
+    """Smaller renditions get no more bits than the fixed ladder gives them: for what a film full of detail would need to
+    look good in a few lines, its viewers can have more lines that look better."""
+    ranges = {}
+    for ladder in by_codec(renditions):
+        lowest, highest = getattr(allowed, ladder[0].codec)
+        ranges[ladder[0].name] = (lowest, highest)
+        for smaller in ladder[1:]:
+            ranges[smaller.name] = (min(highest, max(lowest, float(smaller.options["crf"]))), highest)
+    return ranges
+
+
 def next_crf(rendition: VideoRendition, target: PerTitleTarget, probed: ProbedRendition) -> float | None:
     """Which CRF to probe; None when enough is known."""
     return _search(rendition, target, probed).next()
@@ -78,7 +91,7 @@ def _search(rendition: VideoRendition, target: PerTitleTarget, probed: ProbedRen
     search = CrfSearch(
         target=target.targets[rendition.name],
         first=float(rendition.options["crf"]),
-        bounds=target.crf[rendition.codec],
+        bounds=target.crf[rendition.name],
         max_bitrate=rendition.max_bitrate,
         scale=SCALES[rendition.codec],
     )
@@ -91,15 +104,12 @@ def with_crf(rendition: VideoRendition, crf: float) -> VideoRendition:
     return rendition.model_copy(update={"options": rendition.options | {"crf": f"{crf:g}"}})
 
 
-def sampled_bitrate(samples: list[EncodedTrack], gop_seconds: float) -> int:
-    """bit/s of a film that is like its samples. A sample is often shorter than a GOP, and its key frame would count for
-    too much."""
-    segments = [segment for sample in samples for segment in sample.segments]
-    keys = [key.size_bytes for segment in segments for key in segment.key_frames]
-    others = sum(segment.size_bytes for segment in segments) - sum(keys)
-    if not keys:
-        return 0
-    return round(8 * (mean(keys) / gop_seconds + others / sum(seconds(sample) for sample in samples)))
+def sampled_bitrate(samples: EncodedTrack, gop_seconds: float) -> int:
+    """bit/s of a film that is like its samples. A sample is shorter than a GOP, and its key frame would count for too
+    much."""
+    keys = [key.size_bytes for segment in samples.segments for key in segment.key_frames]
+    others = sum(segment.size_bytes for segment in samples.segments) - sum(keys)
+    return round(8 * (mean(keys) / gop_seconds + others / seconds(samples))) if keys else 0
 
 
 # ── what follows from it ────────────────────────────────────────────────────────────────────────────────────────────

@@ -15,12 +15,15 @@ from streamforge.planning.quality import USUAL_SAMPLES
 
 FEWEST, MOST = 2, 8
 """Samples. One says nothing about a film; and viewers wait for the search, however long the film."""
-SHORTEST, LONGEST = 0.5, 1.0
+SHORTEST, LONGEST = 0.4, 1.0
 """Seconds of a sample. In shorter ones an encoder has nothing to refer to."""
-MEASURED_IN_SHORTEST, MEASURED_IN_LONGEST = 3, 5
+MEASURED_IN_SHORTEST, MEASURED_IN_LONGEST = 1.5, 3.0
+"""Pictures, on average."""
 USUAL_PROBES = 2
-START_SECONDS = 0.12
-"""CPU of opening decoder, encoders and the ffmpeg that scores."""
+START_SECONDS = 0.15
+"""CPU of opening encoders and the ffmpeg that scores."""
+CAREFUL = 0.85
+"""Share of what may be spent that is planned with: some renditions need a third probe."""
 MOST_SECONDS_IN_VAIN = 4.0
 """Of film, to decode before a sample begins."""
 GOLDEN_RATIO = 0.618034
@@ -28,23 +31,24 @@ GOLDEN_RATIO = 0.618034
 
 @dataclass(frozen=True)
 class Samples:
-    """`step`: one picture in so many is measured. `cpu_seconds` is what two probes of them are expected to cost."""
+    """`pieces` are `length` seconds each, one picture in `step` is measured, and `cpu_seconds` is what two probes of them are
+    expected to cost."""
 
     pieces: list[Chunk]
+    length: float
     step: int
     cpu_seconds: float
 
 
-NONE = Samples([], 1, 0.0)
+NONE = Samples([], 0.0, 1, 0.0)
 
 
 def samples_of(video: VideoSource, renditions: list[VideoRendition], max_cost: float) -> Samples:
     """NONE where even the fewest would cost more than `max_cost`, a share of what encoding the film costs, or where the
     source cannot be cut."""
     price = _Price(video, renditions)
-    budget = max_cost * price.of_encoding(video.duration)
-    shortest = price.of_sample(SHORTEST, MEASURED_IN_SHORTEST)
-    count = min(MOST, int(budget / shortest))
+    budget = CAREFUL * max_cost * price.of_encoding(video.duration) - USUAL_PROBES * START_SECONDS
+    count = min(MOST, int(budget / price.of_sample(SHORTEST, MEASURED_IN_SHORTEST)))
     if not video.seekable or count < FEWEST:
         return NONE
     roomy = count == MOST and budget >= count * price.of_sample(LONGEST, MEASURED_IN_LONGEST)
@@ -53,8 +57,9 @@ def samples_of(video: VideoSource, renditions: list[VideoRendition], max_cost: f
     in_vain = min(MOST_SECONDS_IN_VAIN, (budget - cost) / count / price.of_decoding(1.0))
     return Samples(
         pieces=[_piece(video, position, count, length, in_vain) for position in range(count)],
+        length=length,
         step=_step(length * video.frame_rate, measured),
-        cpu_seconds=round(cost, 1),
+        cpu_seconds=round(cost + USUAL_PROBES * START_SECONDS, 1),
     )
 
 
@@ -75,8 +80,8 @@ class _Price:
         """With the fewest pictures that validation measures."""
         return seconds * self._encoding + USUAL_SAMPLES * self._renditions * self._picture
 
-    def of_sample(self, seconds: float, measured: int) -> float:
-        return USUAL_PROBES * (seconds * self._encoding + START_SECONDS) + measured * self._curves * self._picture
+    def of_sample(self, seconds: float, measured: float) -> float:
+        return USUAL_PROBES * seconds * self._encoding + measured * self._curves * self._picture
 
     def of_decoding(self, seconds: float) -> float:
         return USUAL_PROBES * seconds * self._decoding
@@ -106,7 +111,7 @@ def _start(video: VideoSource, wanted: float, part: tuple[float, float], in_vain
     return min((key for key in keys if part[0] <= key < part[1]), key=lambda key: abs(key - wanted), default=wanted)
 
 
-def _step(pictures: float, measured: int) -> int:
+def _step(pictures: float, measured: float) -> int:
     """Odd, because encoders repeat themselves every two, four or eight pictures; and at least 3, see Sampling."""
     step = max(3, int(pictures / measured))
     return step - 1 + step % 2
