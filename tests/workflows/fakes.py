@@ -16,6 +16,7 @@ from streamforge.contracts import names
 from streamforge.contracts.ids import workflow_id
 from streamforge.contracts.job import Playback
 from streamforge.contracts.media import Plan, Source
+from streamforge.contracts.per_title import PerTitleResult, SearchedPlan
 from streamforge.contracts.pipeline import (
     DiscardInput,
     EncodeAudioInput,
@@ -30,6 +31,7 @@ from streamforge.contracts.pipeline import (
     ProcessVideoResult,
     PublishedSoFar,
     PublishInput,
+    SearchInput,
     StoredSource,
     StoreInput,
     UploadInput,
@@ -37,6 +39,7 @@ from streamforge.contracts.pipeline import (
     ValidateInput,
 )
 from streamforge.contracts.scores import RenditionScore
+from streamforge.planning.per_title import with_crf
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings
 from workflows.process_video import ProcessVideoWorkflow
@@ -103,6 +106,17 @@ class Fakes:
         await self._note(names.PROBE, work)
         return ProbedSource(source=self.source, plan=self.plan)
 
+    @activity.defn(name=names.SEARCH)
+    async def search(self, work: SearchInput) -> SearchedPlan:
+        """The smallest rendition gains nothing; the others are to be encoded at CRF 30."""
+        await self._note(names.SEARCH, work)
+        renditions = [with_crf(rendition, 30) for rendition in work.plan.renditions[:-1]]
+        return SearchedPlan(
+            renditions=renditions,
+            floors={rendition.name: 50 for rendition in renditions},
+            per_title=PerTitleResult(sample_seconds=4, ladders=[]),
+        )
+
     @activity.defn(name=names.ENCODE_CHUNK)
     async def chunk(self, work: EncodeChunkInput) -> EncodedPart:
         await self._note(names.ENCODE_CHUNK, work)
@@ -154,7 +168,7 @@ class Fakes:
     @property
     def activities(self) -> list[Callable[..., Any]]:
         return [
-            self.upload, self.probe, self.chunk, self.audio, self.validate,
+            self.upload, self.probe, self.search, self.chunk, self.audio, self.validate,
             self.publish, self.package, self.store, self.record_outcome, self.discard,
         ]  # fmt: skip
 
