@@ -1,10 +1,12 @@
-"""What a part of a chunk tells while it is encoded: per rendition and overall, from frames that are really done."""
+"""What a part of a chunk, or a track of sound, tells while it is encoded: from frames that are really done."""
 
 from typing import Any
 
 from streamforge.contracts.events import JobChange, PartProgress, RenditionProgress
 from streamforge.contracts.job import Stage
-from streamforge.contracts.pipeline import EncodeChunkInput
+from streamforge.contracts.media import EncodedTrack
+from streamforge.contracts.pipeline import EncodeAudioInput, EncodeChunkInput
+from streamforge.planning.manifests import seconds
 from streamforge.planning.stages import BANDS
 
 
@@ -51,8 +53,20 @@ class ChunkProgress:
         return sum(count * pixels[name] for name, count in self._frames.items()) / sum(pixels.values())
 
     def _details(self, fps: dict[str, float]) -> dict[str, Any]:
-        rate = min(self._work.source.video.frame_rate, self._work.plan.max_frame_rate)
+        rate = min(self._work.source.pictures.frame_rate, self._work.plan.max_frame_rate)
         return {
             name: {"frames": self._frames[name], "fps": each, "speed": round(each / rate, 2)}
             for name, each in fps.items()
         }
+
+
+def sound_progress(work: EncodeAudioInput, track: EncodedTrack) -> tuple[JobChange, PartProgress]:
+    """Where sound is all there is. Beside pictures it is done long before them, and not worth a word."""
+    low, high = BANDS[Stage.TRANSCODING]
+    return JobChange(stage=Stage.TRANSCODING, message="Transcoding sound"), PartProgress(
+        part=track.name,
+        done=min(work.source.duration, seconds(track)),
+        whole=work.source.duration * len(work.plan.audio),
+        low=low,
+        high=high,
+    )

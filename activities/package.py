@@ -10,6 +10,7 @@ from streamforge.contracts import names
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import Stage
 from streamforge.contracts.pipeline import PackagedStream, PackageInput
+from streamforge.errors import UndecodableSource
 from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
 from streamforge.planning import dash, hls
@@ -28,6 +29,8 @@ class PackageActivities:
         async with heartbeats(), Reporter(self._log, work.original.job_id) as reporter:
             await reporter.state(_at(0, "Packaging HLS and DASH"))
             stream = await read_presentation(self._storage, work.source, work.plan, work.encoded)
+            if not stream.tracks:
+                raise UndecodableSource("None of the sound in this file can be decoded; it is damaged.")
             manifests = await write_manifests(self._storage, work.original.job_id, stream)
             await reporter.state(_at(1, f"Wrote {len(manifests)} manifests"))
             return PackagedStream(manifests=manifests)

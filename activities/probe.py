@@ -55,11 +55,11 @@ class ProbeActivities:
 
 
 def _planned(source: Source, plan: Plan) -> JobChange:
-    ladder = ", ".join(rendition.name for rendition in plan.renditions)
+    what = f"{source.video.width}×{source.video.height}" if source.video else "sound"
     return JobChange(
         stage=Stage.TRANSCODING,
         progress=progress_at(Stage.TRANSCODING, 0),
-        message=f"Transcoding {source.video.width}×{source.video.height} to {ladder}",
+        message=f"Transcoding {what} to {', '.join(plan.names)}",
         source=source.model_dump(mode="json"),
         renditions=[
             RenditionView(name=r.name, width=r.width, height=r.height, codec=r.codec, frames=plan.total_frames)

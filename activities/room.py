@@ -28,7 +28,7 @@ class Room:
 
     @asynccontextmanager
     async def hold(self, source: Source, renditions: list[VideoRendition]) -> AsyncIterator[None]:
-        needed = expected_bytes(source.video, renditions, self._footprint or FIRST_GUESS)
+        needed = expected_bytes(source.pictures, renditions, self._footprint or FIRST_GUESS)
         async with self._in_line, self._left:
             if not self._fits(needed):
                 log.info("waiting for memory", needed=needed, held=self._held, memory=self._memory_bytes)
@@ -50,4 +50,4 @@ class Room:
 
     def learn(self, source: Source, renditions: list[VideoRendition], peak_bytes: int) -> None:
         """What such a child really took; the next ones are expected to take as much."""
-        self._footprint = measured_footprint(source.video, renditions, peak_bytes, self._footprint)
+        self._footprint = measured_footprint(source.pictures, renditions, peak_bytes, self._footprint)

@@ -9,8 +9,8 @@ from typing import Any
 from temporalio import activity
 
 from activities import receipts
-from activities.chunk_progress import ChunkProgress
-from activities.heartbeats import Checkpoint, heartbeats
+from activities.chunk_progress import ChunkProgress, sound_progress
+from activities.heartbeats import heartbeats
 from activities.originals import Originals
 from activities.room import Room
 from activities.scratch import Scratch
@@ -90,16 +90,22 @@ class TranscodeActivities:
         rest is still encoded."""
         job_id, name = work.original.job_id, work.rendition.name
         receipt = receipts.receipt_name(job_id, name, source=work.original.sha256, rendition=work.rendition)
-        async with heartbeats() as checkpoint:
+        async with heartbeats() as checkpoint, Reporter(self._log, job_id) as reporter:
+
+            def on_segment(track: EncodedTrack) -> None:
+                checkpoint.set({"segments": len(track.segments)})
+                if not work.plan.renditions:
+                    reporter.report(*sound_progress(work, track))
+
             if (done := await receipts.find(self._storage, receipt, EncodedTracks)) is None:
-                done = EncodedTracks(tracks=[await self._encode_audio(work, checkpoint)])
+                done = EncodedTracks(tracks=[await self._encode_audio(work, on_segment)])
                 await receipts.write(self._storage, receipt, done)
             return _part(receipt, done)
 
-    async def _encode_audio(self, work: EncodeAudioInput, checkpoint: Checkpoint) -> EncodedTrack:
+    async def _encode_audio(self, work: EncodeAudioInput, on_segment: Callable[[EncodedTrack], None]) -> EncodedTrack:
         written: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         with self._scratch.folder_for("audio") as folder:
-            publishing = asyncio.create_task(self._publish_audio(work, folder, written, checkpoint))
+            publishing = asyncio.create_task(self._publish_audio(work, folder, written, on_segment))
             try:
                 async with self._originals.file(work.original.source_object) as path:
                     task = AudioTask(
@@ -117,7 +123,11 @@ class TranscodeActivities:
         return track
 
     async def _publish_audio(
-        self, work: EncodeAudioInput, folder: Path, written: "asyncio.Queue[dict[str, Any]]", checkpoint: Checkpoint
+        self,
+        work: EncodeAudioInput,
+        folder: Path,
+        written: "asyncio.Queue[dict[str, Any]]",
+        on_segment: Callable[[EncodedTrack], None],
     ) -> None:
         """Segments as the child writes them; now and then a receipt of what is there so far."""
         so_far = layout.receipt(work.original.job_id, f"{work.rendition.name}-so-far")
@@ -133,7 +143,7 @@ class TranscodeActivities:
                 segment = Segment.model_validate(message["segment"])
                 await self._publish_segments(work.original, folder, track.name, [segment])
                 track.segments.append(segment)
-                checkpoint.set({"segments": len(track.segments)})
+                on_segment(track)
                 if len(track.segments) in PROMPT_RECEIPTS or len(track.segments) % RECEIPT_EVERY == 0:
                     await receipts.write(self._storage, so_far, EncodedTracks(tracks=[track]))
 

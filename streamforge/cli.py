@@ -189,20 +189,27 @@ def demo(
 @app.command()
 def submit(
     files: Annotated[list[Path], typer.Argument(metavar="FILE…", exists=True, dir_okay=False, readable=True)],
+    *,
     key: Annotated[str | None, typer.Option(help="Name of the video. (default: the file's name)")] = None,
+    profile: ProfileName = None,
+    captions: Annotated[
+        str | None, typer.Option(metavar="LANGUAGE", help="What is spoken, like en; auto: find out; none: no captions.")
+    ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Follow it to its end.")] = False,
     url: Url = LOCAL_API,
 ) -> None:
     """Send a video, or several as a batch. Prints the id of the job or batch, or with --watch follows it."""
+    given = {"key": key, "profile": profile, "captions": captions}
+    fields = {name: value for name, value in given.items() if value is not None}
     if len(files) == 1:
-        asyncio.run(_submit(files[0], key, watch, url))
+        asyncio.run(_submit(files[0], fields, watch, url))
     elif key is not None:
         raise typer.BadParameter("names one video; those of a batch are named by their files.", param_hint="--key")
-    elif not asyncio.run(_submit_batch(files, watch, url)):
+    elif not asyncio.run(_submit_batch(files, fields, watch, url)):
         raise typer.Exit(1)
 
 
-async def _submit_batch(files: list[Path], watch: bool, url: str) -> bool:
+async def _submit_batch(files: list[Path], fields: dict[str, str], watch: bool, url: str) -> bool:
     """Whether all that was to be done is done."""
     from rich.console import Console
 
@@ -212,7 +219,7 @@ async def _submit_batch(files: list[Path], watch: bool, url: str) -> bool:
 
     console = Console()
     async with StreamForgeClient(url) as client:
-        sent = await client.submit_batch(files)
+        sent = await client.submit_batch(files, on_progress=None, **fields)
         print(sent.batch_id)
         for video in sent.rejected:
             print(f"streamforge: {video.key}: {video.message}", file=sys.stderr)
@@ -226,7 +233,7 @@ async def _submit_batch(files: list[Path], watch: bool, url: str) -> bool:
     return batch.status is BatchStatus.COMPLETED and not sent.rejected
 
 
-async def _submit(file: Path, key: str | None, watch: bool, url: str) -> None:
+async def _submit(file: Path, fields: dict[str, str], watch: bool, url: str) -> None:
     from rich.console import Console
 
     from streamforge.client import StreamForgeClient
@@ -235,10 +242,10 @@ async def _submit(file: Path, key: str | None, watch: bool, url: str) -> None:
     console = Console()
     async with StreamForgeClient(url) as client:
         if not watch:
-            print(await client.submit(file, key=key))
+            print(await client.submit(file, on_progress=None, **fields))
             return
         with progress_display(console) as report:
-            job_id = await client.submit(file, key=key, on_progress=upload_reporter(report))
+            job_id = await client.submit(file, **fields, on_progress=upload_reporter(report))
             console.print(f"Job {job_id}", highlight=False)
             job = await client.follow(job_id, event_reporter(report))
     _print_result(console, url, job)

@@ -130,6 +130,10 @@ class NoVideoStream(SourceError):
     code = "input.no_video"
 
 
+class NoAudioStream(SourceError):
+    code = "input.no_audio"
+
+
 class TruncatedSource(SourceError):
     code = "input.truncated"
 

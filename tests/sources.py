@@ -39,7 +39,8 @@ def audio(index: int = 1, **changes: object) -> AudioSource:
 
 def source(picture: VideoSource | None = None, *tracks: AudioSource) -> Source:
     picture = picture or video()
-    return Source(container="mp4", size_bytes=1000, duration=picture.duration, video=picture, audio=list(tracks))
+    start, duration = picture.start, picture.duration
+    return Source(container="mp4", size_bytes=1000, start=start, duration=duration, video=picture, audio=list(tracks))
 
 
 def transcode(**changes: object) -> TranscodeSettings:
@@ -71,11 +72,14 @@ def track(
 
 
 def stream(
-    *tracks: AudioSource, picture: VideoSource | None = None, durations: Sequence[int] = (360_000, 360_000, 90_000)
+    *tracks: AudioSource,
+    picture: VideoSource | None = None,
+    durations: Sequence[int] = (360_000, 360_000, 90_000),
+    codecs: Sequence[str] = ("h264",),
 ) -> Presentation:
     """A presentation of the ladder that the source gets; every rendition has segments of the given durations."""
     found = source(picture, *tracks)
-    plan = make_plan(found, Settings())
+    plan = make_plan(found, Settings.model_validate({"transcode": {"codecs": list(codecs)}}))
     videos = [
         track(rendition.name, durations, [rendition.max_bitrate // 16 + 1000 * n for n in range(len(durations))])
         for rendition in plan.renditions

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 import streamforge
 from streamforge.client import RequestRefused
@@ -20,7 +21,7 @@ ERRORS = (ROOT / "docs" / "errors.md").read_text()
 ROW = re.compile(r"^\| `([\w.]+)` \| (\d+|–) \| (caller|service) \| (yes|no) \|", re.MULTILINE)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 QUOTED = re.compile(r"`([^`\n]+)`")
-VARIABLE = re.compile(r"STREAMFORGE_([A-Z_]+)")
+VARIABLE = re.compile(r"STREAMFORGE_([A-Z\d_]+)")
 
 ONLY_IN_JOBS = {"internal.timeout"}
 """Made where a failed workflow is told to the world; no class raises it."""
@@ -73,12 +74,13 @@ def test_variables_that_are_mentioned_exist(page: Path) -> None:
     assert variables <= known_settings()
 
 
-def known_settings() -> set[str]:
+def known_settings(section: type[BaseModel] = Settings, prefix: str = "") -> set[str]:
     known = set()
-    for name, field in Settings.model_fields.items():
+    for name, field in section.model_fields.items():
         kind = field.annotation
-        sections = isinstance(kind, type) and issubclass(kind, Section)
-        known |= {f"{name}.{key}" for key in kind.model_fields} if sections else {name}  # type: ignore[union-attr]
+        known.add(f"{prefix}{name}")
+        if isinstance(kind, type) and issubclass(kind, Section):
+            known |= known_settings(kind, f"{prefix}{name}.")
     return known
 
 

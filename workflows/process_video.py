@@ -115,11 +115,7 @@ class ProcessVideoWorkflow:
         work = ProbeInput(original=original, profile=self._job.profile)
         probed = await self._run(names.PROBE, work, ProbedSource, "Find out what it is and plan the ladder")
         self._warnings += probed.plan.warnings
-        ladder = ", ".join(rendition.name for rendition in probed.plan.renditions)
-        video = probed.source.video
-        workflow.set_current_details(
-            f"{video.width}×{video.height} {video.codec}, {probed.source.duration:.1f} s → {ladder}"
-        )
+        workflow.set_current_details(_described(probed))
         return probed
 
     async def _search(self, original: StoredSource, probed: ProbedSource) -> tuple[ProbedSource, PerTitleResult | None]:
@@ -152,17 +148,19 @@ class ProcessVideoWorkflow:
         ]
         audio = [self._encode_audio(original, probed, rendition) for rendition in plan.audio]
         growing = asyncio.ensure_future(self._publish_growing(original, probed, len(parts)))
+        first, others = video[:1], video[1:]
         try:
-            done = await _all_or_none([*video[:1], *audio, *video[1:]])
+            done = await _all_or_none([*first, *audio, *others])
         finally:
             growing.cancel()
             await workflow.wait([growing])
         if len(parts) > 1:
             await self._publish(original, probed)
         chunks: list[list[EncodedPart]] = [[] for _ in plan.chunks]
-        for (chunk, _), encoded in zip(parts, [done[0], *done[1 + len(audio) :]], strict=True):
+        sound = slice(len(first), len(first) + len(audio))
+        for (chunk, _), encoded in zip(parts, [*done[: sound.start], *done[sound.stop :]], strict=True):
             chunks[chunk.index].append(encoded)
-        return EncodedStream(chunks=chunks, audio=done[1 : 1 + len(audio)])
+        return EncodedStream(chunks=chunks, audio=done[sound])
 
     async def _encode_part(
         self,
@@ -328,6 +326,12 @@ async def _all_or_none(work: list[Coroutine[Any, Any, R]]) -> list[R]:
             task.cancel()
         await workflow.wait(tasks)
         raise
+
+
+def _described(probed: ProbedSource) -> str:
+    video = probed.source.video
+    what = f"{video.width}×{video.height} {video.codec}" if video else "sound"
+    return f"{what}, {probed.source.duration:.1f} s → {', '.join(probed.plan.names)}"
 
 
 def _window(chunk: Chunk) -> str:

@@ -40,16 +40,28 @@ class AudioSource(BaseModel):
 
 
 class Source(BaseModel):
-    """What the probe found out."""
+    """What the probe found out. `video` is None where there is only sound."""
 
     container: str
     size_bytes: int
+    start: float | None = Field(
+        None,
+        description="moment 0 of the stream in the source's own clock; None where its time stamps are not to be had",
+    )
     duration: float
-    video: VideoSource
+    video: VideoSource | None = None
     audio: list[AudioSource] = []
+
+    @property
+    def pictures(self) -> VideoSource:
+        """The video stream, for whoever works on renditions of it: none are planned where there is none."""
+        assert self.video is not None
+        return self.video
 
     def without_key_frames(self) -> "Source":
         """As it goes along with every chunk: only the plan needs to know them, and a long film has thousands."""
+        if self.video is None:
+            return self
         return self.model_copy(update={"video": self.video.model_copy(update={"key_frame_ticks": []})})
 
 
@@ -140,6 +152,11 @@ class Plan(BaseModel):
     @property
     def total_frames(self) -> int:
         return sum(chunk.expected_frames for chunk in self.chunks)
+
+    @property
+    def names(self) -> list[str]:
+        """Of its video renditions; where there is only sound, of that."""
+        return [rendition.name for rendition in self.renditions] or [rendition.name for rendition in self.audio]
 
     def without_chunks(self) -> "Plan":
         return self.model_copy(update={"chunks": []})

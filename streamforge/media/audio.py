@@ -38,7 +38,7 @@ class AudioTask(BaseModel):
 
 
 def run(task: AudioTask, on_progress: Progress) -> EncodedTrack:
-    """Time 0 of the result is the first video frame: silence fills what is missing, what comes before is cut.
+    """Time 0 of the result is the source's, its first picture: silence fills what is missing, what comes before is cut.
 
     Segments are told as soon as they lie in the target folder, `{"track": …}` first and then `{"segment": …}` for each:
     a long film's sound takes a minute, and its viewers shall not wait for the end of it.
@@ -118,8 +118,8 @@ class Resampler:
 
     def __init__(self, task: AudioTask) -> None:
         self._rendition = task.rendition
-        self._start = Fraction(task.source.video.start) if task.source.video.seekable else None
-        self._latest = task.source.video.duration + LATEST_SOUND_SECONDS
+        self._start = None if task.source.start is None else Fraction(task.source.start)
+        self._latest = task.source.duration + LATEST_SOUND_SECONDS
         self._graph: Graph | None = None
         self._shape: tuple[object, ...] | None = None
         self._next_sample = 0

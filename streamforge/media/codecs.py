@@ -19,5 +19,8 @@ class Codecs(BaseModel):
 
 
 def run(task: CodecsTask, _: Progress) -> Codecs:
-    frame_rate = min(task.source.video.frame_rate, task.plan.max_frame_rate)
-    return Codecs(codec_strings={r.name: codec_string_of(r, frame_rate) for r in task.plan.renditions})
+    return Codecs(codec_strings={r.name: codec_string_of(r, _frame_rate(task)) for r in task.plan.renditions})
+
+
+def _frame_rate(task: CodecsTask) -> float:
+    return min(task.source.pictures.frame_rate, task.plan.max_frame_rate)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
+from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -19,6 +20,7 @@ from pydantic import BaseModel
 from streamforge.contracts.media import VIDEO_TIMESCALE, AudioSource, Source, VideoSource
 from streamforge.errors import (
     NotAVideo,
+    NoVideoStream,
     SourceTooLong,
     TruncatedSource,
     UndecodableSource,
@@ -26,7 +28,7 @@ from streamforge.errors import (
 )
 from streamforge.media.extent import Extent, refuse_early_end
 from streamforge.media.progress import Progress
-from streamforge.media.source import AnyPacket, decoded, main_video, open_source, packets
+from streamforge.media.source import AnyPacket, decoded, main_video, open_source, packets, stream_by_index
 from streamforge.settings import InputSettings
 
 MIN_SIDE = 16
@@ -70,8 +72,10 @@ def run(task: ProbeTask, on_progress: Progress) -> Source:
     """Raises NotAVideo, NoVideoStream, TruncatedSource, UndecodableSource, UnsupportedDimensions, SourceTooLong."""
     with open_source(task.path) as container:
         stream = main_video(container)
+        if stream is None:
+            return _only_sound(task, container, on_progress)
         _check_dimensions(stream.width, stream.height, task)
-        declared_frames = stream.frames
+        index, declared_frames = stream.index, stream.frames
         timeline = _read_timeline(container, stream, on_progress)
     if timeline.frame_count == 0:
         raise UndecodableSource("The video stream is empty; there is no picture in this file.")
@@ -79,19 +83,49 @@ def run(task: ProbeTask, on_progress: Progress) -> Source:
     if declared_frames == 0:
         refuse_early_end(task.path, timeline.extent)
     with open_source(task.path) as container:
-        frame = _first_frame(container, main_video(container))
-        video = _describe_video(main_video(container), frame, timeline)
+        stream = stream_by_index(container, index)
+        video = _describe_video(stream, _first_frame(container, stream), timeline)
         _check_dimensions(video.width, video.height, task)
-        if video.duration > task.max_duration:
-            raise SourceTooLong(
-                f"The video is {video.duration / 3600:.1f} hours long; the limit is {task.max_duration / 3600:.1f}."
-            )
-        return Source(
-            container=container.format.name,
-            size_bytes=task.path.stat().st_size,
-            duration=video.duration,
-            video=video,
-            audio=list(_describe_audio(container)),
+        _check_length(video.duration, task)
+        return _source(task, container, video.start if video.seekable else None, video.duration, video)
+
+
+def _source(
+    task: ProbeTask, container: InputContainer, start: float | None, duration: float, video: VideoSource | None
+) -> Source:
+    return Source(
+        container=container.format.name,
+        size_bytes=task.path.stat().st_size,
+        start=start,
+        duration=duration,
+        video=video,
+        audio=list(_describe_audio(container)),
+    )
+
+
+def _only_sound(task: ProbeTask, container: InputContainer, on_progress: Progress) -> Source:
+    """The timeline is that of the first track. Whether sound is wanted without pictures is for the plan to say."""
+    tracks = list(_describe_audio(container))
+    if not tracks:
+        raise NoVideoStream("The file has no video stream, only pictures or data; send a file with video.")
+    stream = container.streams[tracks[0].index]
+    assert isinstance(stream, AudioStream)
+    declared_packets = stream.frames
+    timeline = _read_timeline(container, stream, on_progress)
+    _check_complete(timeline.packet_count, declared_packets)
+    if declared_packets == 0:
+        refuse_early_end(task.path, timeline.extent)
+    if not timeline.times:
+        raise UndecodableSource("The sound in this file has no time stamps; it is damaged.")
+    start = float(min(timeline.times) * timeline.time_base)
+    _check_length(timeline.extent.seconds - start, task)
+    return _source(task, container, start, timeline.extent.seconds - start, None)
+
+
+def _check_length(seconds: float, task: ProbeTask) -> None:
+    if seconds > task.max_duration:
+        raise SourceTooLong(
+            f"The video is {seconds / 3600:.1f} hours long; the limit is {task.max_duration / 3600:.1f}."
         )
 
 
@@ -129,7 +163,7 @@ class Timeline:
         return (later - earlier for earlier, later in itertools.pairwise(ordered) if later > earlier)
 
 
-def _read_timeline(container: InputContainer, stream: VideoStream, on_progress: Progress) -> Timeline:
+def _read_timeline(container: InputContainer, stream: VideoStream | AudioStream, on_progress: Progress) -> Timeline:
     timeline = Timeline(time_base=stream.time_base or Fraction(1, 90_000))
     for packet in packets(container, stream):
         _add_packet(timeline, packet)

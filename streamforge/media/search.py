@@ -58,7 +58,7 @@ def run(task: SearchTask, on_progress: Progress) -> Probed:
 def _scaled_sizes(task: SearchTask) -> dict[str, Size]:
     """Of the renditions that are smaller than the source; others can be as good as it is."""
     sizes = {_unencoded(r): Size(r.width, r.height) for r in task.plan.renditions}
-    return {name: size for name, size in sizes.items() if size != reference_size(task.source.video)}
+    return {name: size for name, size in sizes.items() if size != reference_size(task.source.pictures)}
 
 
 def _unencoded(rendition: VideoRendition) -> str:
@@ -142,7 +142,7 @@ class Montage:
     def _frames_of(self, sample: Chunk) -> FrameWindow:
         self._open.close()
         window = self._window
-        frames = FrameWindow(window.path, window.source.video, sample, window.plan.max_frame_rate, self._threads)
+        frames = FrameWindow(window.path, window.source.pictures, sample, window.plan.max_frame_rate, self._threads)
         return self._open.enter_context(frames)
 
 

@@ -17,7 +17,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from streamforge.contracts.media import VIDEO_TIMESCALE
-from streamforge.errors import NotAVideo, NoVideoStream, TruncatedSource, UndecodableSource
+from streamforge.errors import NotAVideo, TruncatedSource, UndecodableSource
 
 CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf,mxf,nut,ivf,dv,gif,h264,hevc,obu,mpegvideo,m4v,"
@@ -67,12 +67,12 @@ def _cannot_open(path: Path, error: Exception) -> Exception:
     return NotAVideo(message, debug=str(error))
 
 
-def main_video(container: InputContainer) -> VideoStream:
-    """The largest real video stream; cover art does not count. Raises NoVideoStream."""
+def main_video(container: InputContainer) -> VideoStream | None:
+    """The largest real video stream; cover art does not count."""
     candidates = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     candidates = [s for s in candidates if s.codec_context is not None]
     if not candidates:
-        raise NoVideoStream("The file has no video stream, only sound or pictures; send a file with video.")
+        return None
     return max(candidates, key=lambda s: (bool(s.disposition & Disposition.default), s.width * s.height))
 
 

@@ -36,7 +36,7 @@ class Window:
     chunk: Chunk
 
     def frames(self, threads: int) -> Frames:
-        return FrameWindow(self.path, self.source.video, self.chunk, self.plan.max_frame_rate, threads)
+        return FrameWindow(self.path, self.source.pictures, self.chunk, self.plan.max_frame_rate, threads)
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def encode_window(
 def _measure(
     window: Window, renditions: list[VideoRendition], scratch: Path, unencoded: Mapping[str, Size]
 ) -> Measure | None:
-    quality, video = window.plan.quality, window.source.video
+    quality, video = window.plan.quality, window.source.pictures
     if not quality.enabled:
         return None
     sampling = Sampling(quality.sample_every_frames)
@@ -88,7 +88,7 @@ def _measure(
 
 
 def _encoder(window: Window, rendition: VideoRendition, target: Path, measure: Measure | None) -> RenditionEncoder:
-    frame_rate = min(window.source.video.frame_rate, window.plan.max_frame_rate)
+    frame_rate = min(window.source.pictures.frame_rate, window.plan.max_frame_rate)
     listener = (lambda number, frame: None) if measure is None else measure.listener(rendition.name)
     return RenditionEncoder(rendition, target / rendition.name, frame_rate, listener)
 
@@ -103,7 +103,7 @@ class _Pass:
         self._measure = measure
         self._on_progress = on_progress
         self._cuts = Cuts(round(plan.gop_seconds * VIDEO_TIMESCALE), round(plan.segment_seconds * VIDEO_TIMESCALE))
-        self._scaler = Scaler(window.source.video, [encoder.size for encoder in encoders])
+        self._scaler = Scaler(window.source.pictures, [encoder.size for encoder in encoders])
         self._began = self._reported = time.monotonic()
 
     def run(self) -> Cuts:

@@ -12,7 +12,8 @@ PRICE_OF_A_CHUNK = 1 * VIDEO_TIMESCALE
 
 def cut_into_chunks(video: VideoSource, settings: TranscodeSettings) -> list[Chunk]:
     """The first chunk is one segment, so that there is something to play soon; each next one is up to twice as long, to
-    `max_chunk_seconds`, because every chunk pays once for seeking and for the encoder's ramp-up.
+    `max_chunk_seconds`, because every chunk pays once for seeking and for the encoder's ramp-up. None is longer than what
+    is left behind it: else the last one would be long, and all workers but one would wait for it.
 
     A source that cannot be cut (frames without time stamps) is one chunk.
     """
@@ -31,9 +32,11 @@ def _edges(video: VideoSource, settings: TranscodeSettings) -> list[int]:
     segment = round(settings.segment_seconds * VIDEO_TIMESCALE)
     longest = settings.max_chunk_seconds * VIDEO_TIMESCALE
     edges: list[int] = []
+    end = video.duration * VIDEO_TIMESCALE
     edge, length = 0, segment
-    while edge + length < video.duration * VIDEO_TIMESCALE - segment / 2:
-        edge = _best_edge(edge, length, segment, video.key_frame_ticks)
+    while edge + segment < end - segment / 2:
+        half = int((end - edge) / 2 / segment) * segment
+        edge = _best_edge(edge, min(length, max(half, segment)), segment, video.key_frame_ticks)
         edges.append(edge)
         length = length * 2 if length * 2 <= longest else length
     return edges

@@ -89,6 +89,8 @@ def master_playlist(
     """All renditions, best first, each with the playlist it has, and the audio tracks as one group."""
     lines = ["#EXTM3U", "#EXT-X-VERSION:7", "#EXT-X-INDEPENDENT-SEGMENTS"]
     lines += [_audio_line(track, number) for number, track in enumerate(presentation.audio, start=1)]
+    if not presentation.plan.renditions:
+        lines += _sound_variant(presentation)
     for track, playlist in variants:
         lines += [_variant_line(track, presentation), f"{track.rendition.name}/{playlist}"]
     for track, _ in variants:
@@ -169,6 +171,18 @@ def _variant_line(track: VideoTrack, presentation: Presentation) -> str:
     if presentation.audio:
         attributes.append(f"AUDIO={_quoted(AUDIO_GROUP)}")
     return f"#EXT-X-STREAM-INF:{','.join(attributes)}"
+
+
+def _sound_variant(presentation: Presentation) -> list[str]:
+    """Of a stream of sound alone: the default track, for which the group has the others."""
+    tracks = [track.encoded for track in presentation.audio]
+    attributes = [
+        f"BANDWIDTH={max(peak_bitrate(track, presentation.plan.segment_seconds) for track in tracks)}",
+        f"AVERAGE-BANDWIDTH={max(average_bitrate(track) for track in tracks)}",
+        f"CODECS={_quoted(','.join(sorted({track.codec_string for track in tracks})))}",
+        f"AUDIO={_quoted(AUDIO_GROUP)}",
+    ]
+    return [f"#EXT-X-STREAM-INF:{','.join(attributes)}", f"{tracks[0].name}/{PLAYLIST}"]
 
 
 def _iframe_line(track: VideoTrack, key_frames: IFrames) -> str:

@@ -72,7 +72,7 @@ class Presentation:
     @property
     def frame_rate(self) -> Fraction:
         """Broadcast rates are exact fractions: 29.97 means 30000/1001."""
-        rate = min(self.source.video.frame_rate, self.plan.max_frame_rate)
+        rate = min(self.source.pictures.frame_rate, self.plan.max_frame_rate)
         broadcast = Fraction(round(rate * 1.001) * 1000, 1001)
         if abs(float(broadcast) - rate) < rate * SAME_RATE:
             return broadcast

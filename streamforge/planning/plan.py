@@ -6,10 +6,11 @@ from langcodes import standardize_tag, tag_is_valid
 from langcodes.tag_parser import LanguageTagError
 
 from streamforge.contracts.media import VIDEO_TIMESCALE, AudioRendition, AudioSource, Plan, Source, VideoSource
+from streamforge.errors import NoAudioStream, NoVideoStream
 from streamforge.planning.chunks import cut_into_chunks
 from streamforge.planning.ladder import build_ladder
 from streamforge.planning.per_title import per_title_target
-from streamforge.planning.quality import quality_target
+from streamforge.planning.quality import no_quality, quality_target
 from streamforge.settings import Settings
 
 AAC_SAMPLE_RATES = (48_000, 44_100, 32_000, 24_000, 22_050, 16_000)
@@ -25,12 +26,20 @@ MAX_EDIT_OFFSET_SECONDS = 60
 
 
 def make_plan(source: Source, settings: Settings) -> Plan:
+    """Raises NoVideoStream, NoAudioStream: what the profile is for is not in the file."""
+    audio = _audio_renditions(source.audio[:MAX_AUDIO_TRACKS], settings.transcode.audio_bitrate)
+    if not settings.transcode.codecs:
+        return _plan_of_sound(audio, settings)
+    if source.video is None:
+        raise NoVideoStream(
+            "The file has no video stream, only sound; send a file with video, or ask for a profile of sound alone."
+        )
     renditions = build_ladder(source.video, settings.transcode)
     chunks = cut_into_chunks(source.video, settings.transcode)
     per_title = per_title_target(source.video, renditions, settings.per_title)
     return Plan(
         renditions=renditions,
-        audio=_audio_renditions(source.audio[:MAX_AUDIO_TRACKS], settings.transcode.audio_bitrate),
+        audio=audio,
         chunks=chunks,
         segment_seconds=settings.transcode.segment_seconds,
         gop_seconds=settings.transcode.gop_seconds,
@@ -40,6 +49,21 @@ def make_plan(source: Source, settings: Settings) -> Plan:
         opening_seconds=chunks[0].end,
         per_title=per_title,
         warnings=[TOO_SHORT_TO_SEARCH] if per_title is not None and not per_title.samples else [],
+    )
+
+
+def _plan_of_sound(audio: list[AudioRendition], settings: Settings) -> Plan:
+    if not audio:
+        raise NoAudioStream("There is no sound in the file that could be decoded; send one with sound.")
+    return Plan(
+        renditions=[],
+        audio=audio,
+        chunks=[],
+        segment_seconds=settings.transcode.segment_seconds,
+        gop_seconds=settings.transcode.gop_seconds,
+        max_frame_rate=settings.transcode.max_frame_rate,
+        edit_offset_ticks=0,
+        quality=no_quality(),
     )
 
 

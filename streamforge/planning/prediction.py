@@ -8,7 +8,7 @@ in which nearly all videos lie. All constants were measured on one core of a 2-c
 
 from math import ceil
 
-from streamforge.contracts.media import Plan, Source, VideoRendition
+from streamforge.contracts.media import Plan, Source, VideoRendition, VideoSource
 from streamforge.contracts.plan import (
     PlannedAudio,
     PlannedChunks,
@@ -80,15 +80,10 @@ SHARE_OF_CEILING = 0.4
 
 
 def predict(source: Source, plan: Plan, cores: int) -> Prediction:
-    video = source.video
-    frames = video.frame_count * min(1.0, plan.max_frame_rate / max(video.frame_rate, 1e-3))
-    sizes = [rendition.width * rendition.height for rendition in plan.renditions]
-    decoding = video.coded_width * video.coded_height * video.frame_count / DECODED_PER_SECOND
-    encoding = frames * sum(r.width * r.height / encoding_speed(r) for r in plan.renditions)
+    pictures = 0.0 if source.video is None or not plan.renditions else _pictures(source.video, plan)
     sound = len(plan.audio) * source.duration * AUDIO_SECONDS_PER_SECOND
-    proving = frames * sum(sizes) / PROVEN_PER_SECOND
     searching = plan.per_title.cpu_seconds if plan.per_title else 0.0
-    cpu = decoding + encoding + proving + _scoring(source, plan, frames) + sound + searching + STARTUP_SECONDS
+    cpu = pictures + sound + searching + STARTUP_SECONDS
     bits = source.duration * (
         SHARE_OF_CEILING * sum(rendition.max_bitrate for rendition in plan.renditions)
         + sum(rendition.bitrate for rendition in plan.audio)
@@ -102,17 +97,27 @@ def predict(source: Source, plan: Plan, cores: int) -> Prediction:
     )
 
 
+def _pictures(video: VideoSource, plan: Plan) -> float:
+    """CPU seconds for all renditions."""
+    frames = video.frame_count * min(1.0, plan.max_frame_rate / max(video.frame_rate, 1e-3))
+    sizes = [rendition.width * rendition.height for rendition in plan.renditions]
+    decoding = video.coded_width * video.coded_height * video.frame_count / DECODED_PER_SECOND
+    encoding = frames * sum(r.width * r.height / encoding_speed(r) for r in plan.renditions)
+    proving = frames * sum(sizes) / PROVEN_PER_SECOND
+    return decoding + encoding + proving + _scoring(video, plan, frames)
+
+
 def encoding_speed(rendition: VideoRendition) -> float:
     known = ENCODED_PER_SECOND[rendition.codec]
     return known.get(rendition.options["preset"], min(known.values()))
 
 
-def _scoring(source: Source, plan: Plan, frames: float) -> float:
+def _scoring(video: VideoSource, plan: Plan, frames: float) -> float:
     if not plan.quality.enabled:
         return 0.0
     step = plan.quality.sample_every_frames
     pictures = frames * len(plan.renditions) * (1 if step == 1 else PRICE_OF_NEIGHBOURS / step)
-    return pictures * source.video.width * source.video.height / SCORED_PER_SECOND
+    return pictures * video.width * video.height / SCORED_PER_SECOND
 
 
 def printable(source: Source, plan: Plan, cores: int) -> PrintablePlan:
@@ -143,10 +148,11 @@ def printable(source: Source, plan: Plan, cores: int) -> PrintablePlan:
         ],
         chunks=PlannedChunks(
             count=len(plan.chunks),
-            first_seconds=round(lengths[0], 3),
-            longest_seconds=round(max(lengths), 3),
+            first_seconds=round(lengths[0], 3) if lengths else 0,
+            longest_seconds=round(max(lengths, default=0), 3),
             starts=[round(chunk.start, 3) for chunk in plan.chunks],
         ),
         quality=plan.quality,
+        per_title=plan.per_title,
         prediction=predict(source, plan, cores),
     )

@@ -1,8 +1,8 @@
 """What VMAF is asked for, and judging a rendition by it. How scores are made from samples: streamforge.planning.scoring.
 
 VMAF is measured at the source's resolution, so a small rendition is judged for being small, too: a good 360p of a
-1080p source scores about 78. `validation.min_score` therefore judges the top rendition; lower ones have floors that
-fall with their share of the source's height.
+1080p source scores about 78. `validation.min_score` therefore judges a rendition of
+the source's own size; smaller ones have floors that fall with their share of its height.
 """
 
 from math import floor
@@ -22,14 +22,18 @@ FLOOR_AT_NOTHING = 0.35
 
 
 def quality_target(renditions: list[VideoRendition], video: VideoSource, settings: ValidationSettings) -> QualityTarget:
-    tallest = max((rendition.height for rendition in renditions), default=0)
     return QualityTarget(
-        enabled=settings.enabled and tallest > 0,
-        floors={r.name: _floor(r.height / tallest, settings.min_score) for r in renditions},
+        enabled=settings.enabled,
+        floors={r.name: _floor(min(1.0, r.height / video.height), settings.min_score) for r in renditions},
         failure_is_fatal=settings.on_failure == "fail",
         sample_every_frames=_sampling_step(video.frame_count, settings.sample_every_frames),
         max_repairs=settings.max_repairs,
     )
+
+
+def no_quality() -> QualityTarget:
+    """Where there are no pictures to look at."""
+    return QualityTarget(enabled=False, floors={}, failure_is_fatal=False, sample_every_frames=1)
 
 
 def _sampling_step(frames: int, most: int) -> int:

@@ -49,6 +49,18 @@ def test_the_demo_of_something_else_fails_with_the_sentence_of_the_job(tmp_path:
     assert processes_of(tmp_path) == []
 
 
+def test_a_video_is_sent_with_what_its_job_is_to_be_done_by(up: StartUp, tmp_path: Path) -> None:
+    running = up()
+    url = ["--url", running.parts.api_url]
+    sent = streamforge("submit", str(VIDEO), "--profile", "audio", "--captions", "none", "--watch", *url, cwd=tmp_path)
+    assert sent.returncode == 0, sent.stderr
+    assert "Transcoding sound" in sent.stdout
+    refused = streamforge("submit", str(VIDEO), "--profile", "cinema", *url, cwd=tmp_path)
+    assert refused.returncode == 1
+    assert "`profile` names no profile of this server; it has audio, av1," in refused.stderr
+    assert running.stop() == 0
+
+
 async def follow(url: str, job_id: UUID, seen: list[StreamEvent]) -> JobView:
     async with StreamForgeClient(url) as client:
         return await client.follow(job_id, seen.append)

@@ -7,6 +7,7 @@ from clips import BUNNY, X264, Clips, ffmpeg, picture
 
 from streamforge.contracts.media import VIDEO_TIMESCALE, Source
 from streamforge.errors import (
+    NoAudioStream,
     NotAVideo,
     NoVideoStream,
     SourceTooLong,
@@ -16,6 +17,8 @@ from streamforge.errors import (
 )
 from streamforge.media.child import MediaChildren
 from streamforge.media.probe import ProbeTask
+from streamforge.planning.plan import make_plan
+from streamforge.settings import Settings
 
 
 def task(path: Path, **limits: float) -> ProbeTask:
@@ -125,8 +128,20 @@ async def test_what_is_not_a_video_is_called_so(children: MediaChildren, tmp_pat
 
 
 async def test_sound_without_picture(children: MediaChildren, clips: Clips) -> None:
+    """Whether it is enough is for the plan to say."""
+    source = await probe(children, clips.sound_only)
+    assert source.video is None
+    assert [track.codec for track in source.audio] == ["aac"]
+    assert source.duration == pytest.approx(2, abs=0.05)
     with pytest.raises(NoVideoStream):
-        await probe(children, clips.sound_only)
+        make_plan(source, Settings())
+    assert make_plan(source, Settings().for_profile("audio")).names == ["audio-0"]
+
+
+async def test_pictures_without_sound_are_no_stream_of_sound(children: MediaChildren, clips: Clips) -> None:
+    source = await probe(children, clips.variable_rate)
+    with pytest.raises(NoAudioStream):
+        make_plan(source, Settings().for_profile("audio"))
 
 
 async def test_cut_off_before_the_index(children: MediaChildren, clips: Clips) -> None:

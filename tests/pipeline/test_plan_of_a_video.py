@@ -38,6 +38,11 @@ async def test_it_is_the_plan_that_a_job_would_follow(system: System, clips: Cli
         assert {name: made[name] for name in ("name", "width", "height", "codec")}.items() <= planned.items()
 
 
+async def test_it_is_planned_by_the_profile(system: System, clips: Clips) -> None:
+    plan = (await dry_run(system, clips.small.read_bytes(), profile="av1")).json()
+    assert {rendition["codec"] for rendition in plan["renditions"]} == {"av1"}
+
+
 @pytest.mark.parametrize(
     ("clip", "code"),
     [("sound_only", "input.no_video"), ("cut_off", "input.truncated"), ("cut_off_behind_index", "input.truncated")],

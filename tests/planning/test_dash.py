@@ -67,6 +67,18 @@ def test_renditions_are_one_set_to_switch_within() -> None:
     assert {r.get("frameRate") for r in representations} == {"30000/1001"}
 
 
+def test_each_codec_is_a_set_of_its_own_that_players_may_change_between() -> None:
+    found = stream(audio(), picture=video(854, 480), codecs=["h264", "av1"])
+    root = parsed(found)
+    assert [[r.get("id") for r in s.iter(f"{MPD}Representation")] for s in sets(root, "video")] == [
+        ["480p-h264", "360p-h264"],
+        ["480p-av1", "360p-av1"],
+    ]
+    switching = [p.get("value") for p in root.iter(f"{MPD}SupplementalProperty")]
+    assert switching == ["1", "0"]
+    assert [s.get("id") for s in root.iter(f"{MPD}AdaptationSet")] == ["0", "1", "2"]
+
+
 @pytest.mark.parametrize(
     ("rate", "told"), [(23.976, "24000/1001"), (25, "25"), (59.94, "60000/1001"), (12.5, "25/2"), (0.001, "1/1000")]
 )

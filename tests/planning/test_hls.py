@@ -370,3 +370,24 @@ def test_a_job_that_was_planned_before_all_this_shows_what_is_there() -> None:
         written = playlists(stream, replace(GROWING, video=planned_so_far(plan, parts)))
         uris = [p.uri for p in m3u8.loads(written[HLS_MASTER]).playlists]
         assert uris == expected or len(uris) == expected
+
+
+# ── several codecs ──────────────────────────────────────────────────────────────────────────────────────────────────
+def test_all_renditions_of_all_codecs_are_variants() -> None:
+    found = stream(picture=video(854, 480), codecs=["h264", "av1"])
+    assert [playlist.uri for playlist in m3u8.loads(master(found)).playlists] == [
+        "480p-h264/index.m3u8",
+        "360p-h264/index.m3u8",
+        "480p-av1/index.m3u8",
+        "360p-av1/index.m3u8",
+    ]
+
+
+def test_no_playlist_that_grows_goes_from_one_codec_to_another() -> None:
+    found = stream(picture=video(854, 480), codecs=["h264", "av1"])
+    growing = replace(GROWING, video=found.video)
+    written = playlists(found, growing)
+    for codec in ("h264", "av1"):
+        playlist = m3u8.loads(written[f"480p-{codec}/growing.m3u8"])
+        assert [section.uri for section in playlist.segment_map] == [f"../360p-{codec}/init.mp4", "init.mp4"]
+    assert f"360p-{codec}/growing.m3u8" not in written

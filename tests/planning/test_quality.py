@@ -60,6 +60,12 @@ def test_each_rendition_below_its_floor_is_named_with_both_numbers() -> None:
     ]
 
 
+def test_a_ladder_that_is_capped_below_its_source_is_not_held_to_what_it_cannot_reach() -> None:
+    """Measured against 1080p, the best 360p there is has about 78."""
+    capped = quality_target(build_ladder(video(), transcode(heights=[360])), video(), ValidationSettings())
+    assert capped.floors == {"360p": 45.3}
+
+
 @given(floor=st.floats(0.1, 100).map(lambda value: round(value, 1)), below=st.floats(1e-6, 1))
 def test_the_sentence_never_seems_to_contradict_itself(floor: float, below: float) -> None:
     """79.96 must not be told as 80.0, nor a floor of 61.4 as 61."""

@@ -104,4 +104,8 @@ KINDS: dict[str, tuple[Callable[[Clips], Path], dict[str, object]]] = {
     "variable frame rate and no sound": (lambda clips: clips.variable_rate, {}),
     "two languages": (lambda clips: clips.two_languages, {}),
     "AV1": (lambda clips: clips.two_languages, {"codecs": ["av1"], "presets": {"av1": 11}, "segment_seconds": 2}),
+    "H.264 and AV1": (
+        lambda clips: clips.slow,
+        {"codecs": ["h264", "av1"], "presets": {"h264": "ultrafast", "av1": 13}},
+    ),
 }

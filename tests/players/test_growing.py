@@ -8,7 +8,7 @@ from player import HLS, KINDS, Cinema, Kind, Report
 from streams import Stream, Streams, manifests_of
 
 from streamforge.contracts.media import EncodedTrack
-from streamforge.planning.manifests import Growing, planned_so_far, playable_so_far, presentation
+from streamforge.planning.manifests import Growing, ladders, planned_so_far, playable_so_far, presentation
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -19,10 +19,11 @@ NEXT_SEGMENT_AFTER = 0.7
 JOINING = {name: kind for name, kind in KINDS.items() if kind.player != "native"}
 
 
-async def test_everybody_joins_while_the_job_runs(cinema: Cinema, streams: Streams) -> None:
+@pytest.mark.parametrize("name", ["four chunks", "H.264 and AV1"])
+async def test_everybody_joins_while_the_job_runs(cinema: Cinema, streams: Streams, name: str) -> None:
     """All at once: at a live stream's own speed, one after the other would take minutes. With HLS they end up with the
     best picture; players of DASH take up no rendition that their first manifest did not have."""
-    stream = await streams.get("four chunks")
+    stream = await streams.get(name)
     await streams.write(stream, smallest_alone(stream))
     opened = asyncio.Barrier(len(JOINING) + 1)
 
@@ -38,17 +39,17 @@ async def test_everybody_joins_while_the_job_runs(cinema: Cinema, streams: Strea
         await opened.wait()
         await grow(streams, stream)
 
-    for name, task in watching.items():
+    for player, task in watching.items():
         before, after = task.result()
-        assert before.firstFrame == 0, name
-        assert before.buffered[0][1] < 5, name
-        assert before.size == (214, 120), name
-        assert after.complaints == [], name
-        assert after.ended, name
-        assert after.duration == pytest.approx(stream.source.duration, abs=0.1), name
-        assert after.lastFrame == pytest.approx(stream.source.duration, abs=0.15), name
-        if JOINING[name].manifest == HLS:
-            assert after.size == (320, 180), name
+        assert before.firstFrame == 0, player
+        assert before.buffered[0][1] < 5, player
+        assert before.size == (214, 120), player
+        assert after.complaints == [], player
+        assert after.ended, player
+        assert after.duration == pytest.approx(stream.source.duration, abs=0.1), player
+        assert after.lastFrame == pytest.approx(stream.source.duration, abs=0.15), player
+        if JOINING[player].manifest == HLS:
+            assert after.size == (320, 180), player
 
 
 async def grow(streams: Streams, stream: Stream) -> None:
@@ -60,8 +61,8 @@ async def grow(streams: Streams, stream: Stream) -> None:
 
 
 def smallest_alone(stream: Stream) -> dict[str, str]:
-    """The manifests when there is one segment of the smallest rendition and nothing of any other."""
-    return growing(stream, [[track.encoded for track in stream.presentation.video[-1:]]], 1)
+    """The manifests when there is one segment of the smallest rendition of each codec and nothing of any other."""
+    return growing(stream, [[ladder[-1].encoded for ladder in ladders(stream.presentation.video)]], 1)
 
 
 def so_far(stream: Stream, segments: int) -> dict[str, str]:

@@ -36,7 +36,18 @@ def assert_whole(report: Report, stream: Stream) -> None:
 @every_player
 @pytest.mark.parametrize("name", ["four chunks", "variable frame rate and no sound", "AV1"])
 async def test_plays_from_start_to_end(cinema: Cinema, streams: Streams, kind: Kind, name: str) -> None:
-    stream = await streams.get(name)
+    await assert_plays_to_its_end(cinema, await streams.get(name), kind)
+
+
+@every_player_with_menus
+async def test_of_several_codecs_a_player_takes_one_and_stays_with_it(
+    cinema: Cinema, streams: Streams, kind: Kind
+) -> None:
+    """Chromium's own HLS changes between them on the way, and then waits for ever: docs/architecture.md says so."""
+    await assert_plays_to_its_end(cinema, await streams.get("H.264 and AV1"), kind)
+
+
+async def assert_plays_to_its_end(cinema: Cinema, stream: Stream, kind: Kind) -> None:
     async with cinema.showing(stream, kind) as player:
         await player.play_to_end(RATE)
         report = await player.report()
