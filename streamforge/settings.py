@@ -180,7 +180,8 @@ PROFILES: dict[str, Profile] = {
             "max_bitrate_1080p": 80_000_000,
             "max_frame_rate": 120,
             "audio_bitrate": 320_000,
-        }
+        },
+        "per_title": {"enabled": False},
     },
 }
 

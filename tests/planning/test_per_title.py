@@ -52,6 +52,31 @@ def test_each_codec_has_a_ladder_of_its_own() -> None:
     assert target.targets == {"720p-h264": 93, "360p-h264": 90, "720p-av1": 93, "360p-av1": 90}
 
 
+def test_each_ladder_is_searched_and_thinned_by_itself() -> None:
+    settings = Settings.model_validate(
+        {"per_title": {"enabled": True}, "transcode": {"codecs": ["h264", "av1"], "heights": [720, 360]}}
+    )
+    plan = make_plan(source(), settings)
+    assert plan.per_title is not None
+    measured = {"720p-h264": 3e6, "360p-h264": 1e6, "720p-av1": 1e6, "360p-av1": 0.99e6}
+    found = Probed(
+        renditions=[
+            ProbedRendition(
+                name=r.name,
+                best=95,
+                probes=[RateAndQuality(crf=float(r.options["crf"]), vmaf=88, bitrate=round(measured[r.name]))],
+            )
+            for r in plan.renditions
+        ],
+        sample_seconds=3.2,
+    )
+    h264, av1 = searched_plan(plan, plan.per_title, found).per_title.ladders
+    assert (h264.codec, av1.codec) == ("h264", "av1")
+    assert [rung.dropped is None for rung in h264.rungs] == [True, True]
+    assert [rung.dropped is None for rung in av1.rungs] == [True, False]
+    assert all(rung.chosen.crf == int(rung.chosen.crf) for rung in av1.rungs)
+
+
 @given(
     seconds=st.floats(1, 20_000),
     rate=st.sampled_from([5.0, 24.0, 29.97, 60.0]),
