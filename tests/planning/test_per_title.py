@@ -54,17 +54,20 @@ def test_each_codec_has_a_ladder_of_its_own() -> None:
 
 def test_each_ladder_is_searched_and_thinned_by_itself() -> None:
     settings = Settings.model_validate(
-        {"per_title": {"enabled": True}, "transcode": {"codecs": ["h264", "av1"], "heights": [720, 360]}}
+        {
+            "per_title": {"enabled": True, "targets": [84]},
+            "transcode": {"codecs": ["h264", "av1"], "heights": [720, 360]},
+        }
     )
     plan = make_plan(source(), settings)
     assert plan.per_title is not None
-    measured = {"720p-h264": 3e6, "360p-h264": 1e6, "720p-av1": 1e6, "360p-av1": 0.99e6}
+    measured = {"720p-h264": 3e6, "360p-h264": 1e6, "720p-av1": 5e5, "360p-av1": 4.9e5}
     found = Probed(
         renditions=[
             ProbedRendition(
                 name=r.name,
                 best=95,
-                probes=[RateAndQuality(crf=float(r.options["crf"]), vmaf=88, bitrate=round(measured[r.name]))],
+                probes=[RateAndQuality(crf=float(r.options["crf"]), vmaf=80, bitrate=round(measured[r.name]))],
             )
             for r in plan.renditions
         ],
