@@ -117,7 +117,7 @@ class CrfRanges(Section):
 
 class PerTitleSettings(Section):
     enabled: bool = False
-    targets: list[Annotated[float, Field(ge=20, le=99)]] = Field([93, 90, 85], min_length=1)
+    targets: list[Annotated[float, Field(ge=20, le=99)]] = Field([93, 85, 75], min_length=1)
     crf: CrfRanges = CrfRanges()
     drop_rungs: bool = True
     max_cost: float = Field(0.3, gt=0, le=10)

@@ -41,7 +41,7 @@ def test_a_per_title_search_is_part_of_the_plan(tmp_path: Path) -> None:
     (line,) = [line for line in shown.stdout.splitlines() if line.startswith("per title")]
     assert "CRF of each rendition from " in line
     planned = json.loads(streamforge("plan", "--json", str(VIDEO), cwd=tmp_path, **settings).stdout)
-    assert planned["per_title"]["targets"] == {"720p": 93, "480p": 90, "360p": 85}
+    assert planned["per_title"]["targets"] == {"720p": 93, "480p": 85, "360p": 75}
     short = streamforge("plan", str(VIDEO), cwd=tmp_path, STREAMFORGE_PER_TITLE__ENABLED="true")
     assert "the fixed ladder is used" in short.stdout
 
