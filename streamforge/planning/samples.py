@@ -13,34 +13,32 @@ from streamforge.planning.prediction import (
 )
 from streamforge.planning.quality import USUAL_SAMPLES
 
-FEWEST, MOST = 2, 8
+FEWEST, MOST = 2, 20
 """Samples. One says nothing about a film; and viewers wait for the search, however long the film."""
-SHORTEST, LONGEST = 0.4, 1.0
-"""Seconds of a sample. In shorter ones an encoder has nothing to refer to."""
-MEASURED_IN_SHORTEST, MEASURED_IN_LONGEST = 1.5, 3.0
-"""Pictures, on average."""
+SECONDS = 0.4
+"""Of a sample. In a shorter one an encoder has nothing to refer to; more samples say more than longer ones."""
+MEASURED = 1.5
+"""Pictures in each, on average."""
 USUAL_PROBES = 2
 START_SECONDS = 0.15
 """CPU of opening encoders and the ffmpeg that scores."""
 CAREFUL = 0.85
 """Share of what may be spent that is planned with: some renditions need a third probe."""
-MOST_SECONDS_IN_VAIN = 4.0
+MOST_SECONDS_IN_VAIN = 1.0
 """Of film, to decode before a sample begins."""
 GOLDEN_RATIO = 0.618034
 
 
 @dataclass(frozen=True)
 class Samples:
-    """`pieces` are `length` seconds each, one picture in `step` is measured, and `cpu_seconds` is what two probes of them are
-    expected to cost."""
+    """One picture in `step` is measured, and `cpu_seconds` is what two probes of the `pieces` are expected to cost."""
 
     pieces: list[Chunk]
-    length: float
     step: int
     cpu_seconds: float
 
 
-NONE = Samples([], 0.0, 1, 0.0)
+NONE = Samples([], 1, 0.0)
 
 
 def samples_of(video: VideoSource, renditions: list[VideoRendition], max_cost: float) -> Samples:
@@ -48,17 +46,14 @@ def samples_of(video: VideoSource, renditions: list[VideoRendition], max_cost: f
     source cannot be cut."""
     price = _Price(video, renditions)
     budget = CAREFUL * max_cost * price.of_encoding(video.duration) - USUAL_PROBES * START_SECONDS
-    count = min(MOST, int(budget / price.of_sample(SHORTEST, MEASURED_IN_SHORTEST)))
+    count = min(MOST, int(budget / price.of_sample))
     if not video.seekable or count < FEWEST:
         return NONE
-    roomy = count == MOST and budget >= count * price.of_sample(LONGEST, MEASURED_IN_LONGEST)
-    length, measured = (LONGEST, MEASURED_IN_LONGEST) if roomy else (SHORTEST, MEASURED_IN_SHORTEST)
-    cost = count * price.of_sample(length, measured)
+    cost = count * price.of_sample
     in_vain = min(MOST_SECONDS_IN_VAIN, (budget - cost) / count / price.of_decoding(1.0))
     return Samples(
-        pieces=[_piece(video, position, count, length, in_vain) for position in range(count)],
-        length=length,
-        step=_step(length * video.frame_rate, measured),
+        pieces=[_piece(video, position, count, in_vain) for position in range(count)],
+        step=_step(SECONDS * video.frame_rate),
         cpu_seconds=round(cost + USUAL_PROBES * START_SECONDS, 1),
     )
 
@@ -80,18 +75,19 @@ class _Price:
         """With the fewest pictures that validation measures."""
         return seconds * self._encoding + USUAL_SAMPLES * self._renditions * self._picture
 
-    def of_sample(self, seconds: float, measured: float) -> float:
-        return USUAL_PROBES * seconds * self._encoding + measured * self._curves * self._picture
+    @property
+    def of_sample(self) -> float:
+        return USUAL_PROBES * SECONDS * self._encoding + MEASURED * self._curves * self._picture
 
     def of_decoding(self, seconds: float) -> float:
         return USUAL_PROBES * seconds * self._decoding
 
 
-def _piece(video: VideoSource, position: int, count: int, length: float, in_vain: float) -> Chunk:
+def _piece(video: VideoSource, position: int, count: int, in_vain: float) -> Chunk:
     share = video.duration / count
     start = _start(video, share * (position + _offset(position)), (share * position, share * (position + 1)), in_vain)
-    frames = max(1, round(length * video.frame_rate))
-    return Chunk(index=position, start=start, end=start + length, expected_frames=frames)
+    frames = max(1, round(SECONDS * video.frame_rate))
+    return Chunk(index=position, start=start, end=start + SECONDS, expected_frames=frames)
 
 
 def _offset(position: int) -> float:
@@ -111,7 +107,7 @@ def _start(video: VideoSource, wanted: float, part: tuple[float, float], in_vain
     return min((key for key in keys if part[0] <= key < part[1]), key=lambda key: abs(key - wanted), default=wanted)
 
 
-def _step(pictures: float, measured: float) -> int:
+def _step(pictures: float) -> int:
     """Odd, because encoders repeat themselves every two, four or eight pictures; and at least 3, see Sampling."""
-    step = max(3, int(pictures / measured))
+    step = max(3, int(pictures / MEASURED))
     return step - 1 + step % 2
