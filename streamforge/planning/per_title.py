@@ -29,7 +29,7 @@ from streamforge.contracts.per_title import (
 from streamforge.planning.crf_search import SCALES, CrfSearch
 from streamforge.planning.ladder import by_codec
 from streamforge.planning.manifests import seconds
-from streamforge.planning.samples import SECONDS, samples_of
+from streamforge.planning.samples import samples_of
 from streamforge.settings import CrfRanges, PerTitleSettings
 
 BELOW_TARGET = 5.0
@@ -56,7 +56,7 @@ def per_title_target(
         crf=_ranges(renditions, settings.crf),
         drop_rungs=settings.drop_rungs,
         samples=samples.pieces,
-        sample_seconds=SECONDS,
+        sample_seconds=samples.length,
         sample_every_frames=samples.step,
         cpu_seconds=samples.cpu_seconds,
     )

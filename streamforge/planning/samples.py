@@ -13,12 +13,22 @@ from streamforge.planning.prediction import (
 )
 from streamforge.planning.quality import USUAL_SAMPLES
 
-FEWEST, MOST = 2, 20
+FEWEST, MOST = 2, 12
 """Samples. One says nothing about a film; and viewers wait for the search, however long the film."""
-SECONDS = 0.4
-"""Of a sample. In a shorter one an encoder has nothing to refer to; more samples say more than longer ones."""
-MEASURED = 1.5
-"""Pictures in each, on average."""
+
+
+@dataclass(frozen=True)
+class Length:
+    """Of a sample, in seconds; `measured` is how many of its pictures are, on average."""
+
+    seconds: float
+    measured: float
+
+
+SHORT, LONG = Length(0.4, 1.5), Length(0.8, 2.0)
+"""In short ones an encoder has little to refer to, and the first pictures behind a key frame are better than others; but
+many short ones say more about a film than few long ones. Long ones where there can be as many as there may be."""
+MOST_OF_THE_FILM = 0.5
 USUAL_PROBES = 2
 START_SECONDS = 0.15
 """CPU of opening encoders and the ffmpeg that scores."""
@@ -31,14 +41,16 @@ GOLDEN_RATIO = 0.618034
 
 @dataclass(frozen=True)
 class Samples:
-    """One picture in `step` is measured, and `cpu_seconds` is what two probes of the `pieces` are expected to cost."""
+    """`pieces` are `length` seconds each. One picture in `step` is measured, and `cpu_seconds` is what two probes are expected
+    to cost."""
 
     pieces: list[Chunk]
+    length: float
     step: int
     cpu_seconds: float
 
 
-NONE = Samples([], 1, 0.0)
+NONE = Samples([], SHORT.seconds, 1, 0.0)
 
 
 def samples_of(video: VideoSource, renditions: list[VideoRendition], max_cost: float) -> Samples:
@@ -46,14 +58,18 @@ def samples_of(video: VideoSource, renditions: list[VideoRendition], max_cost: f
     source cannot be cut."""
     price = _Price(video, renditions)
     budget = CAREFUL * max_cost * price.of_encoding(video.duration) - USUAL_PROBES * START_SECONDS
-    count = min(MOST, int(budget / price.of_sample))
+    many = min(MOST, int(video.duration * MOST_OF_THE_FILM / LONG.seconds))
+    length = LONG if budget >= many * price.of_sample(LONG) else SHORT
+    room = int(video.duration * MOST_OF_THE_FILM / length.seconds)
+    count = min(MOST, room, int(budget / price.of_sample(length)))
     if not video.seekable or count < FEWEST:
         return NONE
-    cost = count * price.of_sample
+    cost = count * price.of_sample(length)
     in_vain = min(MOST_SECONDS_IN_VAIN, (budget - cost) / count / price.of_decoding(1.0))
     return Samples(
-        pieces=[_piece(video, position, count, in_vain) for position in range(count)],
-        step=_step(SECONDS * video.frame_rate),
+        pieces=[_piece(video, position, count, length.seconds, in_vain) for position in range(count)],
+        length=length.seconds,
+        step=_step(length.seconds * video.frame_rate, length.measured),
         cpu_seconds=round(cost + USUAL_PROBES * START_SECONDS, 1),
     )
 
@@ -75,19 +91,18 @@ class _Price:
         """With the fewest pictures that validation measures."""
         return seconds * self._encoding + USUAL_SAMPLES * self._renditions * self._picture
 
-    @property
-    def of_sample(self) -> float:
-        return USUAL_PROBES * SECONDS * self._encoding + MEASURED * self._curves * self._picture
+    def of_sample(self, length: Length) -> float:
+        return USUAL_PROBES * length.seconds * self._encoding + length.measured * self._curves * self._picture
 
     def of_decoding(self, seconds: float) -> float:
         return USUAL_PROBES * seconds * self._decoding
 
 
-def _piece(video: VideoSource, position: int, count: int, in_vain: float) -> Chunk:
+def _piece(video: VideoSource, position: int, count: int, length: float, in_vain: float) -> Chunk:
     share = video.duration / count
     start = _start(video, share * (position + _offset(position)), (share * position, share * (position + 1)), in_vain)
-    frames = max(1, round(SECONDS * video.frame_rate))
-    return Chunk(index=position, start=start, end=start + SECONDS, expected_frames=frames)
+    frames = max(1, round(length * video.frame_rate))
+    return Chunk(index=position, start=start, end=start + length, expected_frames=frames)
 
 
 def _offset(position: int) -> float:
@@ -107,7 +122,7 @@ def _start(video: VideoSource, wanted: float, part: tuple[float, float], in_vain
     return min((key for key in keys if part[0] <= key < part[1]), key=lambda key: abs(key - wanted), default=wanted)
 
 
-def _step(pictures: float) -> int:
+def _step(pictures: float, measured: float) -> int:
     """Odd, because encoders repeat themselves every two, four or eight pictures; and at least 3, see Sampling."""
-    step = max(3, int(pictures / MEASURED))
+    step = max(3, int(pictures / measured))
     return step - 1 + step % 2

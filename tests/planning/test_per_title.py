@@ -97,6 +97,7 @@ def test_samples_lie_in_the_film_one_behind_the_other(
     assert len(samples) <= MOST
     assert starts == sorted(set(starts))
     assert all(0 <= start < seconds for start in starts)
+    assert sum(sample.end - sample.start for sample in samples if sample.end) <= seconds / 2 + 1e-6
 
 
 @given(seconds=st.floats(10, 20_000), max_cost=st.floats(0.1, 1))
