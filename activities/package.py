@@ -15,6 +15,7 @@ from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
 from streamforge.planning import dash, hls
 from streamforge.planning.manifests import DASH_MANIFEST, Growing, Presentation
+from streamforge.planning.protection import has_dash
 from streamforge.planning.stages import progress_at
 from streamforge.storage import Storage, layout
 
@@ -27,7 +28,7 @@ class PackageActivities:
     @activity.defn(name=names.PACKAGE)
     async def package(self, work: PackageInput) -> PackagedStream:
         async with heartbeats(), Reporter(self._log, work.original.job_id) as reporter:
-            await reporter.state(_at(0, "Packaging HLS and DASH"))
+            await reporter.state(_at(0, "Packaging HLS and DASH" if has_dash(work.plan) else "Packaging HLS"))
             stream = await read_presentation(self._storage, work.source, work.plan, work.encoded)
             if not stream.tracks:
                 raise UndecodableSource("None of the sound in this file can be decoded; it is damaged.")
@@ -41,7 +42,9 @@ async def write_manifests(
 ) -> dict[str, int]:
     """Every manifest of the stream, by name with its size. What is referred to is written before what refers to it, so
     that no reader finds a dangling name."""
-    manifests = hls.playlists(stream, growing) | {DASH_MANIFEST: dash.manifest(stream, growing)}
+    manifests = hls.playlists(stream, growing)
+    if has_dash(stream.plan):
+        manifests[DASH_MANIFEST] = dash.manifest(stream, growing)
     for name, text in manifests.items():
         await storage.put_bytes(layout.output(job_id, name), text.encode())
     return {name: len(text.encode()) for name, text in manifests.items()}

@@ -1,5 +1,7 @@
 """Find out what the source is, and plan everything that follows from it."""
 
+from uuid import UUID
+
 from temporalio import activity
 
 from activities.heartbeats import heartbeats
@@ -12,6 +14,7 @@ from streamforge.contracts.pipeline import PlanVideo, ProbedSource, ProbeInput
 from streamforge.contracts.plan import PrintablePlan
 from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
+from streamforge.keys import Keys
 from streamforge.media.capabilities import cores
 from streamforge.media.child import MediaChildren
 from streamforge.media.codecs import Codecs, CodecsTask
@@ -19,26 +22,29 @@ from streamforge.media.probe import probe_task
 from streamforge.planning.plan import make_plan
 from streamforge.planning.prediction import printable
 from streamforge.planning.stages import progress_at
+from streamforge.planning.text import as_asked
 from streamforge.settings import Settings
 
 
 class ProbeActivities:
-    def __init__(self, log: EventLog, children: MediaChildren, originals: Originals, settings: Settings) -> None:
+    def __init__(
+        self, log: EventLog, children: MediaChildren, originals: Originals, settings: Settings, keys: Keys
+    ) -> None:
         self._log = log
         self._children = children
         self._originals = originals
         self._settings = settings
+        self._keys = keys
 
     @activity.defn(name=names.PROBE)
     async def probe(self, work: ProbeInput) -> ProbedSource:
         """Raises the errors of streamforge.media.probe: what is wrong with the file is found here, in seconds."""
         async with heartbeats(), Reporter(self._log, work.original.job_id) as reporter:
             source = await self._source(work.original.source_object)
-            plan = make_plan(source, self._settings.for_profile(work.profile))
+            plan = make_plan(source, as_asked(self._settings.for_profile(work.profile), work.captions))
             codecs = await self._children.run("codecs", CodecsTask(source=source, plan=plan), Codecs)
-            probed = ProbedSource(
-                source=source.without_key_frames(), plan=plan.with_codec_strings(codecs.codec_strings)
-            )
+            plan = self._with_keys(plan.with_codec_strings(codecs.codec_strings), work.original.job_id)
+            probed = ProbedSource(source=source.without_key_frames(), plan=plan)
             await reporter.state(_planned(probed.source, probed.plan))
             return probed
 
@@ -48,6 +54,14 @@ class ProbeActivities:
         async with heartbeats():
             source = await self._source(work.source_object)
             return printable(source, make_plan(source, self._settings.for_profile(work.profile)), cores())
+
+    def _with_keys(self, plan: Plan, job_id: UUID) -> Plan:
+        """Their ids, not themselves."""
+        if plan.protection is None:
+            return plan
+        key_ids = {track_type: key.key_id for track_type, key in self._keys.of_job(job_id).items()}
+        found = {"key_ids": key_ids, "key_url": self._keys.folder_url(job_id)}
+        return plan.model_copy(update={"protection": plan.protection.model_copy(update=found)})
 
     async def _source(self, source_object: str) -> Source:
         async with self._originals.file(source_object) as path:

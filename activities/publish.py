@@ -90,7 +90,7 @@ class PublishActivities:
                     event="playable",
                     stage=Stage.TRANSCODING,
                     message=f"Playable in {', '.join(published.renditions)}",
-                    playback=layout.playback(work.original.job_id),
+                    playback=layout.playback(work.original.job_id, work.plan),
                     details=published.model_dump(mode="json"),
                 )
             )

@@ -91,7 +91,8 @@ def _result(work: StoreInput, presentation: Presentation, files: dict[str, int])
             )
             for track in presentation.video
         ],
-        playback=layout.playback(work.original.job_id),
+        playback=layout.playback(work.original.job_id, work.plan, presentation.text),
+        text=presentation.text,
         repairs=validated.repairs,
         repair_count=validated.repair_count,
         per_title=with_final_vmaf(work.per_title, {name: vmaf.mean for name, vmaf in scores.items()}),

@@ -23,4 +23,4 @@ async def read_presentation(storage: Storage, source: Source, plan: Plan, encode
     chunks = await asyncio.gather(*(read(part) for part in parts))
     audio = await asyncio.gather(*(read(part) for part in encoded.audio))
     video = joined([chunk.tracks for chunk in chunks])
-    return presentation(source, plan, video, [track for tracks in audio for track in tracks.tracks])
+    return presentation(source, plan, video, [track for tracks in audio for track in tracks.tracks], encoded.text)

@@ -20,6 +20,7 @@ from streamforge.contracts.pipeline import EncodeAudioInput, EncodeChunkInput, E
 from streamforge.errors import OutputInvalid
 from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
+from streamforge.keys import Keys
 from streamforge.media.audio import AudioTask
 from streamforge.media.child import MediaChildren
 from streamforge.media.encode import EncodeResult, EncodeTask
@@ -41,6 +42,7 @@ class TranscodeActivities:
         originals: Originals,
         scratch: Scratch,
         room: Room,
+        keys: Keys,
     ) -> None:
         self._storage = storage
         self._log = log
@@ -48,6 +50,7 @@ class TranscodeActivities:
         self._originals = originals
         self._scratch = scratch
         self._room = room
+        self._keys = keys
 
     @activity.defn(name=names.ENCODE_CHUNK)
     async def transcode_chunk(self, work: EncodeChunkInput) -> EncodedPart:
@@ -71,7 +74,10 @@ class TranscodeActivities:
     ) -> EncodedTracks:
         with self._scratch.folder_for("chunk") as folder:
             async with self._originals.file(work.original.source_object) as path:
-                task = EncodeTask(path=path, source=work.source, plan=work.plan, chunk=work.chunk, target=folder)
+                key = self._keys.for_track(work.original.job_id, work.plan.protection, "video")
+                task = EncodeTask(
+                    path=path, source=work.source, plan=work.plan, chunk=work.chunk, target=folder, key=key
+                )
                 async with self._room.hold(work.source, work.plan.renditions):
                     encoded = await self._children.run("encode", task, EncodeResult, on_progress)
                 self._room.learn(work.source, work.plan.renditions, encoded.peak_bytes)
@@ -89,7 +95,8 @@ class TranscodeActivities:
         """One audio track, whole: AAC that is cut into chunks clicks at the joints. Its segments are published while the
         rest is still encoded."""
         job_id, name = work.original.job_id, work.rendition.name
-        receipt = receipts.receipt_name(job_id, name, source=work.original.sha256, rendition=work.rendition)
+        inputs = {"source": work.original.sha256, "rendition": work.rendition, "protection": work.plan.protection}
+        receipt = receipts.receipt_name(job_id, name, **inputs)
         async with heartbeats() as checkpoint, Reporter(self._log, job_id) as reporter:
 
             def on_segment(track: EncodedTrack) -> None:
@@ -114,6 +121,8 @@ class TranscodeActivities:
                         rendition=work.rendition,
                         segment_seconds=work.plan.segment_seconds,
                         target=folder,
+                        protection=work.plan.protection,
+                        key=self._keys.for_track(work.original.job_id, work.plan.protection, "audio"),
                     )
                     track = await self._children.run("audio", task, EncodedTrack, written.put_nowait)
                 written.put_nowait({"track": None})

@@ -14,6 +14,7 @@ BENCHES = {
     "memory_4k": "memory of a worker while it processes 4K",
     "shaka": "a whole job against Shaka Streamer: CPU, wall, quality at equal bit rate",
     "vmaf_sampling": "sampled against full VMAF: accuracy and cost",
+    "captions": "captions from speech: times real time on two cores, and what they cost the job beside them",
     "eta": "how long a job still takes: how often the interval held",
     "per_title": "per-title encoding against the fixed ladder: bits at equal VMAF, cost of the search",
     "codecs": "HEVC and AV1 against H.264: bits at equal VMAF, CPU",

@@ -18,7 +18,7 @@ from streamforge.media.capabilities import ffmpeg_path
 from streamforge.media.child import MediaChildren
 from streamforge.media.frames import FrameWindow
 from streamforge.media.probe import ProbeTask
-from streamforge.media.scaling import PIXEL_FORMAT, Scaler, Size
+from streamforge.media.scaling import Scaler, Size
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings
 
@@ -81,7 +81,7 @@ class _Encoder:
         rate = Fraction(source.video.frame_rate).limit_denominator(1001)
         stream = self._container.add_stream(rendition.encoder, rate=rate, options=dict(rendition.options))
         assert isinstance(stream, VideoStream)
-        stream.width, stream.height, stream.pix_fmt = rendition.width, rendition.height, PIXEL_FORMAT
+        stream.width, stream.height, stream.pix_fmt = rendition.width, rendition.height, rendition.pixel_format
         stream.codec_context.time_base = Fraction(1, VIDEO_TIMESCALE)
         self._stream = stream
 

@@ -8,6 +8,7 @@ from streamforge.media.capabilities import ffmpeg_path
 ROOT = Path(__file__).parents[1]
 KEPT = ROOT / "data" / "bench"
 BUNNY = ROOT / "tests" / "media" / "bbb-720p-5s.mp4"
+SPEECH = ROOT / "tests" / "media" / "jfk-speech.flac"
 BOTTLES = ROOT / "tests" / "media" / "bottles-360p-40s.mp4"
 
 GRAIN = "noise=alls=3:allf=t"
@@ -61,6 +62,18 @@ def key_frames_every(frames: int, rate: int) -> Path:
     """5 min of 320×180 in x264's own way, but for where its key frames are."""
     return _made(f"keyint-{frames}-{rate}fps.mp4", *_lavfi(f"testsrc2=s=320x180:r={rate}"), "-t", "300",
                  "-c:v", "libx264", "-preset", "veryfast", "-g", str(frames))  # fmt: skip
+
+
+def speech(seconds: int) -> Path:
+    """The same eleven seconds of speech again and again, with a small picture."""
+    loop = ["-stream_loop", "-1", "-i", str(SPEECH)]
+    return _made(f"speech-{seconds}s.mp4", *_lavfi("testsrc2=s=176x144:r=5"), *loop, *_x264(seconds), "-c:a", "aac")
+
+
+def full_hd_with_speech() -> Path:
+    """`full_hd` with somebody who speaks in it."""
+    loop = ["-stream_loop", "-1", "-i", str(SPEECH)]
+    return _made("1080p24-speech.mp4", "-i", str(full_hd()), *loop, "-t", "20", "-c:v", "copy", "-c:a", "aac")
 
 
 def _lavfi(*sources: str) -> list[str]:

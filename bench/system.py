@@ -136,11 +136,14 @@ class Watched:
     upload_seconds: float
 
 
-async def process(url: str, video: Path, on_event: Callable[[StreamEvent], None] | None = None) -> Watched:
-    """Send a video and follow its stream to the end, over HTTP like anybody. Failed jobs come back, too."""
+async def process(
+    url: str, video: Path, on_event: Callable[[StreamEvent], None] | None = None, **fields: str
+) -> Watched:
+    """Send a video with further form fields and follow its stream to the end, over HTTP like anybody. Failed jobs come
+    back, too."""
     async with StreamForgeClient(url) as client:
         began = time.monotonic()
-        job_id = await client.submit(video)
+        job_id = await client.submit(video, **fields)
         uploaded = time.monotonic()
         async for event in client.watch(job_id):
             if on_event is not None:

@@ -327,8 +327,8 @@ def _print_result(console: "Console", url: str, job: "JobView") -> None:
 
     console.print(rendition_table(job))
     if job.playback is not None:
-        lines = f"HLS   {url}{job.playback.hls}\nDASH  {url}{job.playback.dash}"
-        console.print(lines, highlight=False, soft_wrap=True)
+        for kind, path in job.playback.manifests.items():
+            console.print(f"{kind:<5} {url}{path}", highlight=False, soft_wrap=True)
 
 
 @app.command()

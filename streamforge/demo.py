@@ -56,7 +56,7 @@ def _places(settings: Settings, data_dir: Path, job: JobView) -> Iterator[str]:
         raise OutputInvalid("The job completed without anything to play.")
     store = settings.storage.url or data_dir / "storage"
     url = f"http://{settings.server.host}:{settings.server.port}"
-    manifests = {"HLS": job.playback.hls, "DASH": job.playback.dash}
+    manifests = job.playback.manifests
     for kind, path in manifests.items():
         yield f"{kind:<5} {store}/{layout.output(job.id, path.removeprefix(f'/media/{job.id}/'))}"
     yield f"\nTo play them: streamforge up --data-dir {data_dir}"

@@ -94,6 +94,20 @@ class MediaNotFound(RequestError):
     http_status = 404
 
 
+class MalformedKeyId(RequestError):
+    code = "request.malformed_key_id"
+
+
+class KeyNotFound(RequestError):
+    code = "key.not_found"
+    http_status = 404
+
+
+class KeyRefused(RequestError):
+    code = "key.refused"
+    http_status = 401
+
+
 class RangeNotSatisfiable(RequestError):
     code = "media.range_not_satisfiable"
     http_status = 416
@@ -216,6 +230,13 @@ class MediaChildCrashed(ServiceError):
     """A media child process died by a signal, without a word."""
 
     code = "media.crashed"
+
+
+class CaptionsUnavailable(ServiceError):
+    """No model, or not for this language. Jobs go on without captions, and say so."""
+
+    code = "captions.unavailable"
+    retryable = False
 
 
 class OutputInvalid(ServiceError):

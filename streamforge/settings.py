@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from streamforge.errors import InvalidSettings
@@ -123,6 +132,25 @@ class PerTitleSettings(Section):
     max_cost: float = Field(0.3, gt=0, le=10)
 
 
+class ProtectionSettings(Section):
+    scheme: Literal["none", "aes-128", "cbcs"] = "none"
+
+
+class KeySettings(Section):
+    secret: SecretStr | None = Field(None, min_length=32)
+    token: SecretStr | None = Field(None, min_length=16)
+    url: str | None = Field(None, pattern=r"^https?://[^\s\"<>]+$")
+
+
+class CaptionsSettings(Section):
+    enabled: bool = False
+    language: str | None = None
+    model: str = "tiny"
+    allow_download: bool = False
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    compute_type: Literal["auto", "int8", "int8_float16", "int8_float32", "float16", "bfloat16", "float32"] = "auto"
+
+
 class MediaSettings(Section):
     memory_limit_bytes: PositiveInt = 6 * 2**30
     cpu_limit_seconds: PositiveInt = 4 * 3600
@@ -159,7 +187,7 @@ class LogSettings(Section):
     format: Literal["auto", "console", "json"] = "auto"
 
 
-JOB_SECTIONS = frozenset({"transcode", "validation", "per_title"})
+JOB_SECTIONS = frozenset({"transcode", "validation", "per_title", "protection", "captions"})
 """What a profile may change: all that is decided for each job."""
 
 Profile = dict[str, dict[str, Any]]
@@ -195,6 +223,9 @@ class Settings(BaseSettings):
     transcode: TranscodeSettings = TranscodeSettings()
     validation: ValidationSettings = ValidationSettings()
     per_title: PerTitleSettings = PerTitleSettings()
+    protection: ProtectionSettings = ProtectionSettings()
+    keys: KeySettings = KeySettings()
+    captions: CaptionsSettings = CaptionsSettings()
     media: MediaSettings = MediaSettings()
     worker: WorkerSettings = WorkerSettings()
     storage: StorageSettings = StorageSettings()
@@ -211,6 +242,18 @@ class Settings(BaseSettings):
             raise ValueError(f"profile: there is no {self.profile!r}; profiles has {', '.join(sorted(self.profiles))}")
         for name in self.profiles:
             self._overridden(name)
+        return self
+
+    @model_validator(mode="after")
+    def streams_can_be_protected(self) -> "Settings":
+        job = self._overridden(self.profile)
+        if job.protection.scheme == "cbcs" and "av1" in job.transcode.codecs:
+            raise ValueError("protection.scheme: cbcs encrypts h264 and hevc, and transcode.codecs has av1")
+        if job.protection.scheme != "none" and self.storage.url is not None and self.keys.secret is None:
+            raise ValueError(
+                "keys.secret must be set where storage.url is: whoever shares the bucket needs the same secret, "
+                "and a bucket outlives the disk on which one would be made"
+            )
         return self
 
     def for_profile(self, name: str | None) -> "Settings":

@@ -122,6 +122,7 @@ def _facts(plan: PrintablePlan) -> Table:
         ("CPU time", _about(cost.cpu_seconds, cost.uncertainty, _clock)),
         (f"time, {cost.cores}-core", _about(cost.wall_seconds, cost.uncertainty, _clock)),
         ("output", _about(cost.output_bytes, cost.uncertainty, _megabytes)),
+        *(("note", warning) for warning in plan.source.warnings),
     ]
     if plan.per_title is not None:
         facts.insert(2, ("per title", _search(plan.per_title)))
@@ -137,7 +138,8 @@ def _search(target: PerTitleTarget) -> str:
 
 
 def _pictures(video: VideoSource) -> str:
-    return f"{video.width}×{video.height} {video.codec}, {video.frame_rate:.2f} fps"
+    kind = {"sdr": "", "hdr10": ", HDR10", "hlg": ", HLG"}[video.dynamic_range] + ", interlaced" * video.interlaced
+    return f"{video.width}×{video.height} {video.codec}, {video.frame_rate:.2f} fps{kind}"
 
 
 def _planned_renditions(plan: PrintablePlan) -> Table:

@@ -10,6 +10,7 @@ from streamforge.media.capabilities import ffmpeg_path
 MEDIA = Path(__file__).parent / "media"
 BUNNY = MEDIA / "bbb-720p-5s.mp4"
 BOTTLES = MEDIA / "bottles-360p-40s.mp4"
+SPEECH = MEDIA / "jfk-speech.flac"
 
 PICTURE = "testsrc2=s={size}:r={rate}:d={seconds}"
 TONE = "sine=f={hertz}:d={seconds}"
@@ -28,6 +29,30 @@ def tone(seconds: float = 4, hertz: int = 440) -> list[str]:
     return ["-f", "lavfi", "-i", TONE.format(hertz=hertz, seconds=seconds)]
 
 
+SUBRIP = """\
+1
+00:00:00,500 --> 00:00:01,500
+Schöne <i>Grüße</i> & <3
+
+2
+00:00:02,000 --> 00:00:03,000
+{\\an8}Zweite Zeile
+mit Umbruch
+"""
+
+ADVANCED = """\
+[Script Info]
+ScriptType: v4.00+
+[V4+ Styles]
+Format: Name, Fontname, Fontsize, PrimaryColour, Alignment
+Style: Default,Arial,16,&Hffffff,2
+[Events]
+Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
+Dialogue: 0,0:00:01.00,0:00:02.00,Default,Bob,0,0,0,,{\\b1}Bold{\\b0}, she said,\\Nand left
+Dialogue: 1,0:00:01.00,0:00:02.00,Default,Bob,0,0,0,,{\\blur3}Bold, she said,\\Nand left
+Dialogue: 0,0:00:02.00,0:00:03.00,Default,,0,0,0,,{\\p1}m 0 0 l 100 0 100 100{\\p0}
+"""
+
 X264 = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p"]
 
 SPECIMENS = {
@@ -42,6 +67,19 @@ SPECIMENS = {
     "vp9 webm": ["-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-c:a", "libopus"],
     "av1 mkv": ["-c:v", "libsvtav1", "-preset", "12", "-c:a", "flac"],
     "mpeg2 ts": ["-r", "25", "-c:v", "mpeg2video", "-c:a", "mp2"],
+    "mpeg2 ts interlaced": ["-vf", "fps=25,setfield=tff", "-c:v", "mpeg2video", "-flags", "+ildct+ilme", "-c:a", "mp2"],
+    "hevc mkv hdr10": [
+        "-vf",
+        "format=yuv420p10le,setparams=range=tv:color_primaries=bt2020:color_trc=smpte2084:colorspace=bt2020nc",
+        "-c:v",
+        "libx265",
+        "-preset",
+        "ultrafast",
+        "-x265-params",
+        "log-level=error",
+        "-c:a",
+        "aac",
+    ],
     "mpeg2 mpg": ["-r", "25", "-c:v", "mpeg2video", "-c:a", "mp2"],
     "mpeg4 avi": ["-c:v", "mpeg4", "-bf", "1", "-c:a", "libmp3lame"],
     "theora ogg": ["-c:v", "libtheora", "-c:a", "libvorbis"],
@@ -74,6 +112,15 @@ class Clips:
         """VP8 as a browser records it: the header says nothing about its length."""
         args = ["-c:v", "libvpx", "-deadline", "realtime", "-f", "webm"]
         return self._made("live.webm", lambda p: _piped(p, *picture("320x240", 30, 6), *args))
+
+    @property
+    def hdr10(self) -> Path:
+        """2 s in the colours of HDR10: HEVC, 10 bits, BT.2020 and PQ."""
+        tags = "setparams=range=tv:color_primaries=bt2020:color_trc=smpte2084:colorspace=bt2020nc"
+        coding = ["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=error", "-tag:v", "hvc1"]
+        return self._made(
+            "hdr10.mp4", lambda p: ffmpeg(*picture("320x180", 25, 2), "-vf", f"format=yuv420p10le,{tags}", *coding, p)
+        )
 
     @property
     def silent(self) -> Path:
@@ -171,6 +218,87 @@ class Clips:
                 p,
             ),
         )
+
+    @property
+    def speech(self) -> Path:
+        """11 s: "And so, my fellow Americans, ask not what your country can do for you …"."""
+        return self._made(
+            "speech.mkv", lambda p: ffmpeg(*picture(seconds=11), "-i", SPEECH, *X264, "-c:a", "libopus", p)
+        )
+
+    @property
+    def late_speech(self) -> Path:
+        """The same, two seconds after the first picture."""
+        tracks = ["-itsoffset", "2", "-i", SPEECH, "-map", "0", "-map", "1"]
+        return self._made("late-speech.mkv", lambda p: ffmpeg(*picture(seconds=13), *tracks, *X264, "-c:a", "flac", p))
+
+    @property
+    def captioned(self) -> Path:
+        """20 s: the same, and then silence; SUBRIP and a third cue as German subtitles; B-frames, as most films have."""
+
+        def make(path: Path) -> None:
+            srt = path.with_suffix(".srt")
+            srt.write_text(f"{SUBRIP}\n3\n00:00:10,000 --> 00:00:14,000\nEnde\n")
+            tracks = ["-i", SPEECH, "-i", srt, "-c:s", "srt", "-metadata:s:s:0", "language=ger"]
+            ffmpeg(*picture(seconds=20), *tracks, *X264, "-bf", "2", "-c:a", "libopus", path)
+
+        return self._made("captioned.mkv", make)
+
+    @property
+    def silence(self) -> Path:
+        return self._made(
+            "silence.mp4",
+            lambda p: ffmpeg(*picture(seconds=8), "-f", "lavfi", "-i", "anullsrc=d=8", *X264, "-c:a", "aac", p),
+        )
+
+    @property
+    def music(self) -> Path:
+        """Twelve seconds of chords over a beat of noise."""
+        chord = "+".join(f"sin(2*PI*{hertz}*t*(1+0.25*mod(floor(t/2),3)))" for hertz in (220, 277, 330, 440))
+        beat = "0.3*(random(0)-0.5)*exp(-8*mod(t,0.5))"
+        sound = ["-f", "lavfi", "-i", f"aevalsrc='0.15*({chord})*exp(-mod(t,1))+{beat}':d=12"]
+        return self._made("music.mp4", lambda p: ffmpeg(*picture(seconds=12), *sound, *X264, "-c:a", "aac", p))
+
+    @property
+    def subtitled(self) -> Path:
+        """4 s with SubRip in German, the default, and ASS without a language."""
+
+        def make(path: Path) -> None:
+            srt, ass = path.with_name("a.srt"), path.with_name("a.ass")
+            srt.write_text(SUBRIP)
+            ass.write_text(ADVANCED)
+            tracks = ["-map", "0", "-map", "1", "-map", "2", "-c:s:0", "srt", "-c:s:1", "ass"]
+            german = ["-metadata:s:s:0", "language=ger", "-disposition:s:0", "default+hearing_impaired"]
+            ffmpeg(*picture(), "-i", srt, "-i", ass, *tracks, *german, *X264, path)
+
+        return self._made("subtitled.mkv", make)
+
+    def with_subtitles(self, name: str, codec: str = "srt", container: str = "mkv", *options: str) -> Path:
+        """4 s with SUBRIP in another format."""
+
+        def make(path: Path) -> None:
+            srt = path.with_suffix(".srt")
+            srt.write_text(SUBRIP)
+            ffmpeg(*picture(), "-i", srt, *X264, "-c:s", codec, *options, path)
+
+        return self._made(f"{name}.{container}", make)
+
+    def in_encoding(self, lines: list[str], encoding: str, language: str) -> Path:
+        """A cue for each line, at every second, in that encoding: as old programs wrote them into Matroska."""
+
+        def make(path: Path) -> None:
+            held = [line.encode(encoding) for line in lines]
+            marks = [f"{number}#".ljust(len(data), "#") for number, data in enumerate(held)]
+            srt, clean = path.with_suffix(".srt"), path.with_name(f"clean-{path.name}")
+            srt.write_text("".join(f"{n + 1}\n00:00:0{n},0 --> 00:00:0{n},900\n{m}\n\n" for n, m in enumerate(marks)))
+            ffmpeg(*picture(), "-i", srt, *X264, "-c:s", "srt", "-metadata:s:s:0", f"language={language}", clean)
+            content = clean.read_bytes()
+            for mark, data in zip(marks, held, strict=True):
+                assert content.count(mark.encode()) == 1
+                content = content.replace(mark.encode(), data)
+            path.write_bytes(content)
+
+        return self._made(f"{encoding}-{language}.mkv", make)
 
     @property
     def full_hd(self) -> Path:

@@ -7,6 +7,7 @@ import asyncpg
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.ids import workflow_id
 from streamforge.contracts.job import JobError, JobStatus, Stage
+from streamforge.contracts.media import TextTrack
 from streamforge.contracts.scores import Passage, VmafScore
 from streamforge.db.jobs import Jobs, NewJob
 from streamforge.storage import layout
@@ -63,6 +64,10 @@ FAILED = JobChange(
         retryable=False,
     ),
 )
+
+
+def text_track(name: str, **changes: object) -> TextTrack:
+    return TextTrack.model_validate({"name": name, "label": "English", "cues": 2, "size_bytes": 100} | changes)
 
 
 def vmaf(mean: float, frames: int = 100) -> VmafScore:

@@ -13,6 +13,7 @@ from av.audio.frame import AudioFrame
 from av.video.frame import VideoFrame
 
 from streamforge.media.capabilities import ffmpeg_path
+from streamforge.planning.webvtt import Cue, read_webvtt
 
 DASH = {"m": "urn:mpeg:dash:schema:mpd:2011"}
 
@@ -48,12 +49,45 @@ def hls_tracks(master: Path) -> dict[str, Track]:
     lines = master.read_text().splitlines()
     for before, line in pairwise(lines):
         uris = [line] if before.startswith("#EXT-X-STREAM-INF:") else []
-        if line.startswith("#EXT-X-MEDIA:"):
+        if line.startswith("#EXT-X-MEDIA:TYPE=AUDIO"):
             uris = [attributes_of(line)["URI"]]
         for uri in uris:
             info = before if before.startswith("#EXT-X-STREAM-INF:") and uri == line else line
             tracks[uri.split("/")[0]] = _media_playlist(master.parent / uri, attributes_of(info))
     return tracks
+
+
+@dataclass
+class Subtitles:
+    """A text track as a manifest describes it, and what is in its file."""
+
+    attributes: dict[str, str]
+    cues: list[Cue]
+
+
+def hls_texts(master: Path) -> dict[str, Subtitles]:
+    """Every subtitle rendition, by its name; its playlist has one segment that lasts as long as the film."""
+    found = {}
+    for line in master.read_text().splitlines():
+        if line.startswith("#EXT-X-MEDIA:TYPE=SUBTITLES"):
+            attributes = attributes_of(line)
+            playlist = master.parent / attributes["URI"]
+            *_, duration, file, end = playlist.read_text().splitlines()
+            assert duration.startswith("#EXTINF:")
+            assert end == "#EXT-X-ENDLIST"
+            found[attributes["NAME"]] = Subtitles(attributes, read_webvtt((playlist.parent / file).read_text()))
+    return found
+
+
+def dash_texts(manifest: Path) -> dict[str, Subtitles]:
+    """Every text adaptation set, by its label."""
+    found = {}
+    for adaptation in ET.parse(manifest).getroot().iterfind("m:Period/m:AdaptationSet[@contentType='text']", DASH):
+        label, role = adaptation.findtext("m:Label", "", DASH), adaptation.find("m:Role", DASH)
+        assert role is not None
+        file = manifest.parent / adaptation.findtext("m:Representation/m:BaseURL", "", DASH)
+        found[label] = Subtitles(adaptation.attrib | {"role": role.attrib["value"]}, read_webvtt(file.read_text()))
+    return found
 
 
 def attributes_of(line: str) -> dict[str, str]:
@@ -89,6 +123,8 @@ def dash_tracks(manifest: Path) -> dict[str, Track]:
     root = ET.parse(manifest).getroot()
     tracks = {}
     for adaptation in root.iterfind("m:Period/m:AdaptationSet", DASH):
+        if adaptation.get("contentType") == "text":
+            continue
         template = adaptation.find("m:SegmentTemplate", DASH)
         assert template is not None
         for representation in adaptation.iterfind("m:Representation", DASH):

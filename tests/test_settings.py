@@ -195,6 +195,13 @@ def test_a_mistake_in_a_profile_names_the_key_and_what_is_allowed(config, profil
         ("per_title: {crf: {h264: [36, 16]}}", "per_title.crf: h264 must be [lowest, highest]"),
         ("per_title: {crf: {av1: [16.5, 40]}}", "per_title.crf.av1.0: "),
         ("validation: {min_score: 101}", "validation.min_score: "),
+        ("protection: {scheme: rot13}", "protection.scheme: "),
+        ("keys: {secret: short}", "keys.secret: "),
+        ("keys: {url: tv.example}", "keys.url: "),
+        ("protection: {scheme: cbcs}\ntranscode: {codecs: [av1]}", "protection.scheme: cbcs"),
+        ("protection: {scheme: cbcs}\nprofile: mixed", "transcode.codecs has av1"),
+        ("protection: {scheme: cbcs}\nstorage: {url: 's3://media'}", "keys.secret must be set"),
+        ("profiles: {default: {}, x: {keys: {secret: y}}}", "profiles.x.keys: "),
         ("validation: {on_failure: shrug}", "validation.on_failure: "),
         ("retention: {days: -1}", "retention.days: "),
         ("log: {level: loud}", "log.level: "),
@@ -275,3 +282,16 @@ def test_what_kubernetes_puts_beside_a_service_of_our_name_is_not_for_us(
 ) -> None:
     monkeypatch.setenv(name, "tcp://10.0.0.1:8081")
     assert load().server.port == 8081
+
+
+def test_a_mistake_in_a_secret_does_not_show_it(config) -> None:
+    with pytest.raises(InvalidSettings) as caught:
+        load(config("keys: {secret: hunter2, token: hunter3}"))
+    assert "keys.secret" in caught.value.message
+    assert "hunter" not in caught.value.message
+
+
+def test_a_profile_may_protect_its_jobs() -> None:
+    settings = Settings.model_validate({"profiles": {"default": {}, "paid": {"protection": {"scheme": "cbcs"}}}})
+    assert settings.for_profile("paid").protection.scheme == "cbcs"
+    assert settings.for_profile(None).protection.scheme == "none"

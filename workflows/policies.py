@@ -60,6 +60,8 @@ POLICIES = {
     names.SEARCH: Policy(timedelta(hours=1), queue=names.MEDIA_TASK_QUEUE),
     names.ENCODE_CHUNK: Policy(timedelta(hours=6), queue=names.MEDIA_TASK_QUEUE),
     names.ENCODE_AUDIO: Policy(timedelta(hours=6), queue=names.MEDIA_TASK_QUEUE),
+    names.KEEP_SUBTITLES: Policy(timedelta(hours=1)),
+    names.TRANSCRIBE: Policy(timedelta(hours=24), queue=names.CAPTIONS_TASK_QUEUE),
     names.VALIDATE: Policy(timedelta(hours=1)),
     names.PUBLISH: Policy(timedelta(minutes=10)),
     names.PACKAGE: Policy(timedelta(hours=1)),

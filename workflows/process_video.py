@@ -1,7 +1,8 @@
 """The life of a job, from stored bytes to a verified stream. Read it from top to bottom."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from temporalio import workflow
@@ -12,7 +13,7 @@ with workflow.unsafe.imports_passed_through():
 
     from streamforge.contracts import names
     from streamforge.contracts.job import JobStatus, Stage
-    from streamforge.contracts.media import AudioRendition, Chunk, VideoRendition
+    from streamforge.contracts.media import AudioRendition, Chunk, Text, TextTrack, VideoRendition
     from streamforge.contracts.per_title import PerTitleResult, SearchedPlan
     from streamforge.contracts.pipeline import (
         DiscardInput,
@@ -20,6 +21,7 @@ with workflow.unsafe.imports_passed_through():
         EncodeChunkInput,
         EncodedPart,
         EncodedStream,
+        KeepSubtitlesInput,
         Outcome,
         PackagedStream,
         PackageInput,
@@ -32,6 +34,7 @@ with workflow.unsafe.imports_passed_through():
         SearchInput,
         StoredSource,
         StoreInput,
+        TranscribeInput,
         UploadInput,
         ValidatedStream,
         ValidateInput,
@@ -83,10 +86,12 @@ class ProcessVideoWorkflow:
         original = await self._upload(job)
         probed = await self._probe(original)
         self._enter(Stage.TRANSCODING)
-        probed, per_title = await self._search(original, probed)
-        encoded = await self._transcode(original, probed)
-        self._enter(Stage.VALIDATION)
-        validated = await self._validate(original, probed, encoded)
+        async with _beside(self._make_text(original, probed)) as text:
+            probed, per_title = await self._search(original, probed)
+            encoded = await self._transcode(original, probed)
+            self._enter(Stage.VALIDATION)
+            validated = await self._validate(original, probed, encoded)
+            encoded.text = await text
         self._enter(Stage.PACKAGING)
         packaged = await self._package(original, probed, encoded)
         self._enter(Stage.STORAGE)
@@ -112,7 +117,7 @@ class ProcessVideoWorkflow:
         return await self._run(names.UPLOAD, UploadInput(original=original), StoredSource, summary)
 
     async def _probe(self, original: StoredSource) -> ProbedSource:
-        work = ProbeInput(original=original, profile=self._job.profile)
+        work = ProbeInput(original=original, profile=self._job.profile, captions=self._job.captions)
         probed = await self._run(names.PROBE, work, ProbedSource, "Find out what it is and plan the ladder")
         self._warnings += probed.plan.warnings
         workflow.set_current_details(_described(probed))
@@ -198,6 +203,21 @@ class ProcessVideoWorkflow:
         )
         summary = f"Audio {rendition.language or rendition.name}"
         return await self._run(names.ENCODE_AUDIO, work, EncodedPart, summary, urgent=True)
+
+    async def _make_text(self, original: StoredSource, probed: ProbedSource) -> list[TextTrack]:
+        """Subtitles of the source, and captions from its sound: a stream can do without either."""
+        wanted: list[Coroutine[Any, Any, Text | None]] = []
+        if renditions := probed.plan.subtitles:
+            subtitles = KeepSubtitlesInput(original=original, source=probed.source, renditions=renditions)
+            summary = f"{len(renditions)} subtitle tracks → WebVTT"
+            wanted.append(self._if_possible(names.KEEP_SUBTITLES, subtitles, Text, summary, "There are no subtitles"))
+        if transcription := probed.plan.transcription:
+            speech = TranscribeInput(original=original, source=probed.source, transcription=transcription)
+            summary = f"Captions in {transcription.language or 'the language that is spoken'}"
+            wanted.append(self._if_possible(names.TRANSCRIBE, speech, Text, summary, "There are no captions"))
+        made = [text for text in await _all_or_none(wanted) if text is not None]
+        self._warnings += [warning for text in made for warning in text.warnings]
+        return [track for text in made for track in text.tracks]
 
     async def _publish_growing(self, original: StoredSource, probed: ProbedSource, parts: int) -> None:
         published = 0
@@ -325,6 +345,19 @@ async def _all_or_none(work: list[Coroutine[Any, Any, R]]) -> list[R]:
         for task in tasks:
             task.cancel()
         await workflow.wait(tasks)
+        raise
+
+
+@asynccontextmanager
+async def _beside(work: Coroutine[Any, Any, R]) -> AsyncIterator["asyncio.Future[R]"]:
+    """Work that goes on while the block runs. When the block fails, or the workflow is cancelled, it is cancelled and
+    waited for."""
+    task = asyncio.ensure_future(work)
+    try:
+        yield task
+    except BaseException:
+        task.cancel()
+        await workflow.wait([task])
         raise
 
 

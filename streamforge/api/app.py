@@ -11,6 +11,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from streamforge.api.batches import create_batch, get_batch
 from streamforge.api.health import health, index, ready
 from streamforge.api.jobs import cancel_job, get_job, list_events, list_jobs
+from streamforge.api.keys import clear_key_license, content_key
 from streamforge.api.media import media
 from streamforge.api.middleware import AccessLog, Deadline, RealClientIp, Recovery, RequestId
 from streamforge.api.problems import HANDLERS
@@ -56,6 +57,8 @@ def routes(settings: ServerSettings) -> list[BaseRoute]:
         Route("/jobs/{job_id}", cancel_job, methods=["DELETE"], middleware=timed),
         Route("/jobs/{job_id}/events", list_events, middleware=timed),
         Route("/batches/{batch_id}", get_batch, middleware=timed),
+        Route("/keys/{job_id}/license", clear_key_license, methods=["POST"], middleware=timed),
+        Route("/keys/{job_id}/{key_id}", content_key, middleware=timed),
         # No deadline: these take as long as the network does.
         Route("/process", process, methods=["POST"]),
         Route("/batches", create_batch, methods=["POST"]),

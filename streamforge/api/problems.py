@@ -14,7 +14,12 @@ from starlette.types import ExceptionHandler
 from streamforge.errors import StreamForgeError
 
 RETRY_AFTER_SECONDS = 5
-TRY_LATER = frozenset({429, 503})
+HEADERS = {
+    401: {"WWW-Authenticate": "Bearer"},
+    429: {"Retry-After": str(RETRY_AFTER_SECONDS)},
+    503: {"Retry-After": str(RETRY_AFTER_SECONDS)},
+}
+"""What goes along with a status, whatever the code."""
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -47,8 +52,7 @@ async def _known_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, StreamForgeError)
     if error.http_status >= 500:
         log.warning("request failed", code=error.code, detail=error.message, debug=error.debug)
-    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if error.http_status in TRY_LATER else None
-    return problem(request, error.http_status, error.code, error.message, headers)
+    return problem(request, error.http_status, error.code, error.message, HEADERS.get(error.http_status))
 
 
 async def _router_error(request: Request, error: Exception) -> Response:

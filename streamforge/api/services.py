@@ -25,6 +25,7 @@ from streamforge.events.broadcaster import Broadcaster
 from streamforge.events.log import EventLog
 from streamforge.events.sources import BatchSource, JobSource, OwnerSource
 from streamforge.events.stream import Streams
+from streamforge.keys import Keys
 from streamforge.settings import Settings
 from streamforge.storage import Storage, open_storage
 from streamforge.temporal.connect import connect
@@ -47,6 +48,7 @@ class Services:
     workflows: Workflows
     launcher: Launcher
     etas: Etas
+    keys: Keys
 
     def job(self, job_id: UUID) -> JobSource:
         return JobSource(job_id, self.events, self.jobs)
@@ -105,6 +107,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 workflows=workflows,
                 launcher=launcher,
                 etas=Etas(jobs),
+                keys=Keys(settings),
             )
     finally:
         await database.close()

@@ -50,6 +50,7 @@ class Workflows:
                     sha256=job.source_sha256,
                     priority=job.priority,
                     profile=job.profile,
+                    captions=job.captions,
                 ),
                 id=job.workflow_id,
                 task_queue=names.TASK_QUEUE,

@@ -61,12 +61,28 @@ class RenditionView(BaseModel):
     vmaf: VmafScore | None = None
 
 
+class TextView(BaseModel):
+    """Subtitles or captions as one WebVTT file, for a player without manifests. They are in both manifests, too."""
+
+    label: str
+    language: str | None = None
+    kind: str = Field(description="captions or subtitles, as `<track kind>` has it")
+    generated: bool = False
+    src: str
+
+
 class Playback(BaseModel):
-    """What a player opens; paths on this API."""
+    """What a player opens; paths on this API. No DASH for a stream that only HLS can decrypt."""
 
     hls: str
-    dash: str
+    dash: str | None
     poster: str | None = None
+    captions: list[TextView] = []
+
+    @property
+    def manifests(self) -> dict[str, str]:
+        """By the name of the protocol, those that are there."""
+        return {"HLS": self.hls} | ({"DASH": self.dash} if self.dash else {})
 
 
 class EventView(BaseModel):

@@ -3,10 +3,42 @@
 Units: seconds unless a name ends in `_ticks`; ticks are 1/VIDEO_TIMESCALE for video, 1/sample_rate for audio.
 """
 
+from typing import Literal, TypeAlias
+
 from pydantic import BaseModel, Field
 
 VIDEO_TIMESCALE = 90_000
 """Ticks per second of every video rendition: MPEG's own clock, exact for 24, 25, 30, 50, 60 and the /1.001 rates."""
+
+
+DynamicRange: TypeAlias = Literal["sdr", "hdr10", "hlg"]
+"""hdr10 is what has the PQ transfer (SMPTE ST 2084), with or without static metadata."""
+
+
+class Color(BaseModel):
+    """What the samples of a picture mean: code points of ITU-T H.273, which FFmpeg uses, too."""
+
+    primaries: int = 1
+    transfer: int = 1
+    matrix: int = 1
+
+
+class MasteringDisplay(BaseModel):
+    """The screen that an HDR film was graded on (SMPTE ST 2086): chromaticities as (x, y), luminance in cd/m²."""
+
+    red: tuple[float, float]
+    green: tuple[float, float]
+    blue: tuple[float, float]
+    white: tuple[float, float]
+    min_luminance: float
+    max_luminance: float
+
+
+class ContentLight(BaseModel):
+    """The brightest pixel and the brightest picture of an HDR film (CTA-861.3), in cd/m²; 0 where it is not known."""
+
+    max_content: int
+    max_frame_average: int
 
 
 class VideoSource(BaseModel):
@@ -28,6 +60,15 @@ class VideoSource(BaseModel):
     variable_frame_rate: bool
     seekable: bool = Field(description="every frame has a time stamp, so the timeline can be cut into chunks")
     key_frame_ticks: list[int] = Field([], description="where decoding can begin; empty where it can nearly anywhere")
+    mirrored: bool = Field(False, description="to be mirrored left to right before it is turned")
+    bit_depth: int = 8
+    has_alpha: bool = False
+    interlaced: bool = Field(False, description="some pictures are two fields, taken one after the other")
+    dynamic_range: DynamicRange = "sdr"
+    color: Color = Field(Color(), description="as it is understood: what is missing or cannot be is filled in")
+    full_range: bool = Field(False, description="black is 0 and not 16, on a scale of 8 bits")
+    mastering_display: MasteringDisplay | None = None
+    content_light: ContentLight | None = None
 
 
 class AudioSource(BaseModel):
@@ -37,6 +78,19 @@ class AudioSource(BaseModel):
     sample_rate: int
     language: str | None = None
     title: str | None = None
+    default: bool = False
+
+
+class SubtitleSource(BaseModel):
+    """A subtitle track of the source, of whatever kind: text can be kept, pictures of text cannot."""
+
+    index: int
+    codec: str
+    language: str | None = None
+    title: str | None = None
+    default: bool = False
+    forced: bool = Field(default=False, description="only what the film's own audience needs, like signs")
+    hearing_impaired: bool = False
 
 
 class Source(BaseModel):
@@ -51,6 +105,8 @@ class Source(BaseModel):
     duration: float
     video: VideoSource | None = None
     audio: list[AudioSource] = []
+    subtitles: list[SubtitleSource] = []
+    warnings: list[str] = Field([], description="what was left out or had to be guessed, for the job's owner")
 
     @property
     def pictures(self) -> VideoSource:
@@ -76,6 +132,9 @@ class VideoRendition(BaseModel):
     options: dict[str, str]
     max_bitrate: int = Field(description="bit/s, the cap on the CRF")
     codec_string: str | None = Field(None, description="RFC 6381; what the encoder will write, asked before it begins")
+    pixel_format: str = Field("yuv420p", description="FFmpeg's name; always 4:2:0 and limited range")
+    dynamic_range: DynamicRange = "sdr"
+    color: Color = Color()
 
 
 class AudioRendition(BaseModel):
@@ -88,6 +147,52 @@ class AudioRendition(BaseModel):
     language: str | None = None
     title: str | None = None
     default: bool = False
+
+
+class SubtitleRendition(BaseModel):
+    """A text track of the source that becomes WebVTT. `language` is an RFC 5646 tag, or None."""
+
+    name: str
+    stream_index: int
+    codec: str
+    language: str | None = None
+    title: str | None = None
+    default: bool = False
+    forced: bool = False
+    hearing_impaired: bool = False
+
+
+class Transcription(BaseModel):
+    """Captions that are made from the sound. `language` is an RFC 5646 tag; None = whatever is spoken."""
+
+    name: str
+    stream_index: int = Field(description="the audio track that is listened to")
+    language: str | None
+    model: str = Field(description="a name that faster-whisper knows, or the path of a converted model")
+    allow_download: bool
+    device: str = Field(description="auto, cpu or cuda")
+    compute_type: str = Field(description="auto, or one that CTranslate2 knows")
+
+
+class TextTrack(BaseModel):
+    """Subtitles or captions in the store: one WebVTT file, on the video's timeline."""
+
+    name: str
+    label: str = Field(description="what a player's menu shows")
+    language: str | None = None
+    generated: bool = False
+    default: bool = False
+    forced: bool = False
+    hearing_impaired: bool = False
+    cues: int
+    size_bytes: int
+
+
+class Text(BaseModel):
+    """What came of subtitles or of speech, and what is to be said about it."""
+
+    tracks: list[TextTrack] = []
+    warnings: list[str] = []
 
 
 class Chunk(BaseModel):
@@ -128,6 +233,18 @@ class PerTitleTarget(BaseModel):
     cpu_seconds: float = Field(description="what the search is expected to cost")
 
 
+TrackType = Literal["video", "audio"]
+
+
+class Protection(BaseModel):
+    """How the stream is encrypted, and where players ask for its keys. The keys are derived where they are needed
+    (streamforge.keys): no plan, event, log or table ever holds one."""
+
+    scheme: Literal["aes-128", "cbcs"]
+    key_ids: dict[TrackType, str] = Field({}, description="32 hex digits each; empty until a worker has derived them")
+    key_url: str = Field("", description="of the folder that the keys are in: a path on this API, or a whole URL")
+
+
 class Plan(BaseModel):
     """Everything decided before the first frame is encoded. The same source and settings give the same plan."""
 
@@ -146,6 +263,9 @@ class Plan(BaseModel):
         0.0, description="the first chunk's end, None for a film of one; until there the smallest rendition stands in"
     )
     per_title: PerTitleTarget | None = None
+    subtitles: list[SubtitleRendition] = []
+    transcription: Transcription | None = None
+    protection: Protection | None = None
 
     warnings: list[str] = Field([], description="what of the source is left out, as sentences for the result")
 
@@ -166,8 +286,15 @@ class Plan(BaseModel):
         return self.model_copy(update={"renditions": renditions})
 
     def only(self, renditions: list[VideoRendition]) -> "Plan":
-        """The plan of one part: no other chunks, only these renditions, and no sound."""
-        return self.model_copy(update={"chunks": [], "renditions": renditions, "audio": []})
+        """The plan of one part: no other chunks, only these renditions, no sound and no text."""
+        others: dict[str, object] = {
+            "chunks": [],
+            "audio": [],
+            "subtitles": [],
+            "transcription": None,
+            "warnings": [],
+        }
+        return self.model_copy(update=others | {"renditions": renditions})
 
 
 class KeyFrame(BaseModel):
@@ -178,8 +305,13 @@ class KeyFrame(BaseModel):
     size_bytes: int
 
 
+def segment_name(start_ticks: int) -> str:
+    """After its start, as DASH's `$Time$` wants it."""
+    return f"{start_ticks}.m4s"
+
+
 class Segment(BaseModel):
-    """One CMAF media segment in the store. Named after its start, as DASH's `$Time$` wants it."""
+    """One CMAF media segment in the store."""
 
     start_ticks: int
     duration_ticks: int
@@ -188,7 +320,7 @@ class Segment(BaseModel):
 
     @property
     def file_name(self) -> str:
-        return f"{self.start_ticks}.m4s"
+        return segment_name(self.start_ticks)
 
 
 class EncodedTrack(BaseModel):

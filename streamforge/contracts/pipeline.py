@@ -11,6 +11,9 @@ from streamforge.contracts.media import (
     Chunk,
     Plan,
     Source,
+    SubtitleRendition,
+    TextTrack,
+    Transcription,
 )
 from streamforge.contracts.per_title import PerTitleResult
 from streamforge.contracts.scores import RenditionScore, Repair
@@ -26,6 +29,7 @@ class ProcessVideo(BaseModel):
     sha256: str
     priority: int = 3
     profile: str | None = None
+    captions: str | None = Field(default=None, description="`auto`, `none`, a language tag; null = as the settings say")
 
 
 class StoredSource(BaseModel):
@@ -44,6 +48,7 @@ class UploadInput(BaseModel):
 class ProbeInput(BaseModel):
     original: StoredSource
     profile: str | None = None
+    captions: str | None = None
 
 
 class ProbedSource(BaseModel):
@@ -90,6 +95,18 @@ class EncodeAudioInput(BaseModel):
     rendition: AudioRendition
 
 
+class KeepSubtitlesInput(BaseModel):
+    original: StoredSource
+    source: Source
+    renditions: list[SubtitleRendition]
+
+
+class TranscribeInput(BaseModel):
+    original: StoredSource
+    source: Source
+    transcription: Transcription
+
+
 class EncodedPart(BaseModel):
     """A part of a chunk, or an audio track, whose segments are in the store.
 
@@ -103,10 +120,12 @@ class EncodedPart(BaseModel):
 
 
 class EncodedStream(BaseModel):
-    """Everything that was encoded for a job, by receipts: the parts of each chunk, in order, and the audio tracks."""
+    """Everything that was made for a job, by receipts: the parts of each chunk, in order, and the audio tracks. Text
+    tracks are few and told whole."""
 
     chunks: list[list[EncodedPart]]
     audio: list[EncodedPart]
+    text: list[TextTrack] = []
 
 
 class ValidateInput(BaseModel):
@@ -175,6 +194,7 @@ class ProcessVideoResult(BaseModel):
     source_sha256: str
     renditions: list[RenditionView]
     playback: Playback
+    text: list[TextTrack] = Field(default=[], description="subtitles and captions")
     repairs: list[Repair] = Field(default=[], description="the first of repair_count chunks that were encoded again")
     repair_count: int = 0
     per_title: PerTitleResult | None = Field(default=None, description="null where no per-title search was asked for")

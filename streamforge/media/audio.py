@@ -13,9 +13,11 @@ from av.container import InputContainer, OutputContainer
 from av.filter import Graph
 from pydantic import BaseModel
 
-from streamforge.contracts.media import AudioRendition, EncodedTrack, Segment, Source
+from streamforge.contracts.media import AudioRendition, EncodedTrack, Protection, Segment, Source, segment_name
+from streamforge.keys import ContentKey
 from streamforge.media.cmaf import MUXER_OPTIONS, FragmentSplitter, codec_string, init_segment
 from streamforge.media.progress import Progress
+from streamforge.media.protection import lock_for
 from streamforge.media.source import decoded, open_source
 from streamforge.planning.manifests import INIT_SEGMENT
 
@@ -35,6 +37,8 @@ class AudioTask(BaseModel):
     rendition: AudioRendition
     segment_seconds: float
     target: Path
+    protection: Protection | None = None
+    key: ContentKey | None = None
 
 
 def run(task: AudioTask, on_progress: Progress) -> EncodedTrack:
@@ -58,6 +62,7 @@ class SegmentWriter:
         self._folder = task.target / task.rendition.name
         self._folder.mkdir(parents=True)
         self._on_progress = on_progress
+        self._lock = lock_for(task.protection, task.key, task.rendition.name)
         self.track = EncodedTrack(
             name=task.rendition.name,
             timescale=task.rendition.sample_rate,
@@ -69,7 +74,7 @@ class SegmentWriter:
         )
 
     def write_init(self, moov: bytes) -> None:
-        init = init_segment(moov, PRIMING)
+        init = self._lock.init(init_segment(moov, PRIMING))
         (self._folder / INIT_SEGMENT).write_bytes(init)
         self.track.codec_string = codec_string(init)
         self.track.init_sha256 = hashlib.sha256(init).hexdigest()
@@ -80,12 +85,13 @@ class SegmentWriter:
         """Times of a fragment from its own boxes: `tfdt` says when it begins, `trun` how many AAC frames it has."""
         decode_time, count = _decode_time(fragment), _sample_count(fragment)
         start = max(0, decode_time - PRIMING)
+        data = self._lock.segment(segment_name(start), self._lock.fragment(fragment))
         segment = Segment(
             start_ticks=start,
             duration_ticks=decode_time - PRIMING + count * AAC_FRAME - start,
-            size_bytes=len(fragment),
+            size_bytes=len(data),
         )
-        (self._folder / segment.file_name).write_bytes(fragment)
+        (self._folder / segment.file_name).write_bytes(data)
         self.track.segments.append(segment)
         self._on_progress({"segment": segment.model_dump(mode="json")})
 

@@ -5,6 +5,8 @@ Boxes are `size:u32 type:4 …` (ISO/IEC 14496-12 §4.2). Only files that Stream
 
 import struct
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
 
 from streamforge.errors import OutputInvalid
 
@@ -96,17 +98,36 @@ BASE_DATA_OFFSET, SAMPLE_DESCRIPTION, DEFAULT_DURATION, DEFAULT_SIZE = 0x1, 0x2,
 """Flags of `trun` (ISO/IEC 14496-12 §8.8.8) and of `tfhd` (§8.8.7), which say what fields there are."""
 
 
-def first_sample_end(fragment: bytes) -> int:
-    """How many bytes of a fragment hold its `moof` and its first sample: enough to decode one key frame."""
+@dataclass(frozen=True)
+class Sample:
+    """Where in its fragment a sample lies."""
+
+    begin: int
+    end: int
+
+
+def samples(fragment: bytes) -> list[Sample]:
+    """Of a fragment of one track whose samples lie one behind the other, as FFmpeg's muxer writes them."""
     traf = _child(fragment, 0, "traf")
     trun = _child(fragment, traf, "trun")
-    flags, _, data_offset = struct.unpack_from(">III", fragment, trun + 8)
+    flags, count, data_offset = struct.unpack_from(">III", fragment, trun + 8)
     if not flags & DATA_OFFSET:
         raise OutputInvalid("A fragment does not say where its samples are.")
+    ends = accumulate(_sample_sizes(fragment, traf, trun, flags & 0xFFFFFF, count), initial=int(data_offset))
+    return [Sample(begin, end) for begin, end in pairwise(ends)]
+
+
+def _sample_sizes(fragment: bytes, traf: int, trun: int, flags: int, count: int) -> list[int]:
     if not flags & SAMPLE_SIZE:
-        return int(data_offset) + _default_sample_size(fragment, _child(fragment, traf, "tfhd"))
-    at = trun + 20 + 4 * bool(flags & FIRST_SAMPLE_FLAGS) + 4 * bool(flags & SAMPLE_DURATION)
-    return int(data_offset) + int(struct.unpack_from(">I", fragment, at)[0])
+        return [_default_sample_size(fragment, _child(fragment, traf, "tfhd"))] * count
+    stride = 4 * (flags >> 8 & 0xF).bit_count()
+    first = trun + 20 + 4 * bool(flags & FIRST_SAMPLE_FLAGS) + 4 * bool(flags & SAMPLE_DURATION)
+    return [int(struct.unpack_from(">I", fragment, first + number * stride)[0]) for number in range(count)]
+
+
+def first_sample_end(fragment: bytes) -> int:
+    """How many bytes of a fragment hold its `moof` and its first sample: enough to decode one key frame."""
+    return samples(fragment)[0].end
 
 
 def _default_sample_size(fragment: bytes, tfhd: int) -> int:
@@ -116,6 +137,58 @@ def _default_sample_size(fragment: bytes, tfhd: int) -> int:
     at = tfhd + 16 + 8 * bool(flags & BASE_DATA_OFFSET)
     at += 4 * bool(flags & SAMPLE_DESCRIPTION) + 4 * bool(flags & DEFAULT_DURATION)
     return int(struct.unpack_from(">I", fragment, at)[0])
+
+
+# ── common encryption ───────────────────────────────────────────────────────────────────────────────────────────────
+def plain_box(kind: bytes, *content: bytes) -> bytes:
+    payload = b"".join(content)
+    return struct.pack(">I4s", 8 + len(payload), kind) + payload
+
+
+def full_box(kind: bytes, version: int, flags: int, content: bytes) -> bytes:
+    return plain_box(kind, struct.pack(">I", version << 24 | flags), content)
+
+
+def with_protected_entry(init: bytes, sinf: Callable[[bytes], bytes], pssh: bytes) -> bytes:
+    """The init segment with its sample entry renamed to `encv` or `enca` (ISO/IEC 14496-12 §8.12). `sinf` makes the box
+    that says what it was, from its format; `pssh` becomes the last box of `moov`."""
+    data = bytearray(init)
+    containers = [next(begin for kind, begin, _ in boxes(init) if kind == "moov")]
+    for kind in ("trak", "mdia", "minf", "stbl", "stsd"):
+        containers.append(_child(init, containers[-1], kind))
+    entry = containers[-1] + 16
+    size, entry_format = struct.unpack_from(">I4s", init, entry)
+    protection = sinf(entry_format)
+    struct.pack_into(">I4s", data, entry, size + len(protection), b"enca" if entry_format == b"mp4a" else b"encv")
+    for container in containers:
+        _grow(data, container, len(protection))
+    data[entry + size : entry + size] = protection
+    (moov_size,) = struct.unpack_from(">I", data, containers[0])
+    _grow(data, containers[0], len(pssh))
+    data[containers[0] + moov_size : containers[0] + moov_size] = pssh
+    return bytes(data)
+
+
+def with_sample_maps(fragment: bytes, saiz: bytes, saio: bytes, senc: bytes) -> bytes:
+    """The fragment with these boxes at the end of its `traf`. The last field of `saio` is filled in: where in `moof` the
+    first entry of `senc` lies."""
+    data = bytearray(fragment)
+    traf = _child(fragment, 0, "traf")
+    trun = _child(fragment, traf, "trun")
+    (traf_size,) = struct.unpack_from(">I", fragment, traf)
+    end = traf + traf_size
+    first_entry = end + len(saiz) + len(saio) + 16
+    added = saiz + saio[:-4] + struct.pack(">I", first_entry) + senc
+    for container in (0, traf):
+        _grow(data, container, len(added))
+    _grow(data, trun + 16, len(added))  # The samples move back, and with them the offset to the first one.
+    data[end:end] = added
+    return bytes(data)
+
+
+def _grow(data: bytearray, at: int, by: int) -> None:
+    (before,) = struct.unpack_from(">I", data, at)
+    struct.pack_into(">I", data, at, before + by)
 
 
 # ── RFC 6381 codec strings, from the decoder configuration in the init segment ──────────────────────────────────────

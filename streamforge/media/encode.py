@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from streamforge.contracts.media import Chunk, EncodedTrack, Plan, Source, VideoRendition
 from streamforge.contracts.scores import PartQuality, RenditionLog, Repair
+from streamforge.keys import ContentKey
 from streamforge.media.limits import peak_memory_bytes
 from streamforge.media.progress import Progress
 from streamforge.media.window import EncodedWindow, Window, encode_window
@@ -19,13 +20,14 @@ Named = TypeVar("Named", EncodedTrack, RenditionLog)
 
 
 class EncodeTask(BaseModel):
-    """`target` is an empty folder; each rendition of the plan gets a folder in it."""
+    """`target` is an empty folder; each rendition of the plan gets a folder in it. `key` belongs to `plan.protection`."""
 
     path: Path
     source: Source
     plan: Plan
     chunk: Chunk
     target: Path
+    key: ContentKey | None = None
 
 
 class EncodeResult(BaseModel):
@@ -38,7 +40,7 @@ class EncodeResult(BaseModel):
 
 def run(task: EncodeTask, on_progress: Progress) -> EncodeResult:
     """Raises what `encode_window` raises."""
-    window = Window(task.path, task.source, task.plan, task.chunk)
+    window = Window(task.path, task.source, task.plan, task.chunk, task.key)
     encoded = encode_window(window, task.plan.renditions, task.target, on_progress)
     if encoded.quality is not None:
         encoded = _repaired(window, encoded, encoded.quality, task.target, on_progress)

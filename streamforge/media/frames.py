@@ -16,6 +16,7 @@ from av.video.frame import VideoFrame
 
 from streamforge.contracts.media import VIDEO_TIMESCALE, Chunk, VideoSource
 from streamforge.errors import TruncatedSource, UndecodableSource
+from streamforge.media.deinterlace import Timed, deinterlaced
 from streamforge.media.source import AnyPacket, decoded, open_source, stream_by_index
 from streamforge.planning.completeness import stops_at, tolerated_seconds
 
@@ -82,8 +83,8 @@ class FrameWindow:
         Raises TruncatedSource when the source stops before its end, UndecodableSource when hardly anything decodes.
         Both are known only after the last frame; a hole that is followed by a picture is bridged by the one before it.
         """
-        held: tuple[int, VideoFrame] | None = None
-        for ticks, picture in self._thinned(self._in_order(self._decoded_from_start())):
+        held: Timed | None = None
+        for ticks, picture in self._thinned(self._whole(self._in_order(self._decoded_from_start()))):
             if held is not None:
                 yield SourceFrame(held[0], ticks - held[0], held[1])
                 held = None
@@ -99,10 +100,10 @@ class FrameWindow:
             left = _ticks(self._video.duration) - held[0]
             yield SourceFrame(held[0], left if left > 0 else self._nominal, held[1])
 
-    def _in_order(self, frames: Iterator[tuple[int, VideoFrame]]) -> Iterator[tuple[int, VideoFrame]]:
+    def _in_order(self, frames: Iterator[Timed]) -> Iterator[Timed]:
         """Strictly increasing in time. A damaged time stamp leaps ahead for one picture or falls back; that one goes."""
         last = -1
-        held: tuple[int, VideoFrame] | None = None
+        held: Timed | None = None
         for ticks, picture in frames:
             if held is not None and ticks > held[0]:
                 yield held
@@ -113,7 +114,10 @@ class FrameWindow:
         if held is not None:
             yield held
 
-    def _thinned(self, frames: Iterator[tuple[int, VideoFrame]]) -> Iterator[tuple[int, VideoFrame]]:
+    def _whole(self, frames: Iterator[Timed]) -> Iterator[Timed]:
+        return deinterlaced(frames) if self._video.interlaced else frames
+
+    def _thinned(self, frames: Iterator[Timed]) -> Iterator[Timed]:
         last_slot = -1
         for ticks, picture in frames:
             slot = ticks if self._slot is None else int((ticks + 1) / self._slot)
@@ -122,19 +126,22 @@ class FrameWindow:
                 if ticks >= self._start:
                     yield ticks, picture
 
-    def _decoded_from_start(self) -> Iterator[tuple[int, VideoFrame]]:
-        """Frames from at or before the window's start. If a seek lands too late, it is tried again from further back."""
+    def _decoded_from_start(self) -> Iterator[Timed]:
+        """Frames from at or before the window's start. If a seek lands too late, it is tried again from further back.
+
+        From before it where pictures are made with the help of the one before them."""
         margins = SEEK_MARGINS if self._start > 0 else ()
+        latest = self._start - (self._nominal if self._video.interlaced else 0)
         for margin in margins:
-            frames = self._decode(seek_to=max(0.0, self._start / VIDEO_TIMESCALE - margin))
+            frames = self._decode(seek_to=max(0.0, latest / VIDEO_TIMESCALE - margin))
             first = next(frames, None)
-            if first is not None and first[0] <= self._start:
+            if first is not None and first[0] <= latest:
                 yield first
                 yield from frames
                 return
         yield from self._decode(seek_to=None)
 
-    def _decode(self, seek_to: float | None) -> Iterator[tuple[int, VideoFrame]]:
+    def _decode(self, seek_to: float | None) -> Iterator[Timed]:
         self._stack.close()
         container = self._stack.enter_context(open_source(self._path))
         stream = stream_by_index(container, self._video.index)
@@ -148,7 +155,7 @@ class FrameWindow:
                 return
         yield from self._stamped(container)
 
-    def _stamped(self, container: InputContainer) -> Iterator[tuple[int, VideoFrame]]:
+    def _stamped(self, container: InputContainer) -> Iterator[Timed]:
         stream = stream_by_index(container, self._video.index)
         self._packets, self._pictures = [], []
         for number, picture in enumerate(decoded(container, stream, self._note_packet, self._note_failure)):

@@ -11,7 +11,7 @@ from streamforge.contracts.scores import PartQuality, RenditionLog
 from streamforge.media.frames import SourceFrame
 from streamforge.media.luma import Observer
 from streamforge.media.proof import OnPicture, Proof
-from streamforge.media.scaling import Scaler, Size
+from streamforge.media.scaling import Output, Scaler, Size
 from streamforge.media.vmaf import Scorer
 from streamforge.planning.sampling import Sampling
 
@@ -19,8 +19,8 @@ from streamforge.planning.sampling import Sampling
 class Measure:
     """`see` takes the source's pictures in order, the `listener` of each rendition what became of them.
 
-    `unencoded` are sizes, by name, whose pictures are measured as they are before any encoder sees them: the best that
-    a rendition of that size can be.
+    `unencoded` are kinds of pictures, by name, that are measured as they are before any encoder sees them: the best that
+    a rendition of this size can be.
     """
 
     def __init__(
@@ -29,12 +29,14 @@ class Measure:
         renditions: list[VideoRendition],
         sampling: Sampling,
         scorer: Scorer,
-        unencoded: Mapping[str, Size],
+        unencoded: Mapping[str, Output],
     ) -> None:
         self._names = [rendition.name for rendition in renditions]
         self._sampling = sampling
         self._scorer = scorer
-        self._scaler = Scaler(video, [reference_size(video)])
+        self._ranges = list(dict.fromkeys(rendition.dynamic_range for rendition in renditions))
+        size = reference_size(video)
+        self._scaler = Scaler(video, [Output(size, dynamic_range=each) for each in self._ranges])
         self._unencoded = list(unencoded)
         self._smaller = Scaler(video, list(unencoded.values()))
         self._observer = Observer()
@@ -49,8 +51,8 @@ class Measure:
     def see(self, number: int, frame: SourceFrame) -> None:
         self._observer.see(frame.picture, frame.ticks)
         if self._sampling.needs(number):
-            (picture,) = self._scaler.scale(frame.picture, frame.ticks)
-            self._scorer.reference(number, picture)
+            pictures = self._scaler.scale(frame.picture, frame.ticks)
+            self._scorer.reference(number, dict(zip(self._ranges, pictures, strict=True)))
         if self._unencoded and self._sampling.measures(number):
             pictures = self._smaller.scale(frame.picture, frame.ticks)
             for name, picture in zip(self._unencoded, pictures, strict=True):

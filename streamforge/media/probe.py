@@ -7,17 +7,20 @@ truncated or hostile files lie.
 import itertools
 from array import array
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
+import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer
+from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from pydantic import BaseModel
 
-from streamforge.contracts.media import VIDEO_TIMESCALE, AudioSource, Source, VideoSource
+from streamforge.contracts.media import VIDEO_TIMESCALE, AudioSource, Source, SubtitleSource, VideoSource
 from streamforge.errors import (
     NotAVideo,
     NoVideoStream,
@@ -26,14 +29,19 @@ from streamforge.errors import (
     UndecodableSource,
     UnsupportedDimensions,
 )
+from streamforge.media import first_picture
 from streamforge.media.extent import Extent, refuse_early_end
 from streamforge.media.progress import Progress
-from streamforge.media.source import AnyPacket, decoded, main_video, open_source, packets, stream_by_index
+from streamforge.media.source import AnyPacket, decoded, films, main_video, open_source, packets, stream_by_index
+from streamforge.planning.color_tags import Understood, understand
 from streamforge.settings import InputSettings
 
 MIN_SIDE = 16
 MAX_ASPECT = 32
 FALLBACK_FRAME_RATE = 25.0
+MAX_FRAME_RATE = 1000
+"""More than this per second are not shown by anything: the time stamps, or the header, are wrong."""
+
 ALMOST_SQUARE = Fraction(1, 50)
 """Pixel shapes this close to 1 are somebody's rounding, not an intention."""
 
@@ -41,12 +49,18 @@ MAX_FAILURES = 1000
 """Packets in front of the first picture that may be broken."""
 
 MAX_AUDIO_TRACKS = 64
+MAX_SUBTITLE_TRACKS = 64
+MAX_NAMED = 5
 MAX_TITLE = 200
 MAX_LANGUAGE = 35
 """What is told of a source goes along with every chunk of it; a megabyte of title in each would stop the job."""
 
 DENSE_KEY_FRAMES = 1.0
 """Seconds between neighbours, on average. Below this, decoding from the one before costs nothing worth planning for."""
+
+NEVER_INTERLACED = {"av1", "gif", "hevc", "png", "theora", "vp8", "vp9", "webp"}
+INTERLACE_SAMPLES = (0.25, 0.5, 0.75)
+"""Shares of the length at which a picture is looked at: an opening is often of another making than the rest."""
 
 COMPLETE = 0.98
 """A source with less than this share of the frames its index lists was cut off."""
@@ -84,10 +98,15 @@ def run(task: ProbeTask, on_progress: Progress) -> Source:
         refuse_early_end(task.path, timeline.extent)
     with open_source(task.path) as container:
         stream = stream_by_index(container, index)
-        video = _describe_video(stream, _first_frame(container, stream), timeline)
+        frame = _first_frame(container, stream)
+        colors = understand(first_picture.color_tags(frame, stream), first_picture.samples(frame))
+        video = _describe_video(stream, frame, timeline, colors)
         _check_dimensions(video.width, video.height, task)
         _check_length(video.duration, task)
-        return _source(task, container, video.start if video.seekable else None, video.duration, video)
+        source = _source(task, container, video.start if video.seekable else None, video.duration, video)
+        video.interlaced = _is_interlaced(container, stream, frame, video)
+        warnings = [*_left_out(container, stream), *_doubts(timeline), *colors.warnings]
+        return source.model_copy(update={"warnings": warnings})
 
 
 def _source(
@@ -100,6 +119,7 @@ def _source(
         duration=duration,
         video=video,
         audio=list(_describe_audio(container)),
+        subtitles=list(_describe_subtitles(container)),
     )
 
 
@@ -156,6 +176,12 @@ class Timeline:
     @property
     def frame_count(self) -> int:
         return len(self.times) + self.without_time
+
+    @property
+    def average_rate(self) -> float:
+        """Pictures per second by their time stamps; 0 where those do not say."""
+        span = (max(self.times) - min(self.times)) * self.time_base if self.times else 0
+        return float((len(self.times) - 1) / span) if span > 0 else 0.0
 
     def gaps(self) -> Iterator[int]:
         """Times between neighbours on screen. Sorts in place: packets come in decode order."""
@@ -214,14 +240,52 @@ def _first_frame(container: InputContainer, stream: VideoStream) -> VideoFrame:
     raise refused(failures[-1] if failures else None)
 
 
-def _describe_video(stream: VideoStream, frame: VideoFrame, timeline: Timeline) -> VideoSource:
+def _left_out(container: InputContainer, used: VideoStream) -> Iterator[str]:
+    """What a viewer would miss: other films. Cover art, timecode, data and attachments are none."""
+    streams = films(container)
+    if len(streams) > 1:
+        others = [_named(stream) for stream in streams if stream.index != used.index]
+        told = ", ".join(others[:MAX_NAMED]) + (" and more" if len(others) > MAX_NAMED else "")
+        yield f"The file has {len(streams)} video streams; {_named(used)} is used, {told} left out."
+
+
+def _named(stream: VideoStream) -> str:
+    return f"number {stream.index} ({stream.width}×{stream.height})"
+
+
+def _doubts(timeline: Timeline) -> Iterator[str]:
+    if (rate := timeline.average_rate) > MAX_FRAME_RATE:
+        yield (
+            f"By its time stamps the video has {rate:,.0f} pictures a second, which cannot be; {FALLBACK_FRAME_RATE:.0f} "
+            "are assumed."
+        )
+
+
+def _is_interlaced(container: InputContainer, stream: VideoStream, first: VideoFrame, video: VideoSource) -> bool:
+    """By what decoded pictures say of themselves; containers say it seldom, and not of those that differ."""
+    if video.codec in NEVER_INTERLACED:
+        return False
+    if first.interlaced_frame or not video.seekable:
+        return first.interlaced_frame
+    return any(_sampled(container, stream, video.start + share * video.duration) for share in INTERLACE_SAMPLES)
+
+
+def _sampled(container: InputContainer, stream: VideoStream, seconds: float) -> bool:
+    with suppress(av.error.FFmpegError):
+        container.seek(round(seconds / (stream.time_base or 1)), stream=stream)
+        for frame in decoded(container, stream):
+            return frame.interlaced_frame
+    return False
+
+
+def _describe_video(stream: VideoStream, frame: VideoFrame, timeline: Timeline, colors: Understood) -> VideoSource:
     seconds = timeline.time_base
     gaps = sorted(timeline.gaps())
     usual_gap = gaps[len(gaps) // 2] if gaps else 0
-    frame_rate = _frame_rate(stream, float(usual_gap * seconds))
-    seekable = timeline.without_time == 0 and len(gaps) > 0
+    seekable = timeline.without_time == 0 and 0 < timeline.average_rate <= MAX_FRAME_RATE
+    frame_rate = _frame_rate(stream, float(usual_gap * seconds)) if seekable else _claimed_rate(stream)
     duration = _duration(timeline, usual_gap, seconds) if seekable else timeline.frame_count / frame_rate
-    rotation = round(-frame.rotation / 90) * 90 % 360
+    rotation, mirrored = first_picture.orientation(frame)
     width, height = _display_size(stream, frame, rotation)
     start = float((frame.pts or 0) * (frame.time_base or seconds)) if seekable else 0.0
     if stream.codec_context.name in {"png", "mjpeg", "bmp", "webp"} and timeline.frame_count == 1:
@@ -243,6 +307,14 @@ def _describe_video(stream: VideoStream, frame: VideoFrame, timeline: Timeline) 
         variable_frame_rate=bool(gaps) and gaps[-1] > 1.5 * gaps[0] + 2,
         seekable=seekable,
         key_frame_ticks=_key_frame_ticks(timeline, start, duration),
+        mirrored=mirrored,
+        bit_depth=first_picture.samples(frame).bit_depth,
+        has_alpha=first_picture.has_alpha(frame),
+        dynamic_range=colors.dynamic_range,
+        color=colors.color,
+        full_range=colors.full_range,
+        mastering_display=first_picture.mastering_display(frame),
+        content_light=first_picture.content_light(frame),
     )
 
 
@@ -275,13 +347,13 @@ def _frame_rate(stream: VideoStream, usual_gap: float) -> float:
 
 def _claimed_rate(stream: VideoStream) -> float:
     rate = float(stream.average_rate or stream.guessed_rate or 0)
-    return rate if 0 < rate <= 1000 else FALLBACK_FRAME_RATE
+    return rate if 0 < rate <= MAX_FRAME_RATE else FALLBACK_FRAME_RATE
 
 
 def _plausible(frame_rate: float, frame_count: int, duration: float) -> float:
     """The usual rate, unless a few bursts made it absurd: then the average."""
     average = frame_count / duration if duration > 0 else frame_rate
-    return frame_rate if 0.1 <= frame_rate <= 1000 and frame_rate < 8 * average else average
+    return frame_rate if 0.1 <= frame_rate <= MAX_FRAME_RATE and frame_rate < 8 * average else average
 
 
 def _display_size(stream: VideoStream, frame: VideoFrame, rotation: int) -> tuple[int, int]:
@@ -307,6 +379,21 @@ def _describe_audio(container: InputContainer) -> Iterator[AudioSource]:
             sample_rate=context.sample_rate,
             language=_language(stream.metadata.get("language")),
             title=stream.metadata.get("title", "")[:MAX_TITLE] or None,
+            default=bool(stream.disposition & Disposition.default),
+        )
+
+
+def _describe_subtitles(container: InputContainer) -> Iterator[SubtitleSource]:
+    for stream in container.streams.subtitles[:MAX_SUBTITLE_TRACKS]:
+        context, about = stream.codec_context, stream.disposition
+        yield SubtitleSource(
+            index=stream.index,
+            codec=context.name if context is not None else "unknown",
+            language=_language(stream.metadata.get("language")),
+            title=stream.metadata.get("title", "")[:MAX_TITLE] or None,
+            default=bool(about & Disposition.default),
+            forced=bool(about & Disposition.forced),
+            hearing_impaired=bool(about & (Disposition.hearing_impaired | Disposition.captions)),
         )
 
 

@@ -11,11 +11,19 @@ from av.container import OutputContainer
 from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
-from streamforge.contracts.media import VIDEO_TIMESCALE, EncodedTrack, KeyFrame, Segment, VideoRendition
+from streamforge.contracts.media import (
+    VIDEO_TIMESCALE,
+    EncodedTrack,
+    KeyFrame,
+    Segment,
+    VideoRendition,
+    segment_name,
+)
 from streamforge.errors import OutputInvalid
 from streamforge.media.cmaf import MUXER_OPTIONS, FragmentSplitter, codec_string, first_sample_end, init_segment
 from streamforge.media.proof import OnPicture, Proof
-from streamforge.media.scaling import PIXEL_FORMAT, Size
+from streamforge.media.protection import Lock
+from streamforge.media.scaling import LIMITED, Output, Size
 from streamforge.planning.manifests import INIT_SEGMENT
 
 
@@ -69,13 +77,16 @@ class RenditionEncoder:
     cannot overlap at their joint, also with a variable frame rate (an encoder's own decode times do).
     """
 
-    def __init__(self, rendition: VideoRendition, folder: Path, frame_rate: float, on_picture: OnPicture) -> None:
-        """`on_picture` gets every picture as a player will see it."""
+    def __init__(
+        self, rendition: VideoRendition, folder: Path, frame_rate: float, on_picture: OnPicture, lock: Lock
+    ) -> None:
+        """`on_picture` gets every picture as a player will see it; `lock` everything before it is written."""
         self.name = rendition.name
-        self.size = Size(rendition.width, rendition.height)
+        self.output = output_of(rendition)
         self._rendition = rendition
         self.proof = Proof(rendition.name, on_picture)
         self._folder = folder
+        self._lock = lock
         folder.mkdir(parents=True)
         self._moov = b""
         self._fragments: list[bytes] = []
@@ -93,7 +104,7 @@ class RenditionEncoder:
     def encode(self, picture: Picture) -> None:
         frame = picture.frame
         if self._stream is None:
-            self._stream = self._open_encoder(frame)
+            self._stream = add_encoder(self._container, self._rendition, self._frame_rate)
         # A decoded frame carries its source's picture type; left alone, every I-frame of it would become a key frame.
         frame.pict_type = PictureType.I if picture.is_key else PictureType.NONE
         frame.duration = picture.duration
@@ -143,18 +154,18 @@ class RenditionEncoder:
                 debug=f"{self._rendition.name}: {len(fragments)} fragments of {len(cuts.gop_starts)}, "
                 f"{self._packets} pictures of {cuts.frames}",
             )
-        init = init_segment(self._moov, edit_offset_ticks)
+        init = self._lock.init(init_segment(self._moov, edit_offset_ticks))
         (self._folder / INIT_SEGMENT).write_bytes(init)
         remaining = iter(fragments)
         segments = []
         for start, duration, gops in cuts.segments():
-            parts = [next(remaining) for _ in gops]
-            data = b"".join(parts)
+            parts = [self._lock.fragment(next(remaining)) for _ in gops]
+            data = self._lock.segment(segment_name(start), b"".join(parts))
             segment = Segment(
                 start_ticks=start,
                 duration_ticks=duration,
                 size_bytes=len(data),
-                key_frames=_key_frames(gops, parts),
+                key_frames=_key_frames(gops, parts) if self._lock.has_byte_ranges else [],
             )
             (self._folder / segment.file_name).write_bytes(data)
             segments.append(segment)
@@ -171,14 +182,9 @@ class RenditionEncoder:
             segments=segments,
         )
 
-    def _open_encoder(self, picture: VideoFrame) -> VideoStream:
-        stream = add_encoder(self._container, self._rendition, self._frame_rate)
-        context = stream.codec_context
-        context.color_range = picture.color_range
-        context.colorspace = picture.colorspace
-        context.color_primaries = picture.color_primaries
-        context.color_trc = picture.color_trc
-        return stream
+
+def output_of(rendition: VideoRendition) -> Output:
+    return Output(Size(rendition.width, rendition.height), rendition.pixel_format, rendition.dynamic_range)
 
 
 def _key_frames(gop_starts: list[int], fragments: list[bytes]) -> list[KeyFrame]:
@@ -205,8 +211,12 @@ def add_encoder(container: OutputContainer, rendition: VideoRendition, frame_rat
     stream = container.add_stream(rendition.encoder, rate=frame_rate, options=dict(rendition.options))
     assert isinstance(stream, VideoStream)
     context = stream.codec_context
-    context.width, context.height, context.pix_fmt = rendition.width, rendition.height, PIXEL_FORMAT
+    context.width, context.height, context.pix_fmt = rendition.width, rendition.height, rendition.pixel_format
     context.time_base = stream.time_base = Fraction(1, VIDEO_TIMESCALE)
+    context.color_range = LIMITED
+    context.color_primaries = rendition.color.primaries
+    context.color_trc = rendition.color.transfer
+    context.colorspace = rendition.color.matrix
     if rendition.codec == "hevc":
         context.codec_tag = "hvc1"  # Apple players refuse hev1.
     return stream

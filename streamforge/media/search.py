@@ -16,7 +16,8 @@ from streamforge.errors import TruncatedSource, UndecodableSource
 from streamforge.media.frames import Frames, FrameWindow, SourceFrame
 from streamforge.media.measure import reference_size
 from streamforge.media.progress import Progress
-from streamforge.media.scaling import Size
+from streamforge.media.rendition import output_of
+from streamforge.media.scaling import Output
 from streamforge.media.window import NOTHING, EncodedWindow, Window, encode_window
 from streamforge.planning.manifests import seconds
 from streamforge.planning.per_title import next_crf, sampled_bitrate, with_crf
@@ -41,7 +42,7 @@ def run(task: SearchTask, on_progress: Progress) -> Probed:
     Raises UndecodableSource when no sample holds a picture that can be measured.
     """
     samples = _Samples(task, on_progress)
-    first = samples.encoded(task.plan.renditions, _scaled_sizes(task))
+    first = samples.encoded(task.plan.renditions, _scaled(task))
     probed = {
         r.name: ProbedRendition(
             name=r.name, best=first.scores.get(_unencoded(r), BEST_THERE_IS), probes=[first.probe(r)]
@@ -55,15 +56,15 @@ def run(task: SearchTask, on_progress: Progress) -> Probed:
     return Probed(renditions=list(probed.values()), sample_seconds=first.seconds)
 
 
-def _scaled_sizes(task: SearchTask) -> dict[str, Size]:
-    """Of the renditions that are smaller than the source; others can be as good as it is."""
-    sizes = {_unencoded(r): Size(r.width, r.height) for r in task.plan.renditions}
-    return {name: size for name, size in sizes.items() if size != reference_size(task.source.pictures)}
+def _scaled(task: SearchTask) -> dict[str, Output]:
+    """Pictures of the renditions that are smaller than the source; others can be as good as it is."""
+    outputs = {_unencoded(r): output_of(r) for r in task.plan.renditions}
+    return {name: output for name, output in outputs.items() if output.size != reference_size(task.source.pictures)}
 
 
 def _unencoded(rendition: VideoRendition) -> str:
-    """What the pictures of this size are called before they are encoded."""
-    return f"unencoded {rendition.width}x{rendition.height}"
+    """What the pictures of this kind are called before they are encoded."""
+    return f"unencoded {rendition.width}x{rendition.height} {rendition.pixel_format} {rendition.dynamic_range}"
 
 
 def _next_probes(task: SearchTask, probed: Mapping[str, ProbedRendition]) -> list[VideoRendition]:
@@ -78,7 +79,7 @@ class _Samples:
         self._on_progress = on_progress
         self._rounds = count(1)
 
-    def encoded(self, renditions: list[VideoRendition], unencoded: Mapping[str, Size]) -> "_Round":
+    def encoded(self, renditions: list[VideoRendition], unencoded: Mapping[str, Output]) -> "_Round":
         """Raises what `encode_window` raises."""
         number, target = next(self._rounds), self._task.target / "samples"
         try:
@@ -92,10 +93,12 @@ class _Samples:
 
 
 def _plan(task: SearchTask) -> Plan:
-    """Of the montage: every sample is a GOP, and a segment, of its own."""
+    """Of the montage: every sample is a GOP, and a segment, of its own; nobody will see it, so it is not encrypted."""
     step, length = task.per_title.sample_every_frames, task.per_title.sample_seconds
     quality = task.plan.quality.model_copy(update={"enabled": True, "sample_every_frames": step})
-    return task.plan.model_copy(update={"quality": quality, "gop_seconds": length, "segment_seconds": length})
+    return task.plan.model_copy(
+        update={"quality": quality, "gop_seconds": length, "segment_seconds": length, "protection": None}
+    )
 
 
 def _whole(target: PerTitleTarget) -> Chunk:

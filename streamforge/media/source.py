@@ -13,6 +13,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Disposition, Stream
+from av.subtitles.stream import SubtitleStream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -68,12 +69,18 @@ def _cannot_open(path: Path, error: Exception) -> Exception:
 
 
 def main_video(container: InputContainer) -> VideoStream | None:
-    """The largest real video stream; cover art does not count."""
-    candidates = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-    candidates = [s for s in candidates if s.codec_context is not None]
-    if not candidates:
-        return None
-    return max(candidates, key=lambda s: (bool(s.disposition & Disposition.default), s.width * s.height))
+    """The video that the file marks as its default, as players do; the largest of several that are, or if none is."""
+    return max(
+        films(container),
+        key=lambda s: (bool(s.disposition & Disposition.default), s.width * s.height),
+        default=None,
+    )
+
+
+def films(container: InputContainer) -> list[VideoStream]:
+    """All real video streams; cover art does not count."""
+    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    return [s for s in streams if s.codec_context is not None]
 
 
 def stream_by_index(container: InputContainer, index: int) -> VideoStream:
@@ -84,7 +91,7 @@ def stream_by_index(container: InputContainer, index: int) -> VideoStream:
 
 
 # ── reading what may be broken anywhere ─────────────────────────────────────────────────────────────────────────────
-def packets(container: InputContainer, *streams: VideoStream | AudioStream) -> Iterator[AnyPacket]:
+def packets(container: InputContainer, *streams: VideoStream | AudioStream | SubtitleStream) -> Iterator[AnyPacket]:
     """Packets that hold something, to the end of the file or to where its container is broken beyond reading on."""
     stumbles = 0
     while stumbles < MAX_STUMBLES:

@@ -9,7 +9,7 @@ import av
 from pydantic import BaseModel
 
 from streamforge.errors import SourceTooExpensive, StreamForgeError
-from streamforge.media import audio, codecs, encode, probe, search, trial
+from streamforge.media import audio, codecs, encode, probe, search, subtitles, transcribe, trial
 from streamforge.media.progress import Progress
 
 TASKS: dict[str, tuple[type[BaseModel], Callable[[Any, Progress], BaseModel]]] = {
@@ -18,6 +18,8 @@ TASKS: dict[str, tuple[type[BaseModel], Callable[[Any, Progress], BaseModel]]] =
     "search": (search.SearchTask, search.run),
     "encode": (encode.EncodeTask, encode.run),
     "audio": (audio.AudioTask, audio.run),
+    "subtitles": (subtitles.SubtitlesTask, subtitles.run),
+    "transcribe": (transcribe.TranscribeTask, transcribe.run),
     "trial": (trial.TrialTask, trial.run),
 }
 

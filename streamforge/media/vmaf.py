@@ -3,6 +3,9 @@
 Nothing is decoded for it: the source's pictures come from the decoder that feeds the encoders, those of the renditions
 from the proof that they can be played. They reach ffmpeg as raw pictures through a pipe; ffmpeg itself never opens what
 came from outside.
+
+Each rendition is compared with the source in its own dynamic range, as the scaler makes both: an SDR one with the
+tone-mapped source, an HDR one with the source in its own transfer. All are measured at 8 bits, which VMAF was made for.
 """
 
 import json
@@ -22,14 +25,16 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from streamforge.contracts.media import DynamicRange
 from streamforge.errors import OutputInvalid
 from streamforge.media.capabilities import ffmpeg_path
-from streamforge.media.scaling import PIXEL_FORMAT, Size
+from streamforge.media.scaling import Output, Size
 from streamforge.media.source import AnyPacket
 from streamforge.planning.sampling import Sampling
 
 MODEL = "version=vmaf_v0.6.1"
 MODEL_4K = "version=vmaf_4k_v0.6.1"
+PIXEL_FORMAT = "yuv420p"
 RATE = 25
 """Pictures are numbered at this rate, in all streams; it has no other meaning."""
 
@@ -38,7 +43,7 @@ RATE = 25
 class _Sample:
     """A measured picture on its way to ffmpeg: from the source with its neighbours, from each rendition alone."""
 
-    reference: list[bytes] = field(default_factory=list)
+    reference: list[dict[DynamicRange, bytes]] = field(default_factory=list)
     distorted: dict[str, bytes] = field(default_factory=dict)
 
 
@@ -49,9 +54,10 @@ class Scorer:
     `distorted` waits while ffmpeg is busy, so that encoders do not run ahead of it. Leaving the block kills ffmpeg.
     """
 
-    def __init__(self, reference: Size, renditions: dict[str, Size], sampling: Sampling, scratch: Path) -> None:
+    def __init__(self, reference: Size, renditions: dict[str, Output], sampling: Sampling, scratch: Path) -> None:
         self._reference = reference
         self._renditions = renditions
+        self._ranges = list(dict.fromkeys(output.dynamic_range for output in renditions.values()))
         self._sampling = sampling
         self._scratch = scratch
         self._waiting: dict[int, _Sample] = {}
@@ -62,7 +68,8 @@ class Scorer:
         self._errors = (self._scratch / "vmaf.stderr").open("wb")
         self._process = subprocess.Popen(self._command(), stdin=subprocess.PIPE, stderr=self._errors)
         assert self._process.stdin is not None
-        self._pipe = _Pipe(self._process.stdin, [self._reference, *self._renditions.values()])
+        references = [Output(self._reference, PIXEL_FORMAT, each) for each in self._ranges]
+        self._pipe = _Pipe(self._process.stdin, [*references, *self._renditions.values()])
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
@@ -71,9 +78,9 @@ class Scorer:
         self._process.wait()
         self._errors.close()
 
-    def reference(self, number: int, frame: VideoFrame) -> None:
-        """A picture of the source for which `Sampling.needs` names something."""
-        picture = _raw(frame)
+    def reference(self, number: int, frames: dict[DynamicRange, VideoFrame]) -> None:
+        """A picture of the source for which `Sampling.needs` names something, in every dynamic range of a rendition."""
+        picture = {dynamic_range: _raw(frame) for dynamic_range, frame in frames.items()}
         for measured in self._sampling.needs(number):
             with self._lock:
                 self._waiting.setdefault(measured, _Sample()).reference.append(picture)
@@ -110,7 +117,8 @@ class Scorer:
             return
         del self._waiting[number]
         self._measured.append(number)
-        self._pipe.send([sample.reference, *([sample.distorted[name]] * needed for name in self._renditions)])
+        references = [[picture[each] for picture in sample.reference] for each in self._ranges]
+        self._pipe.send([*references, *([sample.distorted[name]] * needed for name in self._renditions)])
 
     # ── ffmpeg ──────────────────────────────────────────────────────────────────────────────────────────────────────
     def _command(self) -> list[str]:
@@ -147,12 +155,18 @@ class Scorer:
             yield f"[dist{i}][source{i}]{self._libvmaf(self._log_path(i))}[out{i}]"
 
     def _split(self) -> str:
-        count = len(self._renditions)
-        return f"[0:v:0]split={count}" + "".join(f"[source{i}]" for i in range(count))
+        """Each rendition's own reference, from the stream that has its dynamic range."""
+        splits = []
+        for stream, dynamic_range in enumerate(self._ranges):
+            users = [i for i, o in enumerate(self._renditions.values()) if o.dynamic_range == dynamic_range]
+            splits.append(f"[0:v:{stream}]split={len(users)}" + "".join(f"[source{i}]" for i in users))
+        return ";".join(splits)
 
     def _scaled(self, position: int) -> str:
         size = self._reference
-        return f"[0:v:{position + 1}]scale={size.width}:{size.height}:flags=bicubic,format={PIXEL_FORMAT}"
+        return (
+            f"[0:v:{position + len(self._ranges)}]scale={size.width}:{size.height}:flags=bicubic,format={PIXEL_FORMAT}"
+        )
 
     def _libvmaf(self, log: Path) -> str:
         """Without threads of its own, which each would have buffers to fill: encoders and chunks fill the cores."""
@@ -181,10 +195,10 @@ def _read_log(path: Path) -> list[float]:
 class _Pipe:
     """Raw pictures of several streams to ffmpeg's standard input. When ffmpeg has given up they go nowhere."""
 
-    def __init__(self, file: IO[bytes], sizes: list[Size]) -> None:
+    def __init__(self, file: IO[bytes], kinds: list[Output]) -> None:
         self._file = file
         self._container = av.open(file, "w", format="nut")
-        self._streams = [_raw_stream(self._container, size) for size in sizes]
+        self._streams = [_raw_stream(self._container, kind) for kind in kinds]
         self._sent = 0
 
     def send(self, pictures: list[list[bytes]]) -> None:
@@ -203,10 +217,10 @@ class _Pipe:
             self._file.close()
 
 
-def _raw_stream(container: OutputContainer, size: Size) -> VideoStream:
+def _raw_stream(container: OutputContainer, kind: Output) -> VideoStream:
     stream = container.add_stream("rawvideo", rate=RATE)
     assert isinstance(stream, VideoStream)
-    stream.width, stream.height, stream.pix_fmt = size.width, size.height, PIXEL_FORMAT
+    stream.width, stream.height, stream.pix_fmt = kind.size.width, kind.size.height, kind.pixel_format
     return stream
 
 

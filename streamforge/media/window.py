@@ -14,12 +14,14 @@ from types import MappingProxyType
 from streamforge.contracts.media import VIDEO_TIMESCALE, Chunk, EncodedTrack, Plan, Source, VideoRendition
 from streamforge.contracts.scores import PartQuality
 from streamforge.errors import UndecodableSource
+from streamforge.keys import ContentKey
 from streamforge.media.frames import Frames, FrameWindow, SourceFrame
 from streamforge.media.lanes import Lane
 from streamforge.media.measure import Measure, reference_size
 from streamforge.media.progress import Progress
-from streamforge.media.rendition import Cuts, Picture, RenditionEncoder
-from streamforge.media.scaling import Scaler, Size
+from streamforge.media.protection import lock_for
+from streamforge.media.rendition import Cuts, Picture, RenditionEncoder, output_of
+from streamforge.media.scaling import Output, Scaler
 from streamforge.media.vmaf import Scorer
 from streamforge.planning.sampling import Sampling
 
@@ -28,12 +30,13 @@ REPORT_EVERY_SECONDS = 0.25
 
 @dataclass(frozen=True)
 class Window:
-    """A chunk's piece of a source, and what the plan says about it."""
+    """A chunk's piece of a source, and what the plan says about it. `key` is what it is encrypted with, if at all."""
 
     path: Path
     source: Source
     plan: Plan
     chunk: Chunk
+    key: ContentKey | None = None
 
     def frames(self, threads: int) -> Frames:
         return FrameWindow(self.path, self.source.pictures, self.chunk, self.plan.max_frame_rate, threads)
@@ -47,7 +50,7 @@ class EncodedWindow:
     quality: PartQuality | None
 
 
-NOTHING: Mapping[str, Size] = MappingProxyType({})
+NOTHING: Mapping[str, Output] = MappingProxyType({})
 
 
 def encode_window(
@@ -55,9 +58,9 @@ def encode_window(
     renditions: list[VideoRendition],
     target: Path,
     on_progress: Progress,
-    unencoded: Mapping[str, Size] = NOTHING,
+    unencoded: Mapping[str, Output] = NOTHING,
 ) -> EncodedWindow:
-    """Each rendition gets a folder in `target`, with its init segment and its segments. Pictures of the sizes `unencoded`
+    """Each rendition gets a folder in `target`, with its init segment and its segments. Pictures of the kinds `unencoded`
     are only measured, under these names.
 
     Raises UndecodableSource when the window holds no picture, OutputInvalid when an encoder misbehaves.
@@ -76,21 +79,22 @@ def encode_window(
 
 
 def _measure(
-    window: Window, renditions: list[VideoRendition], scratch: Path, unencoded: Mapping[str, Size]
+    window: Window, renditions: list[VideoRendition], scratch: Path, unencoded: Mapping[str, Output]
 ) -> Measure | None:
     quality, video = window.plan.quality, window.source.pictures
     if not quality.enabled:
         return None
     sampling = Sampling(quality.sample_every_frames)
-    sizes = {rendition.name: Size(rendition.width, rendition.height) for rendition in renditions}
-    scorer = Scorer(reference_size(video), sizes | dict(unencoded), sampling, scratch)
+    outputs = {rendition.name: output_of(rendition) for rendition in renditions}
+    scorer = Scorer(reference_size(video), outputs | dict(unencoded), sampling, scratch)
     return Measure(video, renditions, sampling, scorer, unencoded)
 
 
 def _encoder(window: Window, rendition: VideoRendition, target: Path, measure: Measure | None) -> RenditionEncoder:
     frame_rate = min(window.source.pictures.frame_rate, window.plan.max_frame_rate)
     listener = (lambda number, frame: None) if measure is None else measure.listener(rendition.name)
-    return RenditionEncoder(rendition, target / rendition.name, frame_rate, listener)
+    lock = lock_for(window.plan.protection, window.key, rendition.name)
+    return RenditionEncoder(rendition, target / rendition.name, frame_rate, listener, lock)
 
 
 class _Pass:
@@ -103,7 +107,7 @@ class _Pass:
         self._measure = measure
         self._on_progress = on_progress
         self._cuts = Cuts(round(plan.gop_seconds * VIDEO_TIMESCALE), round(plan.segment_seconds * VIDEO_TIMESCALE))
-        self._scaler = Scaler(window.source.pictures, [encoder.size for encoder in encoders])
+        self._scaler = Scaler(window.source.pictures, [encoder.output for encoder in encoders])
         self._began = self._reported = time.monotonic()
 
     def run(self) -> Cuts:

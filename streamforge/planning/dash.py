@@ -4,16 +4,17 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 from xml.etree import ElementTree as ET
 
-from streamforge.contracts.media import EncodedTrack
+from streamforge.contracts.media import EncodedTrack, TextTrack, VideoRendition
 from streamforge.planning.manifests import (
     INIT_SEGMENT,
+    TEXT_FILE,
     Growing,
     Presentation,
     VideoTrack,
     ladders,
     peak_bitrate,
-    seconds,
 )
+from streamforge.planning.protection import add_content_protection
 
 NAMESPACE = "urn:mpeg:dash:schema:mpd:2011"
 UPDATE_SECONDS = 1
@@ -24,8 +25,8 @@ LONGEST_JOB_SECONDS = 7 * 86_400
 
 
 def manifest(presentation: Presentation, growing: Growing | None = None) -> str:
-    """One period, the video renditions of each codec in one adaptation set, each audio track in one of its own. Static when the
-    stream is whole; while it grows, a dynamic one that players fetch again."""
+    """One period, the video renditions of each codec in one adaptation set, each audio track and each text in one of its
+    own. Static when the stream is whole; while it grows, a dynamic one that players fetch again."""
     mpd = ET.Element(
         "MPD",
         {
@@ -38,6 +39,7 @@ def manifest(presentation: Presentation, growing: Growing | None = None) -> str:
     period = ET.SubElement(mpd, "Period", {"id": "0", "start": "PT0S"})
     _add_video(period, presentation)
     _add_audio(period, presentation)
+    _add_text(period, presentation)
     if growing:
         # What the time is; dash.js otherwise asks a server of its own makers.
         utc = {"schemeIdUri": "urn:mpeg:dash:utc:direct:2014", "value": _timestamp(growing.now)}
@@ -47,8 +49,7 @@ def manifest(presentation: Presentation, growing: Growing | None = None) -> str:
 
 
 def _static(presentation: Presentation) -> dict[str, str]:
-    duration = max(seconds(track) for track in presentation.tracks)
-    return {"type": "static", "mediaPresentationDuration": f"PT{duration:.3f}S"}
+    return {"type": "static", "mediaPresentationDuration": f"PT{presentation.seconds:.3f}S"}
 
 
 def _dynamic(growing: Growing) -> dict[str, str]:
@@ -85,10 +86,12 @@ def _add_video(period: ET.Element, presentation: Presentation) -> None:
                 "maxHeight": str(max(track.rendition.height for track in ladder)),
             },
         )
+        add_content_protection(adaptation, presentation.plan.protection, "video")
         if len(by_codec) > 1:
             others = ",".join(str(other) for other in range(len(by_codec)) if other != number)
             switching = {"schemeIdUri": "urn:mpeg:dash:adaptation-set-switching:2016", "value": others}
             ET.SubElement(adaptation, "SupplementalProperty", switching)
+        _add_colors(adaptation, ladder[0].rendition)
         _add_segments(adaptation, ladder[0].encoded)  # Key frames are aligned: one timeline is everybody's.
         for track in ladder:
             _add_representation(adaptation, track, presentation)
@@ -110,6 +113,22 @@ def _add_representation(adaptation: ET.Element, track: VideoTrack, presentation:
     )
 
 
+def _add_colors(adaptation: ET.Element, rendition: VideoRendition) -> None:
+    """What HDR needs to be known for (ISO/IEC 23091-2 in DASH: ISO/IEC 23009-1 §5.8.5): a player that cannot show it
+    should look for another adaptation set, or map it itself where there is none."""
+    if rendition.dynamic_range == "sdr":
+        return
+    color = rendition.color
+    for name, value in [
+        ("ColourPrimaries", color.primaries),
+        ("TransferCharacteristics", color.transfer),
+        ("MatrixCoefficients", color.matrix),
+    ]:
+        ET.SubElement(
+            adaptation, "SupplementalProperty", {"schemeIdUri": f"urn:mpeg:mpegB:cicp:{name}", "value": str(value)}
+        )
+
+
 def _add_audio(period: ET.Element, presentation: Presentation) -> None:
     for number, track in enumerate(presentation.audio, start=len(ladders(presentation.video))):
         language = {"lang": track.rendition.language} if track.rendition.language else {}
@@ -118,6 +137,7 @@ def _add_audio(period: ET.Element, presentation: Presentation) -> None:
             "AdaptationSet",
             {"id": str(number), "contentType": "audio", "mimeType": "audio/mp4", "startWithSAP": "1"} | language,
         )
+        add_content_protection(adaptation, presentation.plan.protection, "audio")
         role = "main" if track.rendition.default else "alternate"
         ET.SubElement(adaptation, "Role", {"schemeIdUri": "urn:mpeg:dash:role:2011", "value": role})
         _add_segments(adaptation, track.encoded)
@@ -136,6 +156,28 @@ def _add_audio(period: ET.Element, presentation: Presentation) -> None:
             "value": str(track.rendition.channels),
         }
         ET.SubElement(representation, "AudioChannelConfiguration", configuration)
+
+
+def _add_text(period: ET.Element, presentation: Presentation) -> None:
+    """WebVTT as a file of its own (DASH-IF IOP 4.3 §6.4.5), one representation without segments for each."""
+    before = len(ladders(presentation.video)) + len(presentation.audio)
+    for number, track in enumerate(presentation.text, start=before):
+        language = {"lang": track.language} if track.language else {}
+        adaptation = ET.SubElement(
+            period, "AdaptationSet", {"id": str(number), "contentType": "text", "mimeType": "text/vtt"} | language
+        )
+        ET.SubElement(adaptation, "Label").text = "".join(char for char in track.label if char.isprintable())
+        ET.SubElement(adaptation, "Role", {"schemeIdUri": "urn:mpeg:dash:role:2011", "value": _text_role(track)})
+        bandwidth = max(1, round(8 * track.size_bytes / presentation.seconds))
+        representation = ET.SubElement(adaptation, "Representation", {"id": track.name, "bandwidth": str(bandwidth)})
+        ET.SubElement(representation, "BaseURL").text = f"{track.name}/{TEXT_FILE}"
+
+
+def _text_role(track: TextTrack) -> str:
+    """ISO/IEC 23009-1 §5.8.5.5."""
+    if track.forced:
+        return "forced-subtitle"
+    return "caption" if track.generated or track.hearing_impaired else "subtitle"
 
 
 def _add_segments(adaptation: ET.Element, track: EncodedTrack) -> None:

@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from math import floor
 from types import MappingProxyType
 
-from streamforge.contracts.media import EncodedTrack, Segment
+from streamforge.contracts.media import EncodedTrack, Segment, TextTrack
 from streamforge.planning.manifests import (
     GROWING_PLAYLIST,
     HLS_MASTER,
     IFRAME_PLAYLIST,
     INIT_SEGMENT,
     PLAYLIST,
+    TEXT_FILE,
     AudioTrack,
     Growing,
     IFrames,
@@ -24,9 +25,13 @@ from streamforge.planning.manifests import (
     opening,
     peak_bitrate,
 )
+from streamforge.planning.protection import KeyTags
 
 AUDIO_GROUP = "audio"
+TEXT_GROUP = "text"
+VIDEO_RANGES = {"sdr": "SDR", "hdr10": "PQ", "hlg": "HLG"}
 NONE: Mapping[str, IFrames] = MappingProxyType({})
+UNPROTECTED = KeyTags(None, "video")
 
 
 def playlists(presentation: Presentation, growing: Growing | None = None) -> dict[str, str]:
@@ -46,11 +51,12 @@ def _growing_playlists(presentation: Presentation, growing: Growing) -> dict[str
         and track.rendition != smallest[track.rendition.codec].rendition
         and (beginning.segments or track.encoded.segments)
     ]
-    tracks = [*(track.encoded for track in smallest.values()), *(track.encoded for track in presentation.audio)]
+    video_keys, audio_keys = _key_tags(presentation)
     variants = [(track, GROWING_PLAYLIST) for track in others] + [(track, PLAYLIST) for track in smallest.values()]
     return (
-        {f"{track.name}/{PLAYLIST}": media_playlist(track, growing) for track in tracks}
-        | _beginning_alike(others, beginnings, growing)
+        _media_playlists([track.encoded for track in smallest.values()], video_keys, growing)
+        | _media_playlists([track.encoded for track in presentation.audio], audio_keys, growing)
+        | _beginning_alike(others, beginnings, video_keys, growing)
         | {HLS_MASTER: master_playlist(presentation, variants)}
     )
 
@@ -63,21 +69,34 @@ def _whole_playlists(presentation: Presentation) -> dict[str, str]:
     winding = {track.rendition.name: iframes(track.encoded) for track in presentation.video}
     key_frames = {name: found for name, found in winding.items() if found is not None}
     variants = [(track, PLAYLIST) for track in presentation.video]
+    video_keys, audio_keys = _key_tags(presentation)
     return (
-        {f"{track.name}/{PLAYLIST}": media_playlist(track) for track in presentation.tracks}
-        | _beginning_alike(others, beginnings)
-        | {f"{name}/{IFRAME_PLAYLIST}": iframe_playlist(found) for name, found in key_frames.items()}
+        _media_playlists([track.encoded for track in presentation.video], video_keys)
+        | _media_playlists([track.encoded for track in presentation.audio], audio_keys)
+        | {f"{track.name}/{PLAYLIST}": text_playlist(presentation.seconds) for track in presentation.text}
+        | _beginning_alike(others, beginnings, video_keys)
+        | {f"{name}/{IFRAME_PLAYLIST}": iframe_playlist(found, video_keys) for name, found in key_frames.items()}
         | {HLS_MASTER: master_playlist(presentation, variants, key_frames)}
     )
 
 
+def _key_tags(presentation: Presentation) -> tuple[KeyTags, KeyTags]:
+    """Of pictures and of sound."""
+    protection = presentation.plan.protection
+    return KeyTags(protection, "video"), KeyTags(protection, "audio")
+
+
+def _media_playlists(tracks: list[EncodedTrack], keys: KeyTags, growing: Growing | None = None) -> dict[str, str]:
+    return {f"{track.name}/{PLAYLIST}": media_playlist(track, growing, keys=keys) for track in tracks}
+
+
 def _beginning_alike(
-    video: list[VideoTrack], beginnings: Mapping[str, Opening], growing: Growing | None = None
+    video: list[VideoTrack], beginnings: Mapping[str, Opening], keys: KeyTags, growing: Growing | None = None
 ) -> dict[str, str]:
     """`beginnings` by codec: no player changes from one codec to another within a playlist."""
     return {
         f"{track.rendition.name}/{GROWING_PLAYLIST}": media_playlist(
-            track.encoded, growing, beginnings[track.rendition.codec]
+            track.encoded, growing, beginnings[track.rendition.codec], keys
         )
         for track in video
     }
@@ -86,20 +105,26 @@ def _beginning_alike(
 def master_playlist(
     presentation: Presentation, variants: Sequence[tuple[VideoTrack, str]], key_frames: Mapping[str, IFrames] = NONE
 ) -> str:
-    """All renditions, best first, each with the playlist it has, and the audio tracks as one group."""
+    """All renditions, best first, each with the playlist it has; audio tracks and texts as one group each."""
     lines = ["#EXTM3U", "#EXT-X-VERSION:7", "#EXT-X-INDEPENDENT-SEGMENTS"]
     lines += [_audio_line(track, number) for number, track in enumerate(presentation.audio, start=1)]
+    lines += [_text_line(track) for track in presentation.text]
     if not presentation.plan.renditions:
         lines += _sound_variant(presentation)
     for track, playlist in variants:
         lines += [_variant_line(track, presentation), f"{track.rendition.name}/{playlist}"]
     for track, _ in variants:
         if (found := key_frames.get(track.rendition.name)) is not None:
-            lines.append(_iframe_line(track, found))
+            lines.append(_iframe_line(track, found, presentation))
     return "\n".join(lines) + "\n"
 
 
-def media_playlist(track: EncodedTrack, growing: Growing | None = None, beginning: Opening | None = None) -> str:
+def media_playlist(
+    track: EncodedTrack,
+    growing: Growing | None = None,
+    beginning: Opening | None = None,
+    keys: KeyTags = UNPROTECTED,
+) -> str:
     """One rendition. VOD when it is whole; an EVENT playlist may still grow."""
     opened = beginning.segments if beginning else []
     own = beginning.followed_by(track) if beginning else track.segments
@@ -110,28 +135,35 @@ def media_playlist(track: EncodedTrack, growing: Growing | None = None, beginnin
         "#EXT-X-INDEPENDENT-SEGMENTS",
         # While it grows it looks like a live stream, and players would begin at its end.
         *(["#EXT-X-START:TIME-OFFSET=0,PRECISE=YES"] if growing else []),
-        *(_listed(opened, track.timescale, f"../{beginning.name}/") if beginning else []),
-        *_listed(own, track.timescale),
+        *(_listed(beginning.name, opened, track.timescale, keys, f"../{beginning.name}/") if beginning else []),
+        *_listed(track.name, own, track.timescale, keys),
     ]
     if growing is None:
         lines.append("#EXT-X-ENDLIST")
     return "\n".join(lines) + "\n"
 
 
-def _listed(segments: Sequence[Segment], timescale: int, folder: str = "") -> list[str]:
-    lines = [f'#EXT-X-MAP:URI="{folder}{INIT_SEGMENT}"'] if segments else []
+def _listed(track: str, segments: Sequence[Segment], timescale: int, keys: KeyTags, folder: str = "") -> list[str]:
+    lines = keys.around_map(f'#EXT-X-MAP:URI="{folder}{INIT_SEGMENT}"') if segments else []
     for segment, length in zip(segments, _lengths(segments, timescale), strict=True):
-        lines += [f"#EXTINF:{length:.6f},", f"{folder}{segment.file_name}"]
+        lines += [*keys.before(track, segment), f"#EXTINF:{length:.6f},", f"{folder}{segment.file_name}"]
     return lines
 
 
-def iframe_playlist(key_frames: IFrames) -> str:
+def iframe_playlist(key_frames: IFrames, keys: KeyTags = UNPROTECTED) -> str:
     """The key frames of one whole rendition, as byte ranges of its segments."""
     lengths = _lengths(key_frames.segments, key_frames.timescale)
-    lines = [*_media_head(max(lengths), "VOD"), "#EXT-X-I-FRAMES-ONLY", f'#EXT-X-MAP:URI="{INIT_SEGMENT}"']
+    init = keys.around_map(f'#EXT-X-MAP:URI="{INIT_SEGMENT}"')
+    lines = [*_media_head(max(lengths), "VOD"), "#EXT-X-I-FRAMES-ONLY", *init]
     for frame, length in zip(key_frames.segments, lengths, strict=True):
         lines += [f"#EXTINF:{length:.6f},", f"#EXT-X-BYTERANGE:{frame.size_bytes}@{frame.offset}", frame.file_name]
     return "\n".join([*lines, "#EXT-X-ENDLIST"]) + "\n"
+
+
+def text_playlist(duration: float) -> str:
+    """WebVTT as one segment that is as long as the film (RFC 8216 §3.5)."""
+    lines = [*_media_head(duration, "VOD"), f"#EXTINF:{duration:.6f},", TEXT_FILE, "#EXT-X-ENDLIST"]
+    return "\n".join(lines) + "\n"
 
 
 def _media_head(longest: float, kind: str) -> list[str]:
@@ -165,12 +197,22 @@ def _variant_line(track: VideoTrack, presentation: Presentation) -> str:
         *([f"AVERAGE-BANDWIDTH={average}"] if average else []),
         f"CODECS={_quoted(','.join(codecs))}",
         f"RESOLUTION={track.rendition.width}x{track.rendition.height}",
+        *_video_range(track, presentation),
         f"FRAME-RATE={float(presentation.frame_rate):.3f}",
         "CLOSED-CAPTIONS=NONE",  # Else players search the pictures for captions, and some list a track of unknown ones.
     ]
     if presentation.audio:
         attributes.append(f"AUDIO={_quoted(AUDIO_GROUP)}")
+    if presentation.text:
+        attributes.append(f"SUBTITLES={_quoted(TEXT_GROUP)}")
     return f"#EXT-X-STREAM-INF:{','.join(attributes)}"
+
+
+def _video_range(track: VideoTrack, presentation: Presentation) -> list[str]:
+    """Draft-pantos-hls-rfc8216bis §4.4.6.2: without the attribute it is SDR, as in nearly all streams."""
+    if all(each.rendition.dynamic_range == "sdr" for each in presentation.video):
+        return []
+    return [f"VIDEO-RANGE={VIDEO_RANGES[track.rendition.dynamic_range]}"]
 
 
 def _sound_variant(presentation: Presentation) -> list[str]:
@@ -181,17 +223,19 @@ def _sound_variant(presentation: Presentation) -> list[str]:
         f"AVERAGE-BANDWIDTH={max(average_bitrate(track) for track in tracks)}",
         f"CODECS={_quoted(','.join(sorted({track.codec_string for track in tracks})))}",
         f"AUDIO={_quoted(AUDIO_GROUP)}",
+        *([f"SUBTITLES={_quoted(TEXT_GROUP)}"] if presentation.text else []),
     ]
     return [f"#EXT-X-STREAM-INF:{','.join(attributes)}", f"{tracks[0].name}/{PLAYLIST}"]
 
 
-def _iframe_line(track: VideoTrack, key_frames: IFrames) -> str:
+def _iframe_line(track: VideoTrack, key_frames: IFrames, presentation: Presentation) -> str:
     target = max(_lengths(key_frames.segments, key_frames.timescale))
     attributes = [
         f"BANDWIDTH={peak_bitrate(key_frames, target)}",
         f"AVERAGE-BANDWIDTH={average_bitrate(key_frames)}",
         f"CODECS={_quoted(track.encoded.codec_string)}",
         f"RESOLUTION={track.rendition.width}x{track.rendition.height}",
+        *_video_range(track, presentation),
         f"URI={_quoted(f'{track.rendition.name}/{IFRAME_PLAYLIST}')}",
     ]
     return f"#EXT-X-I-FRAME-STREAM-INF:{','.join(attributes)}"
@@ -208,6 +252,26 @@ def _audio_line(track: AudioTrack, number: int) -> str:
         "AUTOSELECT=YES",
         f"CHANNELS={_quoted(str(rendition.channels))}",
         f"URI={_quoted(f'{rendition.name}/{PLAYLIST}')}",
+    ]
+    return f"#EXT-X-MEDIA:{','.join(attributes)}"
+
+
+def _text_line(track: TextTrack) -> str:
+    spoken = track.generated or track.hearing_impaired
+    characteristics = [
+        *(["public.accessibility.transcribes-spoken-dialog"] if spoken else []),
+        *(["public.accessibility.describes-music-and-sound"] if track.hearing_impaired else []),
+    ]
+    attributes = [
+        "TYPE=SUBTITLES",
+        f"GROUP-ID={_quoted(TEXT_GROUP)}",
+        f"NAME={_quoted(track.label)}",
+        *([f"LANGUAGE={_quoted(track.language)}"] if track.language else []),
+        f"DEFAULT={'YES' if track.default else 'NO'}",
+        "AUTOSELECT=YES",
+        f"FORCED={'YES' if track.forced else 'NO'}",
+        *([f"CHARACTERISTICS={_quoted(','.join(characteristics))}"] if characteristics else []),
+        f"URI={_quoted(f'{track.name}/{PLAYLIST}')}",
     ]
     return f"#EXT-X-MEDIA:{','.join(attributes)}"
 

@@ -3,6 +3,7 @@
 from itertools import groupby
 
 from streamforge.contracts.media import VideoRendition, VideoSource
+from streamforge.planning.dynamic_range import suited_to
 from streamforge.planning.encoders import encoder_for
 from streamforge.settings import Codec, TranscodeSettings
 
@@ -15,11 +16,12 @@ def build_ladder(video: VideoSource, settings: TranscodeSettings) -> list[VideoR
     source's own size, or the largest height set."""
     rungs = _rungs(min(video.width, video.height), settings.heights)
     frame_rate = min(video.frame_rate, settings.max_frame_rate)
-    return [
+    renditions = [
         rendition_of(codec, _name(rung, codec, settings), _fit(video.width, video.height, rung), frame_rate, settings)
         for codec in settings.codecs
         for rung in rungs
     ]
+    return [suited_to(video, rendition) for rendition in renditions]
 
 
 def rendition_of(

@@ -1,7 +1,7 @@
 """What HLS and DASH manifests have in common: what a track's segments say about its bit rate and length."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
 from itertools import groupby
@@ -15,8 +15,10 @@ from streamforge.contracts.media import (
     Plan,
     Segment,
     Source,
+    TextTrack,
     VideoRendition,
 )
+from streamforge.planning.text import told_apart
 
 HLS_MASTER = "master.m3u8"
 DASH_MANIFEST = "manifest.mpd"
@@ -24,6 +26,8 @@ INIT_SEGMENT = "init.mp4"
 PLAYLIST = "index.m3u8"
 IFRAME_PLAYLIST = "iframes.m3u8"
 GROWING_PLAYLIST = "growing.m3u8"
+TEXT_FILE = "text.vtt"
+"""All cues of a track: DASH knows WebVTT outside of MP4 only as one file, and players of HLS take it as one segment."""
 
 SAME_RATE = 1e-4
 """Relative. Measured rates are this exact; 30 and 29.97 are ten times as far apart."""
@@ -64,6 +68,11 @@ class Presentation:
     plan: Plan
     video: list[VideoTrack]
     audio: list[AudioTrack]
+    text: list[TextTrack] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> float:
+        return max(seconds(track) for track in self.tracks)
 
     @property
     def tracks(self) -> list[EncodedTrack]:
@@ -80,7 +89,13 @@ class Presentation:
         return Fraction(rate).limit_denominator(100 if rate >= 1 else 10_000)
 
 
-def presentation(source: Source, plan: Plan, video: list[EncodedTrack], audio: list[EncodedTrack]) -> Presentation:
+def presentation(
+    source: Source,
+    plan: Plan,
+    video: list[EncodedTrack],
+    audio: list[EncodedTrack],
+    text: Sequence[TextTrack] = (),
+) -> Presentation:
     """Pairs what was planned with what was encoded. Audio tracks of which nothing could be decoded are left out."""
     encoded = {track.name: track for track in [*video, *audio]}
     return Presentation(
@@ -88,6 +103,7 @@ def presentation(source: Source, plan: Plan, video: list[EncodedTrack], audio: l
         plan=plan,
         video=[VideoTrack(r, encoded[r.name]) for r in plan.renditions if r.name in encoded],
         audio=[AudioTrack(r, encoded[r.name]) for r in plan.audio if r.name in encoded and encoded[r.name].segments],
+        text=told_apart(text),
     )
 
 
@@ -188,8 +204,9 @@ def _end(track: EncodedTrack) -> int:
 
 
 def media_files(presentation: Presentation) -> dict[str, int]:
-    """Every init and media segment that the manifests mention, with its size in bytes."""
-    return {
+    """Every init and media segment and every text that the manifests mention, with its size in bytes."""
+    text = {f"{track.name}/{TEXT_FILE}": track.size_bytes for track in presentation.text}
+    return text | {
         f"{track.name}/{name}": size
         for track in presentation.tracks
         for name, size in [

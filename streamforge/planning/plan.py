@@ -2,15 +2,15 @@
 
 from math import ceil
 
-from langcodes import standardize_tag, tag_is_valid
-from langcodes.tag_parser import LanguageTagError
-
 from streamforge.contracts.media import VIDEO_TIMESCALE, AudioRendition, AudioSource, Plan, Source, VideoSource
 from streamforge.errors import NoAudioStream, NoVideoStream
 from streamforge.planning.chunks import cut_into_chunks
 from streamforge.planning.ladder import build_ladder
+from streamforge.planning.languages import language_tag
 from streamforge.planning.per_title import per_title_target
+from streamforge.planning.protection import with_protection
 from streamforge.planning.quality import no_quality, quality_target
+from streamforge.planning.text import with_text
 from streamforge.settings import Settings
 
 AAC_SAMPLE_RATES = (48_000, 44_100, 32_000, 24_000, 22_050, 16_000)
@@ -26,10 +26,14 @@ MAX_EDIT_OFFSET_SECONDS = 60
 
 
 def make_plan(source: Source, settings: Settings) -> Plan:
-    """Raises NoVideoStream, NoAudioStream: what the profile is for is not in the file."""
+    """Raises NoVideoStream, NoAudioStream: what the profile is for is not in the file; InvalidSettings for a
+    codec that cannot be protected."""
     audio = _audio_renditions(source.audio[:MAX_AUDIO_TRACKS], settings.transcode.audio_bitrate)
-    if not settings.transcode.codecs:
-        return _plan_of_sound(audio, settings)
+    plan = _plan_of_film(source, audio, settings) if settings.transcode.codecs else _plan_of_sound(audio, settings)
+    return with_protection(with_text(plan, source, settings.captions), settings.protection)
+
+
+def _plan_of_film(source: Source, audio: list[AudioRendition], settings: Settings) -> Plan:
     if source.video is None:
         raise NoVideoStream(
             "The file has no video stream, only sound; send a file with video, or ask for a profile of sound alone."
@@ -48,7 +52,7 @@ def make_plan(source: Source, settings: Settings) -> Plan:
         quality=quality_target(renditions, source.video, settings.validation),
         opening_seconds=chunks[0].end,
         per_title=per_title,
-        warnings=[TOO_SHORT_TO_SEARCH] if per_title is not None and not per_title.samples else [],
+        warnings=source.warnings + ([TOO_SHORT_TO_SEARCH] if per_title is not None and not per_title.samples else []),
     )
 
 
@@ -81,20 +85,12 @@ def _audio_renditions(tracks: list[AudioSource], bitrate: int) -> list[AudioRend
             bitrate=bitrate if track.channels > 1 else bitrate // 2,
             sample_rate=_sample_rate(track.sample_rate),
             channels=min(track.channels, 2) or 2,
-            language=_language_tag(track.language),
+            language=language_tag(track.language),
             title=track.title,
             default=position == 0,
         )
         for position, track in enumerate(tracks)
     ]
-
-
-def _language_tag(language: str | None) -> str | None:
-    """RFC 5646, as manifests want it: containers have `fre` or `fra` for `fr`. None for what names no language."""
-    try:
-        return standardize_tag(language) if language and tag_is_valid(language) else None
-    except LanguageTagError:
-        return None
 
 
 def _sample_rate(source_rate: int) -> int:

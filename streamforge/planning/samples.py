@@ -32,8 +32,8 @@ MOST_OF_THE_FILM = 0.5
 USUAL_PROBES = 2
 START_SECONDS = 0.15
 """CPU of opening encoders and the ffmpeg that scores."""
-CAREFUL = 0.85
-"""Share of what may be spent that is planned with: some renditions need a third probe."""
+CAREFUL = 0.75
+"""Share of what may be spent that is planned with: predictions are off, and some renditions need a third probe."""
 MOST_SECONDS_IN_VAIN = 1.0
 """Of film, to decode before a sample begins."""
 GOLDEN_RATIO = 0.618034
@@ -59,7 +59,7 @@ def samples_of(video: VideoSource, renditions: list[VideoRendition], max_cost: f
     price = _Price(video, renditions)
     budget = CAREFUL * max_cost * price.of_encoding(video.duration) - USUAL_PROBES * START_SECONDS
     many = min(MOST, int(video.duration * MOST_OF_THE_FILM / LONG.seconds))
-    length = LONG if budget >= many * price.of_sample(LONG) else SHORT
+    length = LONG if many >= FEWEST and budget >= many * price.of_sample(LONG) else SHORT
     room = int(video.duration * MOST_OF_THE_FILM / length.seconds)
     count = min(MOST, room, int(budget / price.of_sample(length)))
     if not video.seekable or count < FEWEST:

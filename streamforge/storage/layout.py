@@ -1,9 +1,12 @@
 """Where things lie in the store. One place, so that API, activities and retention can never disagree."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
-from streamforge.contracts.job import Playback
-from streamforge.planning.manifests import DASH_MANIFEST, HLS_MASTER
+from streamforge.contracts.job import Playback, TextView
+from streamforge.contracts.media import Plan, TextTrack
+from streamforge.planning.manifests import DASH_MANIFEST, HLS_MASTER, TEXT_FILE
+from streamforge.planning.protection import has_dash
 
 ORIGINALS = "input/"
 OUTPUTS = "output/"
@@ -42,6 +45,19 @@ def search(source_sha256: str, digest: str) -> str:
     return f"{SEARCHES}{source_sha256}/{digest}.json"
 
 
-def playback(job_id: UUID) -> Playback:
-    """Where the API serves a job's manifests, from its first playable second to its last day."""
-    return Playback(hls=f"/media/{job_id}/{HLS_MASTER}", dash=f"/media/{job_id}/{DASH_MANIFEST}")
+def playback(job_id: UUID, plan: Plan, text: Sequence[TextTrack] = ()) -> Playback:
+    """Where the API serves a job's manifests, from its first playable second to its last day, and its texts."""
+    return Playback(
+        hls=f"/media/{job_id}/{HLS_MASTER}",
+        dash=f"/media/{job_id}/{DASH_MANIFEST}" if has_dash(plan) else None,
+        captions=[
+            TextView(
+                label=track.label,
+                language=track.language,
+                kind="captions" if track.generated or track.hearing_impaired else "subtitles",
+                generated=track.generated,
+                src=f"/media/{job_id}/{track.name}/{TEXT_FILE}",
+            )
+            for track in text
+        ],
+    )

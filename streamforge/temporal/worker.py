@@ -12,6 +12,7 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from activities.captions import CaptionsActivities
 from activities.originals import Originals
 from activities.outcome import OutcomeActivities
 from activities.package import PackageActivities
@@ -30,6 +31,7 @@ from streamforge.db.jobs import Jobs
 from streamforge.db.pool import Database
 from streamforge.errors import MissingPart
 from streamforge.events.log import EventLog
+from streamforge.keys import Keys
 from streamforge.media.capabilities import cores, memory_bytes
 from streamforge.media.child import MediaChildren
 from streamforge.media.trial import TrialResult, TrialTask
@@ -50,6 +52,9 @@ CANCEL_DELIVERY = timedelta(milliseconds=300)
 
 SHARE_OF_MEMORY = 0.7
 """For media children; the rest is for the worker itself and for whatever else runs here."""
+TRANSCRIPTIONS_AT_ONCE = 1
+"""Each uses all cores that encoders leave, and has a model in memory."""
+
 FEWEST_AT_ONCE = 2
 """Sound beside the picture; and while one chunk starts or ends, the other one keeps the cores busy."""
 
@@ -61,14 +66,14 @@ async def run_worker(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with worker(settings):
-        log.info("worker ready", queues=[names.TASK_QUEUE, names.MEDIA_TASK_QUEUE])
+        log.info("worker ready", queues=[names.TASK_QUEUE, names.MEDIA_TASK_QUEUE, names.CAPTIONS_TASK_QUEUE])
         await stop.wait()
         log.info("worker stopping")
 
 
 @asynccontextmanager
 async def worker(settings: Settings) -> AsyncIterator[Client]:
-    """Both task queues, served until the block ends; then running activities get their grace and go back."""
+    """All task queues, served until the block ends; then running activities get their grace and go back."""
     if settings.database.dsn is None:
         raise MissingPart("No database is configured: run `streamforge up`, or set STREAMFORGE_DATABASE__DSN.")
     async with AsyncExitStack() as stack:
@@ -116,9 +121,13 @@ def _workers(client: Client, settings: Settings, parts: _Parts) -> list[Worker]:
     storage, children, originals, scratch = parts.storage, parts.children, parts.originals, parts.scratch
     events = EventLog(parts.database)
     upload = UploadActivities(storage, events)
-    probe = ProbeActivities(events, children, originals, settings)
+    keys = Keys(settings)
+    probe = ProbeActivities(events, children, originals, settings, keys)
     room = Room(settings.worker.media_memory_bytes or round(SHARE_OF_MEMORY * memory_bytes()))
-    transcode = TranscodeActivities(storage, events, children, originals=originals, scratch=scratch, room=room)
+    transcode = TranscodeActivities(
+        storage, events, children, originals=originals, scratch=scratch, room=room, keys=keys
+    )
+    captions = CaptionsActivities(storage, events, children, originals=originals, scratch=scratch)
     search = SearchActivities(storage, events, children, originals=originals, scratch=scratch, room=room)
     validate = ValidateActivities(storage, events)
     publish = PublishActivities(storage, events)
@@ -135,6 +144,7 @@ def _workers(client: Client, settings: Settings, parts: _Parts) -> list[Worker]:
             upload.upload,
             probe.probe,
             probe.plan,
+            captions.keep_subtitles,
             publish.publish_playable,
             validate.validate,
             package.package,
@@ -162,4 +172,13 @@ def _workers(client: Client, settings: Settings, parts: _Parts) -> list[Worker]:
         max_heartbeat_throttle_interval=CANCEL_DELIVERY,
         graceful_shutdown_timeout=grace,
     )
-    return [bookkeeping, media]
+    listening = Worker(
+        client,
+        task_queue=names.CAPTIONS_TASK_QUEUE,
+        activities=[captions.captions],
+        interceptors=[FailureInterceptor(events)],
+        max_concurrent_activities=TRANSCRIPTIONS_AT_ONCE,
+        max_heartbeat_throttle_interval=CANCEL_DELIVERY,
+        graceful_shutdown_timeout=grace,
+    )
+    return [bookkeeping, media, listening]

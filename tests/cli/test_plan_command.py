@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from clips import Clips, ffmpeg, picture
 from commandline import processes_of, streamforge
 
 VIDEO = Path(__file__).parents[1] / "media" / "bbb-720p-5s.mp4"
@@ -19,6 +20,14 @@ def test_a_plan_for_people(tmp_path: Path) -> None:
         assert "about" in line
     assert list(tmp_path.iterdir()) == []
     assert processes_of(tmp_path) == []
+
+
+def test_what_is_special_about_a_video_is_said(tmp_path: Path, clips: Clips) -> None:
+    path = tmp_path / "two.mkv"
+    ffmpeg("-i", clips.hdr10, *picture("160x90", 25, 1), "-map", "0", "-map", "1", "-c:v:0", "copy", path)
+    shown = streamforge("plan", str(path), cwd=tmp_path)
+    assert "320×180 hevc, 25.00 fps, HDR10, 2.0 s" in shown.stdout
+    assert "The file has 2 video streams; number 0 (320×180) is used" in " ".join(shown.stdout.split())
 
 
 def test_a_plan_for_programs(tmp_path: Path) -> None:

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+import av
 import pytest
-from clips import BUNNY, Clips
+from clips import BUNNY, Clips, ffmpeg, picture
 from playback import dash_tracks, hls_tracks, play
 from system import System
 
@@ -72,3 +73,27 @@ async def test_a_stream_of_sound_is_made_of_sound_and_of_film(
 async def test_a_silent_film_has_nothing_for_a_stream_of_sound(system: System, clips: Clips) -> None:
     finished = await system.process(clips.variable_rate, profile="audio")
     assert finished.job["error"]["code"] == "input.no_audio"
+
+
+async def test_hdr_is_shown_as_each_codec_can_and_what_was_left_out_is_told(
+    system: System, clips: Clips, tmp_path: Path
+) -> None:
+    path = tmp_path / "hdr.mkv"
+    second = ["-map", "0", "-map", "1", "-c:v:0", "copy", "-c:v:1", "mpeg4", "-disposition:v:0", "default"]
+    ffmpeg("-i", clips.hdr10, *picture("160x90", 25, 2), *second, path)
+    finished = await system.process(path, profile="mixed")
+    assert finished.job["status"] == "completed", finished.job["error_message"]
+    [warning] = finished.job["result"]["warnings"]
+    assert warning == "The file has 2 video streams; number 0 (320×180) is used, number 1 (160×90) left out."
+    output = system.output(finished.id)
+    tracks = hls_tracks(output / "master.m3u8")
+    assert {name: track.attributes["VIDEO-RANGE"] for name, track in tracks.items()} == {
+        "180p-h264": "SDR",
+        "180p-av1": "PQ",
+    }
+    assert "urn:mpeg:mpegB:cicp:TransferCharacteristics" in (output / "manifest.mpd").read_text()
+    for name, transfer, pixel_format in [("180p-h264", 1, "yuv420p"), ("180p-av1", 16, "yuv420p10le")]:
+        assert play(tracks[name], tmp_path).frame_count == 50
+        with av.open(str(tmp_path / f"{name}.mp4")) as container:
+            frame = next(container.decode(video=0))
+        assert (int(frame.color_trc), frame.format.name) == (transfer, pixel_format)

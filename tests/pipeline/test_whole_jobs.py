@@ -77,6 +77,7 @@ async def test_the_manifests_play_as_they_are_served(system: System) -> None:
         "hls": f"/media/{finished.id}/master.m3u8",
         "dash": f"/media/{finished.id}/manifest.mpd",
         "poster": None,
+        "captions": [],
     }
     played = await ffmpeg_decodes(system.api.url + playback["dash"])
     assert played == {"frames": 132}

@@ -1,5 +1,6 @@
 """The DASH manifest, read back as XML."""
 
+from dataclasses import replace
 from itertools import pairwise
 from xml.etree import ElementTree as ET
 
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sources import audio, source, stream, track, tracks, video
 
-from streamforge.contracts.media import EncodedTrack, Segment
+from streamforge.contracts.media import Color, EncodedTrack, Segment
 from streamforge.planning.dash import manifest
 from streamforge.planning.manifests import Presentation, peak_bitrate, presentation
 from streamforge.planning.plan import make_plan
@@ -85,6 +86,20 @@ def test_each_codec_is_a_set_of_its_own_that_players_may_change_between() -> Non
 def test_the_frame_rate_is_a_whole_number_or_a_fraction(rate: float, told: str) -> None:
     root = parsed(stream(picture=video(320, 180, rate=rate, frame_count=10)))
     assert [r.get("frameRate") for r in root.iter(f"{MPD}Representation")] == [told]
+
+
+def test_hdr_says_what_its_colors_are() -> None:
+    found = stream(picture=video(1280, 720, dynamic_range="hlg", color=Color(primaries=9, transfer=18, matrix=9)))
+    assert list(parsed(found).iter(f"{MPD}SupplementalProperty")) == []  # H.264: tone-mapped.
+    hlg = {"dynamic_range": "hlg", "color": found.source.video.color}
+    kept = replace(found, video=[replace(t, rendition=t.rendition.model_copy(update=hlg)) for t in found.video])
+    [adaptation] = sets(parsed(kept), "video")
+    told = {p.get("schemeIdUri"): p.get("value") for p in adaptation.iterfind(f"{MPD}SupplementalProperty")}
+    assert told == {
+        "urn:mpeg:mpegB:cicp:ColourPrimaries": "9",
+        "urn:mpeg:mpegB:cicp:TransferCharacteristics": "18",
+        "urn:mpeg:mpegB:cicp:MatrixCoefficients": "9",
+    }
 
 
 def test_each_audio_track_is_a_set_of_its_own() -> None:

@@ -132,6 +132,17 @@ def test_variants_are_listed_best_first_with_what_a_player_chooses_by() -> None:
     assert [i.average_bandwidth for i in info] == [average_bitrate(t.encoded) for t in found.video]
 
 
+def test_hdr_is_told_by_its_transfer_and_sdr_only_beside_it() -> None:
+    found = winding(stream(picture=video(1280, 720)))
+    assert "VIDEO-RANGE" not in master(found)
+    for dynamic_range, name in [("hdr10", "PQ"), ("hlg", "HLG")]:
+        bright = found.video[0].rendition.model_copy(update={"dynamic_range": dynamic_range})
+        mixed = replace(found, video=[replace(found.video[0], rendition=bright), *found.video[1:]])
+        lines = [line for line in master(mixed).splitlines() if "STREAM-INF" in line]
+        assert [f",VIDEO-RANGE={name}," in line for line in lines] == [True, False, False] * 2
+        assert [",VIDEO-RANGE=SDR," in line for line in lines] == [False, True, True] * 2
+
+
 def test_a_variant_weighs_what_its_video_and_the_heaviest_audio_weigh() -> None:
     found = stream(audio(1), audio(2), picture=video(320, 180))
     [variant] = m3u8.loads(master(found)).playlists

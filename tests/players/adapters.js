@@ -1,11 +1,30 @@
 // One function per player: opens `url` in `video`, reports all that the player complains about, even what it mends by
-// itself, and returns what a viewer's menus would do: `toHeight(pixels)` and `toLanguage(code)`. hls.js also shows key
+// itself, and returns what a viewer's menus would do: `toHeight(pixels)`, `toLanguage(code)` and `showText(label)`; `shown()` is what one reads then,
+// where that is not left to the browser. hls.js also shows key
 // frames on a screen of their own: `winding(screen)`.
 "use strict";
 
+/** The key system that every browser has. */
+const CLEAR_KEY = "org.w3.clearkey";
+
+/** hls.js takes keys of the kind `identity` for those of MPEG-TS, and uses no other beside one: it must not see them. */
+const withClearKey = (license) => ({
+  emeEnabled: true,
+  drmSystems: { [CLEAR_KEY]: { licenseUrl: license } },
+  pLoader: class extends Hls.DefaultConfig.loader {
+    load(context, config, callbacks) {
+      const onSuccess = (response, ...rest) => {
+        response.data = response.data.replace(/^#EXT-X-KEY:METHOD=SAMPLE-AES,URI="[^"]*"\n/gm, "");
+        callbacks.onSuccess(response, ...rest);
+      };
+      super.load(context, config, { ...callbacks, onSuccess });
+    }
+  },
+});
+
 const adapters = {
-  "hls.js": async (video, url, { complain, stalled }) => {
-    const player = new Hls();
+  "hls.js": async (video, url, { complain, stalled, license }) => {
+    const player = new Hls(license ? withClearKey(license) : {});
     const harmless = new Set([
       Hls.ErrorDetails.INTERNAL_ABORTED, // What a seek made superfluous is not loaded to its end.
       // Blind to edit lists, hls.js believes that a segment is two pictures later than it is; at a switch it may load
@@ -24,6 +43,8 @@ const adapters = {
       toHeight: (height) => (player.nextLevel = player.levels.findIndex((level) => level.height === height)),
       toLanguage: (code) => (player.audioTrack = player.audioTracks.findIndex((track) => track.lang === code)),
       languages: () => player.audioTracks.map((track) => track.lang),
+      texts: () => player.subtitleTracks.map((track) => track.name),
+      showText: (label) => (player.subtitleTrack = player.subtitleTracks.findIndex((track) => track.name === label)),
       winding: (screen) => {
         const winder = player.createIFramePlayer();
         winder.on(Hls.Events.ERROR, (_, error) => complain(`winding: ${error.details} ${error.reason ?? ""}`));
@@ -39,6 +60,9 @@ const adapters = {
     player.addEventListener("error", ({ detail }) => complain(`${detail.code} ${detail.data}`));
     player.addEventListener("gapjumped", () => complain("jumped over a gap"));
     player.addEventListener("stalldetected", stalled);
+    // Its own display of text, as with its controls.
+    const screen = document.body.appendChild(document.createElement("div"));
+    player.setVideoContainer(screen);
     await player.attach(video);
     await player.load(url);
     return {
@@ -48,6 +72,9 @@ const adapters = {
       },
       toLanguage: (code) => player.selectAudioTrack(player.getAudioTracks().find((track) => track.language === code)),
       languages: () => player.getAudioTracks().map((track) => track.language),
+      texts: () => player.getTextTracks().map((track) => track.label),
+      showText: (label) => player.selectTextTrack(player.getTextTracks().find((track) => track.label === label)),
+      shown: () => screen.innerText,
     };
   },
 
@@ -73,6 +100,11 @@ const adapters = {
       toLanguage: (code) =>
         player.setCurrentTrack(player.getTracksFor("audio").find((track) => track.lang === code)),
       languages: () => player.getTracksFor("audio").map((track) => track.lang),
+      texts: () => player.getTracksFor("text").map((track) => track.labels[0].text),
+      showText: (label) => {
+        player.setTextTrack(player.getTracksFor("text").findIndex((track) => track.labels[0].text === label));
+        player.enableText(true);
+      },
     };
   },
 

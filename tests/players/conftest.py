@@ -13,8 +13,9 @@ from serving import Api, serving
 from streams import Streams
 
 from streamforge.embedded.ports import free_port
+from streamforge.keys import Keys
 from streamforge.media.child import MediaChildren
-from streamforge.settings import DatabaseSettings, ServerSettings, Settings, TemporalSettings
+from streamforge.settings import DatabaseSettings, KeySettings, ServerSettings, Settings, TemporalSettings
 from streamforge.storage import open_storage
 
 
@@ -55,9 +56,15 @@ async def api(chromium: str, postgres_dsn: str, tmp_path_factory: pytest.TempPat
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def streams(api: Api, clips: Clips, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Streams]:
     async with MediaChildren(memory_bytes=4 * 2**30, stall_seconds=60) as children:
-        yield Streams(clips, children, open_storage(api.settings), tmp_path_factory.mktemp("streams"))
+        work = tmp_path_factory.mktemp("streams")
+        yield Streams(clips, children, open_storage(api.settings), _keys(api), work)
 
 
 @pytest.fixture(scope="session")
 def cinema(browser: Browser, players_site: str, api: Api) -> Cinema:
     return Cinema(browser, players_site, api.url)
+
+
+def _keys(api: Api) -> Keys:
+    """Players of DASH look for a path of keys at the page's own origin, which is another one here."""
+    return Keys(api.settings.model_copy(update={"keys": KeySettings(url=api.url)}))

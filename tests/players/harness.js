@@ -57,6 +57,14 @@ const until = (condition) =>
     check();
   });
 
+/** What is to be read on the screen. */
+const shown = () => {
+  const cues = Array.from(video.textTracks)
+    .filter((track) => track.mode === "showing")
+    .flatMap((track) => Array.from(track.activeCues));
+  return menus.shown ? menus.shown() : cues.map((cue) => cue.getCueAsHTML().textContent).join("\n");
+};
+
 const listener = () => {
   if (!listener.analyser) {
     const context = new AudioContext();
@@ -69,8 +77,8 @@ const listener = () => {
 
 const harness = {
   /** Ready, with the first picture on the screen. */
-  async open(player, url) {
-    menus = await adapters[player](video, url, { complain, stalled });
+  async open(player, url, license) {
+    menus = await adapters[player](video, url, { complain, stalled, license });
     await until(() => video.readyState === HTMLMediaElement.HAVE_ENOUGH_DATA && diary.firstFrame !== null);
   },
 
@@ -108,6 +116,28 @@ const harness = {
     const seen = new Promise((done) => preview.requestVideoFrameCallback((_, { mediaTime }) => done(mediaTime)));
     showKeyFrame(time);
     return await seen;
+  },
+
+  texts: () => menus.texts(),
+
+  /** Turns this text on and plays until there is something to read. */
+  async showText(label) {
+    menus.showText(label);
+    await video.play();
+    await until(() => shown() !== "");
+    video.pause();
+  },
+
+  async read(time) {
+    video.currentTime = time;
+    await until(() => !video.seeking && shown() !== "");
+    return shown();
+  },
+
+  /** Resolves once nothing is to be read there. */
+  async readNothing(time) {
+    video.currentTime = time;
+    await until(() => !video.seeking && shown() === "");
   },
 
   languages: () => menus.languages(),

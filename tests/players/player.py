@@ -1,11 +1,13 @@
 """One page with one player in it."""
 
 import asyncio
+import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import av
 from playwright.async_api import Browser, ConsoleMessage, Page, Response
 from streams import Stream
 
@@ -45,8 +47,8 @@ class Report:
 
     complaints: list[str]
     stalls: list[float]
-    firstFrame: float
-    lastFrame: float
+    firstFrame: float | None
+    lastFrame: float | None
     pictures: int
     dullest: float
     duration: float
@@ -66,9 +68,15 @@ class Player:
         page.on("pageerror", lambda error: self._complaints.append(f"uncaught {error}"))
         page.on("response", self._on_response)
 
-    async def open(self, kind: Kind, url: str) -> None:
-        """Its first picture is on the screen."""
-        await self._page.evaluate("([player, url]) => harness.open(player, url)", [kind.player, url])
+    async def open(self, kind: Kind, url: str, license: str | None) -> None:
+        """Its first picture is on the screen. `license` is where the page has its keys from."""
+        await self._page.evaluate("(all) => harness.open(...all)", [kind.player, url, license])
+
+    async def give_up(self, kind: Kind, url: str, license: str | None) -> None:
+        """The player is refused something and says that it is stuck."""
+        async with self._page.expect_response(lambda response: response.status == 401):
+            await self._page.evaluate("(all) => void harness.open(...all).catch(complain)", [kind.player, url, license])
+        await self._page.wait_for_function("diary.complaints.length > 0")
 
     async def play_to_end(self, rate: float) -> None:
         await self._page.evaluate("rate => harness.playToEnd(rate)", rate)
@@ -93,8 +101,32 @@ class Player:
     async def hear(self, hertz: float) -> None:
         await self._page.evaluate("hertz => harness.hear(hertz)", hertz)
 
+    async def contrast(self) -> float:
+        """Standard deviation of the brightness on the screen. No script may look into a decrypted picture, but everybody
+        who sits in front of it can."""
+        picture = await self._page.locator("video").screenshot()
+        with av.open(io.BytesIO(picture)) as container:
+            [frame] = container.decode(video=0)
+        return float(frame.to_ndarray(format="gray").std())
+
     async def languages(self) -> list[str]:
         return list(await self._page.evaluate("harness.languages()"))
+
+    async def texts(self) -> list[str]:
+        """What the menu of subtitles and captions offers."""
+        return list(await self._page.evaluate("harness.texts()"))
+
+    async def show_text(self, label: str) -> None:
+        """Turn it on, and wait until there is something to read."""
+        await self._page.evaluate("label => harness.showText(label)", label)
+
+    async def read(self, time: float) -> str:
+        """What is on the screen there; waits until something is."""
+        return str(await self._page.evaluate("time => harness.read(time)", time))
+
+    async def read_nothing(self, time: float) -> None:
+        """Returns once nothing is on the screen there."""
+        await self._page.evaluate("time => harness.readNothing(time)", time)
 
     async def report(self) -> Report:
         found: dict[str, Any] = await self._page.evaluate("harness.report()")
@@ -123,13 +155,27 @@ class Cinema:
     @asynccontextmanager
     async def showing(self, stream: Stream, kind: Kind) -> AsyncIterator[Player]:
         """Whoever waits for longer than PATIENCE inside sees a TimeoutError."""
+        async with self._page() as player:
+            await player.open(kind, *self._addresses(stream, kind))
+            yield player
+
+    async def turned_away(self, stream: Stream, kind: Kind) -> Report:
+        """What a viewer sees who is not given what the player asks for."""
+        async with self._page() as player:
+            await player.give_up(kind, *self._addresses(stream, kind))
+            return await player.report()
+
+    @asynccontextmanager
+    async def _page(self) -> AsyncIterator[Player]:
         context = await self.browser.new_context()
         try:
             page = await context.new_page()
-            player = Player(page)
             async with asyncio.timeout(PATIENCE):
                 await page.goto(f"{self.site}/harness.html")
-                await player.open(kind, self.api_url + stream.path(kind.manifest))
-                yield player
+                yield Player(page)
         finally:
             await context.close()
+
+    def _addresses(self, stream: Stream, kind: Kind) -> tuple[str, str | None]:
+        license = self.api_url + stream.license if stream.license else None
+        return self.api_url + stream.path(kind.manifest), license

@@ -7,16 +7,22 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 from clips import Clips
+from speech_model import CAPTIONS
 
-from streamforge.contracts.media import EncodedTrack, EncodedTracks, Source
+from streamforge.contracts.media import EncodedTrack, EncodedTracks, Plan, Source, Text, TextTrack
+from streamforge.keys import Keys
 from streamforge.media.audio import AudioTask
 from streamforge.media.child import MediaChildren
 from streamforge.media.codecs import Codecs, CodecsTask
 from streamforge.media.encode import EncodeTask
 from streamforge.media.probe import ProbeTask
+from streamforge.media.subtitles import SubtitlesTask
+from streamforge.media.transcribe import TranscribeTask
 from streamforge.planning import dash, hls
-from streamforge.planning.manifests import DASH_MANIFEST, Growing, Presentation, joined, presentation
+from streamforge.planning.manifests import DASH_MANIFEST, TEXT_FILE, Growing, Presentation, joined, presentation
 from streamforge.planning.plan import make_plan
+from streamforge.planning.protection import has_dash
+from streamforge.planning.webvtt import Cue, read_webvtt
 from streamforge.settings import Settings
 from streamforge.storage import Storage, layout
 
@@ -40,6 +46,12 @@ class Stream:
     def languages(self) -> list[str | None]:
         return [track.rendition.language for track in self.presentation.audio]
 
+    @property
+    def license(self) -> str | None:
+        """Where a page finds the keys of common encryption."""
+        protection = self.presentation.plan.protection
+        return f"/keys/{self.job_id}/license" if protection is not None and protection.scheme == "cbcs" else None
+
     def path(self, manifest: str) -> str:
         return f"/media/{self.job_id}/{manifest}"
 
@@ -47,17 +59,20 @@ class Stream:
 class Streams:
     """Each is made the first time it is asked for."""
 
-    def __init__(self, clips: Clips, children: MediaChildren, storage: Storage, work: Path) -> None:
+    def __init__(self, clips: Clips, children: MediaChildren, storage: Storage, keys: Keys, work: Path) -> None:
         self._clips = clips
         self._children = children
         self._storage = storage
+        self._keys = keys
         self._work = work
         self._made: dict[str, Stream] = {}
 
     async def get(self, kind: str) -> Stream:
         if kind not in self._made:
             clip, transcode = KINDS[kind]
-            settings = Settings.model_validate({"transcode": QUICK | transcode})
+            captions = CAPTIONS.model_copy(update={"enabled": kind in CAPTIONED})
+            sections = {"captions": captions, "protection": {"scheme": PROTECTED.get(kind, "none")}}
+            settings = Settings.model_validate({"transcode": QUICK | transcode} | sections)
             self._made[kind] = await self._make(clip(self._clips), settings, self._work / kind)
         return self._made[kind]
 
@@ -66,19 +81,43 @@ class Streams:
         source = await self._children.run("probe", probe, Source)
         plan = make_plan(source, settings)
         codecs = await self._children.run("codecs", CodecsTask(source=source, plan=plan), Codecs)
-        plan = plan.with_codec_strings(codecs.codec_strings)
+        job_id = uuid4()
+        plan = self._protected(plan.with_codec_strings(codecs.codec_strings), job_id)
         chunks = []
         for chunk in plan.chunks:
-            task = EncodeTask(path=clip, source=source, plan=plan, chunk=chunk, target=work / str(chunk.index))
+            target, key = work / str(chunk.index), self._keys.for_track(job_id, plan.protection, "video")
+            task = EncodeTask(path=clip, source=source, plan=plan, chunk=chunk, target=target, key=key)
             chunks.append((await self._children.run("encode", task, EncodedTracks)).tracks)
         audio = []
         for rendition in plan.audio:
             sound = AudioTask(
-                path=clip, source=source, rendition=rendition, segment_seconds=plan.segment_seconds, target=work / "0"
+                path=clip,
+                source=source,
+                rendition=rendition,
+                segment_seconds=plan.segment_seconds,
+                target=work / "0",
+                protection=plan.protection,
+                key=self._keys.for_track(job_id, plan.protection, "audio"),
             )
             audio.append(await self._children.run("audio", sound, EncodedTrack))
-        made = Stream(uuid4(), presentation(source, plan, joined(chunks), audio))
+        text = await self._make_text(clip, source, plan, work)
+        made = Stream(job_id, presentation(source, plan, joined(chunks), audio, text))
         await self._publish(made, work)
+        return made
+
+    def _protected(self, plan: Plan, job_id: UUID) -> Plan:
+        if plan.protection is None:
+            return plan
+        key_ids = {track_type: key.key_id for track_type, key in self._keys.of_job(job_id).items()}
+        found = {"key_ids": key_ids, "key_url": self._keys.folder_url(job_id)}
+        return plan.model_copy(update={"protection": plan.protection.model_copy(update=found)})
+
+    async def _make_text(self, clip: Path, source: Source, plan: Plan, work: Path) -> list[TextTrack]:
+        subtitles = SubtitlesTask(path=clip, source=source, renditions=plan.subtitles, target=work / "0")
+        made = (await self._children.run("subtitles", subtitles, Text)).tracks
+        if plan.transcription is not None:
+            speech = TranscribeTask(path=clip, source=source, transcription=plan.transcription, target=work / "0")
+            made += (await self._children.run("transcribe", speech, Text)).tracks
         return made
 
     async def _publish(self, stream: Stream, work: Path) -> None:
@@ -87,6 +126,12 @@ class Streams:
                 await self._storage.put_file(layout.output(stream.job_id, f"{file.parent.name}/{file.name}"), file)
         await self.write(stream, manifests_of(stream.presentation))
 
+    async def cues(self, stream: Stream, name: str) -> list[Cue]:
+        """What stands in the file of a text track."""
+        content = await self._storage.get_bytes(layout.output(stream.job_id, f"{name}/{TEXT_FILE}"))
+        assert content is not None
+        return read_webvtt(content.decode())
+
     async def write(self, stream: Stream, manifests: dict[str, str]) -> None:
         """In this order: what is referred to comes before what refers to it."""
         for name, text in manifests.items():
@@ -94,18 +139,26 @@ class Streams:
 
 
 def manifests_of(presentation: Presentation, growing: Growing | None = None) -> dict[str, str]:
-    return hls.playlists(presentation, growing) | {DASH_MANIFEST: dash.manifest(presentation, growing)}
+    manifests = hls.playlists(presentation, growing)
+    return manifests | ({DASH_MANIFEST: dash.manifest(presentation, growing)} if has_dash(presentation.plan) else {})
 
 
 QUICK: dict[str, object] = {"presets": {"h264": "ultrafast"}, "heights": [180, 120], "max_chunk_seconds": 4}
 
+CAPTIONED = {"captions"}
+
 KINDS: dict[str, tuple[Callable[[Clips], Path], dict[str, object]]] = {
     "four chunks": (lambda clips: clips.slow, {}),
+    "captions": (lambda clips: clips.captioned, {}),
     "variable frame rate and no sound": (lambda clips: clips.variable_rate, {}),
     "two languages": (lambda clips: clips.two_languages, {}),
+    "AES-128": (lambda clips: clips.slow, {}),
+    "cbcs": (lambda clips: clips.slow, {}),
     "AV1": (lambda clips: clips.two_languages, {"codecs": ["av1"], "presets": {"av1": 11}, "segment_seconds": 2}),
     "H.264 and AV1": (
         lambda clips: clips.slow,
         {"codecs": ["h264", "av1"], "presets": {"h264": "ultrafast", "av1": 13}},
     ),
 }
+
+PROTECTED = {"AES-128": "aes-128", "cbcs": "cbcs"}

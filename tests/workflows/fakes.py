@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
-from factories import vmaf
+from factories import text_track, vmaf
 from temporalio import activity
 from temporalio.client import Client, WorkflowHandle
 from temporalio.worker import Worker
@@ -15,13 +15,14 @@ from temporalio.worker import Worker
 from streamforge.contracts import names
 from streamforge.contracts.ids import workflow_id
 from streamforge.contracts.job import Playback
-from streamforge.contracts.media import Plan, Source
+from streamforge.contracts.media import Plan, Source, Text
 from streamforge.contracts.per_title import PerTitleResult, SearchedPlan
 from streamforge.contracts.pipeline import (
     DiscardInput,
     EncodeAudioInput,
     EncodeChunkInput,
     EncodedPart,
+    KeepSubtitlesInput,
     Outcome,
     PackagedStream,
     PackageInput,
@@ -34,6 +35,7 @@ from streamforge.contracts.pipeline import (
     SearchInput,
     StoredSource,
     StoreInput,
+    TranscribeInput,
     UploadInput,
     ValidatedStream,
     ValidateInput,
@@ -127,6 +129,16 @@ class Fakes:
         await self._note(names.ENCODE_AUDIO, work)
         return EncodedPart(receipt=work.rendition.name, frames=1, size_bytes=1)
 
+    @activity.defn(name=names.KEEP_SUBTITLES)
+    async def keep_subtitles(self, work: KeepSubtitlesInput) -> Text:
+        await self._note(names.KEEP_SUBTITLES, work)
+        return Text(tracks=[text_track(rendition.name) for rendition in work.renditions])
+
+    @activity.defn(name=names.TRANSCRIBE)
+    async def captions(self, work: TranscribeInput) -> Text:
+        await self._note(names.TRANSCRIBE, work)
+        return Text(tracks=[text_track(work.transcription.name)], warnings=["It was noisy."])
+
     @activity.defn(name=names.VALIDATE)
     async def validate(self, work: ValidateInput) -> ValidatedStream:
         await self._note(names.VALIDATE, work)
@@ -168,7 +180,7 @@ class Fakes:
     @property
     def activities(self) -> list[Callable[..., Any]]:
         return [
-            self.upload, self.probe, self.search, self.chunk, self.audio, self.validate,
+            self.upload, self.probe, self.search, self.chunk, self.audio, self.keep_subtitles, self.captions, self.validate,
             self.publish, self.package, self.store, self.record_outcome, self.discard,
         ]  # fmt: skip
 
@@ -176,7 +188,8 @@ class Fakes:
 @asynccontextmanager
 async def working(client: Client, fakes: Fakes) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
-        for queue, workflows in ((names.TASK_QUEUE, [ProcessVideoWorkflow]), (names.MEDIA_TASK_QUEUE, [])):
+        queues = {names.TASK_QUEUE: [ProcessVideoWorkflow], names.MEDIA_TASK_QUEUE: [], names.CAPTIONS_TASK_QUEUE: []}
+        for queue, workflows in queues.items():
             worker = Worker(
                 client,
                 task_queue=queue,

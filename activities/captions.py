@@ -1,0 +1,124 @@
+"""Text beside the picture: subtitles that the source has, and captions from what is said in it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from temporalio import activity
+
+from activities import receipts
+from activities.heartbeats import Checkpoint, heartbeats
+from activities.originals import Originals
+from activities.scratch import Scratch
+from streamforge.contracts import names
+from streamforge.contracts.events import JobChange
+from streamforge.contracts.job import Stage
+from streamforge.contracts.media import Text
+from streamforge.contracts.pipeline import KeepSubtitlesInput, TranscribeInput
+from streamforge.errors import CaptionsUnavailable
+from streamforge.events.log import EventLog
+from streamforge.events.reporter import CLOSING_PATIENCE, Reporter
+from streamforge.media.child import MediaChildren
+from streamforge.media.subtitles import SubtitlesTask
+from streamforge.media.transcribe import TranscribeTask
+from streamforge.planning.manifests import TEXT_FILE
+from streamforge.storage import Storage, layout
+
+MOST_BEGINNINGS = 3
+"""A transcription that takes its worker down with it each time is given up."""
+
+EVENT = "captions"
+STEPS = 20
+"""Events for each phase, at most: they are told one by one, beside the progress of the stages."""
+
+PHASES = {"extracting_audio": "Extracting the sound for captions", "transcribing": "Transcribing what is said"}
+
+
+class CaptionsActivities:
+    def __init__(
+        self, storage: Storage, log: EventLog, children: MediaChildren, *, originals: Originals, scratch: Scratch
+    ) -> None:
+        self._storage = storage
+        self._log = log
+        self._children = children
+        self._originals = originals
+        self._scratch = scratch
+
+    @activity.defn(name=names.KEEP_SUBTITLES)
+    async def keep_subtitles(self, work: KeepSubtitlesInput) -> Text:
+        """Every text track of the source as WebVTT."""
+        job_id = work.original.job_id
+        receipt = receipts.receipt_name(
+            job_id, "subtitles", source=work.original.sha256, renditions=[r.model_dump() for r in work.renditions]
+        )
+        async with heartbeats():
+            if (done := await receipts.find(self._storage, receipt, Text)) is not None:
+                return done
+            with self._scratch.folder_for("subtitles") as folder:
+                async with self._originals.file(work.original.source_object) as path:
+                    task = SubtitlesTask(path=path, source=work.source, renditions=work.renditions, target=folder)
+                    text = await self._children.run("subtitles", task, Text)
+                await self._publish(job_id, folder, text)
+            await receipts.write(self._storage, receipt, text)
+            return text
+
+    @activity.defn(name=names.TRANSCRIBE)
+    async def captions(self, work: TranscribeInput) -> Text:
+        """What is said in the source, as captions. Raises CaptionsUnavailable."""
+        job_id = work.original.job_id
+        receipt = receipts.receipt_name(
+            job_id, "transcript", source=work.original.sha256, transcription=work.transcription
+        )
+        async with heartbeats() as checkpoint, Reporter(self._log, job_id) as reporter:
+            if (done := await receipts.find(self._storage, receipt, Text)) is not None:
+                return done
+            _note_beginning(checkpoint)
+            with self._scratch.folder_for("captions") as folder:
+                async with self._originals.file(work.original.source_object) as path, _told(reporter) as progress:
+                    task = TranscribeTask(
+                        path=path, source=work.source, transcription=work.transcription, target=folder
+                    )
+                    text = await self._children.run("transcribe", task, Text, progress.put_nowait)
+                await self._publish(job_id, folder, text)
+            await receipts.write(self._storage, receipt, text)
+            return text
+
+    async def _publish(self, job_id: UUID, folder: Path, text: Text) -> None:
+        for track in text.tracks:
+            name = f"{track.name}/{TEXT_FILE}"
+            await self._storage.put_file(layout.output(job_id, name), folder / name)
+
+
+def _note_beginning(checkpoint: Checkpoint) -> None:
+    begun = int((checkpoint.previous or {}).get("begun", 0))
+    if begun >= MOST_BEGINNINGS:
+        raise CaptionsUnavailable(f"The transcription ended without a word {begun} times and was given up.")
+    checkpoint.set({"begun": begun + 1})
+    checkpoint.beat()
+
+
+@asynccontextmanager
+async def _told(reporter: Reporter) -> AsyncIterator["asyncio.Queue[dict[str, Any]]"]:
+    """What is put into the queue becomes events of the job. They leave its progress as it is."""
+    progress: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    telling = asyncio.create_task(_tell(progress, reporter))
+    try:
+        yield progress
+        progress.put_nowait({})
+        await asyncio.wait([telling], timeout=CLOSING_PATIENCE)
+    finally:
+        telling.cancel()
+
+
+async def _tell(progress: "asyncio.Queue[dict[str, Any]]", reporter: Reporter) -> None:
+    """The first of each step, until an empty one comes."""
+    told: tuple[str, int] | None = None
+    while details := await progress.get():
+        step = (str(details["phase"]), int(details["progress"] * STEPS))
+        if step != told:
+            told = step
+            message = f"{PHASES[step[0]]}: {100 * step[1] // STEPS} %"
+            await reporter.state(JobChange(event=EVENT, stage=Stage.TRANSCODING, message=message, details=details))

@@ -1,0 +1,101 @@
+"""Content keys: derived from one secret wherever they are needed, stored nowhere.
+
+HKDF (RFC 5869) makes key and key id of each job's video and audio from `keys.secret`. Worker and API come to the same
+ones without telling each other, and a key id that differs shows that their secrets do.
+"""
+
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+from uuid import UUID
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from pydantic import BaseModel, ConfigDict, Field
+
+from streamforge.contracts.media import Protection, TrackType
+from streamforge.errors import InvalidSettings
+from streamforge.settings import Settings
+
+TRACK_TYPES: tuple[TrackType, ...] = ("video", "audio")
+FILE_NAME = "keys-secret"
+KEY_BYTES = 16
+SECRET_BYTES = 32
+
+
+class ContentKey(BaseModel):
+    """One AES-128 key. It crosses from a worker to its own child process, and is shown by neither."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True, ser_json_bytes="base64", val_json_bytes="base64")
+
+    key_id: str
+    value: bytes = Field(repr=False, min_length=KEY_BYTES, max_length=KEY_BYTES)
+
+
+def derive(secret: bytes, job_id: UUID, track_type: TrackType) -> ContentKey:
+    info = b"streamforge content key 1 " + job_id.bytes + track_type.encode()
+    material = HKDF(SHA256(), 2 * KEY_BYTES, salt=None, info=info).derive(secret)
+    return ContentKey(value=material[:KEY_BYTES], key_id=material[KEY_BYTES:].hex())
+
+
+class Keys:
+    """The keys of all jobs. Without `keys.secret` a worker makes one in data_dir, and an API beside it reads that."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._set = settings.keys.secret
+        self._file = settings.data_dir / FILE_NAME
+        self._url = (settings.keys.url or "").rstrip("/")
+
+    def folder_url(self, job_id: UUID) -> str:
+        return f"{self._url}/keys/{job_id}"
+
+    def of_job(self, job_id: UUID) -> dict[TrackType, ContentKey]:
+        """For a worker: makes the secret where there is none yet."""
+        return _derived(self._secret() or _made(self._file), job_id)
+
+    def known(self, job_id: UUID) -> dict[TrackType, ContentKey]:
+        """For an API: none at all where there is no secret."""
+        secret = self._secret()
+        return {} if secret is None else _derived(secret, job_id)
+
+    def for_track(self, job_id: UUID, protection: Protection | None, track_type: TrackType) -> ContentKey | None:
+        """What a planned job encrypts with, None for one that is not protected. Raises InvalidSettings when the plan was
+        made with another secret."""
+        if protection is None:
+            return None
+        key = self.of_job(job_id)[track_type]
+        if key.key_id != protection.key_ids[track_type]:
+            raise InvalidSettings(
+                "This worker has another keys.secret than the one that planned the job. Several machines need the same: "
+                "set STREAMFORGE_KEYS__SECRET on all workers and APIs."
+            )
+        return key
+
+    def _secret(self) -> bytes | None:
+        if self._set is not None:
+            return self._set.get_secret_value().encode()
+        with suppress(FileNotFoundError):
+            return self._file.read_bytes()
+        return None
+
+
+def _derived(secret: bytes, job_id: UUID) -> dict[TrackType, ContentKey]:
+    return {track_type: derive(secret, job_id, track_type) for track_type in TRACK_TYPES}
+
+
+def _made(file: Path) -> bytes:
+    """Several workers may come here at once: the first one's file stays, and is never seen half-written."""
+    aside = file.with_name(f"{FILE_NAME}.{secrets.token_hex(8)}")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with open(descriptor, "wb") as stream:
+            stream.write(secrets.token_bytes(SECRET_BYTES))
+            stream.flush()
+            os.fsync(stream.fileno())
+        with suppress(FileExistsError):
+            os.link(aside, file)
+    finally:
+        aside.unlink()
+    return file.read_bytes()

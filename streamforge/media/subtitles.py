@@ -1,0 +1,168 @@
+"""Subtitle tracks of the source, as WebVTT on the video's timeline."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import zip_longest
+from math import inf, isfinite
+from pathlib import Path
+
+from av.container import InputContainer
+from av.subtitles.stream import SubtitleStream
+from pydantic import BaseModel
+
+from streamforge.contracts.media import Source, SubtitleRendition, Text, TextTrack
+from streamforge.media.progress import Progress
+from streamforge.media.source import AnyPacket, open_source, packets
+from streamforge.media.subtitle_text import decode, payload, plain
+from streamforge.planning.manifests import TEXT_FILE
+from streamforge.planning.text import subtitle_label
+from streamforge.planning.webvtt import Cue, escaped, read_webvtt, webvtt
+
+MAX_CUES = 50_000
+"""Of one track. Twelve hours of talk have ten thousand; animated letters have a cue for every picture."""
+
+MAX_CUE_BYTES = 4096
+LONGEST_CUE_SECONDS = 600
+WITHOUT_END_SECONDS = 5
+"""A cue that does not say how long it lasts stays until the next one, but no longer than this."""
+
+
+class SubtitlesTask(BaseModel):
+    """`target` is an existing folder; each track gets a folder in it."""
+
+    path: Path
+    source: Source
+    renditions: list[SubtitleRendition]
+    target: Path
+
+
+@dataclass
+class Entry:
+    """A packet: seconds on the video's timeline, and what it holds. `end` is infinite where it does not say."""
+
+    start: float
+    end: float
+    payload: bytes
+
+
+@dataclass
+class _Track:
+    rendition: SubtitleRendition
+    entries: list[Entry] = field(default_factory=list)
+    without_time: int = 0
+    too_many: int = 0
+
+
+def run(task: SubtitlesTask, on_progress: Progress) -> Text:
+    """All tracks in one pass. A track that says nothing is left out; whatever is wrong with one is a warning."""
+    tracks = {rendition.stream_index: _Track(rendition) for rendition in task.renditions}
+    with open_source(task.path) as container:
+        for number, (packet, track) in enumerate(_packets(container, tracks)):
+            _take(track, packet, task.source)
+            if number % 1000 == 0:
+                on_progress({"packets": number})
+    kept = Text()
+    for track in tracks.values():
+        _write(track, task, kept)
+    return kept
+
+
+def _packets(container: InputContainer, tracks: dict[int, _Track]) -> Iterator[tuple[AnyPacket, _Track]]:
+    streams = [stream for stream in container.streams.subtitles if stream.index in tracks]
+    for packet in packets(container, *streams) if streams else ():
+        if packet.stream_index in tracks and isinstance(packet.stream, SubtitleStream):
+            yield packet, tracks[packet.stream_index]
+
+
+def _take(track: _Track, packet: AnyPacket, source: Source) -> None:
+    held = payload(track.rendition.codec, bytes(packet))[:MAX_CUE_BYTES]
+    if not held.strip(b"\0 \r\n\t"):
+        return  # MP4 fills the time between two cues with empty ones.
+    if packet.pts is None or packet.time_base is None:
+        track.without_time += 1
+    elif len(track.entries) >= MAX_CUES:
+        track.too_many += 1
+    else:
+        start = packet.pts * packet.time_base - Fraction(source.start or 0)
+        lasts = float(packet.duration * packet.time_base) if packet.duration and packet.duration > 0 else inf
+        track.entries.append(Entry(float(start), float(start) + lasts, held))
+
+
+def _write(track: _Track, task: SubtitlesTask, kept: Text) -> None:
+    rendition = track.rendition
+    label = subtitle_label(rendition)
+    told = f"Subtitles “{label}”"
+    timed, garbage = _with_times(track.entries, task.source.duration)
+    found = decode([entry.payload for entry in timed], rendition.language)
+    cues = list(_cues(timed, found.texts, rendition.codec))
+    garbage += track.without_time
+    if found.lost:
+        kept.warnings.append(f"{told}: some characters could not be read, because their encoding is unknown.")
+    elif found.repaired_from:
+        kept.warnings.append(f"{told} were not in UTF-8; they were read as {found.repaired_from}.")
+    if garbage:
+        kept.warnings.append(f"{told}: {garbage} with a time outside of the video or without one were left out.")
+    if track.too_many:
+        kept.warnings.append(f"{told}: only the first {MAX_CUES} were kept; {track.too_many} were left out.")
+    if not cues:
+        kept.warnings.append(f"{told} have no text, so there is no such track.")
+        return
+    kept.tracks.append(
+        write_track(
+            task.target,
+            cues,
+            TextTrack(
+                name=rendition.name,
+                label=label,
+                language=rendition.language,
+                default=rendition.default,
+                forced=rendition.forced,
+                hearing_impaired=rendition.hearing_impaired,
+                cues=len(cues),
+                size_bytes=0,
+            ),
+        )
+    )
+
+
+def write_track(folder: Path, cues: list[Cue], track: TextTrack) -> TextTrack:
+    """The file in the track's own folder, and the track with its size. Proven: what is written can be read back."""
+    text = webvtt(cues)
+    if read_webvtt(text) != cues:
+        raise ValueError("WebVTT came out differently than it went in")
+    data = text.encode()
+    (folder / track.name).mkdir(parents=True)
+    (folder / track.name / TEXT_FILE).write_bytes(data)
+    return track.model_copy(update={"size_bytes": len(data)})
+
+
+def _with_times(entries: Iterable[Entry], duration: float) -> tuple[list[Entry], int]:
+    """In the order of time, each with an end, cut to the video; and how many lay outside of it."""
+    ordered = sorted(entries, key=lambda entry: entry.start)
+    timed = []
+    for entry, following in zip_longest(ordered, ordered[1:]):
+        start, end = max(0.0, entry.start), min(_end(entry, following), duration)
+        if 0.001 <= end - start <= LONGEST_CUE_SECONDS:
+            timed.append(Entry(start, end, entry.payload))
+    return timed, len(ordered) - len(timed)
+
+
+def _end(entry: Entry, following: Entry | None) -> float:
+    if isfinite(entry.end):
+        return entry.end
+    longest = entry.start + WITHOUT_END_SECONDS
+    return longest if following is None else min(longest, following.start)
+
+
+def _cues(entries: list[Entry], texts: list[str], codec: str) -> Iterator[Cue]:
+    """Letters that are drawn in layers come several times: once is enough."""
+    seen: set[Cue] = set()
+    for entry, text in zip(entries, texts, strict=True):
+        if not (shown := plain(codec, text)):
+            continue
+        start = round(entry.start * 1000)
+        cue = Cue(start, max(start + 1, round(entry.end * 1000)), escaped(shown))
+        if cue not in seen:
+            seen.add(cue)
+            yield cue

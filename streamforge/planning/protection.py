@@ -1,0 +1,103 @@
+"""What manifests say about encryption, and what both sides must agree on without telling each other."""
+
+import hashlib
+from dataclasses import dataclass
+from uuid import UUID
+from xml.etree import ElementTree as ET
+
+from streamforge.contracts.media import Plan, Protection, Segment, TrackType
+from streamforge.errors import InvalidSettings
+from streamforge.settings import ProtectionSettings
+
+LICENSE = "license"
+"""Beside the keys of a job: the same keys in the form of the W3C's Clear Key."""
+
+CLEAR_KEY_FORMAT = "org.w3.clearkey"
+"""What hls.js calls keys that the browser decrypts with."""
+
+CENC_NAMESPACE = "urn:mpeg:cenc:2013"
+DASHIF_NAMESPACE = "https://dashif.org/CPS"
+COMMON_PROTECTION = "urn:mpeg:dash:mp4protection:2011"
+CLEAR_KEY = "urn:uuid:e2719d58-a985-b3c9-781a-b030af78d30e"
+
+ET.register_namespace("cenc", CENC_NAMESPACE)
+ET.register_namespace("dashif", DASHIF_NAMESPACE)
+
+
+def with_protection(plan: Plan, settings: ProtectionSettings) -> Plan:
+    """Raises InvalidSettings for a codec that the scheme is not there for."""
+    if settings.scheme == "none":
+        return plan
+    if settings.scheme == "cbcs" and any(rendition.codec == "av1" for rendition in plan.renditions):
+        raise InvalidSettings(
+            "protection.scheme: cbcs encrypts h264 and hevc, and transcode.codecs of this job's profile has av1."
+        )
+    protection = Protection(scheme=settings.scheme)
+    return plan.model_copy(update={"protection": protection, "warnings": [*plan.warnings, *_limits_of(protection)]})
+
+
+def has_dash(plan: Plan) -> bool:
+    """DASH players know common encryption only."""
+    return plan.protection is None or plan.protection.scheme == "cbcs"
+
+
+def _limits_of(protection: Protection) -> list[str]:
+    """What a protected stream goes without, as warnings of the job."""
+    if protection.scheme == "cbcs":
+        return []
+    return ["Encrypted with AES-128: there is no DASH, and there are no key frames to show while somebody winds."]
+
+
+def initialization_vector(key_id: str, track: str, name: str) -> bytes:
+    """16 bytes that no other file under this key has. The same for every attempt, so that they write the same bytes."""
+    return hashlib.sha256(f"{key_id}/{track}/{name}".encode()).digest()[:16]
+
+
+# ── HLS ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+@dataclass(frozen=True)
+class KeyTags:
+    """EXT-X-KEY (RFC 8216 §4.3.2.4) of one type of track."""
+
+    protection: Protection | None
+    track_type: TrackType
+
+    def around_map(self, map_tag: str) -> list[str]:
+        """An init segment holds nothing that AES-128 could hide: it stays clear, so no key may apply to it. The key of
+        common encryption is for samples, and the init segment has everything else about it."""
+        if self.protection is None:
+            return [map_tag]
+        if self.protection.scheme == "aes-128":
+            return ["#EXT-X-KEY:METHOD=NONE", map_tag]
+        tag = f'#EXT-X-KEY:METHOD=SAMPLE-AES,URI="{self._url}"'
+        return [tag, f'{tag},KEYFORMAT="{CLEAR_KEY_FORMAT}",KEYID=0x{self._key_id}', map_tag]
+
+    def before(self, track: str, segment: Segment) -> list[str]:
+        """Each file has its own initialization vector."""
+        if self.protection is None or self.protection.scheme != "aes-128":
+            return []
+        vector = initialization_vector(self._key_id, track, segment.file_name).hex()
+        return [f'#EXT-X-KEY:METHOD=AES-128,URI="{self._url}",IV=0x{vector}']
+
+    @property
+    def _key_id(self) -> str:
+        assert self.protection is not None
+        return self.protection.key_ids[self.track_type]
+
+    @property
+    def _url(self) -> str:
+        assert self.protection is not None
+        return f"{self.protection.key_url}/{self._key_id}"
+
+
+# ── DASH ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+def add_content_protection(adaptation: ET.Element, protection: Protection | None, track_type: TrackType) -> None:
+    """Common encryption, and the Clear Key licence server of DASH-IF's interoperability points."""
+    if protection is None:
+        return
+    default_key_id = {f"{{{CENC_NAMESPACE}}}default_KID": str(UUID(protection.key_ids[track_type]))}
+    common = {"schemeIdUri": COMMON_PROTECTION, "value": protection.scheme} | default_key_id
+    ET.SubElement(adaptation, "ContentProtection", common)
+    clear_key = ET.SubElement(
+        adaptation, "ContentProtection", {"schemeIdUri": CLEAR_KEY, "value": "ClearKey1.0"} | default_key_id
+    )
+    ET.SubElement(clear_key, f"{{{DASHIF_NAMESPACE}}}Laurl").text = f"{protection.key_url}/{LICENSE}"

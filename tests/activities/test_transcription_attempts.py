@@ -1,0 +1,85 @@
+"""What an attempt of a transcription leaves to the next one: its result, or the number of those that died."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from clips import Clips
+from factories import PROCESSING, accepted
+from obstore.store import MemoryStore
+from speech_model import CAPTIONS
+from temporalio.testing import ActivityEnvironment
+
+from activities.captions import MOST_BEGINNINGS, CaptionsActivities
+from activities.originals import Originals
+from activities.scratch import Scratch
+from streamforge.contracts.media import Source, Text
+from streamforge.contracts.pipeline import StoredSource, TranscribeInput
+from streamforge.db.jobs import Jobs
+from streamforge.errors import CaptionsUnavailable
+from streamforge.events.log import EventLog
+from streamforge.media.child import MediaChildren
+from streamforge.media.probe import probe_task
+from streamforge.planning.plan import make_plan
+from streamforge.settings import Settings
+from streamforge.storage.bucket import BucketStorage
+
+
+class Desk:
+    """The activity with everything real behind it, and a job with speech."""
+
+    def __init__(self, bucket: BucketStorage, activities: CaptionsActivities, work: TranscribeInput) -> None:
+        self.bucket = bucket
+        self.work = work
+        self._activities = activities
+
+    async def attempt(self, left: dict[str, Any] | None = None) -> tuple[Text, list[Any]]:
+        """One more, after one that left this behind; its result and all it told by heartbeats."""
+        environment = ActivityEnvironment()
+        told: list[Any] = []
+        environment.on_heartbeat = told.append
+        info = ActivityEnvironment.default_info()
+        environment.info = type(info)(**{**vars(info), "heartbeat_details": [left] if left else []})
+        return await environment.run(self._activities.captions, self.work), told
+
+
+@pytest.fixture
+async def desk(jobs: Jobs, events: EventLog, clips: Clips, tmp_path: Path) -> AsyncIterator[Desk]:
+    job_id = await accepted(jobs)
+    await events.append(job_id, PROCESSING)
+    bucket, scratch = BucketStorage(MemoryStore()), Scratch(tmp_path)
+    original = StoredSource(job_id=job_id, source_object="input/original", size_bytes=1, sha256="0" * 64)
+    await bucket.put_bytes(original.source_object, clips.speech.read_bytes())
+    originals = Originals(bucket, scratch, kept_seconds=0)
+    async with MediaChildren(memory_bytes=4 * 2**30, stall_seconds=60) as children:
+        source = await children.run("probe", probe_task(clips.speech, Settings().input), Source)
+        transcription = make_plan(source, Settings(captions=CAPTIONS)).transcription
+        assert transcription is not None
+        work = TranscribeInput(original=original, source=source, transcription=transcription)
+        activities = CaptionsActivities(bucket, events, children, originals=originals, scratch=scratch)
+        yield Desk(bucket, activities, work)
+    await originals.close()
+    scratch.close()
+
+
+async def test_what_is_transcribed_is_not_transcribed_again(desk: Desk) -> None:
+    first, _ = await desk.attempt()
+    await desk.bucket.delete("input/")
+    again, _ = await desk.attempt()
+    assert first.tracks
+    assert again == first
+    name = f"output/{desk.work.original.job_id}/captions/text.vtt"
+    stored = await desk.bucket.get_bytes(name)
+    assert stored is not None
+    assert len(stored) == first.tracks[0].size_bytes
+
+
+async def test_every_beginning_is_counted_before_anything_can_die_of_it(desk: Desk) -> None:
+    _, told = await desk.attempt({"begun": 1})
+    assert {"begun": 2} in told
+
+
+async def test_one_that_takes_its_worker_down_each_time_is_given_up(desk: Desk) -> None:
+    with pytest.raises(CaptionsUnavailable, match="given up"):
+        await desk.attempt({"begun": MOST_BEGINNINGS})

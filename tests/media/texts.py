@@ -1,0 +1,37 @@
+"""Runs a source through the text tasks as the activities do, and reads what was written."""
+
+from pathlib import Path
+from typing import Any
+
+from test_probe import probe
+
+from streamforge.contracts.media import Plan, Text
+from streamforge.media.child import MediaChildren
+from streamforge.media.subtitles import SubtitlesTask
+from streamforge.media.transcribe import TranscribeTask
+from streamforge.planning.plan import make_plan
+from streamforge.planning.webvtt import Cue, read_webvtt
+from streamforge.settings import CaptionsSettings, Settings
+
+
+async def keep_subtitles(children: MediaChildren, clip: Path, folder: Path) -> tuple[Plan, Text]:
+    source = await probe(children, clip)
+    plan = make_plan(source, Settings())
+    task = SubtitlesTask(path=clip, source=source, renditions=plan.subtitles, target=folder)
+    return plan, await children.run("subtitles", task, Text)
+
+
+async def transcribe(
+    children: MediaChildren, clip: Path, folder: Path, captions: CaptionsSettings
+) -> tuple[Text, list[dict[str, Any]]]:
+    """What came out, and what was told on the way."""
+    source = await probe(children, clip)
+    wanted = make_plan(source, Settings(captions=captions)).transcription
+    assert wanted is not None
+    told: list[dict[str, Any]] = []
+    task = TranscribeTask(path=clip, source=source, transcription=wanted, target=folder)
+    return await children.run("transcribe", task, Text, told.append), told
+
+
+def cues_of(folder: Path, name: str) -> list[Cue]:
+    return read_webvtt((folder / name / "text.vtt").read_text(encoding="utf-8"))

@@ -1,0 +1,60 @@
+"""Viewers read what is said while it is said, in every player that has a menu for it."""
+
+import re
+
+import pytest
+from player import KINDS, Cinema, Kind
+from streams import Streams
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+every_player_with_menus = pytest.mark.parametrize(
+    "kind", [pytest.param(kind, id=name) for name, kind in KINDS.items() if kind.has_menus]
+)
+
+GENERATED, GERMAN = "English (generated)", "German"
+
+
+def plain(text: str) -> str:
+    return " ".join(re.findall(r"[\w']+", text.lower()))
+
+
+@every_player_with_menus
+async def test_what_is_said_is_on_the_screen_when_it_is_said(cinema: Cinema, streams: Streams, kind: Kind) -> None:
+    """Read at the end of each cue: Shaka shows words one by one, as they are said."""
+    stream = await streams.get("captions")
+    written = await streams.cues(stream, "captions")
+    async with cinema.showing(stream, kind) as player:
+        assert sorted(await player.texts()) == [GENERATED, GERMAN]
+        await player.show_text(GENERATED)
+        read = [await player.read(cue.end_ms / 1000 - 0.05) for cue in written]
+        report = await player.report()
+    assert "ask not what your country can do for you" in plain(" ".join(read))
+    assert [plain(text) for text in read] == [plain(re.sub(r"<[^>]*>", "", cue.text)) for cue in written]
+    assert report.complaints == []
+
+
+@every_player_with_menus
+async def test_subtitles_of_the_source_come_and_go_in_time(cinema: Cinema, streams: Streams, kind: Kind) -> None:
+    """With HLS, Shaka has text that is turned on late as soon as it fetches the next piece of the picture."""
+    stream = await streams.get("captions")
+    async with cinema.showing(stream, kind) as player:
+        await player.show_text(GERMAN)
+        for time in (0.55, 1.45):
+            assert await player.read(time) == "Schöne Grüße & <3"
+        for time in (2.05, 2.95):
+            assert await player.read(time) == "Zweite Zeile\nmit Umbruch"
+        for time in (0.4, 1.6, 1.9, 3.1):
+            await player.read_nothing(time)
+        report = await player.report()
+    assert report.complaints == []
+
+
+async def test_a_player_without_a_menu_plays_all_the_same(cinema: Cinema, streams: Streams) -> None:
+    stream = await streams.get("captions")
+    async with cinema.showing(stream, KINDS["native HLS"]) as player:
+        await player.play_to_end(rate=4)
+        report = await player.report()
+    assert report.ended
+    assert report.lastFrame == pytest.approx(stream.source.duration, abs=0.15)
+    assert report.complaints == []
