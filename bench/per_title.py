@@ -74,7 +74,7 @@ class Compared:
 
 def main() -> None:
     report.machine()
-    videos = [clips.bunny(), clips.BOTTLES, clips.fractal(), clips.cuts(), clips.gradients()]
+    videos = [clips.bunny(), clips.BOTTLES, clips.full_hd(), clips.cuts(), clips.gradients()]
     results = [asyncio.run(_compare(video)) for video in videos]
     saved = [equal for result in results if (equal := result.saved_at_equal_vmaf) is not None]
     fixed, chosen = (
