@@ -27,6 +27,7 @@ from streamforge.planning.manifests import (
     average_bitrate,
     media_files,
 )
+from streamforge.planning.per_title import with_final_vmaf
 from streamforge.planning.pictures import POSTER, THUMBNAIL, THUMBNAILS, sheet_name
 from streamforge.planning.quality import told
 from streamforge.planning.receipt import job_receipt
@@ -146,6 +147,7 @@ def _result(work: StoreInput, presentation: Presentation, files: dict[str, Store
             )
             for download in work.downloads
         ],
+        per_title=with_final_vmaf(work.per_title, {name: vmaf.mean for name, vmaf in scores.items()}),
         warnings=[*work.warnings, *_lost_tracks(presentation)],
     )
 

@@ -17,6 +17,8 @@ BENCHES = {
     "vmaf_sampling": "sampled against full VMAF: accuracy and cost",
     "captions": "captions from speech: times real time on two cores, and what they cost the job beside them",
     "eta": "how long a job still takes: how often the interval held",
+    "per_title": "per-title encoding against the fixed ladder: bits at equal VMAF, cost of the search",
+    "codecs": "HEVC and AV1 against H.264: bits at equal VMAF, CPU",
     "fanout": "events to 1,000 clients: CPU, latency, memory, replay; beside sse-starlette and Nchan",
     "log_rows": "rows a second into the log, 8 writers",
     "whole_job": "CPU of a whole job ÷ CPU of the bare encode of its ladder",

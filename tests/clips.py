@@ -385,6 +385,18 @@ class Clips:
         return self._made("noise.mkv", lambda p: ffmpeg("-f", "lavfi", "-i", source, "-c:v", "ffv1", p))
 
     @property
+    def steady(self) -> Path:
+        """10 s with soft edges and grain, as hard everywhere, and a key frame every two seconds."""
+        args = ["-vf", "gblur=sigma=1.5,noise=alls=4:allf=t", "-g", "50", *X264, "-crf", "12"]
+        return self._made("steady.mp4", lambda p: ffmpeg(*picture("320x180", 25, 10), *args, p))
+
+    @property
+    def still(self) -> Path:
+        """6 s of colour bars."""
+        bars = ["-f", "lavfi", "-i", "smptehdbars=s=320x180:r=25:d=6"]
+        return self._made("still.mp4", lambda p: ffmpeg(*bars, *X264, "-crf", "10", p))
+
+    @property
     def half_rotten(self) -> Path:
         """All of the index, but zeros instead of the second half of the pictures."""
 

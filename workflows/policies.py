@@ -57,6 +57,7 @@ POLICIES = {
     names.UPLOAD: Policy(timedelta(hours=6)),
     names.PROBE: Policy(timedelta(hours=1)),
     names.PLAN: Policy(timedelta(minutes=5)),
+    names.SEARCH: Policy(timedelta(hours=1), queue=names.MEDIA_TASK_QUEUE),
     names.ENCODE_CHUNK: Policy(timedelta(hours=6), queue=names.MEDIA_TASK_QUEUE),
     names.ENCODE_AUDIO: Policy(timedelta(hours=6), queue=names.MEDIA_TASK_QUEUE),
     names.KEEP_SUBTITLES: Policy(timedelta(hours=1)),

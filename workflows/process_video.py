@@ -14,6 +14,7 @@ with workflow.unsafe.imports_passed_through():
     from streamforge.contracts import names
     from streamforge.contracts.job import JobStatus, Stage
     from streamforge.contracts.media import AudioRendition, Chunk, Text, TextTrack, VideoRendition
+    from streamforge.contracts.per_title import PerTitleResult, SearchedPlan
     from streamforge.contracts.pictures import Pictures, Storyboard
     from streamforge.contracts.pipeline import (
         DiscardInput,
@@ -35,6 +36,7 @@ with workflow.unsafe.imports_passed_through():
         ProcessVideoResult,
         PublishedSoFar,
         PublishInput,
+        SearchInput,
         StoredSource,
         StoreInput,
         TranscribeInput,
@@ -44,6 +46,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from streamforge.errors import CannotBeCopied, Fault, QualityBelowMinimum
     from streamforge.planning.parts import parts_of, publishing_steps, weight_of
+    from streamforge.planning.per_title import following
     from streamforge.planning.quality import below_floor
     from streamforge.temporal.attributes import STAGE
     from streamforge.temporal.failures import to_application_error, to_job_error
@@ -90,6 +93,7 @@ class ProcessVideoWorkflow:
         probed = await self._probe(original)
         self._enter(Stage.TRANSCODING)
         async with _beside(self._make_text(original, probed)) as text:
+            probed, per_title = await self._search(original, probed)
             probed, encoded = await self._copy_or_encode(original, probed)
             self._enter(Stage.VALIDATION)
             async with _beside(self._pictures(original, probed, encoded)) as drawing:
@@ -111,6 +115,7 @@ class ProcessVideoWorkflow:
                 pictures=pictures,
                 downloads=downloads,
                 extras=(pictures.files if pictures else {}) | {each.name: each.size_bytes for each in downloads},
+                per_title=per_title,
                 warnings=self._warnings,
                 began=self._began,
                 probe_attempt=probed.attempt,
@@ -144,6 +149,22 @@ class ProcessVideoWorkflow:
         self._warnings += [warning for warning in probed.plan.warnings if warning not in self._warnings]
         workflow.set_current_details(_described(probed))
         return probed
+
+    async def _search(self, original: StoredSource, probed: ProbedSource) -> tuple[ProbedSource, PerTitleResult | None]:
+        """Where per-title encoding is asked for, the plan that a search comes to; the fixed ladder where it fails."""
+        plan = probed.plan
+        if plan.per_title is None or not plan.per_title.samples:
+            return probed, None
+        work = SearchInput(
+            original=original, source=probed.source, plan=plan.without_chunks(), total_frames=plan.total_frames
+        )
+        summary = f"Look for the CRF of each rendition in {len(plan.per_title.samples)} samples"
+        searched = await self._if_possible(
+            names.SEARCH, work, SearchedPlan, summary, otherwise="Encoded with the fixed ladder"
+        )
+        if searched is None:
+            return probed, None
+        return probed.model_copy(update={"plan": following(plan, searched)}), searched.per_title
 
     async def _transcode(self, original: StoredSource, probed: ProbedSource) -> EncodedStream:
         """Parts of chunks side by side with whole tracks of audio; what is there can be played meanwhile.

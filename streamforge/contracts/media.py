@@ -272,6 +272,22 @@ class QualityTarget(BaseModel):
     max_repairs: int = Field(default=0, description="how often a chunk below its floor is encoded again")
 
 
+class PerTitleTarget(BaseModel):
+    """What a per-title search looks for before the encode: the CRF at which each rendition has the VMAF asked of it.
+
+    By the rendition's name, `targets` are in percent of the best that its size can reach, and `crf` holds the lowest and the
+    highest one allowed. `samples` are the pieces of the film that are encoded for it, each `sample_seconds` long.
+    """
+
+    targets: dict[str, float]
+    crf: dict[str, tuple[float, float]]
+    drop_rungs: bool
+    samples: list[Chunk]
+    sample_seconds: float
+    sample_every_frames: int
+    cpu_seconds: float = Field(description="what the search is expected to cost")
+
+
 TrackType = Literal["video", "audio"]
 
 
@@ -301,6 +317,7 @@ class Plan(BaseModel):
     opening_seconds: float | None = Field(
         0.0, description="the first chunk's end, None for a film of one; until there the smallest rendition stands in"
     )
+    per_title: PerTitleTarget | None = None
     subtitles: list[SubtitleRendition] = []
     transcription: Transcription | None = None
     protection: Protection | None = None

@@ -16,6 +16,7 @@ from streamforge.contracts.media import (
     TextTrack,
     Transcription,
 )
+from streamforge.contracts.per_title import PerTitleResult
 from streamforge.contracts.pictures import Pictures, PicturesView, Storyboard
 from streamforge.contracts.scores import RenditionScore, Repair
 
@@ -59,6 +60,15 @@ class ProbedSource(BaseModel):
     source: Source
     plan: Plan
     attempt: int = 1
+
+
+class SearchInput(BaseModel):
+    """`plan` comes without its chunks, which do not matter here but for how many frames they are."""
+
+    original: StoredSource
+    source: Source
+    plan: Plan
+    total_frames: int
 
 
 class PlanVideo(BaseModel):
@@ -216,6 +226,7 @@ class StoreInput(BaseModel):
     validated: ValidatedStream | None = None
     pictures: Pictures | None = None
     downloads: list[Download] = []
+    per_title: PerTitleResult | None = None
     extras: dict[str, int] = Field(default={}, description="files beside those of the manifests, with their sizes")
     began: dict[Stage, datetime] = Field(default={}, description="when each stage was entered, this one the last")
     probe_attempt: int = 1
@@ -245,6 +256,7 @@ class ProcessVideoResult(BaseModel):
     repair_count: int = 0
     pictures: PicturesView | None = None
     downloads: list[DownloadView] = []
+    per_title: PerTitleResult | None = Field(default=None, description="null where no per-title search was asked for")
     warnings: list[str] = []
 
 

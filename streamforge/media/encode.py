@@ -56,7 +56,7 @@ def run(task: EncodeTask, on_progress: Progress) -> EncodeResult:
         return EncodeResult(tracks=[track], quality=None, peak_bytes=peak_memory_bytes())
     pictures = task.plan.pictures
     tiles = TileMaker(task.source.pictures, pictures, task.target / PICTURES) if pictures else None
-    encoded = encode_window(window, task.plan.renditions, task.target, on_progress, tiles)
+    encoded = encode_window(window, task.plan.renditions, task.target, on_progress, tiles=tiles)
     kept = tiles.finish() if tiles else None  # Repairs see the same pictures once more.
     if encoded.quality is not None:
         encoded = _repaired(window, encoded, encoded.quality, task.target, on_progress)

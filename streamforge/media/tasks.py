@@ -9,12 +9,13 @@ import av
 from pydantic import BaseModel
 
 from streamforge.errors import SourceTooExpensive, StreamForgeError
-from streamforge.media import audio, codecs, encode, probe, progressive, sprites, subtitles, transcribe, trial
+from streamforge.media import audio, codecs, encode, probe, progressive, search, sprites, subtitles, transcribe, trial
 from streamforge.media.progress import Progress
 
 TASKS: dict[str, tuple[type[BaseModel], Callable[[Any, Progress], BaseModel]]] = {
     "probe": (probe.ProbeTask, probe.run),
     "codecs": (codecs.CodecsTask, codecs.run),
+    "search": (search.SearchTask, search.run),
     "encode": (encode.EncodeTask, encode.run),
     "audio": (audio.AudioTask, audio.run),
     "progressive": (progressive.ProgressiveTask, progressive.run),

@@ -14,12 +14,15 @@ from streamforge.errors import NoAudioStream, NoVideoStream
 from streamforge.planning.audio import audio_renditions, audio_warnings
 from streamforge.planning.chunks import cut_into_chunks
 from streamforge.planning.ladder import build_ladder
+from streamforge.planning.per_title import per_title_target
 from streamforge.planning.pictures import picture_plan
 from streamforge.planning.protection import with_protection
 from streamforge.planning.quality import no_quality, quality_target
 from streamforge.planning.remux import copied, why_not
 from streamforge.planning.text import with_text
 from streamforge.settings import Settings
+
+TOO_SHORT_TO_SEARCH = "A per-title search would cost more than per_title.max_cost allows; the fixed ladder is used"
 
 MAX_EDIT_OFFSET_SECONDS = 60
 """Enough for any slide show; the field in the edit list ends at six hours."""
@@ -55,6 +58,7 @@ def _plan_of_film(source: Source, audio: list[AudioRendition], settings: Setting
         return _plan_of_copy(source, source.video, audio, settings)
     renditions = build_ladder(source.video, settings.transcode)
     chunks = cut_into_chunks(source.video, settings.transcode)
+    per_title = per_title_target(source.video, renditions, settings.per_title)
     return Plan(
         renditions=renditions,
         audio=audio,
@@ -67,7 +71,13 @@ def _plan_of_film(source: Source, audio: list[AudioRendition], settings: Setting
         opening_seconds=chunks[0].end,
         pictures=picture_plan(source.video, renditions, settings.pictures),
         downloads=settings.downloads.enabled,
-        warnings=[*source.warnings, *audio_warnings(source), *([refusal] if refusal else [])],
+        per_title=per_title,
+        warnings=[
+            *source.warnings,
+            *audio_warnings(source),
+            *([refusal] if refusal else []),
+            *([TOO_SHORT_TO_SEARCH] if per_title is not None and not per_title.samples else []),
+        ],
     )
 
 

@@ -12,6 +12,7 @@ from streamforge.planning.protection import has_dash
 ORIGINALS = "input/"
 OUTPUTS = "output/"
 WORK = "work/"
+SEARCHES = "searches/"
 
 
 def original_folder(job_id: UUID) -> str:
@@ -43,6 +44,11 @@ def receipt(job_id: UUID, name: str) -> str:
 def beside(receipt_name: str, file_name: str) -> str:
     """A file that belongs to a receipt."""
     return f"{receipt_name.removesuffix('.json')}-{file_name}"
+
+
+def search(source_sha256: str, digest: str) -> str:
+    """What a per-title search measured: of the bytes, not of a job, so that the same film is searched once."""
+    return f"{SEARCHES}{source_sha256}/{digest}.json"
 
 
 def media(job_id: UUID, name: str) -> str:

@@ -23,6 +23,7 @@ from activities.publish import PublishActivities
 from activities.retention import RetentionActivities
 from activities.room import Room
 from activities.scratch import Scratch
+from activities.search import SearchActivities
 from activities.store import StoreActivities
 from activities.transcode import TranscodeActivities
 from activities.upload import UploadActivities
@@ -129,6 +130,7 @@ def _workers(client: Client, settings: Settings, parts: _Parts) -> list[Worker]:
         storage, events, children, originals=originals, scratch=scratch, room=room, keys=keys
     )
     captions = CaptionsActivities(storage, events, children, originals=originals, scratch=scratch)
+    search = SearchActivities(storage, events, children, originals=originals, scratch=scratch, room=room)
     validate = ValidateActivities(storage, events)
     downloads = DownloadActivities(storage, events, children, scratch)
     pictures = PictureActivities(storage, children, scratch)
@@ -169,7 +171,12 @@ def _workers(client: Client, settings: Settings, parts: _Parts) -> list[Worker]:
     media = Worker(
         client,
         task_queue=names.MEDIA_TASK_QUEUE,
-        activities=[transcode.transcode_chunk, transcode.transcode_audio, downloads.make_downloads],
+        activities=[
+            search.search_per_title,
+            transcode.transcode_chunk,
+            transcode.transcode_audio,
+            downloads.make_downloads,
+        ],
         interceptors=[FailureInterceptor(events)],
         max_concurrent_activities=settings.worker.max_concurrent_media or max(FEWEST_AT_ONCE, cores() // 2),
         max_heartbeat_throttle_interval=CANCEL_DELIVERY,

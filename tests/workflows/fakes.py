@@ -16,6 +16,7 @@ from streamforge.contracts import names
 from streamforge.contracts.ids import workflow_id
 from streamforge.contracts.job import Playback
 from streamforge.contracts.media import Plan, Source, StoredFile, Text
+from streamforge.contracts.per_title import PerTitleResult, SearchedPlan
 from streamforge.contracts.pictures import Pictures
 from streamforge.contracts.pipeline import (
     DiscardInput,
@@ -36,6 +37,7 @@ from streamforge.contracts.pipeline import (
     ProcessVideoResult,
     PublishedSoFar,
     PublishInput,
+    SearchInput,
     StoredSource,
     StoreInput,
     TranscribeInput,
@@ -44,6 +46,7 @@ from streamforge.contracts.pipeline import (
     ValidateInput,
 )
 from streamforge.contracts.scores import RenditionScore
+from streamforge.planning.per_title import with_crf
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings
 from workflows.process_video import ProcessVideoWorkflow
@@ -109,6 +112,17 @@ class Fakes:
     async def probe(self, work: ProbeInput) -> ProbedSource:
         await self._note(names.PROBE, work)
         return ProbedSource(source=self.source, plan=self.plan)
+
+    @activity.defn(name=names.SEARCH)
+    async def search(self, work: SearchInput) -> SearchedPlan:
+        """The smallest rendition gains nothing; the others are to be encoded at CRF 30."""
+        await self._note(names.SEARCH, work)
+        renditions = [with_crf(rendition, 30) for rendition in work.plan.renditions[:-1]]
+        return SearchedPlan(
+            renditions=renditions,
+            floors={rendition.name: 50 for rendition in renditions},
+            per_title=PerTitleResult(sample_seconds=4, ladders=[]),
+        )
 
     @activity.defn(name=names.ENCODE_CHUNK)
     async def chunk(self, work: EncodeChunkInput) -> EncodedPart:
@@ -187,7 +201,7 @@ class Fakes:
     @property
     def activities(self) -> list[Callable[..., Any]]:
         return [
-            self.upload, self.probe, self.chunk, self.audio, self.keep_subtitles, self.captions, self.validate,
+            self.upload, self.probe, self.search, self.chunk, self.audio, self.keep_subtitles, self.captions, self.validate,
             self.pictures, self.downloads, self.publish, self.package, self.store, self.record_outcome, self.discard,
         ]  # fmt: skip
 

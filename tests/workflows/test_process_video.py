@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from fakes import PLAN, Fakes, start, working
+from fakes import PLAN, SOURCE, Fakes, start, working
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError, CancelledError
 
@@ -13,6 +13,8 @@ from streamforge.contracts import names
 from streamforge.contracts.job import JobStatus, Stage
 from streamforge.contracts.pipeline import DiscardInput
 from streamforge.errors import MediaChildCrashed, NotAVideo, StorageUnavailable
+from streamforge.planning.plan import make_plan
+from streamforge.settings import Settings
 from streamforge.temporal.failures import to_application_error
 
 SCHEDULED = "activity_task_scheduled_event_attributes"
@@ -236,6 +238,40 @@ async def test_without_validation_nothing_is_scored(temporal: Client) -> None:
     async with working(temporal, fakes):
         await (await start(temporal)).result()
     assert names.VALIDATE not in fakes.called()
+
+
+PER_TITLE = make_plan(SOURCE, Settings.model_validate({"per_title": {"enabled": True}}))
+
+
+async def test_without_per_title_nothing_is_searched(temporal: Client) -> None:
+    fakes = Fakes()
+    async with working(temporal, fakes):
+        await (await start(temporal)).result()
+    assert names.SEARCH not in fakes.called()
+
+
+async def test_what_a_search_finds_is_encoded_judged_and_told(temporal: Client) -> None:
+    fakes = Fakes(plan=PER_TITLE, score=60)
+    async with working(temporal, fakes):
+        await (await start(temporal)).result()
+    called = fakes.called()
+    assert called.index(names.PROBE) < called.index(names.SEARCH) < called.index(names.ENCODE_CHUNK)
+    encoded = [work.plan.renditions for name, work in fakes.calls if name == names.ENCODE_CHUNK]
+    assert {(r.name, r.options["crf"]) for part in encoded for r in part} == {("480p", "30")}
+    (store,) = [work for name, work in fakes.calls if name == names.STORE]
+    assert [rendition.name for rendition in store.plan.renditions] == ["480p"]
+    assert store.per_title.sample_seconds == 4
+
+
+async def test_a_search_that_fails_is_a_warning_and_the_fixed_ladder(temporal: Client) -> None:
+    fakes = Fakes(plan=PER_TITLE)
+    fakes.on(names.SEARCH, failing(to_application_error(MediaChildCrashed("It died."), attempt=3)))
+    async with working(temporal, fakes):
+        result = await (await start(temporal)).result()
+    assert result.warnings == ["Encoded with the fixed ladder: It died."]
+    (store,) = [work for name, work in fakes.calls if name == names.STORE]
+    assert store.plan == PER_TITLE
+    assert store.per_title is None
 
 
 @pytest.mark.parametrize("stage", [names.UPLOAD, names.ENCODE_CHUNK, names.VALIDATE, names.PICTURES, names.STORE])
