@@ -304,13 +304,13 @@ class Clips:
 
     @property
     def captioned(self) -> Path:
-        """20 s: the same, and then silence; SUBRIP and a third cue as German subtitles; B-frames, as most films have."""
+        """30 s: the same, and then silence; SUBRIP and a third cue as German subtitles; B-frames, as most films have."""
 
         def make(path: Path) -> None:
             srt = path.with_suffix(".srt")
             srt.write_text(f"{SUBRIP}\n3\n00:00:10,000 --> 00:00:14,000\nEnde\n")
             tracks = ["-i", SPEECH, "-i", srt, "-c:s", "srt", "-metadata:s:s:0", "language=ger"]
-            ffmpeg(*picture(seconds=20), *tracks, *X264, "-bf", "2", "-c:a", "libopus", path)
+            ffmpeg(*picture(seconds=30), *tracks, *X264, "-bf", "2", "-c:a", "libopus", path)
 
         return self._made("captioned.mkv", make)
 
