@@ -22,8 +22,9 @@ from streamforge.errors import CaptionsUnavailable
 from streamforge.events.log import EventLog
 from streamforge.events.reporter import CLOSING_PATIENCE, Reporter
 from streamforge.media.child import MediaChildren
+from streamforge.media.speech import EXTRACTING
 from streamforge.media.subtitles import SubtitlesTask
-from streamforge.media.transcribe import TranscribeTask
+from streamforge.media.transcribe import TRANSCRIBING, TranscribeTask
 from streamforge.planning.manifests import TEXT_FILE
 from streamforge.storage import Storage, layout
 
@@ -34,7 +35,7 @@ EVENT = "captions"
 STEPS = 20
 """Events for each phase, at most: they are told one by one, beside the progress of the stages."""
 
-PHASES = {"extracting_audio": "Extracting the sound for captions", "transcribing": "Transcribing what is said"}
+PHASES = {EXTRACTING: "Extracting the sound for captions", TRANSCRIBING: "Transcribing what is said"}
 
 
 class CaptionsActivities:

@@ -34,7 +34,7 @@ class ChunkProgress:
         position = f", chunk {work.chunk.index + 1} of {work.chunk_count}" if work.chunk_count > 1 else ""
         change = JobChange(
             stage=Stage.TRANSCODING,
-            message=f"Transcoding {', '.join(self._frames)}{position}{again}",
+            message=f"{'Copying' if work.plan.is_copy else 'Transcoding'} {', '.join(self._frames)}{position}{again}",
             details={"chunk": work.chunk.index, "renditions": self._details(fps)} if fps else None,
         )
         low, high = BANDS[Stage.TRANSCODING]

@@ -41,7 +41,9 @@ class ProbeActivities:
         """Raises the errors of streamforge.media.probe: what is wrong with the file is found here, in seconds."""
         async with heartbeats(), Reporter(self._log, work.original.job_id) as reporter:
             source = await self._source(work.original.source_object)
-            plan = make_plan(source, as_asked(self._settings.for_profile(work.profile), work.captions))
+            plan = make_plan(
+                source, as_asked(self._settings.for_profile(work.profile), work.captions), work.copy_failed
+            )
             codecs = await self._children.run("codecs", CodecsTask(source=source, plan=plan), Codecs)
             plan = self._with_keys(plan.with_codec_strings(codecs.codec_strings), work.original.job_id)
             probed = ProbedSource(source=source.without_key_frames(), plan=plan)
@@ -73,7 +75,7 @@ def _planned(source: Source, plan: Plan) -> JobChange:
     return JobChange(
         stage=Stage.TRANSCODING,
         progress=progress_at(Stage.TRANSCODING, 0),
-        message=f"Transcoding {what} to {', '.join(plan.names)}",
+        message=f"{'Copying' if plan.is_copy else 'Transcoding'} {what} to {', '.join(plan.names)}",
         source=source.model_dump(mode="json"),
         renditions=[
             RenditionView(name=r.name, width=r.width, height=r.height, codec=r.codec, frames=plan.total_frames)

@@ -49,5 +49,8 @@ class Room:
         return self._held == 0 or self._held + needed <= self._memory_bytes
 
     def learn(self, source: Source, renditions: list[VideoRendition], peak_bytes: int) -> None:
-        """What such a child really took; the next ones are expected to take as much."""
+        """What such a child really took; the next ones are expected to take as much. A copy takes next to nothing, which
+        says nothing about encoders."""
+        if any(rendition.is_copy for rendition in renditions):
+            return
         self._footprint = measured_footprint(source.pictures, renditions, peak_bytes, self._footprint)

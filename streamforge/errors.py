@@ -156,6 +156,12 @@ class UndecodableSource(SourceError):
     code = "input.undecodable"
 
 
+class CannotBeCopied(SourceError):
+    """What looked fit to be copied is not, and has to be encoded."""
+
+    code = "input.cannot_be_copied"
+
+
 class UnsupportedDimensions(SourceError):
     code = "input.unsupported_dimensions"
 

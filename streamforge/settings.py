@@ -86,6 +86,7 @@ class TranscodeSettings(Section):
     max_chunk_seconds: PositiveFloat = 32
     max_frame_rate: PositiveFloat = 60
     audio_bitrate: PositiveInt = 128_000
+    remux: bool = False
 
     @model_validator(mode="after")
     def segments_hold_whole_gops(self) -> "TranscodeSettings":
@@ -211,6 +212,7 @@ PROFILES: dict[str, Profile] = {
         },
         "per_title": {"enabled": False},
     },
+    "remux": {"transcode": {"remux": True}},
 }
 
 

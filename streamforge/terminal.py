@@ -122,7 +122,7 @@ def _facts(plan: PrintablePlan) -> Table:
         ("CPU time", _about(cost.cpu_seconds, cost.uncertainty, _clock)),
         (f"time, {cost.cores}-core", _about(cost.wall_seconds, cost.uncertainty, _clock)),
         ("output", _about(cost.output_bytes, cost.uncertainty, _megabytes)),
-        *(("note", warning) for warning in plan.source.warnings),
+        *(("note", warning) for warning in plan.warnings),
     ]
     if plan.per_title is not None:
         facts.insert(2, ("per title", _search(plan.per_title)))

@@ -134,6 +134,14 @@ class Clips:
         )
 
     @property
+    def copyable(self) -> Path:
+        """14 s as another service would have encoded it: B-frames, decode times below 0, a key frame every 2.4 s."""
+        args = ["-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-bf", "3", "-g", "60"]
+        return self._made(
+            "copyable.mp4", lambda p: ffmpeg(*picture("320x180", 25, 14), *tone(14), *args, "-c:a", "aac", p)
+        )
+
+    @property
     def variable_rate(self) -> Path:
         """Frames dropped in a pattern: gaps of 33, 67 and 100 ms."""
         args = ["-vf", "select='not(mod(n,7)*mod(n,3))'", "-fps_mode", "vfr"]
@@ -231,6 +239,13 @@ class Clips:
         """The same, two seconds after the first picture."""
         tracks = ["-itsoffset", "2", "-i", SPEECH, "-map", "0", "-map", "1"]
         return self._made("late-speech.mkv", lambda p: ffmpeg(*picture(seconds=13), *tracks, *X264, "-c:a", "flac", p))
+
+    @property
+    def long_speech(self) -> Path:
+        """610 s with the same at the beginning and at 595 s, and silence around it."""
+        graph = "[1:a]asplit[a][b];[a]apad=whole_dur=595[c];[c][b]concat=n=2:v=0:a=1[s]"
+        sound = ["-i", SPEECH, "-filter_complex", graph, "-map", "0:v", "-map", "[s]", "-c:a", "libopus"]
+        return self._made("long-speech.mkv", lambda p: ffmpeg(*picture("64x64", 1, 610), *sound, *X264, p))
 
     @property
     def captioned(self) -> Path:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from hypothesis import strategies as st
 
-from streamforge.contracts.media import VIDEO_TIMESCALE, AudioSource, EncodedTrack, Segment, Source, VideoSource
+from streamforge.contracts.media import VIDEO_TIMESCALE, AudioSource, Coding, EncodedTrack, Segment, Source, VideoSource
 from streamforge.planning.manifests import Presentation, presentation
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings, TranscodeSettings
@@ -31,6 +31,23 @@ def video(
         "seekable": True,
     }
     return VideoSource.model_validate(facts | changes)
+
+
+def coding(**changes: object) -> Coding:
+    """Of a stream that can be copied."""
+    facts = {
+        "codec": "h264",
+        "profile": "High",
+        "codec_string": "avc1.640028",
+        "bitrate": 3_000_000,
+        "is_whole": True,
+        "one_configuration": True,
+        "exact_times": True,
+        "closed_gops": True,
+        "longest_gop": 2.5,
+        "reorder_delay": 0.1,
+    }
+    return Coding.model_validate(facts | changes)
 
 
 def audio(index: int = 1, **changes: object) -> AudioSource:

@@ -39,7 +39,7 @@ with workflow.unsafe.imports_passed_through():
         ValidatedStream,
         ValidateInput,
     )
-    from streamforge.errors import Fault, QualityBelowMinimum
+    from streamforge.errors import CannotBeCopied, Fault, QualityBelowMinimum
     from streamforge.planning.parts import parts_of, publishing_steps, weight_of
     from streamforge.planning.per_title import following
     from streamforge.planning.quality import below_floor
@@ -67,6 +67,7 @@ class ProcessVideoWorkflow:
         self._stage = Stage.UPLOADING
         self._parts_encoded = 0
         self._warnings: list[str] = []
+        self._per_title: PerTitleResult | None = None
         self._room = asyncio.Semaphore(MOST_AT_ONCE)
 
     @workflow.run
@@ -87,8 +88,7 @@ class ProcessVideoWorkflow:
         probed = await self._probe(original)
         self._enter(Stage.TRANSCODING)
         async with _beside(self._make_text(original, probed)) as text:
-            probed, per_title = await self._search(original, probed)
-            encoded = await self._transcode(original, probed)
+            probed, encoded = await self._copy_or_encode(original, probed)
             self._enter(Stage.VALIDATION)
             validated = await self._validate(original, probed, encoded)
             encoded.text = await text
@@ -103,7 +103,7 @@ class ProcessVideoWorkflow:
                 encoded=encoded,
                 packaged=packaged,
                 validated=validated,
-                per_title=per_title,
+                per_title=self._per_title,
                 warnings=self._warnings,
             )
         )
@@ -116,18 +116,32 @@ class ProcessVideoWorkflow:
         summary = f"Check that {job.size_bytes:,} bytes are there"
         return await self._run(names.UPLOAD, UploadInput(original=original), StoredSource, summary)
 
-    async def _probe(self, original: StoredSource) -> ProbedSource:
-        work = ProbeInput(original=original, profile=self._job.profile, captions=self._job.captions)
+    async def _copy_or_encode(self, original: StoredSource, probed: ProbedSource) -> tuple[ProbedSource, EncodedStream]:
+        """What cannot be copied after all is encoded: nothing of the copy has been published by then."""
+        probed = await self._search(original, probed)
+        try:
+            return probed, await self._transcode(original, probed)
+        except ActivityError as error:
+            failure = to_job_error(error, self._stage)
+            if failure.code != CannotBeCopied.code:
+                raise
+        probed = await self._search(original, await self._probe(original, copy_failed=failure.message))
+        return probed, await self._transcode(original, probed)
+
+    async def _probe(self, original: StoredSource, copy_failed: str | None = None) -> ProbedSource:
+        work = ProbeInput(
+            original=original, profile=self._job.profile, captions=self._job.captions, copy_failed=copy_failed
+        )
         probed = await self._run(names.PROBE, work, ProbedSource, "Find out what it is and plan the ladder")
-        self._warnings += probed.plan.warnings
+        self._warnings += [warning for warning in probed.plan.warnings if warning not in self._warnings]
         workflow.set_current_details(_described(probed))
         return probed
 
-    async def _search(self, original: StoredSource, probed: ProbedSource) -> tuple[ProbedSource, PerTitleResult | None]:
+    async def _search(self, original: StoredSource, probed: ProbedSource) -> ProbedSource:
         """Where per-title encoding is asked for, the plan that a search comes to; the fixed ladder where it fails."""
         plan = probed.plan
         if plan.per_title is None or not plan.per_title.samples:
-            return probed, None
+            return probed
         work = SearchInput(
             original=original, source=probed.source, plan=plan.without_chunks(), total_frames=plan.total_frames
         )
@@ -136,8 +150,9 @@ class ProcessVideoWorkflow:
             names.SEARCH, work, SearchedPlan, summary, otherwise="Encoded with the fixed ladder"
         )
         if searched is None:
-            return probed, None
-        return ProbedSource(source=probed.source, plan=following(plan, searched)), searched.per_title
+            return probed
+        self._per_title = searched.per_title
+        return ProbedSource(source=probed.source, plan=following(plan, searched))
 
     async def _transcode(self, original: StoredSource, probed: ProbedSource) -> EncodedStream:
         """Parts of chunks side by side with whole tracks of audio; what is there can be played meanwhile.

@@ -11,6 +11,29 @@ VIDEO_TIMESCALE = 90_000
 """Ticks per second of every video rendition: MPEG's own clock, exact for 24, 25, 30, 50, 60 and the /1.001 rates."""
 
 
+COPY = "copy"
+"""In place of an encoder: FFmpeg's own name for taking the source's packets as they are."""
+
+
+class Coding(BaseModel):
+    """How a stream of H.264, HEVC or AV1 was coded and cut into packets: what decides whether it can be copied."""
+
+    codec: str = Field(description="h264, hevc or av1")
+    profile: str | None
+    codec_string: str | None = Field(
+        description="RFC 6381, from avcC, hvcC or av1C in the container's header; None where there is none, as in MPEG-TS"
+    )
+    bitrate: int = Field(description="bit/s on average")
+    is_whole: bool = Field(description="no packet is marked as damaged, or left out by an edit list")
+    one_configuration: bool = Field(description="the decoder is not set up anew on the way")
+    exact_times: bool = Field(description="a time stamp of its own for each picture, the first one's the earliest")
+    closed_gops: bool = Field(
+        description="each key frame is a fresh start: nothing before it in the file is shown after it, nor the reverse"
+    )
+    longest_gop: float
+    reorder_delay: float = Field(description="what decode times must be ahead, so that none is after its presentation")
+
+
 DynamicRange: TypeAlias = Literal["sdr", "hdr10", "hlg"]
 """hdr10 is what has the PQ transfer (SMPTE ST 2084), with or without static metadata."""
 
@@ -60,6 +83,7 @@ class VideoSource(BaseModel):
     variable_frame_rate: bool
     seekable: bool = Field(description="every frame has a time stamp, so the timeline can be cut into chunks")
     key_frame_ticks: list[int] = Field([], description="where decoding can begin; empty where it can nearly anywhere")
+    coding: Coding | None = Field(None, description="None where it is no codec of the ladder")
     mirrored: bool = Field(False, description="to be mirrored left to right before it is turned")
     bit_depth: int = 8
     has_alpha: bool = False
@@ -128,13 +152,17 @@ class VideoRendition(BaseModel):
     width: int
     height: int
     codec: str = Field(description="h264, hevc or av1")
-    encoder: str = Field(description="the encoder's name in FFmpeg, like libx264")
+    encoder: str = Field(description="the encoder's name in FFmpeg, like libx264; or copy")
     options: dict[str, str]
     max_bitrate: int = Field(description="bit/s, the cap on the CRF")
     codec_string: str | None = Field(None, description="RFC 6381; what the encoder will write, asked before it begins")
     pixel_format: str = Field("yuv420p", description="FFmpeg's name; always 4:2:0 and limited range")
     dynamic_range: DynamicRange = "sdr"
     color: Color = Color()
+
+    @property
+    def is_copy(self) -> bool:
+        return self.encoder == COPY
 
 
 class AudioRendition(BaseModel):
@@ -274,6 +302,10 @@ class Plan(BaseModel):
         return sum(chunk.expected_frames for chunk in self.chunks)
 
     @property
+    def is_copy(self) -> bool:
+        return any(rendition.is_copy for rendition in self.renditions)
+
+    @property
     def names(self) -> list[str]:
         """Of its video renditions; where there is only sound, of that."""
         return [rendition.name for rendition in self.renditions] or [rendition.name for rendition in self.audio]
@@ -282,7 +314,8 @@ class Plan(BaseModel):
         return self.model_copy(update={"chunks": []})
 
     def with_codec_strings(self, codec_strings: dict[str, str]) -> "Plan":
-        renditions = [r.model_copy(update={"codec_string": codec_strings[r.name]}) for r in self.renditions]
+        known = {r.name: r.codec_string for r in self.renditions} | codec_strings
+        renditions = [r.model_copy(update={"codec_string": known[r.name]}) for r in self.renditions]
         return self.model_copy(update={"renditions": renditions})
 
     def only(self, renditions: list[VideoRendition]) -> "Plan":

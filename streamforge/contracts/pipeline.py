@@ -46,9 +46,12 @@ class UploadInput(BaseModel):
 
 
 class ProbeInput(BaseModel):
+    """`copy_failed` is why a source that seemed fit to be copied was not: it is to be encoded."""
+
     original: StoredSource
     profile: str | None = None
     captions: str | None = None
+    copy_failed: str | None = None
 
 
 class ProbedSource(BaseModel):

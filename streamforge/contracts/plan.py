@@ -48,3 +48,4 @@ class PrintablePlan(BaseModel):
     quality: QualityTarget
     per_title: PerTitleTarget | None = Field(None, description="null where the ladder is a fixed one")
     prediction: Prediction
+    warnings: list[str] = []

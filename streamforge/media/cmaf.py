@@ -194,13 +194,18 @@ def _grow(data: bytearray, at: int, by: int) -> None:
 # ── RFC 6381 codec strings, from the decoder configuration in the init segment ──────────────────────────────────────
 def codec_string(init: bytes) -> str:
     """Like avc1.64001f, hvc1.1.6.L93.B0 or av01.0.04M.08: what a player asks its decoder before it downloads media."""
-    for box, read in ((b"avcC", _avc), (b"hvcC", _hevc), (b"av1C", _av1)):
-        at = init.find(box)
+    for box in ("avcC", "hvcC", "av1C"):
+        at = init.find(box.encode())
         if at >= 0:
-            return read(init[at + 4 :])
+            return configuration_string(box, init[at + 4 :])
     if b"mp4a" in init:
         return "mp4a.40.2"
     raise OutputInvalid("The encoder wrote no decoder configuration.")
+
+
+def configuration_string(box: str, config: bytes) -> str:
+    """The same from what is in the box avcC, hvcC or av1C; of the last ones at least 23 and 4 bytes."""
+    return {"avcC": _avc, "hvcC": _hevc, "av1C": _av1}[box](config)
 
 
 def _avc(config: bytes) -> str:

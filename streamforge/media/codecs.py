@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel
 
-from streamforge.contracts.media import Plan, Source
+from streamforge.contracts.media import Plan, Source, VideoRendition
 from streamforge.media.progress import Progress
 from streamforge.media.rendition import codec_string_of
 
@@ -13,13 +13,18 @@ class CodecsTask(BaseModel):
 
 
 class Codecs(BaseModel):
-    """By the name of the rendition."""
+    """By the name of the rendition; of those that are encoded."""
 
     codec_strings: dict[str, str]
 
 
 def run(task: CodecsTask, _: Progress) -> Codecs:
-    return Codecs(codec_strings={r.name: codec_string_of(r, _frame_rate(task)) for r in task.plan.renditions})
+    return Codecs(codec_strings={r.name: codec_string_of(r, _frame_rate(task)) for r in _encoded(task)})
+
+
+def _encoded(task: CodecsTask) -> list[VideoRendition]:
+    """Of a copy, the source itself has told it."""
+    return [rendition for rendition in task.plan.renditions if not rendition.is_copy]
 
 
 def _frame_rate(task: CodecsTask) -> float:

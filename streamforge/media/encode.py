@@ -1,4 +1,4 @@
-"""Encode one part of a chunk, and again what is not good enough."""
+"""Encode one part of a chunk, and again what is not good enough; or copy all of it."""
 
 import shutil
 from pathlib import Path
@@ -11,6 +11,7 @@ from streamforge.contracts.scores import PartQuality, RenditionLog, Repair
 from streamforge.keys import ContentKey
 from streamforge.media.limits import peak_memory_bytes
 from streamforge.media.progress import Progress
+from streamforge.media.remux import copy_film
 from streamforge.media.window import EncodedWindow, Window, encode_window
 from streamforge.planning.manifests import average_bitrate
 from streamforge.planning.repair import better
@@ -39,8 +40,11 @@ class EncodeResult(BaseModel):
 
 
 def run(task: EncodeTask, on_progress: Progress) -> EncodeResult:
-    """Raises what `encode_window` raises."""
+    """Raises what `encode_window` and `copy_film` raise."""
     window = Window(task.path, task.source, task.plan, task.chunk, task.key)
+    if task.plan.is_copy:
+        track = copy_film(window, task.target, on_progress)
+        return EncodeResult(tracks=[track], quality=None, peak_bytes=peak_memory_bytes())
     encoded = encode_window(window, task.plan.renditions, task.target, on_progress)
     if encoded.quality is not None:
         encoded = _repaired(window, encoded, encoded.quality, task.target, on_progress)

@@ -30,6 +30,7 @@ from streamforge.errors import (
     UnsupportedDimensions,
 )
 from streamforge.media import first_picture
+from streamforge.media.coding import CONFIGURATIONS, PacketLog
 from streamforge.media.extent import Extent, refuse_early_end
 from streamforge.media.progress import Progress
 from streamforge.media.source import AnyPacket, decoded, films, main_video, open_source, packets, stream_by_index
@@ -172,6 +173,7 @@ class Timeline:
     packet_count: int = 0
     last_duration: int = 0
     extent: Extent = field(default_factory=Extent)
+    log: PacketLog | None = None
 
     @property
     def frame_count(self) -> int:
@@ -190,7 +192,7 @@ class Timeline:
 
 
 def _read_timeline(container: InputContainer, stream: VideoStream | AudioStream, on_progress: Progress) -> Timeline:
-    timeline = Timeline(time_base=stream.time_base or Fraction(1, 90_000))
+    timeline = Timeline(time_base=stream.time_base or Fraction(1, 90_000), log=_packet_log(stream))
     for packet in packets(container, stream):
         _add_packet(timeline, packet)
         if timeline.packet_count % 5000 == 1:
@@ -198,9 +200,17 @@ def _read_timeline(container: InputContainer, stream: VideoStream | AudioStream,
     return timeline
 
 
+def _packet_log(stream: VideoStream | AudioStream) -> PacketLog | None:
+    context = stream.codec_context
+    codec = context.codec.canonical_name
+    return PacketLog(codec, context.extradata) if codec in CONFIGURATIONS else None
+
+
 def _add_packet(timeline: Timeline, packet: AnyPacket) -> None:
     timeline.packet_count += 1
     timeline.extent.take(packet)
+    if timeline.log is not None:
+        timeline.log.take(packet)
     if packet.is_discard:
         return  # Outside the edit list: decoded for reference, never shown.
     if packet.pts is None:
@@ -315,6 +325,7 @@ def _describe_video(stream: VideoStream, frame: VideoFrame, timeline: Timeline, 
         full_range=colors.full_range,
         mastering_display=first_picture.mastering_display(frame),
         content_light=first_picture.content_light(frame),
+        coding=timeline.log and timeline.log.coding(stream, frame, timeline.times, duration),
     )
 
 

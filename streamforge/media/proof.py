@@ -48,7 +48,8 @@ class Proof:
 
     def take(self, packet: "Packet[VideoStream]", encoder: VideoCodecContext) -> None:
         if self._decoder is None:
-            self._decoder = _decoder_of(encoder)
+            # Each rendition has a thread of its own already.
+            self._decoder = decoder_of(encoder, threads=1)
         self._found(self._decode(self._decoder, packet))
 
     def finish(self) -> None:
@@ -76,11 +77,13 @@ class Proof:
         return OutputInvalid("What an encoder wrote cannot be played.", debug=f"{self._rendition}: {why}")
 
 
-def _decoder_of(encoder: VideoCodecContext) -> VideoCodecContext:
-    codec = encoder.codec.canonical_name
+def decoder_of(coded: VideoCodecContext, threads: int) -> VideoCodecContext:
+    """For what the encoder, or another decoder, `coded` is set up for. It overlooks nothing. `threads`: 0 = one for each
+    core."""
+    codec = coded.codec.canonical_name
     decoder = CodecContext.create(DECODERS.get(codec, codec), "r")
     assert isinstance(decoder, VideoCodecContext)
-    decoder.extradata = encoder.extradata
-    decoder.thread_count = 1  # Each rendition has a thread of its own already.
+    decoder.extradata = coded.extradata
+    decoder.thread_count = threads
     decoder.options = {"err_detect": "explode"}
     return decoder

@@ -17,6 +17,8 @@ from streamforge.media.source import decoded, open_source
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+EXTRACTING = "extracting_audio"
+
 RATE = 16_000
 SAMPLE_BYTES = 2
 JITTER_SECONDS = 0.05
@@ -40,8 +42,8 @@ def write_speech(path: Path, source: Source, stream_index: int, target: Path, on
             _write(file, position, samples, longest)
             if position - reported >= REPORT_EVERY_SECONDS * RATE:
                 reported = position
-                on_progress({"phase": "extracting_audio", "progress": min(1.0, position / longest)})
-    on_progress({"phase": "extracting_audio", "progress": 1.0})
+                on_progress({"phase": EXTRACTING, "progress": min(1.0, position / longest)})
+    on_progress({"phase": EXTRACTING, "progress": 1.0})
     return longest
 
 

@@ -17,7 +17,7 @@ from streamforge.contracts.media import Source, Text, TextTrack, Transcription
 from streamforge.errors import CaptionsUnavailable
 from streamforge.media.capabilities import cores
 from streamforge.media.progress import Progress
-from streamforge.media.speech import RATE, read_speech, write_speech
+from streamforge.media.speech import EXTRACTING, RATE, read_speech, write_speech
 from streamforge.media.subtitles import write_track
 from streamforge.planning.captions import Phrase, Word, believable, cues
 from streamforge.planning.languages import language_tag
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 NICENESS = 10
 """On top of what every media child has: captions take what the encoders leave."""
+
+TRANSCRIBING = "transcribing"
 
 WINDOW_SECONDS = 600
 QUIET_WITHIN_SECONDS = 30
@@ -68,11 +70,12 @@ def run(task: TranscribeTask, on_progress: Progress) -> Text:
     Progress is `{"phase": …, "progress": 0–1, "language": …}`.
     """
     os.nice(NICENESS)
-    model = _load(task.transcription)
+    with Pulse(on_progress, EXTRACTING):  # To fetch a model for the first time takes minutes.
+        model = _load(task.transcription)
     language = _spoken_code(task.transcription.language, model)
     speech = task.target / "speech.s16"
     total = write_speech(task.path, task.source, task.transcription.stream_index, speech, on_progress)
-    with Pulse(on_progress) as pulse:
+    with Pulse(on_progress, TRANSCRIBING) as pulse:
         heard = _Listener(model, language, pulse)
         phrases = believable(heard.phrases(speech, total))
     speech.unlink()
@@ -92,16 +95,17 @@ def run(task: TranscribeTask, on_progress: Progress) -> Text:
 
 
 class Pulse:
-    """Tells the latest progress again and again, from a thread of its own."""
+    """Tells the latest progress at once and again and again, from a thread of its own."""
 
-    def __init__(self, on_progress: Progress) -> None:
+    def __init__(self, on_progress: Progress, phase: str) -> None:
         self._on_progress = on_progress
-        self._told: dict[str, Any] = {"phase": "transcribing", "progress": 0.0}
+        self._told: dict[str, Any] = {"phase": phase, "progress": 0.0}
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True)
 
     def __enter__(self) -> Self:
+        self._report()
         self._thread.start()
         return self
 
@@ -112,7 +116,7 @@ class Pulse:
         self._thread.join()
 
     def tell(self, progress: float, language: str | None) -> None:
-        self._told = {"phase": "transcribing", "progress": round(progress, 4), "language": language}
+        self._told |= {"progress": round(progress, 4), "language": language}
         self._report()
 
     def _beat(self) -> None:

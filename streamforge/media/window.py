@@ -4,7 +4,6 @@ Key frames stand on the same time stamps in all renditions, at the first frame o
 timeline, so that a player can switch between them and chunks encoded apart join without a seam.
 """
 
-import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,17 +14,16 @@ from streamforge.contracts.media import VIDEO_TIMESCALE, Chunk, EncodedTrack, Pl
 from streamforge.contracts.scores import PartQuality
 from streamforge.errors import UndecodableSource
 from streamforge.keys import ContentKey
+from streamforge.media.fragments import TrackFolder
 from streamforge.media.frames import Frames, FrameWindow, SourceFrame
 from streamforge.media.lanes import Lane
 from streamforge.media.measure import Measure, reference_size
-from streamforge.media.progress import Progress
+from streamforge.media.progress import FrameProgress, Progress
 from streamforge.media.protection import lock_for
 from streamforge.media.rendition import Cuts, Picture, RenditionEncoder, output_of
 from streamforge.media.scaling import Output, Scaler
 from streamforge.media.vmaf import Scorer
 from streamforge.planning.sampling import Sampling
-
-REPORT_EVERY_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
@@ -93,8 +91,13 @@ def _measure(
 def _encoder(window: Window, rendition: VideoRendition, target: Path, measure: Measure | None) -> RenditionEncoder:
     frame_rate = min(window.source.pictures.frame_rate, window.plan.max_frame_rate)
     listener = (lambda number, frame: None) if measure is None else measure.listener(rendition.name)
+    return RenditionEncoder(rendition, track_folder(window, rendition, target), frame_rate, listener)
+
+
+def track_folder(window: Window, rendition: VideoRendition, target: Path) -> TrackFolder:
+    """Where the rendition's segments go to, encrypted if the plan says so."""
     lock = lock_for(window.plan.protection, window.key, rendition.name)
-    return RenditionEncoder(rendition, target / rendition.name, frame_rate, listener, lock)
+    return TrackFolder(target / rendition.name, round(window.plan.segment_seconds * VIDEO_TIMESCALE), lock)
 
 
 class _Pass:
@@ -105,10 +108,9 @@ class _Pass:
         self._window = window
         self._encoders = encoders
         self._measure = measure
-        self._on_progress = on_progress
-        self._cuts = Cuts(round(plan.gop_seconds * VIDEO_TIMESCALE), round(plan.segment_seconds * VIDEO_TIMESCALE))
+        self._progress = FrameProgress(on_progress, self._found)
+        self._cuts = Cuts(round(plan.gop_seconds * VIDEO_TIMESCALE))
         self._scaler = Scaler(window.source.pictures, [encoder.output for encoder in encoders])
-        self._began = self._reported = time.monotonic()
 
     def run(self) -> Cuts:
         window = self._window
@@ -121,10 +123,10 @@ class _Pass:
                 if self._measure is not None:
                     self._measure.see(number, frame)
                 self._feed(lanes, frame)
-                self._report_now_and_then()
+                self._progress.tell_now_and_then()
             for lane in lanes:
                 lane.finish()
-        self._report()
+        self._progress.tell()
         if self._cuts.frames == 0 and not frames.goes_on:
             raise UndecodableSource(
                 f"No picture can be decoded from {window.chunk.start:.1f} s on; the video is damaged."
@@ -137,12 +139,6 @@ class _Pass:
         for lane, picture in zip(lanes, pictures, strict=True):
             lane.put(Picture(picture, frame.ticks, frame.duration, is_key))
 
-    def _report_now_and_then(self) -> None:
-        if time.monotonic() - self._reported >= REPORT_EVERY_SECONDS:
-            self._report()
-
-    def _report(self) -> None:
+    def _found(self) -> dict[str, int]:
         """Frames that came out of each encoder and were found to be right; what is queued is not encoded yet."""
-        self._reported = time.monotonic()
-        frames = {encoder.name: len(encoder.proof.error) for encoder in self._encoders}
-        self._on_progress({"frames": frames, "seconds": round(self._reported - self._began, 3)})
+        return {encoder.name: len(encoder.proof.error) for encoder in self._encoders}

@@ -12,6 +12,7 @@ from streamforge.planning.manifests import (
     Presentation,
     VideoTrack,
     ladders,
+    longest_seconds,
     peak_bitrate,
 )
 from streamforge.planning.protection import add_content_protection
@@ -32,7 +33,7 @@ def manifest(presentation: Presentation, growing: Growing | None = None) -> str:
         {
             "xmlns": NAMESPACE,
             "profiles": "urn:mpeg:dash:profile:isoff-live:2011,urn:mpeg:dash:profile:cmaf:2019",
-            "minBufferTime": f"PT{presentation.plan.segment_seconds:.3f}S",
+            "minBufferTime": f"PT{_longest_segment(presentation):.3f}S",
         }
         | (_dynamic(growing) if growing else _static(presentation)),
     )
@@ -46,6 +47,11 @@ def manifest(presentation: Presentation, growing: Growing | None = None) -> str:
         ET.SubElement(mpd, "UTCTiming", utc)
     ET.indent(mpd)
     return ET.tostring(mpd, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _longest_segment(presentation: Presentation) -> float:
+    """Seconds. Not less than planned; more in a copy whose key frames are further apart."""
+    return max([presentation.plan.segment_seconds, *(longest_seconds(track.encoded) for track in presentation.video)])
 
 
 def _static(presentation: Presentation) -> dict[str, str]:

@@ -276,12 +276,18 @@ def average_bitrate(track: Pieces) -> int:
     return round(8 * sum(segment.size_bytes for segment in track.segments) / duration) if duration > 0 else 0
 
 
-def peak_bitrate(track: Pieces, target_seconds: float) -> int:
-    """RFC 8216 §4.1: the largest bit rate of any run of segments that lasts 0.5 to 1.5 target durations.
+def longest_seconds(track: Pieces) -> float:
+    return max((segment.duration_ticks for segment in track.segments), default=0) / track.timescale
+
+
+def peak_bitrate(track: Pieces, planned_seconds: float) -> int:
+    """RFC 8216 §4.1: the largest bit rate of any run of segments that lasts 0.5 to 1.5 target durations: what is planned
+    for a segment, or the longest one where key frames of a copy are further apart.
 
     Single segments would not do: a last segment of one frame, all key frame, would make the peak absurd.
     """
     peak = average_bitrate(track)
+    target_seconds = max(planned_seconds, longest_seconds(track))
     for first in range(len(track.segments)):
         size = ticks = 0
         for segment in track.segments[first:]:

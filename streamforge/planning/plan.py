@@ -2,7 +2,16 @@
 
 from math import ceil
 
-from streamforge.contracts.media import VIDEO_TIMESCALE, AudioRendition, AudioSource, Plan, Source, VideoSource
+from streamforge.contracts.media import (
+    VIDEO_TIMESCALE,
+    AudioRendition,
+    AudioSource,
+    Chunk,
+    PerTitleTarget,
+    Plan,
+    Source,
+    VideoSource,
+)
 from streamforge.errors import NoAudioStream, NoVideoStream
 from streamforge.planning.chunks import cut_into_chunks
 from streamforge.planning.ladder import build_ladder
@@ -10,6 +19,7 @@ from streamforge.planning.languages import language_tag
 from streamforge.planning.per_title import per_title_target
 from streamforge.planning.protection import with_protection
 from streamforge.planning.quality import no_quality, quality_target
+from streamforge.planning.remux import copied, why_not
 from streamforge.planning.text import with_text
 from streamforge.settings import Settings
 
@@ -24,20 +34,35 @@ TOO_SHORT_TO_SEARCH = "A per-title search would cost more than per_title.max_cos
 MAX_EDIT_OFFSET_SECONDS = 60
 """Enough for any slide show; the field in the edit list ends at six hours."""
 
+ROUNDING_TICKS = 1
+"""Time stamps of a source come to whole ticks one by one."""
 
-def make_plan(source: Source, settings: Settings) -> Plan:
-    """Raises NoVideoStream, NoAudioStream: what the profile is for is not in the file; InvalidSettings for a
-    codec that cannot be protected."""
-    audio = _audio_renditions(source.audio[:MAX_AUDIO_TRACKS], settings.transcode.audio_bitrate)
-    plan = _plan_of_film(source, audio, settings) if settings.transcode.codecs else _plan_of_sound(audio, settings)
+
+def make_plan(source: Source, settings: Settings, copy_failed: str | None = None) -> Plan:
+    """`copy_failed` is the sentence that says why a copy, which this source seemed fit for, failed: it is encoded.
+
+    Raises NoVideoStream, NoAudioStream: what the profile is for is not in the file; InvalidSettings for a codec that
+    cannot be protected.
+    """
+    plan = _pictures_and_sound(source, settings, copy_failed)
     return with_protection(with_text(plan, source, settings.captions), settings.protection)
 
 
-def _plan_of_film(source: Source, audio: list[AudioRendition], settings: Settings) -> Plan:
+def _pictures_and_sound(source: Source, settings: Settings, copy_failed: str | None) -> Plan:
+    audio = _audio_renditions(source.audio[:MAX_AUDIO_TRACKS], settings.transcode.audio_bitrate)
+    if not settings.transcode.codecs:
+        return _plan_of_sound(audio, settings)
+    return _plan_of_film(source, audio, settings, copy_failed)
+
+
+def _plan_of_film(source: Source, audio: list[AudioRendition], settings: Settings, copy_failed: str | None) -> Plan:
     if source.video is None:
         raise NoVideoStream(
             "The file has no video stream, only sound; send a file with video, or ask for a profile of sound alone."
         )
+    refusal = copy_failed or (why_not(source, settings.transcode) if settings.transcode.remux else None)
+    if settings.transcode.remux and refusal is None:
+        return _plan_of_copy(source, source.video, audio, settings)
     renditions = build_ladder(source.video, settings.transcode)
     chunks = cut_into_chunks(source.video, settings.transcode)
     per_title = per_title_target(source.video, renditions, settings.per_title)
@@ -52,7 +77,29 @@ def _plan_of_film(source: Source, audio: list[AudioRendition], settings: Setting
         quality=quality_target(renditions, source.video, settings.validation),
         opening_seconds=chunks[0].end,
         per_title=per_title,
-        warnings=source.warnings + ([TOO_SHORT_TO_SEARCH] if per_title is not None and not per_title.samples else []),
+        warnings=[*source.warnings, *([refusal] if refusal else []), *_too_short(per_title)],
+    )
+
+
+def _too_short(per_title: PerTitleTarget | None) -> list[str]:
+    return [TOO_SHORT_TO_SEARCH] if per_title is not None and not per_title.samples else []
+
+
+def _plan_of_copy(source: Source, video: VideoSource, audio: list[AudioRendition], settings: Settings) -> Plan:
+    """One rendition and one chunk: there is hardly anything to do that could be shared out. It is the source itself, so
+    there is nothing to compare it with."""
+    assert video.coding is not None
+    return Plan(
+        renditions=[copied(video, settings.transcode)],
+        audio=audio,
+        chunks=[Chunk(index=0, start=0.0, end=None, expected_frames=video.frame_count)],
+        segment_seconds=settings.transcode.segment_seconds,
+        gop_seconds=settings.transcode.gop_seconds,
+        max_frame_rate=settings.transcode.max_frame_rate,
+        edit_offset_ticks=_edit_offset_of_copy(video.coding.reorder_delay),
+        quality=no_quality(),
+        opening_seconds=None,
+        warnings=list(source.warnings),
     )
 
 
@@ -75,6 +122,10 @@ def _edit_offset(video: VideoSource, max_frame_rate: float) -> int:
     """Room for decode times before presentation times: x264, x265 and SVT-AV1 look at most two frames ahead."""
     longest = max(video.reorder_gap, 2 / min(video.frame_rate, max_frame_rate))
     return ceil(min(longest, MAX_EDIT_OFFSET_SECONDS) * VIDEO_TIMESCALE)
+
+
+def _edit_offset_of_copy(reorder_delay: float) -> int:
+    return ceil(reorder_delay * VIDEO_TIMESCALE) + ROUNDING_TICKS if reorder_delay else 0
 
 
 def _audio_renditions(tracks: list[AudioSource], bitrate: int) -> list[AudioRendition]:

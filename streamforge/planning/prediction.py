@@ -69,7 +69,7 @@ PRICE_OF_NEIGHBOURS = 1.5
 """A sampled picture takes two others along, whose motion is measured, too."""
 
 PROVEN_PER_SECOND = 450e6
-"""Pixels per CPU second of the decoding that proves what was encoded."""
+"""Pixels per CPU second of the decoding that proves what was encoded, or copied."""
 
 AUDIO_SECONDS_PER_SECOND = 0.02
 STARTUP_SECONDS = 1.0
@@ -84,10 +84,8 @@ def predict(source: Source, plan: Plan, cores: int) -> Prediction:
     sound = len(plan.audio) * source.duration * AUDIO_SECONDS_PER_SECOND
     searching = plan.per_title.cpu_seconds if plan.per_title else 0.0
     cpu = pictures + sound + searching + STARTUP_SECONDS
-    bits = source.duration * (
-        SHARE_OF_CEILING * sum(rendition.max_bitrate for rendition in plan.renditions)
-        + sum(rendition.bitrate for rendition in plan.audio)
-    )
+    sound_bits = source.duration * sum(rendition.bitrate for rendition in plan.audio)
+    bits = _bits_of_pictures(source, plan) + sound_bits
     return Prediction(
         cpu_seconds=round(cpu, 1),
         wall_seconds=round((cpu - STARTUP_SECONDS) / max(1, cores) + STARTUP_SECONDS, 1),
@@ -97,11 +95,19 @@ def predict(source: Source, plan: Plan, cores: int) -> Prediction:
     )
 
 
+def _bits_of_pictures(source: Source, plan: Plan) -> float:
+    if plan.is_copy and source.pictures.coding is not None:
+        return source.duration * source.pictures.coding.bitrate
+    return source.duration * SHARE_OF_CEILING * sum(rendition.max_bitrate for rendition in plan.renditions)
+
+
 def _pictures(video: VideoSource, plan: Plan) -> float:
-    """CPU seconds for all renditions."""
+    """CPU seconds for all renditions. What is copied is only proved."""
     frames = video.frame_count * min(1.0, plan.max_frame_rate / max(video.frame_rate, 1e-3))
     sizes = [rendition.width * rendition.height for rendition in plan.renditions]
     decoding = video.coded_width * video.coded_height * video.frame_count / DECODED_PER_SECOND
+    if plan.is_copy:
+        return frames * sum(sizes) / PROVEN_PER_SECOND
     encoding = frames * sum(r.width * r.height / encoding_speed(r) for r in plan.renditions)
     proving = frames * sum(sizes) / PROVEN_PER_SECOND
     return decoding + encoding + proving + _scoring(video, plan, frames)
@@ -155,4 +161,5 @@ def printable(source: Source, plan: Plan, cores: int) -> PrintablePlan:
         quality=plan.quality,
         per_title=plan.per_title,
         prediction=predict(source, plan, cores),
+        warnings=plan.warnings,
     )

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 from clips import Clips, ffmpeg
+from hypothesis import given
+from hypothesis import strategies as st
 from test_probe import probe
 from texts import cues_of, keep_subtitles
 
 from streamforge.media.child import MediaChildren
-from streamforge.media.subtitle_text import decode, plain
-from streamforge.planning.webvtt import Cue
+from streamforge.media.subtitle_text import decode, payload, plain
+from streamforge.planning.webvtt import Cue, escaped, read_webvtt, webvtt
 
 SECOND = "Zweite Zeile\nmit Umbruch"
 CUES = [Cue(500, 1500, "Schöne Grüße &amp; &lt;3"), Cue(2000, 3000, SECOND)]
@@ -182,3 +184,15 @@ def test_bytes_that_mean_nothing_are_replaced_and_told() -> None:
 )
 def test_markup_goes_and_text_stays(codec: str, written: str, shown: str) -> None:
     assert plain(codec, written) == shown
+
+
+@given(
+    st.lists(st.binary(max_size=80), max_size=8),
+    st.sampled_from(["srt", "ass", "ssa", "mov_text", "webvtt", "text"]),
+    st.sampled_from([None, "de", "ru", "ja"]),
+)
+def test_whatever_the_packets_hold_it_becomes_a_file(packets: list[bytes], codec: str, language: str | None) -> None:
+    found = decode([payload(codec, packet) for packet in packets], language)
+    texts = [text for text in (plain(codec, text) for text in found.texts) if text]
+    cues = [Cue(number * 1000, number * 1000 + 500, escaped(text)) for number, text in enumerate(texts)]
+    assert read_webvtt(webvtt(cues).encode().decode()) == cues

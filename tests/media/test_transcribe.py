@@ -48,6 +48,19 @@ async def test_the_words_come_out_when_they_are_said(children: MediaChildren, cl
     assert [path.name for path in tmp_path.iterdir()] == [track.name]
 
 
+async def test_a_long_film_is_heard_in_windows_that_cut_no_word(
+    children: MediaChildren, clips: Clips, tmp_path: Path
+) -> None:
+    """Speech at the beginning and from 595 s to 606 s: a cut at ten minutes would go through it."""
+    text, _ = await transcribe(children, clips.long_speech, tmp_path, CAPTIONS)
+    cues = cues_of(tmp_path, text.tracks[0].name)
+    late = [cue for cue in cues if cue.start_ms > 500_000]
+    assert SAID in words([cue for cue in cues if cue.start_ms < 20_000])
+    assert SAID in words(late)
+    assert said_at(late, "country") == pytest.approx(595 + 6.0, abs=0.7)
+    assert len(words(cues).split()) == pytest.approx(2 * 22, abs=6)
+
+
 async def test_sound_that_begins_late_is_captioned_late(children: MediaChildren, clips: Clips, tmp_path: Path) -> None:
     text, _ = await transcribe(children, clips.late_speech, tmp_path, CAPTIONS)
     cues = cues_of(tmp_path, text.tracks[0].name)

@@ -52,6 +52,12 @@ def test_a_presentation_is_static_and_as_long_as_its_longest_track() -> None:
     assert [period.get("start") for period in root.iter(f"{MPD}Period")] == ["PT0S"]
 
 
+def test_players_buffer_a_whole_segment_also_where_one_is_longer_than_planned() -> None:
+    """In a copy, whose key frames are as far apart as its source has them."""
+    root = parsed(stream(durations=(360_000, 810_000, 45_000)))
+    assert root.get("minBufferTime") == "PT9.000S"
+
+
 def test_renditions_are_one_set_to_switch_within() -> None:
     found = stream(picture=video(1280, 720, rate=29.97))
     [adaptation] = sets(parsed(found), "video")

@@ -53,8 +53,15 @@ def test_the_peak_of_a_track_shorter_than_half_a_segment_is_its_average() -> Non
     assert peak_bitrate(found, 4) == average_bitrate(found) == 800_000
 
 
+def test_segments_longer_than_planned_count_one_by_one() -> None:
+    found = track("720p", [8 * SECOND, 8 * SECOND], [1_000_000, 3_000_000])
+    assert peak_bitrate(found, 4) == 3_000_000
+
+
 def by_definition(found: EncodedTrack, target: float) -> int:
-    """RFC 8216 §4.1: the largest rate of any contiguous set of segments of 0.5 to 1.5 target durations."""
+    """RFC 8216 §4.1: the largest rate of any contiguous set of segments of 0.5 to 1.5 target durations. No segment is
+    longer than the target duration (§4.3.3.1)."""
+    target = max(target, *(segment.duration_ticks / found.timescale for segment in found.segments))
     rates = [average_bitrate(found)]
     count = len(found.segments)
     for first in range(count):

@@ -155,6 +155,7 @@ KINDS: dict[str, tuple[Callable[[Clips], Path], dict[str, object]]] = {
     "AES-128": (lambda clips: clips.slow, {}),
     "cbcs": (lambda clips: clips.slow, {}),
     "AV1": (lambda clips: clips.two_languages, {"codecs": ["av1"], "presets": {"av1": 11}, "segment_seconds": 2}),
+    "a copy": (lambda clips: clips.copyable, {"remux": True}),
     "H.264 and AV1": (
         lambda clips: clips.slow,
         {"codecs": ["h264", "av1"], "presets": {"h264": "ultrafast", "av1": 13}},

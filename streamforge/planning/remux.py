@@ -1,0 +1,95 @@
+"""Copying instead of encoding: which sources already are what a rendition should be."""
+
+from streamforge.contracts.media import COPY, Coding, Source, VideoRendition, VideoSource
+from streamforge.planning.dynamic_range import needs_mapping
+from streamforge.planning.encoders import encoder_for
+from streamforge.settings import TranscodeSettings
+
+PROFILES = {
+    "h264": {"Constrained Baseline", "Baseline", "Main", "High"},
+    "hevc": {"Main"},
+    "av1": {"Main"},
+}
+"""Of 8 bit and 4:2:0, which every player has: by FFmpeg's names."""
+
+PIXEL_FORMATS = {"yuv420p", "yuvj420p"}
+
+LONGEST_GOP_SECONDS = 10.0
+"""A player can only begin at a key frame, and a segment is never shorter than the distance of two."""
+
+SAME_RATE = 1.01
+
+
+def why_not(source: Source, settings: TranscodeSettings) -> str | None:
+    """What speaks against copying, as a sentence for the job's warnings; None when the source fits."""
+    video = source.pictures
+    if video.coding is None or video.coding.codec not in settings.codecs:
+        return not_copied(f"its codec is {video.codec}, and the profile has {', '.join(settings.codecs)}")
+    complaints = [*_about_pictures(video, video.coding, settings), *_about_packets(video.coding)]
+    return next((not_copied(complaint) for is_so, complaint in complaints if is_so), None)
+
+
+def not_copied(reason: str) -> str:
+    return f"The video was encoded, not copied: {reason}."
+
+
+def copied(video: VideoSource, settings: TranscodeSettings) -> VideoRendition:
+    """The one rendition of a source that fits."""
+    assert video.coding is not None
+    return VideoRendition(
+        name=f"{min(video.width, video.height)}p",
+        width=video.width,
+        height=video.height,
+        codec=video.coding.codec,
+        encoder=COPY,
+        options={},
+        max_bitrate=_ceiling(video, video.coding, settings),
+        codec_string=video.coding.codec_string,
+        pixel_format=video.pixel_format,
+        color=video.color,
+    )
+
+
+def _about_pictures(video: VideoSource, coding: Coding, settings: TranscodeSettings) -> list[tuple[bool, str]]:
+    lower = min(video.width, video.height)
+    ceiling = _ceiling(video, coding, settings)
+    return [
+        (
+            coding.profile not in PROFILES[coding.codec] or video.pixel_format not in PIXEL_FORMATS,
+            f"it is {coding.codec} {coding.profile} in {video.pixel_format}, which not every player has",
+        ),
+        (video.interlaced, "it is interlaced"),
+        (needs_mapping("sdr", video), "its colours or its contrast are wider than most screens"),
+        (video.mirrored, "it has to be mirrored"),
+        (video.rotation != 0, f"it has to be turned by {video.rotation}°"),
+        ((video.width, video.height) != (video.coded_width, video.coded_height), "its pixels are not square"),
+        (video.width % 2 + video.height % 2 > 0, f"{video.width}×{video.height} is odd"),
+        (lower > max(settings.heights), f"its {lower} lines are more than the {max(settings.heights)} of the profile"),
+        (
+            video.frame_rate > settings.max_frame_rate * SAME_RATE,
+            f"its {video.frame_rate:g} frames per second are more than the {settings.max_frame_rate:g} of the profile",
+        ),
+        (
+            coding.bitrate > ceiling,
+            f"its {coding.bitrate / 1e6:.1f} Mbit/s are more than the {ceiling / 1e6:.1f} that the profile gives this size",
+        ),
+    ]
+
+
+def _about_packets(coding: Coding) -> list[tuple[bool, str]]:
+    return [
+        (coding.codec_string is None, "its container does not say in its header how to set up a decoder"),
+        (not coding.is_whole, "some of it is damaged, or cut away by an edit list"),
+        (not coding.one_configuration, "its format changes on the way"),
+        (not coding.exact_times, "not every picture has a time stamp of its own"),
+        (not coding.closed_gops, "its key frames are not fresh starts (open GOPs)"),
+        (
+            coding.longest_gop > LONGEST_GOP_SECONDS,
+            f"its key frames are up to {coding.longest_gop:.1f} s apart; {LONGEST_GOP_SECONDS:.0f} s is the most",
+        ),
+    ]
+
+
+def _ceiling(video: VideoSource, coding: Coding, settings: TranscodeSettings) -> int:
+    encoder = encoder_for(coding.codec)
+    return encoder.max_bitrate(video.width, video.height, video.frame_rate, settings.max_bitrate_1080p)
