@@ -73,6 +73,7 @@ class ProcessVideoWorkflow:
         self._parts_encoded = 0
         self._warnings: list[str] = []
         self._began = {Stage.UPLOADING: workflow.now()}
+        self._per_title: PerTitleResult | None = None
         self._room = asyncio.Semaphore(MOST_AT_ONCE)
 
     @workflow.run
@@ -93,7 +94,6 @@ class ProcessVideoWorkflow:
         probed = await self._probe(original)
         self._enter(Stage.TRANSCODING)
         async with _beside(self._make_text(original, probed)) as text:
-            probed, per_title = await self._search(original, probed)
             probed, encoded = await self._copy_or_encode(original, probed)
             self._enter(Stage.VALIDATION)
             async with _beside(self._pictures(original, probed, encoded)) as drawing:
@@ -115,7 +115,7 @@ class ProcessVideoWorkflow:
                 pictures=pictures,
                 downloads=downloads,
                 extras=(pictures.files if pictures else {}) | {each.name: each.size_bytes for each in downloads},
-                per_title=per_title,
+                per_title=self._per_title,
                 warnings=self._warnings,
                 began=self._began,
                 probe_attempt=probed.attempt,
@@ -132,13 +132,14 @@ class ProcessVideoWorkflow:
 
     async def _copy_or_encode(self, original: StoredSource, probed: ProbedSource) -> tuple[ProbedSource, EncodedStream]:
         """What cannot be copied after all is encoded: nothing of the copy has been published by then."""
+        probed = await self._search(original, probed)
         try:
             return probed, await self._transcode(original, probed)
         except ActivityError as error:
             failure = to_job_error(error, self._stage)
             if failure.code != CannotBeCopied.code:
                 raise
-        probed = await self._probe(original, copy_failed=failure.message)
+        probed = await self._search(original, await self._probe(original, copy_failed=failure.message))
         return probed, await self._transcode(original, probed)
 
     async def _probe(self, original: StoredSource, copy_failed: str | None = None) -> ProbedSource:
@@ -150,11 +151,11 @@ class ProcessVideoWorkflow:
         workflow.set_current_details(_described(probed))
         return probed
 
-    async def _search(self, original: StoredSource, probed: ProbedSource) -> tuple[ProbedSource, PerTitleResult | None]:
+    async def _search(self, original: StoredSource, probed: ProbedSource) -> ProbedSource:
         """Where per-title encoding is asked for, the plan that a search comes to; the fixed ladder where it fails."""
         plan = probed.plan
         if plan.per_title is None or not plan.per_title.samples:
-            return probed, None
+            return probed
         work = SearchInput(
             original=original, source=probed.source, plan=plan.without_chunks(), total_frames=plan.total_frames
         )
@@ -163,8 +164,9 @@ class ProcessVideoWorkflow:
             names.SEARCH, work, SearchedPlan, summary, otherwise="Encoded with the fixed ladder"
         )
         if searched is None:
-            return probed, None
-        return probed.model_copy(update={"plan": following(plan, searched)}), searched.per_title
+            return probed
+        self._per_title = searched.per_title
+        return probed.model_copy(update={"plan": following(plan, searched)})
 
     async def _transcode(self, original: StoredSource, probed: ProbedSource) -> EncodedStream:
         """Parts of chunks side by side with whole tracks of audio; what is there can be played meanwhile.
