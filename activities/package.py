@@ -31,7 +31,7 @@ class PackageActivities:
     async def package(self, work: PackageInput) -> PackagedStream:
         async with heartbeats(), Reporter(self._log, work.original.job_id) as reporter:
             await reporter.state(_at(0, "Packaging HLS and DASH" if has_dash(work.plan) else "Packaging HLS"))
-            stream = await read_presentation(self._storage, work.source, work.plan, work.encoded)
+            stream = await read_presentation(self._storage, work.source, work.plan, work.encoded, work.storyboard)
             if not stream.tracks:
                 raise UndecodableSource("None of the sound in this file can be decoded; it is damaged.")
             manifests = await write_manifests(self._storage, work.original.job_id, stream)

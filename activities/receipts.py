@@ -20,13 +20,18 @@ R = TypeVar("R", bound=BaseModel)
 CHUNK = "chunk-"
 AUDIO = "audio-"
 QUALITY = "quality-"
+PICTURES = "pictures-"
 """How receipts of encoded parts begin; sorted by name, chunks are in the order of the film."""
 
 
 def receipt_name(job_id: UUID, title: str, **inputs: Any) -> str:
     """`<title>-<digest>`: other inputs, or another version of the encoders, are other work."""
+    return layout.receipt(job_id, f"{title}-{digest(**inputs)}")
+
+
+def digest(**inputs: Any) -> str:
     canonical = json.dumps(inputs | {"av": version("av")}, sort_keys=True, default=_dumped)
-    return layout.receipt(job_id, f"{title}-{hashlib.sha256(canonical.encode()).hexdigest()[:16]}")
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
 def _dumped(value: Any) -> Any:

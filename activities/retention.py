@@ -1,4 +1,5 @@
-"""The sweep: rows, originals, outputs and receipts of jobs past their time, and folders that belong to no job."""
+"""The sweep: rows, originals, outputs and receipts of jobs past their time, folders that belong to no job, and what old
+per-title searches have measured."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -32,6 +33,7 @@ class RetentionActivities:
                 await self._remove_files(job_id)
                 checkpoint.set({"jobs": number})
             await self._jobs.delete(expired)
+            await self._remove_searches(now - self._keep)
             orphans = await self._remove_orphans(now - ORPHAN_GRACE, checkpoint)
         return SweepResult(jobs_removed=len(expired), orphans_removed=orphans)
 
@@ -50,6 +52,12 @@ class RetentionActivities:
                     removed += 1
                     checkpoint.set({"orphans": removed})
         return removed
+
+    async def _remove_searches(self, before: datetime) -> None:
+        """They belong to a film and not to a job; one that is still needed is made again."""
+        for name in await self._storage.list_folders(layout.SEARCHES):
+            if await self._untouched_since(f"{layout.SEARCHES}{name}/", before):
+                await self._storage.delete(f"{layout.SEARCHES}{name}/")
 
     async def _untouched_since(self, folder: str, before: datetime) -> bool:
         async for info in self._storage.walk(folder):

@@ -4,6 +4,7 @@ and gets its receipt."""
 import asyncio
 import hashlib
 from datetime import UTC, datetime
+from uuid import UUID
 
 from temporalio import activity
 
@@ -12,8 +13,9 @@ from activities.stream import read_presentation
 from streamforge.contracts import names
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import AudioView, RenditionView, Stage
-from streamforge.contracts.media import StoredFile
-from streamforge.contracts.pipeline import ProcessVideoResult, StoreInput, ValidatedStream
+from streamforge.contracts.media import VIDEO_TIMESCALE, StoredFile
+from streamforge.contracts.pictures import Pictures, PicturesView
+from streamforge.contracts.pipeline import DownloadView, ProcessVideoResult, StoreInput, ValidatedStream
 from streamforge.contracts.receipt import RESULT
 from streamforge.errors import StorageCorrupted
 from streamforge.events.log import EventLog
@@ -25,6 +27,8 @@ from streamforge.planning.manifests import (
     average_bitrate,
     media_files,
 )
+from streamforge.planning.per_title import with_final_vmaf
+from streamforge.planning.pictures import POSTER, THUMBNAIL, THUMBNAILS, sheet_name
 from streamforge.planning.quality import told
 from streamforge.planning.receipt import job_receipt
 from streamforge.planning.stages import progress_at
@@ -130,10 +134,20 @@ def _result(work: StoreInput, presentation: Presentation, files: dict[str, Store
             for track in presentation.video
         ],
         audio=[_audio_view(track) for track in presentation.audio],
-        playback=layout.playback(work.original.job_id, work.plan, presentation.text),
+        playback=layout.playback(work.original.job_id, work.plan, presentation.text, files),
         text=presentation.text,
         repairs=validated.repairs,
         repair_count=validated.repair_count,
+        pictures=_pictures_view(work.original.job_id, work.pictures),
+        downloads=[
+            DownloadView(
+                rendition=download.rendition,
+                path=layout.media(work.original.job_id, download.name),
+                size_bytes=download.size_bytes,
+            )
+            for download in work.downloads
+        ],
+        per_title=with_final_vmaf(work.per_title, {name: vmaf.mean for name, vmaf in scores.items()}),
         warnings=[*work.warnings, *_lost_tracks(presentation)],
     )
 
@@ -159,3 +173,21 @@ def _lost_tracks(presentation: Presentation) -> list[str]:
     there = {track.rendition.name for track in presentation.audio}
     lost = [r for r in presentation.plan.audio if r.name not in there and not r.is_surround]
     return [f"Audio track {rendition.track + 1} cannot be decoded and is left out." for rendition in lost]
+
+
+def _pictures_view(job_id: UUID, pictures: Pictures | None) -> PicturesView | None:
+    """None where no picture was made."""
+    if pictures is None or not pictures.files:
+        return None
+    path = {name: layout.media(job_id, name) for name in pictures.files}
+    view = PicturesView(
+        poster=path.get(POSTER),
+        poster_seconds=pictures.poster_seconds,
+        thumbnail=path.get(THUMBNAIL),
+        thumbnails=path.get(THUMBNAILS),
+    )
+    if (board := pictures.storyboard) is not None:
+        view.sprites = [path[sheet_name(number)] for number in range(board.sheet_count)]
+        view.tile_width, view.tile_height = board.tile_width, board.tile_height
+        view.interval_seconds = board.interval_ticks / VIDEO_TIMESCALE
+    return view

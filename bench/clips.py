@@ -40,6 +40,12 @@ def cuts() -> Path:
                  "-filter_complex", graph, *_x264(20))  # fmt: skip
 
 
+def bunny() -> Path:
+    """Big Buck Bunny three times, 16 s of 720p25, with a key frame every two seconds as streams have them."""
+    again = ["-stream_loop", "2", "-i", str(BUNNY), "-an", "-c:v", "libx264", "-preset", "veryfast", "-crf", "12"]
+    return _made("bunny.mp4", *again, "-g", "50", "-pix_fmt", "yuv420p")
+
+
 def gradients() -> Path:
     """20 s of 720p30: slow gradients under a game of life, banding beside hard edges."""
     graph = "[1:v]scale=1280:720:flags=neighbor,format=yuv420p[l];[0:v]format=yuv420p[g];[g][l]blend=all_mode=average"

@@ -30,6 +30,10 @@ KUBERNETES_VARIABLES = re.compile(
 """What Kubernetes puts into every pod beside a Service named streamforge, or streamforge-api: not meant for us."""
 
 
+CrfOfX26x = Annotated[float, Field(ge=1, le=51)]
+CrfOfAv1 = Annotated[int, Field(ge=1, le=63)]
+
+
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -113,6 +117,39 @@ class ValidationSettings(Section):
     max_repairs: int = Field(2, ge=0, le=5)
 
 
+class PicturesSettings(Section):
+    enabled: bool = True
+    tile_size: int = Field(160, ge=32, le=640)
+    interval_seconds: float | None = Field(None, ge=0.1)
+
+
+class DownloadsSettings(Section):
+    enabled: bool = False
+
+
+class CrfRanges(Section):
+    """The lowest and the highest CRF that a search may choose, by codec."""
+
+    h264: tuple[CrfOfX26x, CrfOfX26x] = (16, 36)
+    hevc: tuple[CrfOfX26x, CrfOfX26x] = (16, 38)
+    av1: tuple[CrfOfAv1, CrfOfAv1] = (16, 54)
+
+    @model_validator(mode="after")
+    def ranges_go_upwards(self) -> "CrfRanges":
+        for codec, (lowest, highest) in self:
+            if lowest >= highest:
+                raise ValueError(f"{codec} must be [lowest, highest]")
+        return self
+
+
+class PerTitleSettings(Section):
+    enabled: bool = False
+    targets: list[Annotated[float, Field(ge=20, le=99)]] = Field([93, 85, 75], min_length=1)
+    crf: CrfRanges = CrfRanges()
+    drop_rungs: bool = True
+    max_cost: float = Field(0.3, gt=0, le=10)
+
+
 class ProtectionSettings(Section):
     scheme: Literal["none", "aes-128", "cbcs"] = "none"
 
@@ -168,7 +205,9 @@ class LogSettings(Section):
     format: Literal["auto", "console", "json"] = "auto"
 
 
-JOB_SECTIONS = frozenset({"transcode", "audio", "validation", "protection", "captions"})
+JOB_SECTIONS = frozenset(
+    {"transcode", "audio", "validation", "per_title", "protection", "captions", "pictures", "downloads"}
+)
 """What a profile may change: all that is decided for each job."""
 
 Profile = dict[str, dict[str, Any]]
@@ -190,6 +229,7 @@ PROFILES: dict[str, Profile] = {
             "max_frame_rate": 120,
         },
         "audio": {"stereo_bitrate": 320_000, "surround_bitrate": 768_000},
+        "per_title": {"enabled": False},
     },
     "remux": {"transcode": {"remux": True}},
 }
@@ -204,6 +244,9 @@ class Settings(BaseSettings):
     transcode: TranscodeSettings = TranscodeSettings()
     audio: AudioSettings = AudioSettings()
     validation: ValidationSettings = ValidationSettings()
+    pictures: PicturesSettings = PicturesSettings()
+    downloads: DownloadsSettings = DownloadsSettings()
+    per_title: PerTitleSettings = PerTitleSettings()
     protection: ProtectionSettings = ProtectionSettings()
     keys: KeySettings = KeySettings()
     captions: CaptionsSettings = CaptionsSettings()

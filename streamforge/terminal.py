@@ -9,7 +9,7 @@ from rich.table import Table
 
 from streamforge.client import StreamEvent
 from streamforge.contracts.job import JobView, RenditionView, Stage
-from streamforge.contracts.media import VideoSource
+from streamforge.contracts.media import PerTitleTarget, VideoSource
 from streamforge.contracts.plan import PrintablePlan
 from streamforge.contracts.scores import VmafScore
 from streamforge.planning.stages import BANDS
@@ -116,16 +116,25 @@ def plan_tables(plan: PrintablePlan) -> list[Table]:
 def _facts(plan: PrintablePlan) -> Table:
     video, chunks, cost = plan.source.video, plan.chunks, plan.prediction
     table = Table.grid(padding=(0, 2))
-    for name, fact in (
+    facts = [
         ("source", f"{_pictures(video) if video else 'sound'}, {_clock(plan.source.duration)}"),
         ("chunks", f"{chunks.count}, the first {chunks.first_seconds:g} s, the longest {chunks.longest_seconds:g} s"),
         ("CPU time", _about(cost.cpu_seconds, cost.uncertainty, _clock)),
         (f"time, {cost.cores}-core", _about(cost.wall_seconds, cost.uncertainty, _clock)),
         ("output", _about(cost.output_bytes, cost.uncertainty, _megabytes)),
         *(("note", warning) for warning in plan.warnings),
-    ):
+    ]
+    if plan.per_title is not None:
+        facts.insert(2, ("per title", _search(plan.per_title)))
+    for name, fact in facts:
         table.add_row(name, fact)
     return table
+
+
+def _search(target: PerTitleTarget) -> str:
+    if not target.samples:
+        return "the search would cost too much; the fixed ladder is used"
+    return f"CRF of each rendition from {len(target.samples)} samples of {target.sample_seconds:g} s"
 
 
 def _pictures(video: VideoSource) -> str:

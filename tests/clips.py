@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import av
@@ -99,6 +99,20 @@ SPECIMENS = {
 """Codec, container and what is special about it: arguments of ffmpeg."""
 
 
+COLORS = {
+    "red": (255, 0, 0), "lime": (0, 255, 0), "blue": (0, 0, 255), "yellow": (255, 255, 0), "fuchsia": (255, 0, 255),
+    "aqua": (0, 255, 255), "white": (255, 255, 255), "gray": (128, 128, 128), "black": (0, 0, 0), "navy": (0, 0, 128),
+}  # fmt: skip
+"""As HTML names them; a second of each."""
+
+
+def colors(path: Path, *arguments: str, names: Sequence[str] = tuple(COLORS)) -> Path:
+    """A second of each of COLORS that is named, 320×180 at 25 fps."""
+    inputs = [argument for name in names for argument in ("-f", "lavfi", "-i", f"color={name}:s=320x180:r=25:d=1")]
+    ffmpeg(*inputs, "-filter_complex", f"concat=n={len(names)}", *X264, *arguments, path)
+    return path
+
+
 class Clips:
     """`clips.small` and its kin are paths; each is made the first time it is asked for."""
 
@@ -121,6 +135,11 @@ class Clips:
         """VP8 as a browser records it: the header says nothing about its length."""
         args = ["-c:v", "libvpx", "-deadline", "realtime", "-f", "webm"]
         return self._made("live.webm", lambda p: _piped(p, *picture("320x240", 30, 6), *args))
+
+    @property
+    def colors(self) -> Path:
+        """20 s of flat colours, another one every second: all of COLORS, twice."""
+        return self._made("colors.mp4", lambda p: colors(p, names=[*COLORS, *COLORS]))
 
     @property
     def hdr10(self) -> Path:
@@ -285,13 +304,13 @@ class Clips:
 
     @property
     def captioned(self) -> Path:
-        """20 s: the same, and then silence; SUBRIP and a third cue as German subtitles; B-frames, as most films have."""
+        """30 s: the same, and then silence; SUBRIP and a third cue as German subtitles; B-frames, as most films have."""
 
         def make(path: Path) -> None:
             srt = path.with_suffix(".srt")
             srt.write_text(f"{SUBRIP}\n3\n00:00:10,000 --> 00:00:14,000\nEnde\n")
             tracks = ["-i", SPEECH, "-i", srt, "-c:s", "srt", "-metadata:s:s:0", "language=ger"]
-            ffmpeg(*picture(seconds=20), *tracks, *X264, "-bf", "2", "-c:a", "libopus", path)
+            ffmpeg(*picture(seconds=30), *tracks, *X264, "-bf", "2", "-c:a", "libopus", path)
 
         return self._made("captioned.mkv", make)
 
@@ -364,6 +383,18 @@ class Clips:
         """Pure noise: no encoder gets this through its bit-rate ceiling well."""
         source = "nullsrc=s=320x180:r=25:d=2,geq=random(1)*255:128:128"
         return self._made("noise.mkv", lambda p: ffmpeg("-f", "lavfi", "-i", source, "-c:v", "ffv1", p))
+
+    @property
+    def steady(self) -> Path:
+        """10 s with soft edges and grain, as hard everywhere, and a key frame every two seconds."""
+        args = ["-vf", "gblur=sigma=1.5,noise=alls=4:allf=t", "-g", "50", *X264, "-crf", "12"]
+        return self._made("steady.mp4", lambda p: ffmpeg(*picture("320x180", 25, 10), *args, p))
+
+    @property
+    def still(self) -> Path:
+        """6 s of colour bars."""
+        bars = ["-f", "lavfi", "-i", "smptehdbars=s=320x180:r=25:d=6"]
+        return self._made("still.mp4", lambda p: ffmpeg(*bars, *X264, "-crf", "10", p))
 
     @property
     def half_rotten(self) -> Path:

@@ -14,8 +14,13 @@ with workflow.unsafe.imports_passed_through():
     from streamforge.contracts import names
     from streamforge.contracts.job import JobStatus, Stage
     from streamforge.contracts.media import AudioRendition, Chunk, Text, TextTrack, VideoRendition
+    from streamforge.contracts.per_title import PerTitleResult, SearchedPlan
+    from streamforge.contracts.pictures import Pictures, Storyboard
     from streamforge.contracts.pipeline import (
         DiscardInput,
+        Download,
+        Downloads,
+        DownloadsInput,
         EncodeAudioInput,
         EncodeChunkInput,
         EncodedPart,
@@ -24,12 +29,14 @@ with workflow.unsafe.imports_passed_through():
         Outcome,
         PackagedStream,
         PackageInput,
+        PicturesInput,
         ProbedSource,
         ProbeInput,
         ProcessVideo,
         ProcessVideoResult,
         PublishedSoFar,
         PublishInput,
+        SearchInput,
         StoredSource,
         StoreInput,
         TranscribeInput,
@@ -39,6 +46,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from streamforge.errors import CannotBeCopied, Fault, QualityBelowMinimum
     from streamforge.planning.parts import parts_of, publishing_steps, weight_of
+    from streamforge.planning.per_title import following
     from streamforge.planning.quality import below_floor
     from streamforge.temporal.attributes import STAGE
     from streamforge.temporal.failures import to_application_error, to_job_error
@@ -65,6 +73,7 @@ class ProcessVideoWorkflow:
         self._parts_encoded = 0
         self._warnings: list[str] = []
         self._began = {Stage.UPLOADING: workflow.now()}
+        self._per_title: PerTitleResult | None = None
         self._room = asyncio.Semaphore(MOST_AT_ONCE)
 
     @workflow.run
@@ -87,10 +96,13 @@ class ProcessVideoWorkflow:
         async with _beside(self._make_text(original, probed)) as text:
             probed, encoded = await self._copy_or_encode(original, probed)
             self._enter(Stage.VALIDATION)
-            validated = await self._validate(original, probed, encoded)
+            async with _beside(self._pictures(original, probed, encoded)) as drawing:
+                validated = await self._validate(original, probed, encoded)
+                pictures = await drawing
             encoded.text = await text
         self._enter(Stage.PACKAGING)
-        packaged = await self._package(original, probed, encoded)
+        packaged = await self._package(original, probed, encoded, pictures.storyboard if pictures else None)
+        downloads = await self._downloads(original, probed, encoded)
         self._enter(Stage.STORAGE)
         return await self._store(
             StoreInput(
@@ -100,6 +112,10 @@ class ProcessVideoWorkflow:
                 encoded=encoded,
                 packaged=packaged,
                 validated=validated,
+                pictures=pictures,
+                downloads=downloads,
+                extras=(pictures.files if pictures else {}) | {each.name: each.size_bytes for each in downloads},
+                per_title=self._per_title,
                 warnings=self._warnings,
                 began=self._began,
                 probe_attempt=probed.attempt,
@@ -116,13 +132,14 @@ class ProcessVideoWorkflow:
 
     async def _copy_or_encode(self, original: StoredSource, probed: ProbedSource) -> tuple[ProbedSource, EncodedStream]:
         """What cannot be copied after all is encoded: nothing of the copy has been published by then."""
+        probed = await self._search(original, probed)
         try:
             return probed, await self._transcode(original, probed)
         except ActivityError as error:
             failure = to_job_error(error, self._stage)
             if failure.code != CannotBeCopied.code:
                 raise
-        probed = await self._probe(original, copy_failed=failure.message)
+        probed = await self._search(original, await self._probe(original, copy_failed=failure.message))
         return probed, await self._transcode(original, probed)
 
     async def _probe(self, original: StoredSource, copy_failed: str | None = None) -> ProbedSource:
@@ -133,6 +150,23 @@ class ProcessVideoWorkflow:
         self._warnings += [warning for warning in probed.plan.warnings if warning not in self._warnings]
         workflow.set_current_details(_described(probed))
         return probed
+
+    async def _search(self, original: StoredSource, probed: ProbedSource) -> ProbedSource:
+        """Where per-title encoding is asked for, the plan that a search comes to; the fixed ladder where it fails."""
+        plan = probed.plan
+        if plan.per_title is None or not plan.per_title.samples:
+            return probed
+        work = SearchInput(
+            original=original, source=probed.source, plan=plan.without_chunks(), total_frames=plan.total_frames
+        )
+        summary = f"Look for the CRF of each rendition in {len(plan.per_title.samples)} samples"
+        searched = await self._if_possible(
+            names.SEARCH, work, SearchedPlan, summary, otherwise="Encoded with the fixed ladder"
+        )
+        if searched is None:
+            return probed
+        self._per_title = searched.per_title
+        return probed.model_copy(update={"plan": following(plan, searched)})
 
     async def _transcode(self, original: StoredSource, probed: ProbedSource) -> EncodedStream:
         """Parts of chunks side by side with whole tracks of audio; what is there can be played meanwhile.
@@ -253,9 +287,36 @@ class ProcessVideoWorkflow:
         self._warnings += complaints
         return validated
 
-    async def _package(self, original: StoredSource, probed: ProbedSource, encoded: EncodedStream) -> PackagedStream:
-        work = PackageInput(original=original, source=probed.source, plan=probed.plan, encoded=encoded)
+    async def _pictures(self, original: StoredSource, probed: ProbedSource, encoded: EncodedStream) -> Pictures | None:
+        """Poster and thumbnails."""
+        if probed.plan.pictures is None:
+            return None
+        work = PicturesInput(
+            original=original, source=probed.source, plan=probed.plan.without_chunks(), encoded=encoded
+        )
+        otherwise = "There is no poster and there are no thumbnails"
+        pictures = await self._if_possible(names.PICTURES, work, Pictures, "Poster and thumbnails", otherwise)
+        self._warnings += pictures.warnings if pictures else []
+        return pictures
+
+    async def _package(
+        self, original: StoredSource, probed: ProbedSource, encoded: EncodedStream, storyboard: Storyboard | None
+    ) -> PackagedStream:
+        work = PackageInput(
+            original=original, source=probed.source, plan=probed.plan, encoded=encoded, storyboard=storyboard
+        )
         return await self._run(names.PACKAGE, work, PackagedStream, "Write HLS and DASH manifests")
+
+    async def _downloads(self, original: StoredSource, probed: ProbedSource, encoded: EncodedStream) -> list[Download]:
+        """One file of each rendition, where they are wanted."""
+        if not probed.plan.downloads:
+            return []
+        work = DownloadsInput(
+            original=original, source=probed.source, plan=probed.plan.without_chunks(), encoded=encoded
+        )
+        otherwise = "There are no files to download"
+        made = await self._if_possible(names.DOWNLOADS, work, Downloads, "Each rendition as one file", otherwise)
+        return made.files if made else []
 
     async def _store(self, work: StoreInput) -> ProcessVideoResult:
         return await self._run(names.STORE, work, ProcessVideoResult, "Verify every file in its store")

@@ -95,6 +95,7 @@ class Playback(BaseModel):
     hls: str
     dash: str | None
     poster: str | None = None
+    thumbnails: str | None = Field(None, description="WebVTT with a tile of a sprite sheet for every moment")
     captions: list[TextView] = []
 
     @property

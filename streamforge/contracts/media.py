@@ -8,6 +8,8 @@ from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, Field
 
+from streamforge.contracts.pictures import PicturePlan
+
 VIDEO_TIMESCALE = 90_000
 """Ticks per second of every video rendition: MPEG's own clock, exact for 24, 25, 30, 50, 60 and the /1.001 rates."""
 
@@ -270,6 +272,22 @@ class QualityTarget(BaseModel):
     max_repairs: int = Field(default=0, description="how often a chunk below its floor is encoded again")
 
 
+class PerTitleTarget(BaseModel):
+    """What a per-title search looks for before the encode: the CRF at which each rendition has the VMAF asked of it.
+
+    By the rendition's name, `targets` are in percent of the best that its size can reach, and `crf` holds the lowest and the
+    highest one allowed. `samples` are the pieces of the film that are encoded for it, each `sample_seconds` long.
+    """
+
+    targets: dict[str, float]
+    crf: dict[str, tuple[float, float]]
+    drop_rungs: bool
+    samples: list[Chunk]
+    sample_seconds: float
+    sample_every_frames: int
+    cpu_seconds: float = Field(description="what the search is expected to cost")
+
+
 TrackType = Literal["video", "audio"]
 
 
@@ -299,9 +317,13 @@ class Plan(BaseModel):
     opening_seconds: float | None = Field(
         0.0, description="the first chunk's end, None for a film of one; until there the smallest rendition stands in"
     )
+    per_title: PerTitleTarget | None = None
     subtitles: list[SubtitleRendition] = []
     transcription: Transcription | None = None
     protection: Protection | None = None
+    pictures: PicturePlan | None = Field(None, description="null where there are to be none")
+    downloads: bool = Field(False, description="whether each rendition is to be had as one file, too")
+
     warnings: list[str] = Field([], description="what of the source is left out, as sentences for the result")
 
     @property
@@ -326,13 +348,15 @@ class Plan(BaseModel):
         return self.model_copy(update={"renditions": renditions})
 
     def only(self, renditions: list[VideoRendition]) -> "Plan":
-        """The plan of one part: no other chunks, only these renditions, no sound and no text."""
+        """The plan of one part: no other chunks, only these renditions, no sound and no text. The part with the best
+        rendition keeps pictures of the chunk, too: one of them, and not the one that somebody waits for."""
         others: dict[str, object] = {
             "chunks": [],
             "audio": [],
             "subtitles": [],
             "transcription": None,
             "warnings": [],
+            "pictures": self.pictures if self.renditions[0] in renditions else None,
         }
         return self.model_copy(update=others | {"renditions": renditions})
 

@@ -16,6 +16,8 @@ from streamforge.contracts.media import (
     TextTrack,
     Transcription,
 )
+from streamforge.contracts.per_title import PerTitleResult
+from streamforge.contracts.pictures import Pictures, PicturesView, Storyboard
 from streamforge.contracts.scores import RenditionScore, Repair
 
 
@@ -58,6 +60,15 @@ class ProbedSource(BaseModel):
     source: Source
     plan: Plan
     attempt: int = 1
+
+
+class SearchInput(BaseModel):
+    """`plan` comes without its chunks, which do not matter here but for how many frames they are."""
+
+    original: StoredSource
+    source: Source
+    plan: Plan
+    total_frames: int
 
 
 class PlanVideo(BaseModel):
@@ -113,6 +124,7 @@ class EncodedPart(BaseModel):
     size_bytes: int
     quality: str | None = Field(default=None, description="where its PartQuality lies; null for sound")
     attempt: int = Field(default=1, description="the one that came to its end")
+    pictures: str | None = Field(default=None, description="where its TileSet lies; null where it kept none")
 
 
 class EncodedStream(BaseModel):
@@ -122,6 +134,11 @@ class EncodedStream(BaseModel):
     chunks: list[list[EncodedPart]]
     audio: list[EncodedPart]
     text: list[TextTrack] = []
+
+    @property
+    def tile_sets(self) -> list[str]:
+        """Where the TileSet of each chunk lies, in the order of the film."""
+        return [part.pictures for parts in self.chunks for part in parts if part.pictures]
 
 
 class ValidateInput(BaseModel):
@@ -139,6 +156,13 @@ class ValidatedStream(BaseModel):
     repairs: list[Repair]
     repair_count: int
     attempt: int = 1
+
+
+class PicturesInput(BaseModel):
+    original: StoredSource
+    source: Source
+    plan: Plan
+    encoded: EncodedStream
 
 
 class PublishInput(BaseModel):
@@ -162,6 +186,7 @@ class PackageInput(BaseModel):
     source: Source
     plan: Plan
     encoded: EncodedStream
+    storyboard: Storyboard | None = None
 
 
 class PackagedStream(BaseModel):
@@ -171,6 +196,27 @@ class PackagedStream(BaseModel):
     attempt: int = 1
 
 
+class DownloadsInput(BaseModel):
+    original: StoredSource
+    source: Source
+    plan: Plan
+    encoded: EncodedStream
+
+
+class Download(BaseModel):
+    """`name` in the job's output folder."""
+
+    rendition: str
+    name: str
+    size_bytes: int
+
+
+class Downloads(BaseModel):
+    """One for each rendition."""
+
+    files: list[Download]
+
+
 class StoreInput(BaseModel):
     original: StoredSource
     source: Source
@@ -178,10 +224,21 @@ class StoreInput(BaseModel):
     encoded: EncodedStream
     packaged: PackagedStream
     validated: ValidatedStream | None = None
+    pictures: Pictures | None = None
+    downloads: list[Download] = []
+    per_title: PerTitleResult | None = None
     extras: dict[str, int] = Field(default={}, description="files beside those of the manifests, with their sizes")
     began: dict[Stage, datetime] = Field(default={}, description="when each stage was entered, this one the last")
     probe_attempt: int = 1
     warnings: list[str] = []
+
+
+class DownloadView(BaseModel):
+    """`path` on this API; with `?download=1` browsers save it under a name of its own."""
+
+    rendition: str
+    path: str
+    size_bytes: int
 
 
 class ProcessVideoResult(BaseModel):
@@ -197,6 +254,9 @@ class ProcessVideoResult(BaseModel):
     text: list[TextTrack] = Field(default=[], description="subtitles and captions")
     repairs: list[Repair] = Field(default=[], description="the first of repair_count chunks that were encoded again")
     repair_count: int = 0
+    pictures: PicturesView | None = None
+    downloads: list[DownloadView] = []
+    per_title: PerTitleResult | None = Field(default=None, description="null where no per-title search was asked for")
     warnings: list[str] = []
 
 

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, Field
 
-from streamforge.contracts.media import QualityTarget, Source
+from streamforge.contracts.media import PerTitleTarget, QualityTarget, Source
 
 
 class PlannedRendition(BaseModel):
@@ -47,5 +47,6 @@ class PrintablePlan(BaseModel):
     audio: list[PlannedAudio]
     chunks: PlannedChunks
     quality: QualityTarget
+    per_title: PerTitleTarget | None = Field(None, description="null where the ladder is a fixed one")
     prediction: Prediction
     warnings: list[str] = []

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 import av
 from av.container import InputContainer
@@ -36,6 +36,16 @@ class SourceFrame:
     ticks: int
     duration: int
     picture: VideoFrame
+
+
+class Frames(Protocol):
+    """What an encoder is fed from. `goes_on`: whether something is to be seen until the end, also where nothing came."""
+
+    goes_on: bool
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *_: object) -> None: ...
+    def __iter__(self) -> Iterator[SourceFrame]: ...
 
 
 class FrameWindow:

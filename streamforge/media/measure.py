@@ -1,5 +1,6 @@
 """Watches the pictures of a part go by: keeps the log of what they look like, and hands samples of them to VMAF."""
 
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
@@ -16,10 +17,19 @@ from streamforge.planning.sampling import Sampling
 
 
 class Measure:
-    """`see` takes the source's pictures in order, the `listener` of each rendition what became of them."""
+    """`see` takes the source's pictures in order, the `listener` of each rendition what became of them.
+
+    `unencoded` are kinds of pictures, by name, that are measured as they are before any encoder sees them: the best that
+    a rendition of this size can be.
+    """
 
     def __init__(
-        self, video: VideoSource, renditions: list[VideoRendition], sampling: Sampling, scorer: Scorer
+        self,
+        video: VideoSource,
+        renditions: list[VideoRendition],
+        sampling: Sampling,
+        scorer: Scorer,
+        unencoded: Mapping[str, Output],
     ) -> None:
         self._names = [rendition.name for rendition in renditions]
         self._sampling = sampling
@@ -27,6 +37,8 @@ class Measure:
         self._ranges = list(dict.fromkeys(rendition.dynamic_range for rendition in renditions))
         size = reference_size(video)
         self._scaler = Scaler(video, [Output(size, dynamic_range=each) for each in self._ranges])
+        self._unencoded = list(unencoded)
+        self._smaller = Scaler(video, list(unencoded.values()))
         self._observer = Observer()
 
     def __enter__(self) -> Self:
@@ -41,6 +53,10 @@ class Measure:
         if self._sampling.needs(number):
             pictures = self._scaler.scale(frame.picture, frame.ticks)
             self._scorer.reference(number, dict(zip(self._ranges, pictures, strict=True)))
+        if self._unencoded and self._sampling.measures(number):
+            pictures = self._smaller.scale(frame.picture, frame.ticks)
+            for name, picture in zip(self._unencoded, pictures, strict=True):
+                self._scorer.distorted(name, number, picture)
 
     def listener(self, name: str) -> OnPicture:
         def heard(number: int, frame: VideoFrame) -> None:
@@ -53,6 +69,8 @@ class Measure:
         """Waits for VMAF. Raises OutputInvalid when ffmpeg gave up."""
         scores = self._scorer.finish()
         logs = [RenditionLog(name=name, error=proofs[name].error, scores=scores[name]) for name in self._names]
+        none = [0.0] * len(self._observer.log.ticks)
+        logs += [RenditionLog(name=name, error=none, scores=scores[name]) for name in self._unencoded]
         return PartQuality(pictures=self._observer.log, renditions=logs)
 
 

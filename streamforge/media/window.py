@@ -4,22 +4,25 @@ Key frames stand on the same time stamps in all renditions, at the first frame o
 timeline, so that a player can switch between them and chunks encoded apart join without a seam.
 """
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from streamforge.contracts.media import VIDEO_TIMESCALE, Chunk, EncodedTrack, Plan, Source, VideoRendition
 from streamforge.contracts.scores import PartQuality
 from streamforge.errors import UndecodableSource
 from streamforge.keys import ContentKey
 from streamforge.media.fragments import TrackFolder
-from streamforge.media.frames import FrameWindow, SourceFrame
+from streamforge.media.frames import Frames, FrameWindow, SourceFrame
 from streamforge.media.lanes import Lane
 from streamforge.media.measure import Measure, reference_size
 from streamforge.media.progress import FrameProgress, Progress
 from streamforge.media.protection import lock_for
 from streamforge.media.rendition import Cuts, Picture, RenditionEncoder, output_of
-from streamforge.media.scaling import Scaler
+from streamforge.media.scaling import Output, Scaler
+from streamforge.media.tiles import TileMaker
 from streamforge.media.vmaf import Scorer
 from streamforge.planning.sampling import Sampling
 
@@ -34,6 +37,9 @@ class Window:
     chunk: Chunk
     key: ContentKey | None = None
 
+    def frames(self, threads: int) -> Frames:
+        return FrameWindow(self.path, self.source.pictures, self.chunk, self.plan.max_frame_rate, threads)
+
 
 @dataclass(frozen=True)
 class EncodedWindow:
@@ -43,33 +49,46 @@ class EncodedWindow:
     quality: PartQuality | None
 
 
+NOTHING: Mapping[str, Output] = MappingProxyType({})
+
+
 def encode_window(
-    window: Window, renditions: list[VideoRendition], target: Path, on_progress: Progress
+    window: Window,
+    renditions: list[VideoRendition],
+    target: Path,
+    on_progress: Progress,
+    *,
+    tiles: TileMaker | None = None,
+    unencoded: Mapping[str, Output] = NOTHING,
 ) -> EncodedWindow:
-    """Each rendition gets a folder in `target`, with its init segment and its segments.
+    """Each rendition gets a folder in `target`, with its init segment and its segments. `tiles` sees the source go by.
+    Pictures of the kinds `unencoded` are only measured, under these names.
 
     Raises UndecodableSource when the window holds no picture, OutputInvalid when an encoder misbehaves.
     """
     target.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        measure = _measure(window, renditions, target)
+        measure = _measure(window, renditions, target, unencoded)
         if measure is not None:
             stack.enter_context(measure)
         encoders = [_encoder(window, rendition, target, measure) for rendition in renditions]
-        cuts = _Pass(window, encoders, measure, on_progress).run()
+        cuts = _Pass(window, encoders, measure, tiles, on_progress).run()
         proofs = {encoder.name: encoder.proof for encoder in encoders}
         quality = None if measure is None else measure.finish(proofs)
     offset = window.plan.edit_offset_ticks
     return EncodedWindow([encoder.write_segments(cuts, offset) for encoder in encoders], quality)
 
 
-def _measure(window: Window, renditions: list[VideoRendition], scratch: Path) -> Measure | None:
+def _measure(
+    window: Window, renditions: list[VideoRendition], scratch: Path, unencoded: Mapping[str, Output]
+) -> Measure | None:
     quality, video = window.plan.quality, window.source.pictures
     if not quality.enabled:
         return None
     sampling = Sampling(quality.sample_every_frames)
     outputs = {rendition.name: output_of(rendition) for rendition in renditions}
-    return Measure(video, renditions, sampling, Scorer(reference_size(video), outputs, sampling, scratch))
+    scorer = Scorer(reference_size(video), outputs | dict(unencoded), sampling, scratch)
+    return Measure(video, renditions, sampling, scorer, unencoded)
 
 
 def _encoder(window: Window, rendition: VideoRendition, target: Path, measure: Measure | None) -> RenditionEncoder:
@@ -86,12 +105,18 @@ def track_folder(window: Window, rendition: VideoRendition, target: Path) -> Tra
 
 class _Pass:
     def __init__(
-        self, window: Window, encoders: list[RenditionEncoder], measure: Measure | None, on_progress: Progress
+        self,
+        window: Window,
+        encoders: list[RenditionEncoder],
+        measure: Measure | None,
+        tiles: TileMaker | None,
+        on_progress: Progress,
     ) -> None:
         plan = window.plan
         self._window = window
         self._encoders = encoders
         self._measure = measure
+        self._tiles = tiles
         self._progress = FrameProgress(on_progress, self._found)
         self._cuts = Cuts(round(plan.gop_seconds * VIDEO_TIMESCALE))
         self._scaler = Scaler(window.source.pictures, [encoder.output for encoder in encoders])
@@ -101,13 +126,13 @@ class _Pass:
         # Encoders fill the cores; a decoder with threads of its own only pays off beside a single one.
         threads = 1 if len(self._encoders) > 1 else 0
         with ExitStack() as stack:
-            frames = stack.enter_context(
-                FrameWindow(window.path, window.source.pictures, window.chunk, window.plan.max_frame_rate, threads)
-            )
+            frames = stack.enter_context(window.frames(threads))
             lanes = [stack.enter_context(Lane(encoder)) for encoder in self._encoders]
             for number, frame in enumerate(frames):
                 if self._measure is not None:
                     self._measure.see(number, frame)
+                if self._tiles is not None:
+                    self._tiles.see(frame)
                 self._feed(lanes, frame)
                 self._progress.tell_now_and_then()
             for lane in lanes:

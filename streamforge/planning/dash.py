@@ -4,7 +4,15 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 from xml.etree import ElementTree as ET
 
-from streamforge.contracts.media import AudioRendition, AudioRole, EncodedTrack, TextTrack, VideoRendition
+from streamforge.contracts.media import (
+    VIDEO_TIMESCALE,
+    AudioRendition,
+    AudioRole,
+    EncodedTrack,
+    TextTrack,
+    VideoRendition,
+)
+from streamforge.contracts.pictures import Storyboard
 from streamforge.planning.manifests import (
     INIT_SEGMENT,
     TEXT_FILE,
@@ -17,9 +25,11 @@ from streamforge.planning.manifests import (
     peak_bitrate,
     printable_text,
 )
+from streamforge.planning.pictures import bitrate, sheet_name
 from streamforge.planning.protection import add_content_protection
 
 NAMESPACE = "urn:mpeg:dash:schema:mpd:2011"
+THUMBNAIL_TILE = "http://dashif.org/guidelines/thumbnail_tile"
 UPDATE_SECONDS = 1
 """A first segment of a few seconds is all that some players have when they look again."""
 
@@ -51,6 +61,8 @@ def manifest(presentation: Presentation, growing: Growing | None = None) -> str:
     _add_video(period, presentation)
     _add_audio(period, presentation)
     _add_text(period, presentation)
+    if presentation.storyboard is not None:
+        _add_storyboard(period, presentation.storyboard)
     if growing:
         # What the time is; dash.js otherwise asks a server of its own makers.
         utc = {"schemeIdUri": "urn:mpeg:dash:utc:direct:2014", "value": _timestamp(growing.now)}
@@ -209,6 +221,36 @@ def _text_role(track: TextTrack) -> str:
     if track.forced:
         return "forced-subtitle"
     return "caption" if track.generated or track.hearing_impaired else "subtitle"
+
+
+def _add_storyboard(period: ET.Element, board: Storyboard) -> None:
+    """Sprite sheets as thumbnail tiles (DASH-IF IOP v4.3 §6.2.6): every sheet is a segment. The last set, for only the
+    finished stream has it, and the others must keep their ids."""
+    adaptation = ET.SubElement(
+        period, "AdaptationSet", {"id": str(len(period)), "contentType": "image", "mimeType": "image/jpeg"}
+    )
+    ET.SubElement(
+        adaptation,
+        "SegmentTemplate",
+        {
+            "timescale": str(VIDEO_TIMESCALE),
+            "duration": str(board.per_sheet * board.interval_ticks),
+            "startNumber": "0",
+            "media": sheet_name("$Number$"),
+        },
+    )
+    representation = ET.SubElement(
+        adaptation,
+        "Representation",
+        {
+            "id": "sprites",
+            "bandwidth": str(bitrate(board)),
+            "width": str(board.columns * board.tile_width),
+            "height": str(board.rows * board.tile_height),
+        },
+    )
+    grid = {"schemeIdUri": THUMBNAIL_TILE, "value": f"{board.columns}x{board.rows}"}
+    ET.SubElement(representation, "EssentialProperty", grid)
 
 
 def _add_segments(adaptation: ET.Element, track: EncodedTrack) -> None:

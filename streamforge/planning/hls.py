@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from math import floor
 from types import MappingProxyType
 
-from streamforge.contracts.media import AudioRole, EncodedTrack, Segment, TextTrack
+from streamforge.contracts.media import VIDEO_TIMESCALE, AudioRole, EncodedTrack, Segment, TextTrack
+from streamforge.contracts.pictures import Storyboard
 from streamforge.planning.manifests import (
     GROWING_PLAYLIST,
     HLS_MASTER,
@@ -26,6 +27,7 @@ from streamforge.planning.manifests import (
     peak_bitrate,
     printable_text,
 )
+from streamforge.planning.pictures import bitrate, sheet_name
 from streamforge.planning.protection import KeyTags
 
 STEREO_GROUP = "audio-stereo"
@@ -35,6 +37,7 @@ CHARACTERISTICS = {
     AudioRole.DESCRIPTION: "public.accessibility.describes-video",
     AudioRole.CLEAR_SPEECH: "public.accessibility.enhances-speech-intelligibility",
 }
+STORYBOARD_PLAYLIST = "thumbnails.m3u8"
 TEXT_GROUP = "text"
 VIDEO_RANGES = {"sdr": "SDR", "hdr10": "PQ", "hlg": "HLG"}
 NONE: Mapping[str, IFrames] = MappingProxyType({})
@@ -83,6 +86,7 @@ def _whole_playlists(presentation: Presentation) -> dict[str, str]:
         | {f"{track.name}/{PLAYLIST}": text_playlist(presentation.seconds) for track in presentation.text}
         | _beginning_alike(others, beginnings, video_keys)
         | {f"{name}/{IFRAME_PLAYLIST}": iframe_playlist(found, video_keys) for name, found in key_frames.items()}
+        | _storyboard_playlists(presentation)
         | {HLS_MASTER: master_playlist(presentation, variants, key_frames)}
     )
 
@@ -127,6 +131,8 @@ def master_playlist(
     for track, _ in variants:
         if (found := key_frames.get(track.rendition.name)) is not None:
             lines.append(_iframe_line(track, found, presentation))
+    if presentation.storyboard is not None:
+        lines.append(_storyboard_line(presentation.storyboard))
     return "\n".join(lines) + "\n"
 
 
@@ -186,6 +192,26 @@ def text_playlist(duration: float) -> str:
     """WebVTT as one segment that is as long as the film (RFC 8216 §3.5)."""
     lines = [*_media_head(duration, "VOD"), f"#EXTINF:{duration:.6f},", TEXT_FILE, "#EXT-X-ENDLIST"]
     return "\n".join(lines) + "\n"
+
+
+def _storyboard_playlists(presentation: Presentation) -> dict[str, str]:
+    """The sprite sheets as an image media playlist, an extension that Roku's and Disney's players brought up and others
+    understand: one segment for each sheet. Whoever does not know its tags skips it."""
+    board = presentation.storyboard
+    if board is None:
+        return {}
+    end = presentation.seconds
+    interval = board.interval_ticks / VIDEO_TIMESCALE
+    lengths = [
+        min(board.per_sheet * interval, end - number * board.per_sheet * interval)
+        for number in range(board.sheet_count)
+    ]
+    size, layout = f"{board.tile_width}x{board.tile_height}", f"{board.columns}x{board.rows}"
+    tiles = f"#EXT-X-TILES:RESOLUTION={size},LAYOUT={layout},DURATION={interval:.6f}"
+    lines = [*_media_head(max(lengths), "VOD"), "#EXT-X-IMAGES-ONLY"]
+    for number, length in enumerate(lengths):
+        lines += [f"#EXTINF:{length:.6f},", tiles, sheet_name(number)]
+    return {STORYBOARD_PLAYLIST: "\n".join([*lines, "#EXT-X-ENDLIST"]) + "\n"}
 
 
 def _media_head(longest: float, kind: str) -> list[str]:
@@ -268,6 +294,16 @@ def _iframe_line(track: VideoTrack, key_frames: IFrames, presentation: Presentat
         f"URI={_quoted(f'{track.rendition.name}/{IFRAME_PLAYLIST}')}",
     ]
     return f"#EXT-X-I-FRAME-STREAM-INF:{','.join(attributes)}"
+
+
+def _storyboard_line(board: Storyboard) -> str:
+    attributes = [
+        f"BANDWIDTH={bitrate(board)}",
+        f"RESOLUTION={board.tile_width}x{board.tile_height}",
+        'CODECS="jpeg"',
+        f"URI={_quoted(STORYBOARD_PLAYLIST)}",
+    ]
+    return f"#EXT-X-IMAGE-STREAM-INF:{','.join(attributes)}"
 
 
 def _audio_line(track: AudioTrack, number: int, group: str) -> str:

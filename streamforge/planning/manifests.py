@@ -20,6 +20,7 @@ from streamforge.contracts.media import (
     TextTrack,
     VideoRendition,
 )
+from streamforge.contracts.pictures import Storyboard
 from streamforge.planning.text import told_apart
 
 HLS_MASTER = "master.m3u8"
@@ -71,6 +72,7 @@ class Presentation:
     video: list[VideoTrack]
     audio: list[AudioTrack]
     text: list[TextTrack] = field(default_factory=list)
+    storyboard: Storyboard | None = None
 
     @property
     def seconds(self) -> float:
@@ -97,6 +99,8 @@ def presentation(
     video: list[EncodedTrack],
     audio: list[EncodedTrack],
     text: Sequence[TextTrack] = (),
+    *,
+    storyboard: Storyboard | None = None,
 ) -> Presentation:
     """Pairs what was planned with what was encoded. Audio tracks of which nothing could be decoded are left out."""
     encoded = {track.name: track for track in [*video, *audio]}
@@ -108,6 +112,7 @@ def presentation(
             [AudioTrack(r, encoded[r.name]) for r in plan.audio if r.name in encoded and encoded[r.name].segments]
         ),
         text=told_apart(text),
+        storyboard=storyboard,
     )
 
 

@@ -14,11 +14,15 @@ from streamforge.errors import NoAudioStream, NoVideoStream
 from streamforge.planning.audio import audio_renditions, audio_warnings
 from streamforge.planning.chunks import cut_into_chunks
 from streamforge.planning.ladder import build_ladder
+from streamforge.planning.per_title import per_title_target
+from streamforge.planning.pictures import picture_plan
 from streamforge.planning.protection import with_protection
 from streamforge.planning.quality import no_quality, quality_target
-from streamforge.planning.remux import copied, why_not
+from streamforge.planning.remux import copied, not_copied, why_not
 from streamforge.planning.text import with_text
 from streamforge.settings import Settings
+
+TOO_SHORT_TO_SEARCH = "A per-title search would cost more than per_title.max_cost allows; the fixed ladder is used"
 
 MAX_EDIT_OFFSET_SECONDS = 60
 """Enough for any slide show; the field in the edit list ends at six hours."""
@@ -49,11 +53,12 @@ def _plan_of_film(source: Source, audio: list[AudioRendition], settings: Setting
         raise NoVideoStream(
             "The file has no video stream, only sound; send a file with video, or ask for a profile of sound alone."
         )
-    refusal = copy_failed or (why_not(source, settings.transcode) if settings.transcode.remux else None)
+    refusal = copy_failed or _why_not_copied(source, settings)
     if settings.transcode.remux and refusal is None:
         return _plan_of_copy(source, source.video, audio, settings)
     renditions = build_ladder(source.video, settings.transcode)
     chunks = cut_into_chunks(source.video, settings.transcode)
+    per_title = per_title_target(source.video, renditions, settings.per_title)
     return Plan(
         renditions=renditions,
         audio=audio,
@@ -64,8 +69,26 @@ def _plan_of_film(source: Source, audio: list[AudioRendition], settings: Setting
         edit_offset_ticks=_edit_offset(source.video, settings.transcode.max_frame_rate),
         quality=quality_target(renditions, source.video, settings.validation),
         opening_seconds=chunks[0].end,
-        warnings=[*source.warnings, *audio_warnings(source), *([refusal] if refusal else [])],
+        pictures=picture_plan(source.video, renditions, settings.pictures),
+        downloads=settings.downloads.enabled,
+        per_title=per_title,
+        warnings=[
+            *source.warnings,
+            *audio_warnings(source),
+            *([refusal] if refusal else []),
+            *([TOO_SHORT_TO_SEARCH] if per_title is not None and not per_title.samples else []),
+        ],
     )
+
+
+def _why_not_copied(source: Source, settings: Settings) -> str | None:
+    """None, too, where nobody has asked for a copy."""
+    if not settings.transcode.remux:
+        return None
+    if settings.protection.scheme == "cbcs":
+        # Where the header of a slice ends follows from parameter sets, and an encoder of somebody else may write many.
+        return not_copied("cbcs protects only what was encoded here")
+    return why_not(source, settings.transcode)
 
 
 def _plan_of_copy(source: Source, video: VideoSource, audio: list[AudioRendition], settings: Settings) -> Plan:
@@ -82,6 +105,7 @@ def _plan_of_copy(source: Source, video: VideoSource, audio: list[AudioRendition
         edit_offset_ticks=_edit_offset_of_copy(video.coding.reorder_delay),
         quality=no_quality(),
         opening_seconds=None,
+        downloads=settings.downloads.enabled,
         warnings=[*source.warnings, *audio_warnings(source)],
     )
 

@@ -82,7 +82,8 @@ SHARE_OF_CEILING = 0.4
 def predict(source: Source, plan: Plan, cores: int) -> Prediction:
     pictures = 0.0 if source.video is None or not plan.renditions else _pictures(source.video, plan)
     sound = len(plan.audio) * source.duration * AUDIO_SECONDS_PER_SECOND
-    cpu = pictures + sound + STARTUP_SECONDS
+    searching = plan.per_title.cpu_seconds if plan.per_title else 0.0
+    cpu = pictures + sound + searching + STARTUP_SECONDS
     sound_bits = source.duration * sum(rendition.bitrate for rendition in plan.audio)
     bits = _bits_of_pictures(source, plan) + sound_bits
     return Prediction(
@@ -107,12 +108,12 @@ def _pictures(video: VideoSource, plan: Plan) -> float:
     decoding = video.coded_width * video.coded_height * video.frame_count / DECODED_PER_SECOND
     if plan.is_copy:
         return frames * sum(sizes) / PROVEN_PER_SECOND
-    encoding = frames * sum(r.width * r.height / _encoding_speed(r) for r in plan.renditions)
+    encoding = frames * sum(r.width * r.height / encoding_speed(r) for r in plan.renditions)
     proving = frames * sum(sizes) / PROVEN_PER_SECOND
     return decoding + encoding + proving + _scoring(video, plan, frames)
 
 
-def _encoding_speed(rendition: VideoRendition) -> float:
+def encoding_speed(rendition: VideoRendition) -> float:
     known = ENCODED_PER_SECOND[rendition.codec]
     return known.get(rendition.options["preset"], min(known.values()))
 
@@ -159,6 +160,7 @@ def printable(source: Source, plan: Plan, cores: int) -> PrintablePlan:
             starts=[round(chunk.start, 3) for chunk in plan.chunks],
         ),
         quality=plan.quality,
+        per_title=plan.per_title,
         prediction=predict(source, plan, cores),
         warnings=plan.warnings,
     )

@@ -44,6 +44,17 @@ def test_settings_change_the_plan(tmp_path: Path) -> None:
     assert [rendition["height"] for rendition in json.loads(shown.stdout)["renditions"]] == [360]
 
 
+def test_a_per_title_search_is_part_of_the_plan(tmp_path: Path) -> None:
+    settings = {"STREAMFORGE_PER_TITLE__ENABLED": "true", "STREAMFORGE_PER_TITLE__MAX_COST": "1"}
+    shown = streamforge("plan", str(VIDEO), cwd=tmp_path, **settings)
+    (line,) = [line for line in shown.stdout.splitlines() if line.startswith("per title")]
+    assert "CRF of each rendition from " in line
+    planned = json.loads(streamforge("plan", "--json", str(VIDEO), cwd=tmp_path, **settings).stdout)
+    assert planned["per_title"]["targets"] == {"720p": 93, "480p": 85, "360p": 75}
+    short = streamforge("plan", str(VIDEO), cwd=tmp_path, STREAMFORGE_PER_TITLE__ENABLED="true")
+    assert "the fixed ladder is used" in short.stdout
+
+
 def test_what_is_no_video_is_said_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "notes.mp4").write_text("Dear server, this is a letter. " * 100)
     refused = streamforge("plan", "notes.mp4", cwd=tmp_path)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import av
 import pytest
-from clips import Clips
+from clips import BUNNY, Clips
 from factories import run_sql
 from playback import dash_tracks, ffmpeg_decodes, hls_tracks
 from system import Finished, System
@@ -83,6 +83,16 @@ async def test_aes_128_plays_from_the_served_playlists_and_has_no_dash(system: S
     assert await ffmpeg_decodes(system.api.url + playback["hls"]) == {"frames": 175}
     [segment, *_] = [url for url, _, _ in hls_tracks(system.output(finished.id) / "master.m3u8")["180p"].segments]
     assert b"moof" not in Path(segment).read_bytes()
+
+
+@pytest.mark.parametrize("settings", ["aes-128"], indirect=True)
+async def test_what_is_copied_is_encrypted_too(system: System) -> None:
+    finished = await system.process(BUNNY, profile="remux")
+    assert finished.job["status"] == "completed", finished.job["error"]
+    assert await ffmpeg_decodes(system.api.url + finished.job["playback"]["hls"]) == {"frames": 132}
+    segments = list((system.output(finished.id) / "720p").glob("*.m4s"))
+    assert segments
+    assert not [segment for segment in segments if b"moof" in segment.read_bytes()]
 
 
 @pytest.mark.parametrize("settings", ["cbcs"], indirect=True)

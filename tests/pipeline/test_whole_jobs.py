@@ -76,7 +76,8 @@ async def test_the_manifests_play_as_they_are_served(system: System) -> None:
     assert playback == {
         "hls": f"/media/{finished.id}/master.m3u8",
         "dash": f"/media/{finished.id}/manifest.mpd",
-        "poster": None,
+        "poster": f"/media/{finished.id}/poster.jpg",
+        "thumbnails": f"/media/{finished.id}/thumbnails.vtt",
         "captions": [],
     }
     played = await ffmpeg_decodes(system.api.url + playback["dash"])
@@ -177,7 +178,7 @@ async def test_the_run_is_readable_in_temporal(system: System, clips: Clips) -> 
     started = [e.activity_task_scheduled_event_attributes.activity_type.name for e in history.events]
     assert [name for name in started if name and name != "publish_playable"] == [
         "upload", "probe", "transcode_chunk", "transcode_audio", "transcode_chunk",
-        "validate", "package", "store", "discard", "record_outcome",
+        "validate", "pictures", "package", "store", "discard", "record_outcome",
     ]  # fmt: skip
     assert started.count("publish_playable") == 2
     summaries = [e.user_metadata.summary.data.decode() for e in history.events if e.user_metadata.summary.data]

@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sources import audio, source, stream, track, tracks, video
+from sources import audio, source, stream, track, tracks, video, with_storyboard
 
 from streamforge.contracts.media import AudioRole, Color, EncodedTrack, Segment
 from streamforge.planning.dash import manifest
@@ -193,3 +193,20 @@ def test_the_timeline_expands_to_exactly_the_segments(encoded: EncodedTrack, fir
 def test_runs_are_as_long_as_they_can_be(durations: list[int]) -> None:
     [adaptation] = sets(parsed(one_rendition(track("180p", durations, [1000] * len(durations)))), "video")
     assert all(s.get("d") != following.get("d") for s, following in pairwise(adaptation.iter(f"{MPD}S")))
+
+
+def test_sprite_sheets_are_a_set_of_images_behind_all_others() -> None:
+    """9 s with 20 tiles a second: 180 on two sheets, each for 5 s."""
+    root = parsed(with_storyboard(stream(audio(), picture=video(854, 480))))
+    assert [s.get("contentType") for s in root.iter(f"{MPD}AdaptationSet")] == ["video", "audio", "image"]
+    assert [s.get("id") for s in root.iter(f"{MPD}AdaptationSet")] == ["0", "1", "2"]
+    [images] = sets(root, "image")
+    assert images.get("mimeType") == "image/jpeg"
+    [template] = images.iter(f"{MPD}SegmentTemplate")
+    assert (template.get("media"), template.get("startNumber")) == ("sprite-$Number$.jpg", "0")
+    assert int(template.attrib["duration"]) / int(template.attrib["timescale"]) == 5
+    [sheet] = images.iter(f"{MPD}Representation")
+    assert (sheet.get("width"), sheet.get("height")) == ("1600", "900")
+    assert int(sheet.attrib["bandwidth"]) == pytest.approx(8 * 300_000 / 9, rel=0.01)
+    [grid] = sheet.iter(f"{MPD}EssentialProperty")
+    assert (grid.get("schemeIdUri"), grid.get("value")) == ("http://dashif.org/guidelines/thumbnail_tile", "10x10")

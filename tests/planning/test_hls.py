@@ -8,7 +8,7 @@ import m3u8
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sources import audio, source, stream, track, tracks, video
+from sources import audio, source, stream, track, tracks, video, with_storyboard
 
 from streamforge.contracts.media import AudioRole, EncodedTrack, KeyFrame, Plan, Source
 from streamforge.planning.hls import iframe_playlist, media_playlist, playlists
@@ -473,3 +473,21 @@ def test_no_playlist_that_grows_goes_from_one_codec_to_another() -> None:
         playlist = m3u8.loads(written[f"480p-{codec}/growing.m3u8"])
         assert [section.uri for section in playlist.segment_map] == [f"../360p-{codec}/init.mp4", "init.mp4"]
     assert f"360p-{codec}/growing.m3u8" not in written
+
+
+# ── sprite sheets ───────────────────────────────────────────────────────────────────────────────────────────────────
+def test_sprite_sheets_have_a_playlist_of_images() -> None:
+    """9 s with 20 tiles a second: the second sheet is for the last 4 s."""
+    written = playlists(with_storyboard(stream(picture=video(320, 180))))
+    [told] = m3u8.loads(written[HLS_MASTER]).image_playlists
+    assert (told.image_stream_info.resolution, told.uri) == ((160, 90), "thumbnails.m3u8")
+    assert told.image_stream_info.bandwidth == pytest.approx(8 * 300_000 / 9, rel=0.01)
+    assert list(written)[-2:] == ["thumbnails.m3u8", HLS_MASTER]
+    images = m3u8.loads(written["thumbnails.m3u8"])
+    assert images.is_images_only
+    assert [(image.uri, image.duration) for image in images.segments] == [("sprite-0.jpg", 5), ("sprite-1.jpg", 4)]
+    assert tags(written["thumbnails.m3u8"], "EXT-X-TILES") == ["RESOLUTION=160x90,LAYOUT=10x10,DURATION=0.050000"] * 2
+
+
+def test_what_grows_has_no_sprite_sheets() -> None:
+    assert "IMAGE" not in playlists(stream(picture=video(320, 180)), GROWING)[HLS_MASTER]

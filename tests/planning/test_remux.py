@@ -35,6 +35,13 @@ def test_nothing_is_copied_unless_it_is_asked_for() -> None:
     assert plan.warnings == []
 
 
+@pytest.mark.parametrize(("scheme", "encoder"), [("none", "copy"), ("aes-128", "copy"), ("cbcs", "libx264")])
+def test_cbcs_is_not_for_what_somebody_else_has_encoded(scheme: str, encoder: str) -> None:
+    plan = planned(Settings.model_validate({"protection": {"scheme": scheme}}).for_profile("remux"))
+    assert plan.renditions[0].encoder == encoder
+    assert any("not copied: cbcs protects only" in warning for warning in plan.warnings) == (scheme == "cbcs")
+
+
 @pytest.mark.parametrize(("delay", "offset"), [(0.0, 0), (0.1, 9001), (1 / 30, 3001)])
 def test_decode_times_get_the_room_that_the_source_reorders_in(delay: float, offset: int) -> None:
     assert planned(coding=coding(reorder_delay=delay)).edit_offset_ticks == offset

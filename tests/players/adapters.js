@@ -1,7 +1,8 @@
 // One function per player: opens `url` in `video`, reports all that the player complains about, even what it mends by
 // itself, and returns what a viewer's menus would do: `toHeight(pixels)`, `toLanguage(code)`, `toSound(code, channels)` and
 // `showText(label)`; `sound()` is what is chosen, `shown()` what one reads, where that is not left to the browser. hls.js also
-// shows key frames on a screen of their own: `winding(screen)`.
+// shows key frames on a screen of their own: `winding(screen)`. Where a player reads sprite sheets from the manifest,
+// `tile(time)` says where on which of them the picture of that time is.
 "use strict";
 
 /** Of a track of dash.js: ISO/IEC 23091-3 has the number of channels for the name of a layout, up to 5.1. */
@@ -88,6 +89,10 @@ const adapters = {
         const { language, channelsCount } = player.getAudioTracks().find((track) => track.active);
         return [language, channelsCount];
       },
+      tile: async (time) => {
+        const { uris, positionX: x, positionY: y, width, height } = await player.getThumbnails(null, time);
+        return { url: uris[0], x, y, width, height };
+      },
       languages: () => player.getAudioTracks().map((track) => track.language),
       texts: () => player.getTextTracks().map((track) => track.label),
       showText: (label) => player.selectTextTrack(player.getTextTracks().find((track) => track.label === label)),
@@ -124,6 +129,7 @@ const adapters = {
         const track = player.getCurrentTrackFor("audio");
         return [track.lang, channelsOf(track)];
       },
+      tile: (time) => new Promise((done) => player.provideThumbnail(time, done)),
       languages: () => player.getTracksFor("audio").map((track) => track.lang),
       texts: () => player.getTracksFor("text").map((track) => track.labels[0].text),
       showText: (label) => {

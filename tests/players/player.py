@@ -100,6 +100,14 @@ class Player:
         """When the picture was taken that is shown there."""
         return float(await self._page.evaluate("time => harness.windTo(time)", time))
 
+    async def preview(self, time: float) -> list[float]:
+        """Red, green and blue of what the player shows above its seek bar."""
+        return list(await self._page.evaluate("time => harness.preview(time)", time))
+
+    async def preview_from(self, url: str, time: float) -> list[float]:
+        """… of what a page shows there that has the list of thumbnails."""
+        return list(await self._page.evaluate("([url, time]) => harness.previewFrom(url, time)", [url, time]))
+
     async def hear(self, hertz: float) -> None:
         await self._page.evaluate("hertz => harness.hear(hertz)", hertz)
 

@@ -16,8 +16,13 @@ from streamforge.contracts import names
 from streamforge.contracts.ids import workflow_id
 from streamforge.contracts.job import Playback
 from streamforge.contracts.media import Plan, Source, StoredFile, Text
+from streamforge.contracts.per_title import PerTitleResult, SearchedPlan
+from streamforge.contracts.pictures import Pictures
 from streamforge.contracts.pipeline import (
     DiscardInput,
+    Download,
+    Downloads,
+    DownloadsInput,
     EncodeAudioInput,
     EncodeChunkInput,
     EncodedPart,
@@ -25,12 +30,14 @@ from streamforge.contracts.pipeline import (
     Outcome,
     PackagedStream,
     PackageInput,
+    PicturesInput,
     ProbedSource,
     ProbeInput,
     ProcessVideo,
     ProcessVideoResult,
     PublishedSoFar,
     PublishInput,
+    SearchInput,
     StoredSource,
     StoreInput,
     TranscribeInput,
@@ -39,6 +46,7 @@ from streamforge.contracts.pipeline import (
     ValidateInput,
 )
 from streamforge.contracts.scores import RenditionScore
+from streamforge.planning.per_title import with_crf
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings
 from workflows.process_video import ProcessVideoWorkflow
@@ -105,10 +113,27 @@ class Fakes:
         await self._note(names.PROBE, work)
         return ProbedSource(source=self.source, plan=self.plan)
 
+    @activity.defn(name=names.SEARCH)
+    async def search(self, work: SearchInput) -> SearchedPlan:
+        """The smallest rendition gains nothing; the others are to be encoded at CRF 30."""
+        await self._note(names.SEARCH, work)
+        renditions = [with_crf(rendition, 30) for rendition in work.plan.renditions[:-1]]
+        return SearchedPlan(
+            renditions=renditions,
+            floors={rendition.name: 50 for rendition in renditions},
+            per_title=PerTitleResult(sample_seconds=4, ladders=[]),
+        )
+
     @activity.defn(name=names.ENCODE_CHUNK)
     async def chunk(self, work: EncodeChunkInput) -> EncodedPart:
         await self._note(names.ENCODE_CHUNK, work)
-        return EncodedPart(receipt=f"chunk-{work.chunk.index}", frames=1, size_bytes=1, quality=f"q-{work.chunk.index}")
+        return EncodedPart(
+            receipt=f"chunk-{work.chunk.index}",
+            frames=1,
+            size_bytes=1,
+            quality=f"q-{work.chunk.index}",
+            pictures=f"p-{work.chunk.index}" if work.plan.pictures else None,
+        )
 
     @activity.defn(name=names.ENCODE_AUDIO)
     async def audio(self, work: EncodeAudioInput) -> EncodedPart:
@@ -131,6 +156,11 @@ class Fakes:
         scores = [RenditionScore(name=r.name, vmaf=vmaf(self.score)) for r in work.plan.renditions]
         return ValidatedStream(scores=scores, repairs=[], repair_count=0)
 
+    @activity.defn(name=names.PICTURES)
+    async def pictures(self, work: PicturesInput) -> Pictures:
+        await self._note(names.PICTURES, work)
+        return Pictures(files={"poster.jpg": 1})
+
     @activity.defn(name=names.PUBLISH)
     async def publish(self, work: PublishInput) -> PublishedSoFar:
         await self._note(names.PUBLISH, work)
@@ -140,6 +170,11 @@ class Fakes:
     async def package(self, work: PackageInput) -> PackagedStream:
         await self._note(names.PACKAGE, work)
         return PackagedStream(manifests={"master.m3u8": StoredFile(size_bytes=1)})
+
+    @activity.defn(name=names.DOWNLOADS)
+    async def downloads(self, work: DownloadsInput) -> Downloads:
+        await self._note(names.DOWNLOADS, work)
+        return Downloads(files=[Download(rendition="480p", name="downloads/480p.mp4", size_bytes=2)])
 
     @activity.defn(name=names.STORE)
     async def store(self, work: StoreInput) -> ProcessVideoResult:
@@ -166,8 +201,8 @@ class Fakes:
     @property
     def activities(self) -> list[Callable[..., Any]]:
         return [
-            self.upload, self.probe, self.chunk, self.audio, self.keep_subtitles, self.captions, self.validate,
-            self.publish, self.package, self.store, self.record_outcome, self.discard,
+            self.upload, self.probe, self.search, self.chunk, self.audio, self.keep_subtitles, self.captions, self.validate,
+            self.pictures, self.downloads, self.publish, self.package, self.store, self.record_outcome, self.discard,
         ]  # fmt: skip
 
 
