@@ -11,7 +11,7 @@ from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.filter import Graph
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from streamforge.contracts.media import AudioRendition, EncodedTrack, Protection, Segment, Source, segment_name
 from streamforge.keys import ContentKey
@@ -31,6 +31,8 @@ LATEST_SOUND_SECONDS = 600
 
 class AudioTask(BaseModel):
     """`target` is an existing folder; the rendition gets a folder in it."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
 
     path: Path
     source: Source

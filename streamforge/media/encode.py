@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from streamforge.contracts.media import Chunk, EncodedTrack, Plan, Source, VideoRendition
 from streamforge.contracts.scores import PartQuality, RenditionLog, Repair
@@ -22,6 +22,8 @@ Named = TypeVar("Named", EncodedTrack, RenditionLog)
 
 class EncodeTask(BaseModel):
     """`target` is an empty folder; each rendition of the plan gets a folder in it. `key` belongs to `plan.protection`."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
 
     path: Path
     source: Source
