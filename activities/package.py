@@ -1,5 +1,6 @@
 """Packaging is writing manifests: the segments are already there, one set for HLS and DASH."""
 
+import hashlib
 from uuid import UUID
 
 from temporalio import activity
@@ -9,6 +10,7 @@ from activities.stream import read_presentation
 from streamforge.contracts import names
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import Stage
+from streamforge.contracts.media import StoredFile
 from streamforge.contracts.pipeline import PackagedStream, PackageInput
 from streamforge.errors import UndecodableSource
 from streamforge.events.log import EventLog
@@ -29,25 +31,29 @@ class PackageActivities:
     async def package(self, work: PackageInput) -> PackagedStream:
         async with heartbeats(), Reporter(self._log, work.original.job_id) as reporter:
             await reporter.state(_at(0, "Packaging HLS and DASH" if has_dash(work.plan) else "Packaging HLS"))
-            stream = await read_presentation(self._storage, work.source, work.plan, work.encoded)
+            stream = await read_presentation(self._storage, work.source, work.plan, work.encoded, work.storyboard)
             if not stream.tracks:
                 raise UndecodableSource("None of the sound in this file can be decoded; it is damaged.")
             manifests = await write_manifests(self._storage, work.original.job_id, stream)
             await reporter.state(_at(1, f"Wrote {len(manifests)} manifests"))
-            return PackagedStream(manifests=manifests)
+            return PackagedStream(manifests=manifests, attempt=activity.info().attempt)
 
 
 async def write_manifests(
     storage: Storage, job_id: UUID, stream: Presentation, growing: Growing | None = None
-) -> dict[str, int]:
-    """Every manifest of the stream, by name with its size. What is referred to is written before what refers to it, so
-    that no reader finds a dangling name."""
+) -> dict[str, StoredFile]:
+    """Every manifest of the stream, by name. What is referred to is written before what refers to it, so that no reader
+    finds a dangling name."""
     manifests = hls.playlists(stream, growing)
     if has_dash(stream.plan):
         manifests[DASH_MANIFEST] = dash.manifest(stream, growing)
-    for name, text in manifests.items():
-        await storage.put_bytes(layout.output(job_id, name), text.encode())
-    return {name: len(text.encode()) for name, text in manifests.items()}
+    written = {name: text.encode() for name, text in manifests.items()}
+    for name, data in written.items():
+        await storage.put_bytes(layout.output(job_id, name), data)
+    return {
+        name: StoredFile(size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+        for name, data in written.items()
+    }
 
 
 def _at(fraction: float, message: str) -> JobChange:

@@ -46,7 +46,7 @@ class ProbeActivities:
             )
             codecs = await self._children.run("codecs", CodecsTask(source=source, plan=plan), Codecs)
             plan = self._with_keys(plan.with_codec_strings(codecs.codec_strings), work.original.job_id)
-            probed = ProbedSource(source=source.without_key_frames(), plan=plan)
+            probed = ProbedSource(source=source.without_key_frames(), plan=plan, attempt=activity.info().attempt)
             await reporter.state(_planned(probed.source, probed.plan))
             return probed
 

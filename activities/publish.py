@@ -56,8 +56,7 @@ class PublishActivities:
         while True:
             chunks, audio = await self._encoded_so_far(work)
             stream = presentation(work.source, work.plan, playable_so_far(chunks), audio)
-            complete = len(stream.audio) == len(work.plan.audio)
-            if complete or asyncio.get_running_loop().time() > deadline:
+            if _can_be_heard(stream) or asyncio.get_running_loop().time() > deadline:
                 return stream, chunks
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
 
@@ -95,3 +94,9 @@ class PublishActivities:
                 )
             )
         await receipts.write(self._storage, name, published)
+
+
+def _can_be_heard(stream: Presentation) -> bool:
+    """Every track, be it only in stereo: surround sound may come later."""
+    there = {track.rendition.name for track in stream.audio}
+    return all(rendition.name in there for rendition in stream.plan.audio if not rendition.is_surround)

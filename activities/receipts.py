@@ -20,6 +20,7 @@ R = TypeVar("R", bound=BaseModel)
 CHUNK = "chunk-"
 AUDIO = "audio-"
 QUALITY = "quality-"
+PICTURES = "pictures-"
 """How receipts of encoded parts begin; sorted by name, chunks are in the order of the film."""
 
 

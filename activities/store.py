@@ -1,4 +1,10 @@
-"""The last stage: every file that the manifests mention is in the store, complete. Then, and only then, it is a stream."""
+"""The last stage: every file that the manifests mention is in the store, complete. Then, and only then, it is a stream,
+and gets its receipt."""
+
+import asyncio
+import hashlib
+from datetime import UTC, datetime
+from uuid import UUID
 
 from temporalio import activity
 
@@ -6,17 +12,24 @@ from activities.heartbeats import Checkpoint, heartbeats
 from activities.stream import read_presentation
 from streamforge.contracts import names
 from streamforge.contracts.events import JobChange
-from streamforge.contracts.job import RenditionView, Stage
-from streamforge.contracts.pipeline import ProcessVideoResult, StoreInput, ValidatedStream
+from streamforge.contracts.job import AudioView, RenditionView, Stage
+from streamforge.contracts.media import VIDEO_TIMESCALE, StoredFile
+from streamforge.contracts.pictures import Pictures, PicturesView
+from streamforge.contracts.pipeline import DownloadView, ProcessVideoResult, StoreInput, ValidatedStream
+from streamforge.contracts.receipt import RESULT
 from streamforge.errors import StorageCorrupted
 from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
+from streamforge.media.versions import versions
 from streamforge.planning.manifests import (
+    AudioTrack,
     Presentation,
     average_bitrate,
     media_files,
 )
+from streamforge.planning.pictures import POSTER, THUMBNAIL, THUMBNAILS, sheet_name
 from streamforge.planning.quality import told
+from streamforge.planning.receipt import job_receipt
 from streamforge.planning.stages import progress_at
 from streamforge.storage import Storage, layout
 
@@ -31,34 +44,53 @@ class StoreActivities:
         """Raises StorageCorrupted, naming the first file that is missing or has another size."""
         async with heartbeats() as checkpoint, Reporter(self._log, work.original.job_id) as reporter:
             presentation = await read_presentation(self._storage, work.source, work.plan, work.encoded)
-            files = media_files(presentation) | work.packaged.manifests | work.extras
+            sizes = {name: StoredFile(size_bytes=size) for name, size in work.extras.items()}
+            files = media_files(presentation) | work.packaged.manifests | sizes
             await self._verify(work, files, checkpoint, reporter)
-            result = _result(work, presentation, files)
-            done = progress_at(Stage.STORAGE, 1)
-            await reporter.state(
-                JobChange(
-                    stage=Stage.STORAGE,
-                    progress=done,
-                    message=f"{len(files)} files verified",
-                    renditions=result.renditions,
-                    playback=result.playback,
-                )
-            )
+            result = await self._write_receipt(work, presentation, await self._hashed(work, files))
+            await reporter.state(_stored(result))
             return result
 
+    async def _hashed(self, work: StoreInput, files: dict[str, StoredFile]) -> dict[str, StoredFile]:
+        """All with their hashes. Media and manifests come with them; of the rest the bytes are read."""
+        return {
+            name: file if file.sha256 else file.model_copy(update={"sha256": await self._sha256(work, name, file)})
+            for name, file in files.items()
+        }
+
+    async def _sha256(self, work: StoreInput, name: str, file: StoredFile) -> str:
+        digest = hashlib.sha256()
+        async for piece in self._storage.read(layout.output(work.original.job_id, name), 0, file.size_bytes):
+            digest.update(piece)
+        return digest.hexdigest()
+
+    async def _write_receipt(
+        self, work: StoreInput, presentation: Presentation, files: dict[str, StoredFile]
+    ) -> ProcessVideoResult:
+        """The last file of a job. Counted in the result, too."""
+        result = _result(work, presentation, files)
+        found = await asyncio.to_thread(versions, work.source, work.plan)
+        attempt, now = activity.info().attempt, datetime.now(UTC)
+        receipt = job_receipt(work, presentation, result, files, versions=found, attempt=attempt, now=now)
+        data = receipt.model_dump_json(indent=1).encode()
+        await self._storage.put_bytes(layout.output(work.original.job_id, RESULT), data)
+        return result.model_copy(
+            update={"file_count": result.file_count + 1, "size_bytes": result.size_bytes + len(data)}
+        )
+
     async def _verify(
-        self, work: StoreInput, files: dict[str, int], checkpoint: Checkpoint, reporter: Reporter
+        self, work: StoreInput, files: dict[str, StoredFile], checkpoint: Checkpoint, reporter: Reporter
     ) -> None:
         """A retry goes on behind the last file that the attempt before it had verified."""
         verified = int((checkpoint.previous or {}).get("verified", 0))
-        for number, (name, size) in enumerate(files.items(), start=1):
+        for number, (name, file) in enumerate(files.items(), start=1):
             if number <= verified:
                 continue
             found = await self._storage.stat(layout.output(work.original.job_id, name))
-            if found is None or found.size_bytes != size:
+            if found is None or found.size_bytes != file.size_bytes:
                 raise StorageCorrupted(
                     "A file of the stream is not complete in the media store.",
-                    debug=f"{name}: {found.size_bytes if found else 'missing'}, expected {size}",
+                    debug=f"{name}: {found.size_bytes if found else 'missing'}, expected {file.size_bytes}",
                 )
             checkpoint.set({"verified": number})
             reporter.report(
@@ -70,12 +102,22 @@ class StoreActivities:
             )
 
 
-def _result(work: StoreInput, presentation: Presentation, files: dict[str, int]) -> ProcessVideoResult:
+def _stored(result: ProcessVideoResult) -> JobChange:
+    return JobChange(
+        stage=Stage.STORAGE,
+        progress=progress_at(Stage.STORAGE, 1),
+        message=f"{result.file_count} files verified",
+        renditions=result.renditions,
+        playback=result.playback,
+    )
+
+
+def _result(work: StoreInput, presentation: Presentation, files: dict[str, StoredFile]) -> ProcessVideoResult:
     validated = work.validated or ValidatedStream(scores=[], repairs=[], repair_count=0)
     scores = {score.name: told(score.vmaf) for score in validated.scores}
     return ProcessVideoResult(
         duration=work.source.duration,
-        size_bytes=sum(files.values()),
+        size_bytes=sum(file.size_bytes for file in files.values()),
         file_count=len(files),
         source_sha256=work.original.sha256,
         renditions=[
@@ -90,9 +132,60 @@ def _result(work: StoreInput, presentation: Presentation, files: dict[str, int])
             )
             for track in presentation.video
         ],
-        playback=layout.playback(work.original.job_id, work.plan, presentation.text),
+        audio=[_audio_view(track) for track in presentation.audio],
+        playback=layout.playback(work.original.job_id, work.plan, presentation.text, files),
         text=presentation.text,
         repairs=validated.repairs,
         repair_count=validated.repair_count,
-        warnings=work.warnings,
+        pictures=_pictures_view(work.original.job_id, work.pictures),
+        downloads=[
+            DownloadView(
+                rendition=download.rendition,
+                path=layout.media(work.original.job_id, download.name),
+                size_bytes=download.size_bytes,
+            )
+            for download in work.downloads
+        ],
+        warnings=[*work.warnings, *_lost_tracks(presentation)],
     )
+
+
+def _audio_view(track: AudioTrack) -> AudioView:
+    rendition = track.rendition
+    return AudioView(
+        name=rendition.name,
+        language=rendition.language,
+        title=rendition.title,
+        role=rendition.role,
+        default=rendition.default,
+        channels=rendition.channels,
+        sample_rate=rendition.sample_rate,
+        codec=rendition.codec,
+        bitrate=average_bitrate(track.encoded),
+        loudness=track.encoded.loudness,
+        gain=track.encoded.gain,
+    )
+
+
+def _lost_tracks(presentation: Presentation) -> list[str]:
+    there = {track.rendition.name for track in presentation.audio}
+    lost = [r for r in presentation.plan.audio if r.name not in there and not r.is_surround]
+    return [f"Audio track {rendition.track + 1} cannot be decoded and is left out." for rendition in lost]
+
+
+def _pictures_view(job_id: UUID, pictures: Pictures | None) -> PicturesView | None:
+    """None where no picture was made."""
+    if pictures is None or not pictures.files:
+        return None
+    path = {name: layout.media(job_id, name) for name in pictures.files}
+    view = PicturesView(
+        poster=path.get(POSTER),
+        poster_seconds=pictures.poster_seconds,
+        thumbnail=path.get(THUMBNAIL),
+        thumbnails=path.get(THUMBNAILS),
+    )
+    if (board := pictures.storyboard) is not None:
+        view.sprites = [path[sheet_name(number)] for number in range(board.sheet_count)]
+        view.tile_width, view.tile_height = board.tile_width, board.tile_height
+        view.interval_seconds = board.interval_ticks / VIDEO_TIMESCALE
+    return view

@@ -4,6 +4,7 @@ import asyncio
 
 from activities import receipts
 from streamforge.contracts.media import EncodedTracks, Plan, Source
+from streamforge.contracts.pictures import Storyboard
 from streamforge.contracts.pipeline import EncodedPart, EncodedStream
 from streamforge.planning.manifests import Presentation, joined, presentation
 from streamforge.storage import Storage
@@ -11,7 +12,9 @@ from streamforge.storage import Storage
 AT_ONCE = 16
 
 
-async def read_presentation(storage: Storage, source: Source, plan: Plan, encoded: EncodedStream) -> Presentation:
+async def read_presentation(
+    storage: Storage, source: Source, plan: Plan, encoded: EncodedStream, storyboard: Storyboard | None = None
+) -> Presentation:
     """Raises StorageCorrupted when a receipt is missing."""
     limit = asyncio.Semaphore(AT_ONCE)
 
@@ -23,4 +26,5 @@ async def read_presentation(storage: Storage, source: Source, plan: Plan, encode
     chunks = await asyncio.gather(*(read(part) for part in parts))
     audio = await asyncio.gather(*(read(part) for part in encoded.audio))
     video = joined([chunk.tracks for chunk in chunks])
-    return presentation(source, plan, video, [track for tracks in audio for track in tracks.tracks], encoded.text)
+    sound = [track for tracks in audio for track in tracks.tracks]
+    return presentation(source, plan, video, sound, encoded.text, storyboard=storyboard)

@@ -16,6 +16,7 @@ from activities.room import Room
 from activities.scratch import Scratch
 from streamforge.contracts import names
 from streamforge.contracts.media import EncodedTrack, EncodedTracks, Segment
+from streamforge.contracts.pictures import TileSet
 from streamforge.contracts.pipeline import EncodeAudioInput, EncodeChunkInput, EncodedPart, StoredSource
 from streamforge.errors import OutputInvalid
 from streamforge.events.log import EventLog
@@ -23,8 +24,9 @@ from streamforge.events.reporter import Reporter
 from streamforge.keys import Keys
 from streamforge.media.audio import AudioTask
 from streamforge.media.child import MediaChildren
-from streamforge.media.encode import EncodeResult, EncodeTask
+from streamforge.media.encode import PICTURES, EncodeResult, EncodeTask
 from streamforge.planning.manifests import INIT_SEGMENT
+from streamforge.planning.pictures import POSTER, THUMBNAIL, TILES
 from streamforge.storage import Storage, layout
 
 PROMPT_RECEIPTS = range(1, 16)
@@ -67,7 +69,7 @@ class TranscodeActivities:
                 done = await self._encode_chunk(work, names_, on_progress)
             # Told when it is published, and as the whole chunk, also where the probe had expected another frame count.
             reporter.report(*progress.finished())
-            return _part(names_.receipt, done, names_.quality if work.plan.quality.enabled else None)
+            return names_.part(work, done)
 
     async def _encode_chunk(
         self, work: EncodeChunkInput, part: "_PartNames", on_progress: Callable[[dict[str, Any]], None]
@@ -84,6 +86,8 @@ class TranscodeActivities:
             for track in encoded.tracks:
                 await self._publish_init(work.original, folder, track)
                 await self._publish_segments(work.original, folder, track.name, track.segments)
+            if encoded.tiles is not None:
+                await self._publish_pictures(part.pictures, folder / PICTURES, encoded.tiles)
         if encoded.quality is not None:
             await receipts.write(self._storage, part.quality, encoded.quality)
         tracks = EncodedTracks(tracks=encoded.tracks)
@@ -147,7 +151,7 @@ class TranscodeActivities:
                     return
                 track = EncodedTrack.model_validate(message["track"])
                 await self._publish_init(work.original, folder, track)
-            else:
+            elif "segment" in message:  # The rest are signs of life.
                 assert track is not None
                 segment = Segment.model_validate(message["segment"])
                 await self._publish_segments(work.original, folder, track.name, [segment])
@@ -164,6 +168,12 @@ class TranscodeActivities:
             name = layout.output(original.job_id, f"{track}/{segment.file_name}")
             await self._storage.put_file(name, folder / track / segment.file_name)
 
+    async def _publish_pictures(self, receipt: str, folder: Path, tiles: TileSet) -> None:
+        files = ([TILES] if tiles.tiles else []) + ([POSTER, THUMBNAIL] if tiles.poster else [])
+        for name in files:
+            await self._storage.put_file(layout.beside(receipt, name), folder / name)
+        await receipts.write(self._storage, receipt, tiles)
+
     async def _publish_init(self, original: StoredSource, folder: Path, track: EncodedTrack) -> None:
         """All chunks share one init segment; a decoder set up by one must be able to play all."""
         if not track.init_size_bytes:
@@ -177,19 +187,27 @@ class TranscodeActivities:
 
 
 class _PartNames:
-    """Where the receipt of a part lies, and what is known about its quality: names derived from all that they depend on."""
+    """Where the receipt of a part lies, and what is known about its quality and kept of its pictures: names derived from
+    all that they depend on."""
 
     def __init__(self, work: EncodeChunkInput) -> None:
         title = f"{work.chunk.index:05}-{work.plan.renditions[0].name}"
         inputs = {"source": work.original.sha256, "chunk": work.chunk, "plan": work.plan}
         self.receipt = receipts.receipt_name(work.original.job_id, f"{receipts.CHUNK}{title}", **inputs)
         self.quality = receipts.receipt_name(work.original.job_id, f"{receipts.QUALITY}{title}", **inputs)
+        self.pictures = receipts.receipt_name(work.original.job_id, f"{receipts.PICTURES}{title}", **inputs)
+
+    def part(self, work: EncodeChunkInput, encoded: EncodedTracks) -> EncodedPart:
+        quality = self.quality if work.plan.quality.enabled else None
+        return _part(self.receipt, encoded, quality, self.pictures if work.plan.pictures else None)
 
 
-def _part(receipt: str, encoded: EncodedTracks, quality: str | None = None) -> EncodedPart:
+def _part(receipt: str, encoded: EncodedTracks, quality: str | None = None, pictures: str | None = None) -> EncodedPart:
     return EncodedPart(
         receipt=receipt,
         frames=encoded.tracks[0].frames,
         size_bytes=sum(segment.size_bytes for track in encoded.tracks for segment in track.segments),
         quality=quality,
+        attempt=activity.info().attempt,
+        pictures=pictures,
     )

@@ -34,6 +34,7 @@ class ValidateActivities:
                 scores=[scores[r.name] for r in work.plan.renditions if r.name in scores],
                 repairs=repairs[:MOST_REPAIRS_TOLD],
                 repair_count=len(repairs),
+                attempt=activity.info().attempt,
             )
             await reporter.state(_judged(validated))
             return validated

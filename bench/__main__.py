@@ -13,6 +13,7 @@ BENCHES = {
     "two_workers": "one job on two one-core workers ÷ on one",
     "memory_4k": "memory of a worker while it processes 4K",
     "shaka": "a whole job against Shaka Streamer: CPU, wall, quality at equal bit rate",
+    "pictures": "poster, thumbnails and sprite sheets: a job with them ÷ without",
     "vmaf_sampling": "sampled against full VMAF: accuracy and cost",
     "captions": "captions from speech: times real time on two cores, and what they cost the job beside them",
     "eta": "how long a job still takes: how often the interval held",

@@ -342,3 +342,28 @@ def doctor(context: typer.Context, data_dir: DataDir = None) -> None:
     print_findings(Console(), findings)
     if any(finding.level is Level.FAILED for finding in findings):
         raise typer.Exit(1)
+
+
+@app.command()
+def verify(
+    place: Annotated[str, typer.Argument(metavar="DIR_OR_URL", help="A job's output, or where it is served.")],
+) -> None:
+    """Compare every file of a stream with what its result.json says. Needs no server. Exits with 1 when one is wrong."""
+    from streamforge.verification import verify as compared
+
+    verified = asyncio.run(compared(place))
+    for problem in verified.problems:
+        print(f"{_shown(problem.name)} {problem.sentence}")
+    for name in verified.unlisted:
+        print(f"{_shown(name)} is not in the receipt")
+    count, wrong = len(verified.receipt.files), len(verified.problems)
+    size = sum(file.size_bytes for file in verified.receipt.files.values())
+    if wrong:
+        print(f"{wrong} of {count:,} files are not as the receipt of job {verified.receipt.job_id} says.")
+        raise typer.Exit(1)
+    print(f"All {count:,} files ({size:,} bytes) are as the receipt of job {verified.receipt.job_id} says.")
+
+
+def _shown(name: str) -> str:
+    """A stranger's name must not move the cursor of a terminal."""
+    return name if name.isprintable() else ascii(name)

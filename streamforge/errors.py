@@ -113,6 +113,12 @@ class RangeNotSatisfiable(RequestError):
     http_status = 416
 
 
+class ReceiptUnreadable(InputError):
+    """What `streamforge verify` was given has no receipt to go by."""
+
+    code = "receipt.unreadable"
+
+
 class JobAlreadyOver(RequestError):
     code = "job.already_over"
     http_status = 409

@@ -81,7 +81,6 @@ class TranscodeSettings(Section):
     gop_seconds: PositiveFloat = 2
     max_chunk_seconds: PositiveFloat = 32
     max_frame_rate: PositiveFloat = 60
-    audio_bitrate: PositiveInt = 128_000
     remux: bool = False
 
     @model_validator(mode="after")
@@ -98,12 +97,30 @@ class TranscodeSettings(Section):
         return self
 
 
+class AudioSettings(Section):
+    stereo_bitrate: int = Field(128_000, ge=16_000, le=512_000)
+    surround: bool = True
+    surround_bitrate: int = Field(384_000, ge=64_000, le=1_024_000)
+    loudness_target: float | None = Field(None, ge=-40, le=-5)
+    true_peak_ceiling: float = Field(-1, ge=-20, le=0)
+
+
 class ValidationSettings(Section):
     enabled: bool = True
     min_score: float = Field(80, ge=0, le=100)
     on_failure: Literal["fail", "warn"] = "fail"
     sample_every_frames: PositiveInt = 32
     max_repairs: int = Field(2, ge=0, le=5)
+
+
+class PicturesSettings(Section):
+    enabled: bool = True
+    tile_size: int = Field(160, ge=32, le=640)
+    interval_seconds: float | None = Field(None, ge=0.1)
+
+
+class DownloadsSettings(Section):
+    enabled: bool = False
 
 
 class ProtectionSettings(Section):
@@ -161,7 +178,7 @@ class LogSettings(Section):
     format: Literal["auto", "console", "json"] = "auto"
 
 
-JOB_SECTIONS = frozenset({"transcode", "validation", "protection", "captions"})
+JOB_SECTIONS = frozenset({"transcode", "audio", "validation", "protection", "captions", "pictures", "downloads"})
 """What a profile may change: all that is decided for each job."""
 
 Profile = dict[str, dict[str, Any]]
@@ -181,8 +198,8 @@ PROFILES: dict[str, Profile] = {
             "crf": {"h264": 12},
             "max_bitrate_1080p": 80_000_000,
             "max_frame_rate": 120,
-            "audio_bitrate": 320_000,
-        }
+        },
+        "audio": {"stereo_bitrate": 320_000, "surround_bitrate": 768_000},
     },
     "remux": {"transcode": {"remux": True}},
 }
@@ -195,7 +212,10 @@ class Settings(BaseSettings):
     server: ServerSettings = ServerSettings()
     input: InputSettings = InputSettings()
     transcode: TranscodeSettings = TranscodeSettings()
+    audio: AudioSettings = AudioSettings()
     validation: ValidationSettings = ValidationSettings()
+    pictures: PicturesSettings = PicturesSettings()
+    downloads: DownloadsSettings = DownloadsSettings()
     protection: ProtectionSettings = ProtectionSettings()
     keys: KeySettings = KeySettings()
     captions: CaptionsSettings = CaptionsSettings()

@@ -2,8 +2,10 @@
 
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+
+import av
 
 from streamforge.media.capabilities import ffmpeg_path
 
@@ -27,6 +29,13 @@ def picture(size: str = "176x144", rate: float = 25, seconds: float = 4) -> list
 
 def tone(seconds: float = 4, hertz: int = 440) -> list[str]:
     return ["-f", "lavfi", "-i", TONE.format(hertz=hertz, seconds=seconds)]
+
+
+def tones(*hertz: float, layout: str = "5.1", seconds: float = 4, amplitude: float = 0.1) -> list[str]:
+    """A tone of its own in each channel, in FFmpeg's order of them. Fades in and out: encoders overshoot at edges."""
+    softly = f"min(1,20*t)*min(1,20*({seconds}-t))"
+    channels = "|".join(f"{amplitude}*{softly}*sin(2*PI*{each}*t)" for each in hertz)
+    return ["-f", "lavfi", "-i", f"aevalsrc='{channels}':channel_layout={layout}:sample_rate=48000:duration={seconds}"]
 
 
 SUBRIP = """\
@@ -90,6 +99,20 @@ SPECIMENS = {
 """Codec, container and what is special about it: arguments of ffmpeg."""
 
 
+COLORS = {
+    "red": (255, 0, 0), "lime": (0, 255, 0), "blue": (0, 0, 255), "yellow": (255, 255, 0), "fuchsia": (255, 0, 255),
+    "aqua": (0, 255, 255), "white": (255, 255, 255), "gray": (128, 128, 128), "black": (0, 0, 0), "navy": (0, 0, 128),
+}  # fmt: skip
+"""As HTML names them; a second of each."""
+
+
+def colors(path: Path, *arguments: str, names: Sequence[str] = tuple(COLORS)) -> Path:
+    """A second of each of COLORS that is named, 320×180 at 25 fps."""
+    inputs = [argument for name in names for argument in ("-f", "lavfi", "-i", f"color={name}:s=320x180:r=25:d=1")]
+    ffmpeg(*inputs, "-filter_complex", f"concat=n={len(names)}", *X264, *arguments, path)
+    return path
+
+
 class Clips:
     """`clips.small` and its kin are paths; each is made the first time it is asked for."""
 
@@ -112,6 +135,11 @@ class Clips:
         """VP8 as a browser records it: the header says nothing about its length."""
         args = ["-c:v", "libvpx", "-deadline", "realtime", "-f", "webm"]
         return self._made("live.webm", lambda p: _piped(p, *picture("320x240", 30, 6), *args))
+
+    @property
+    def colors(self) -> Path:
+        """20 s of flat colours, another one every second: all of COLORS, twice."""
+        return self._made("colors.mp4", lambda p: colors(p, names=[*COLORS, *COLORS]))
 
     @property
     def hdr10(self) -> Path:
@@ -181,6 +209,33 @@ class Clips:
             )  # fmt: skip
 
         return self._made("two.mp4", make)
+
+    @property
+    def surround(self) -> Path:
+        """5.1 in English with a tone of its own in each channel, which is 440 Hz in front; a German commentary in stereo,
+        880 Hz, and a French one of 5.1, 660 Hz in front."""
+
+        def make(path: Path) -> None:
+            ffmpeg(
+                *picture("320x180", 25, 5), *tones(440, 440, 440, 60, 1100, 1300, seconds=5), *tone(5, 880),
+                *tones(660, 660, 660, 60, 1100, 1300, seconds=5), "-map", "0", "-map", "1", "-map", "2", "-map", "3",
+                "-metadata:s:a:0", "language=eng", "-metadata:s:a:1", "language=deu", "-metadata:s:a:2", "language=fra",
+                "-metadata:s:a:1", "title=Regie", "-disposition:a:0", "default", "-disposition:a:1", "comment",
+                *X264, "-c:a", "aac", "-ac:a:1", "2", path,
+            )  # fmt: skip
+
+        return self._made("surround.mkv", make)
+
+    @property
+    def many_tracks(self) -> Path:
+        """Eighteen audio tracks; of the third nothing can be decoded."""
+
+        def make(path: Path) -> None:
+            whole = path.with_name("many-whole.mkv")
+            ffmpeg(*picture("96x64", 10, 2), *tone(2), "-map", "0", *["-map", "1"] * 18, *X264, "-c:a", "ac3", whole)
+            spoil(whole, path, stream=3)
+
+        return self._made("many.mkv", make)
 
     @property
     def transport_stream(self) -> Path:
@@ -372,6 +427,19 @@ class Clips:
             path.write_bytes(whole.read_bytes()[:500_000])
 
         return self._made("cut-faststart.mp4", make)
+
+
+def spoil(whole: Path, path: Path, stream: int) -> None:
+    """A copy in which every packet of one stream is noise of the same length."""
+    with av.open(str(whole)) as before, av.open(str(path), "w") as after:
+        streams = {each.index: after.add_stream_from_template(each) for each in before.streams}
+        for packet in before.demux():
+            if packet.dts is None:
+                continue
+            kept = av.Packet(b"\x55" * packet.size) if packet.stream.index == stream else packet
+            kept.pts, kept.dts, kept.time_base = packet.pts, packet.dts, packet.time_base
+            kept.stream = streams[packet.stream.index]
+            after.mux(kept)
 
 
 def _piped(path: Path, *arguments: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from bucket_server import BUCKET, CREDENTIALS, Gateway, bucket_server
 from clips import Clips
 from factories import run_sql
 from hypothesis import settings
@@ -97,3 +98,20 @@ def temporal_address() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Clips:
     return Clips(tmp_path_factory.mktemp("clips"))
+
+
+@pytest.fixture(scope="session")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Gateway]]:
+    folder = tmp_path_factory.mktemp("buckets")
+    (folder / BUCKET).mkdir()
+    with bucket_server(folder) as running:
+        yield running
+
+
+@pytest.fixture
+def bucket_environment(endpoint: tuple[str, Gateway], monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """All that an operator sets for S3's kin."""
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint[0])
+    return monkeypatch

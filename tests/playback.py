@@ -119,11 +119,11 @@ def _media_playlist(path: Path, attributes: dict[str, str]) -> Track:
 
 
 def dash_tracks(manifest: Path) -> dict[str, Track]:
-    """Every representation, with its SegmentTimeline expanded."""
+    """Every representation of video and audio, with its SegmentTimeline expanded."""
     root = ET.parse(manifest).getroot()
     tracks = {}
     for adaptation in root.iterfind("m:Period/m:AdaptationSet", DASH):
-        if adaptation.get("contentType") == "text":
+        if adaptation.get("contentType") in {"text", "image"}:
             continue
         template = adaptation.find("m:SegmentTemplate", DASH)
         assert template is not None

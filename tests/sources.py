@@ -1,11 +1,14 @@
 """Makers of sources, plans and tracks, and hypothesis strategies for them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from math import ceil
 
 from hypothesis import strategies as st
 
 from streamforge.contracts.media import VIDEO_TIMESCALE, AudioSource, Coding, EncodedTrack, Segment, Source, VideoSource
-from streamforge.planning.manifests import Presentation, presentation
+from streamforge.contracts.pictures import Storyboard
+from streamforge.planning.manifests import Presentation, presentation, seconds
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings, TranscodeSettings
 
@@ -106,6 +109,16 @@ def stream(
         for r in plan.audio
     ]
     return presentation(found, plan, videos, audios)
+
+
+def with_storyboard(found: Presentation, per_second: int = 20) -> Presentation:
+    """So many tiles for each of its seconds, on sheets of 10×10, in 300,000 bytes."""
+    interval = VIDEO_TIMESCALE // per_second
+    count = ceil(max(seconds(track) for track in found.tracks) * VIDEO_TIMESCALE / interval)
+    board = Storyboard(
+        interval_ticks=interval, tile_width=160, tile_height=90, columns=10, rows=10, count=count, size_bytes=300_000
+    )
+    return replace(found, storyboard=board)
 
 
 tracks = st.lists(

@@ -14,8 +14,12 @@ with workflow.unsafe.imports_passed_through():
     from streamforge.contracts import names
     from streamforge.contracts.job import JobStatus, Stage
     from streamforge.contracts.media import AudioRendition, Chunk, Text, TextTrack, VideoRendition
+    from streamforge.contracts.pictures import Pictures, Storyboard
     from streamforge.contracts.pipeline import (
         DiscardInput,
+        Download,
+        Downloads,
+        DownloadsInput,
         EncodeAudioInput,
         EncodeChunkInput,
         EncodedPart,
@@ -24,6 +28,7 @@ with workflow.unsafe.imports_passed_through():
         Outcome,
         PackagedStream,
         PackageInput,
+        PicturesInput,
         ProbedSource,
         ProbeInput,
         ProcessVideo,
@@ -64,6 +69,7 @@ class ProcessVideoWorkflow:
         self._stage = Stage.UPLOADING
         self._parts_encoded = 0
         self._warnings: list[str] = []
+        self._began = {Stage.UPLOADING: workflow.now()}
         self._room = asyncio.Semaphore(MOST_AT_ONCE)
 
     @workflow.run
@@ -86,10 +92,13 @@ class ProcessVideoWorkflow:
         async with _beside(self._make_text(original, probed)) as text:
             probed, encoded = await self._copy_or_encode(original, probed)
             self._enter(Stage.VALIDATION)
-            validated = await self._validate(original, probed, encoded)
+            async with _beside(self._pictures(original, probed, encoded)) as drawing:
+                validated = await self._validate(original, probed, encoded)
+                pictures = await drawing
             encoded.text = await text
         self._enter(Stage.PACKAGING)
-        packaged = await self._package(original, probed, encoded)
+        packaged = await self._package(original, probed, encoded, pictures.storyboard if pictures else None)
+        downloads = await self._downloads(original, probed, encoded)
         self._enter(Stage.STORAGE)
         return await self._store(
             StoreInput(
@@ -99,7 +108,12 @@ class ProcessVideoWorkflow:
                 encoded=encoded,
                 packaged=packaged,
                 validated=validated,
+                pictures=pictures,
+                downloads=downloads,
+                extras=(pictures.files if pictures else {}) | {each.name: each.size_bytes for each in downloads},
                 warnings=self._warnings,
+                began=self._began,
+                probe_attempt=probed.attempt,
             )
         )
 
@@ -193,8 +207,10 @@ class ProcessVideoWorkflow:
         work = EncodeAudioInput(
             original=original, source=probed.source, plan=probed.plan.without_chunks(), rendition=rendition
         )
-        summary = f"Audio {rendition.language or rendition.name}"
-        return await self._run(names.ENCODE_AUDIO, work, EncodedPart, summary, urgent=True)
+        layout = ", 5.1" if rendition.is_surround else ""
+        summary = f"Audio {rendition.language or rendition.name}{layout}"
+        urgent = not rendition.is_surround
+        return await self._run(names.ENCODE_AUDIO, work, EncodedPart, summary, urgent=urgent)
 
     async def _make_text(self, original: StoredSource, probed: ProbedSource) -> list[TextTrack]:
         """Subtitles of the source, and captions from its sound: a stream can do without either."""
@@ -248,9 +264,36 @@ class ProcessVideoWorkflow:
         self._warnings += complaints
         return validated
 
-    async def _package(self, original: StoredSource, probed: ProbedSource, encoded: EncodedStream) -> PackagedStream:
-        work = PackageInput(original=original, source=probed.source, plan=probed.plan, encoded=encoded)
+    async def _pictures(self, original: StoredSource, probed: ProbedSource, encoded: EncodedStream) -> Pictures | None:
+        """Poster and thumbnails."""
+        if probed.plan.pictures is None:
+            return None
+        work = PicturesInput(
+            original=original, source=probed.source, plan=probed.plan.without_chunks(), encoded=encoded
+        )
+        otherwise = "There is no poster and there are no thumbnails"
+        pictures = await self._if_possible(names.PICTURES, work, Pictures, "Poster and thumbnails", otherwise)
+        self._warnings += pictures.warnings if pictures else []
+        return pictures
+
+    async def _package(
+        self, original: StoredSource, probed: ProbedSource, encoded: EncodedStream, storyboard: Storyboard | None
+    ) -> PackagedStream:
+        work = PackageInput(
+            original=original, source=probed.source, plan=probed.plan, encoded=encoded, storyboard=storyboard
+        )
         return await self._run(names.PACKAGE, work, PackagedStream, "Write HLS and DASH manifests")
+
+    async def _downloads(self, original: StoredSource, probed: ProbedSource, encoded: EncodedStream) -> list[Download]:
+        """One file of each rendition, where they are wanted."""
+        if not probed.plan.downloads:
+            return []
+        work = DownloadsInput(
+            original=original, source=probed.source, plan=probed.plan.without_chunks(), encoded=encoded
+        )
+        otherwise = "There are no files to download"
+        made = await self._if_possible(names.DOWNLOADS, work, Downloads, "Each rendition as one file", otherwise)
+        return made.files if made else []
 
     async def _store(self, work: StoreInput) -> ProcessVideoResult:
         return await self._run(names.STORE, work, ProcessVideoResult, "Verify every file in its store")
@@ -308,6 +351,7 @@ class ProcessVideoWorkflow:
     # ── how ─────────────────────────────────────────────────────────────────────────────────────────────────────────
     def _enter(self, stage: Stage) -> None:
         self._stage = stage
+        self._began[stage] = workflow.now()
         workflow.upsert_search_attributes([STAGE.value_set(stage)])
 
     async def _run(self, name: str, work: BaseModel, result: type[R], summary: str, *, urgent: bool = False) -> R:

@@ -2,6 +2,7 @@
 
 from email.utils import format_datetime
 from pathlib import PurePosixPath
+from urllib.parse import quote
 
 from starlette.responses import Response, StreamingResponse
 
@@ -30,6 +31,8 @@ SEGMENTS = {".m4s", ".mp4"}
 async def media(request: Request) -> Response:
     info = await _find(request)
     headers = _headers(info)
+    if request.query_params.get("download") == "1":
+        headers["Content-Disposition"] = await _as_a_file(request)
     if _names(request.headers.get("if-none-match"), info):
         return Response(status_code=304, headers=headers)
     if PurePosixPath(info.name).suffix in MANIFESTS:
@@ -84,6 +87,16 @@ async def _send_manifest(request: Request, info: ObjectInfo, headers: dict[str, 
     headers["Content-Length"] = str(len(manifest))
     headers["Accept-Ranges"] = "none"
     return Response(None if request.method == "HEAD" else manifest, headers=headers)
+
+
+async def _as_a_file(request: Request) -> str:
+    """To be saved, under a name that tells which film it is: `films/intro.mov` and `downloads/720p.mp4` make
+    `intro-720p.mp4` (RFC 6266, RFC 8187)."""
+    job = await services_of(request).jobs.get(parse_job_id(request.path_params["job_id"]))
+    film = PurePosixPath(job.key).stem if job else "video"
+    file_name = f"{film}-{PurePosixPath(request.path_params['path']).name}"
+    # Percent-encoded: quotes and line breaks in a key could otherwise write parameters and headers of their own.
+    return f"attachment; filename*=UTF-8''{quote(file_name, safe='')}"
 
 
 def _headers(info: ObjectInfo) -> dict[str, str]:

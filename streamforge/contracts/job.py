@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
+from streamforge.contracts.media import AudioRole, Loudness
 from streamforge.contracts.scores import VmafScore
 
 
@@ -61,6 +62,23 @@ class RenditionView(BaseModel):
     vmaf: VmafScore | None = None
 
 
+class AudioView(BaseModel):
+    """One audio rendition. `bitrate` is the measured average in bit/s; `gain` is in dB, null where no loudness was asked
+    for; `loudness` is that of what a listener gets."""
+
+    name: str
+    language: str | None = None
+    title: str | None = None
+    role: AudioRole
+    default: bool
+    channels: int
+    sample_rate: int
+    codec: str
+    bitrate: int
+    loudness: Loudness | None = None
+    gain: float | None = None
+
+
 class TextView(BaseModel):
     """Subtitles or captions as one WebVTT file, for a player without manifests. They are in both manifests, too."""
 
@@ -77,6 +95,7 @@ class Playback(BaseModel):
     hls: str
     dash: str | None
     poster: str | None = None
+    thumbnails: str | None = Field(None, description="WebVTT with a tile of a sprite sheet for every moment")
     captions: list[TextView] = []
 
     @property

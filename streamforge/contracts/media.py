@@ -3,9 +3,12 @@
 Units: seconds unless a name ends in `_ticks`; ticks are 1/VIDEO_TIMESCALE for video, 1/sample_rate for audio.
 """
 
+from enum import StrEnum
 from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, Field
+
+from streamforge.contracts.pictures import PicturePlan
 
 VIDEO_TIMESCALE = 90_000
 """Ticks per second of every video rendition: MPEG's own clock, exact for 24, 25, 30, 50, 60 and the /1.001 rates."""
@@ -95,14 +98,27 @@ class VideoSource(BaseModel):
     content_light: ContentLight | None = None
 
 
+class AudioRole(StrEnum):
+    """What a track is for."""
+
+    PROGRAMME = "programme"
+    COMMENTARY = "commentary"
+    DESCRIPTION = "description"
+    """For those who do not see the picture."""
+    CLEAR_SPEECH = "clear_speech"
+    """For those who hear badly."""
+
+
 class AudioSource(BaseModel):
     index: int
     codec: str
     channels: int
+    layout: str = Field("", description="FFmpeg's name of it, like 5.1(side); `16 channels` when nobody knows")
     sample_rate: int
     language: str | None = None
     title: str | None = None
     default: bool = False
+    role: AudioRole = AudioRole.PROGRAMME
 
 
 class SubtitleSource(BaseModel):
@@ -129,6 +145,7 @@ class Source(BaseModel):
     duration: float
     video: VideoSource | None = None
     audio: list[AudioSource] = []
+    audio_track_count: int = Field(0, description="how many the file has; of very many not all are described")
     subtitles: list[SubtitleSource] = []
     warnings: list[str] = Field([], description="what was left out or had to be guessed, for the job's owner")
 
@@ -166,15 +183,25 @@ class VideoRendition(BaseModel):
 
 
 class AudioRendition(BaseModel):
+    """One track of the source in one layout. `track` counts the source's tracks from 0: its layouts belong together."""
+
     name: str
     stream_index: int
     codec: str = "aac"
     bitrate: int
     sample_rate: int
-    channels: int
+    channels: int = Field(description="1, 2 or 6, which is 5.1")
+    track: int = 0
     language: str | None = None
     title: str | None = None
     default: bool = False
+    role: AudioRole = AudioRole.PROGRAMME
+    loudness_target: float | None = Field(None, description="LUFS; null = as loud as the source")
+    true_peak_ceiling: float = Field(-1.0, description="dBTP; nothing is made louder than this")
+
+    @property
+    def is_surround(self) -> bool:
+        return self.channels > 2
 
 
 class SubtitleRendition(BaseModel):
@@ -277,6 +304,9 @@ class Plan(BaseModel):
     subtitles: list[SubtitleRendition] = []
     transcription: Transcription | None = None
     protection: Protection | None = None
+    pictures: PicturePlan | None = Field(None, description="null where there are to be none")
+    downloads: bool = Field(False, description="whether each rendition is to be had as one file, too")
+
     warnings: list[str] = Field([], description="what of the source is left out, as sentences for the result")
 
     @property
@@ -301,13 +331,15 @@ class Plan(BaseModel):
         return self.model_copy(update={"renditions": renditions})
 
     def only(self, renditions: list[VideoRendition]) -> "Plan":
-        """The plan of one part: no other chunks, only these renditions, no sound and no text."""
+        """The plan of one part: no other chunks, only these renditions, no sound and no text. The part with the best
+        rendition keeps pictures of the chunk, too: one of them, and not the one that somebody waits for."""
         others: dict[str, object] = {
             "chunks": [],
             "audio": [],
             "subtitles": [],
             "transcription": None,
             "warnings": [],
+            "pictures": self.pictures if self.renditions[0] in renditions else None,
         }
         return self.model_copy(update=others | {"renditions": renditions})
 
@@ -331,11 +363,20 @@ class Segment(BaseModel):
     start_ticks: int
     duration_ticks: int
     size_bytes: int
+    sha256: str = ""
     key_frames: list[KeyFrame] = []
 
     @property
     def file_name(self) -> str:
         return segment_name(self.start_ticks)
+
+
+class Loudness(BaseModel):
+    """By EBU R 128. Null where there is nothing to measure: silence, or less than 0.4 s."""
+
+    integrated: float | None = Field(description="LUFS")
+    range: float | None = Field(description="LU")
+    true_peak: float | None = Field(description="dBTP, of the loudest channel")
 
 
 class EncodedTrack(BaseModel):
@@ -348,6 +389,16 @@ class EncodedTrack(BaseModel):
     init_size_bytes: int
     frames: int = Field(description="video frames, or audio packets")
     segments: list[Segment]
+    encoders: dict[str, int] = Field({}, description="what wrote it, as far as it says so, and how many chunks of it")
+    loudness: Loudness | None = Field(None, description="of sound, as it was given to the encoder")
+    gain: float | None = Field(None, description="dB by which it was made louder or softer; null when not asked for")
+
+
+class StoredFile(BaseModel):
+    """A file of the stream as it must lie in the store. `sha256` in hexadecimal, empty where it is not known yet."""
+
+    size_bytes: int = Field(ge=0)
+    sha256: str = Field("", pattern="^([0-9a-f]{64})?$")
 
 
 class EncodedTracks(BaseModel):

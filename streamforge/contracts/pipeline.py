@@ -5,16 +5,18 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from streamforge.contracts.job import JobError, JobStatus, Playback, RenditionView, Stage
+from streamforge.contracts.job import AudioView, JobError, JobStatus, Playback, RenditionView, Stage
 from streamforge.contracts.media import (
     AudioRendition,
     Chunk,
     Plan,
     Source,
+    StoredFile,
     SubtitleRendition,
     TextTrack,
     Transcription,
 )
+from streamforge.contracts.pictures import Pictures, PicturesView, Storyboard
 from streamforge.contracts.scores import RenditionScore, Repair
 
 
@@ -56,6 +58,7 @@ class ProbeInput(BaseModel):
 class ProbedSource(BaseModel):
     source: Source
     plan: Plan
+    attempt: int = 1
 
 
 class PlanVideo(BaseModel):
@@ -110,6 +113,8 @@ class EncodedPart(BaseModel):
     frames: int
     size_bytes: int
     quality: str | None = Field(default=None, description="where its PartQuality lies; null for sound")
+    attempt: int = Field(default=1, description="the one that came to its end")
+    pictures: str | None = Field(default=None, description="where its TileSet lies; null where it kept none")
 
 
 class EncodedStream(BaseModel):
@@ -119,6 +124,11 @@ class EncodedStream(BaseModel):
     chunks: list[list[EncodedPart]]
     audio: list[EncodedPart]
     text: list[TextTrack] = []
+
+    @property
+    def tile_sets(self) -> list[str]:
+        """Where the TileSet of each chunk lies, in the order of the film."""
+        return [part.pictures for parts in self.chunks for part in parts if part.pictures]
 
 
 class ValidateInput(BaseModel):
@@ -135,6 +145,14 @@ class ValidatedStream(BaseModel):
     scores: list[RenditionScore]
     repairs: list[Repair]
     repair_count: int
+    attempt: int = 1
+
+
+class PicturesInput(BaseModel):
+    original: StoredSource
+    source: Source
+    plan: Plan
+    encoded: EncodedStream
 
 
 class PublishInput(BaseModel):
@@ -158,12 +176,35 @@ class PackageInput(BaseModel):
     source: Source
     plan: Plan
     encoded: EncodedStream
+    storyboard: Storyboard | None = None
 
 
 class PackagedStream(BaseModel):
-    """The manifests that were written, as names in the job's output folder, with their sizes."""
+    """The manifests that were written, by their names in the job's output folder."""
 
-    manifests: dict[str, int]
+    manifests: dict[str, StoredFile]
+    attempt: int = 1
+
+
+class DownloadsInput(BaseModel):
+    original: StoredSource
+    source: Source
+    plan: Plan
+    encoded: EncodedStream
+
+
+class Download(BaseModel):
+    """`name` in the job's output folder."""
+
+    rendition: str
+    name: str
+    size_bytes: int
+
+
+class Downloads(BaseModel):
+    """One for each rendition."""
+
+    files: list[Download]
 
 
 class StoreInput(BaseModel):
@@ -173,8 +214,20 @@ class StoreInput(BaseModel):
     encoded: EncodedStream
     packaged: PackagedStream
     validated: ValidatedStream | None = None
+    pictures: Pictures | None = None
+    downloads: list[Download] = []
     extras: dict[str, int] = Field(default={}, description="files beside those of the manifests, with their sizes")
+    began: dict[Stage, datetime] = Field(default={}, description="when each stage was entered, this one the last")
+    probe_attempt: int = 1
     warnings: list[str] = []
+
+
+class DownloadView(BaseModel):
+    """`path` on this API; with `?download=1` browsers save it under a name of its own."""
+
+    rendition: str
+    path: str
+    size_bytes: int
 
 
 class ProcessVideoResult(BaseModel):
@@ -185,10 +238,13 @@ class ProcessVideoResult(BaseModel):
     file_count: int
     source_sha256: str
     renditions: list[RenditionView]
+    audio: list[AudioView] = []
     playback: Playback
     text: list[TextTrack] = Field(default=[], description="subtitles and captions")
     repairs: list[Repair] = Field(default=[], description="the first of repair_count chunks that were encoded again")
     repair_count: int = 0
+    pictures: PicturesView | None = None
+    downloads: list[DownloadView] = []
     warnings: list[str] = []
 
 

@@ -20,6 +20,7 @@ class PlannedAudio(BaseModel):
     codec: str
     bitrate: int
     sample_rate: int
+    channels: int
     language: str | None = None
 
 

@@ -7,15 +7,20 @@ from typing import TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from streamforge.contracts.media import Chunk, EncodedTrack, Plan, Source, VideoRendition
+from streamforge.contracts.pictures import TileSet
 from streamforge.contracts.scores import PartQuality, RenditionLog, Repair
 from streamforge.keys import ContentKey
 from streamforge.media.limits import peak_memory_bytes
 from streamforge.media.progress import Progress
 from streamforge.media.remux import copy_film
+from streamforge.media.tiles import TileMaker
 from streamforge.media.window import EncodedWindow, Window, encode_window
 from streamforge.planning.manifests import average_bitrate
 from streamforge.planning.repair import better
 from streamforge.planning.scoring import mean_of
+
+PICTURES = "pictures"
+"""The folder beside those of the renditions that pictures of the source go to."""
 
 Named = TypeVar("Named", EncodedTrack, RenditionLog)
 
@@ -34,10 +39,12 @@ class EncodeTask(BaseModel):
 
 
 class EncodeResult(BaseModel):
-    """`quality` is None where validation is turned off. `peak_bytes` of memory includes the ffmpeg that scored."""
+    """`quality` is None where validation is turned off, `tiles` where no pictures are kept. `peak_bytes` of memory
+    includes the ffmpeg that scored."""
 
     tracks: list[EncodedTrack]
     quality: PartQuality | None
+    tiles: TileSet | None = None
     peak_bytes: int
 
 
@@ -47,10 +54,13 @@ def run(task: EncodeTask, on_progress: Progress) -> EncodeResult:
     if task.plan.is_copy:
         track = copy_film(window, task.target, on_progress)
         return EncodeResult(tracks=[track], quality=None, peak_bytes=peak_memory_bytes())
-    encoded = encode_window(window, task.plan.renditions, task.target, on_progress)
+    pictures = task.plan.pictures
+    tiles = TileMaker(task.source.pictures, pictures, task.target / PICTURES) if pictures else None
+    encoded = encode_window(window, task.plan.renditions, task.target, on_progress, tiles)
+    kept = tiles.finish() if tiles else None  # Repairs see the same pictures once more.
     if encoded.quality is not None:
         encoded = _repaired(window, encoded, encoded.quality, task.target, on_progress)
-    return EncodeResult(tracks=encoded.tracks, quality=encoded.quality, peak_bytes=peak_memory_bytes())
+    return EncodeResult(tracks=encoded.tracks, quality=encoded.quality, tiles=kept, peak_bytes=peak_memory_bytes())
 
 
 def _repaired(

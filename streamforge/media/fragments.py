@@ -79,7 +79,7 @@ class TrackFolder:
             self._write_segment(start)
         self._gops.append((start, self._lock.fragment(fragment)))
 
-    def finish(self, end: int, frames: int) -> EncodedTrack:
+    def finish(self, end: int, frames: int, written_by: str) -> EncodedTrack:
         if self._gops:
             self._write_segment(end)
         return EncodedTrack(
@@ -90,6 +90,7 @@ class TrackFolder:
             init_size_bytes=len(self._init),
             frames=frames,
             segments=self._segments,
+            encoders={written_by: 1} if self._segments else {},
         )
 
     def _slot(self, ticks: int) -> int:
@@ -103,6 +104,7 @@ class TrackFolder:
             start_ticks=start,
             duration_ticks=end - start,
             size_bytes=len(data),
+            sha256=hashlib.sha256(data).hexdigest(),
             key_frames=_key_frames(self._gops) if self._lock.has_byte_ranges else [],
         )
         (self._folder / segment.file_name).write_bytes(data)

@@ -20,7 +20,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from pydantic import BaseModel
 
-from streamforge.contracts.media import VIDEO_TIMESCALE, AudioSource, Source, SubtitleSource, VideoSource
+from streamforge.contracts.media import VIDEO_TIMESCALE, AudioRole, AudioSource, Source, SubtitleSource, VideoSource
 from streamforge.errors import (
     NotAVideo,
     NoVideoStream,
@@ -120,6 +120,7 @@ def _source(
         duration=duration,
         video=video,
         audio=list(_describe_audio(container)),
+        audio_track_count=len(container.streams.audio),
         subtitles=list(_describe_subtitles(container)),
     )
 
@@ -387,10 +388,12 @@ def _describe_audio(container: InputContainer) -> Iterator[AudioSource]:
             index=stream.index,
             codec=context.name,
             channels=context.channels,
+            layout=context.layout.name,
             sample_rate=context.sample_rate,
             language=_language(stream.metadata.get("language")),
             title=stream.metadata.get("title", "")[:MAX_TITLE] or None,
             default=bool(stream.disposition & Disposition.default),
+            role=_role(stream.disposition),
         )
 
 
@@ -406,6 +409,14 @@ def _describe_subtitles(container: InputContainer) -> Iterator[SubtitleSource]:
             forced=bool(about & Disposition.forced),
             hearing_impaired=bool(about & (Disposition.hearing_impaired | Disposition.captions)),
         )
+
+
+def _role(disposition: Disposition) -> AudioRole:
+    if disposition & (Disposition.visual_impaired | Disposition.descriptions):
+        return AudioRole.DESCRIPTION
+    if disposition & Disposition.hearing_impaired:
+        return AudioRole.CLEAR_SPEECH
+    return AudioRole.COMMENTARY if disposition & Disposition.comment else AudioRole.PROGRAMME
 
 
 def _language(tag: str | None) -> str | None:

@@ -19,7 +19,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from streamforge.contracts.media import VIDEO_TIMESCALE, EncodedTrack, VideoSource
+from streamforge.contracts.media import COPY, VIDEO_TIMESCALE, EncodedTrack, VideoSource
 from streamforge.errors import CannotBeCopied
 from streamforge.media.fragments import GopMuxer, Shown, TrackFolder
 from streamforge.media.progress import FrameProgress, Progress
@@ -99,7 +99,7 @@ class _Copy:
         self._muxer.close()
         self._altered |= bool(self._expected)
         self._refuse_alteration()
-        return self._folder.finish(end, self._muxer.packets)
+        return self._folder.finish(end, self._muxer.packets, COPY)
 
     def close(self) -> None:
         self._muxer.close()

@@ -1,5 +1,6 @@
 """Encoder of one rendition of one chunk: pictures in, CMAF segments out."""
 
+import re
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -14,6 +15,8 @@ from streamforge.media.cmaf import codec_string
 from streamforge.media.fragments import GopMuxer, Shown, TrackFolder
 from streamforge.media.proof import OnPicture, Proof
 from streamforge.media.scaling import LIMITED, Output, Size
+
+SIGNATURE = re.compile(rb"x264 - core \d+(?: r\d+)?(?: [0-9a-f]{6,})?|x265 \(build \d+\) - [\w.+-]+")
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ class RenditionEncoder:
         self._stream: VideoStream | None = None
         self._shown: list[Shown] = []
         self._gop: list[av.Packet[VideoStream]] = []
+        self._written_by = rendition.encoder
 
     def _set_moov(self, moov: bytes) -> None:
         self._moov = moov
@@ -95,6 +99,9 @@ class RenditionEncoder:
     def _take(self, packets: "list[av.Packet[VideoStream]]", stream: VideoStream) -> None:
         for packet in packets:
             self.proof.take(packet, stream.codec_context)
+            if not self._muxer.packets and not self._gop:
+                said = signature((stream.codec_context.extradata or b"") + bytes(packet))
+                self._written_by = f"{self._rendition.encoder} ({said})" if said else self._rendition.encoder
             if packet.is_keyframe:
                 self._write_gop()
             self._gop.append(packet)
@@ -111,7 +118,7 @@ class RenditionEncoder:
             self._folder.write_init(self._moov, edit_offset_ticks)
             for start, fragment in zip(cuts.gop_starts, self._fragments, strict=True):
                 self._folder.add(start, fragment)
-        return self._folder.finish(cuts.end, self._muxer.packets)
+        return self._folder.finish(cuts.end, self._muxer.packets, self._written_by)
 
     def _check(self, cuts: Cuts) -> None:
         fragments, packets = len(self._fragments), self._muxer.packets
@@ -124,6 +131,12 @@ class RenditionEncoder:
 
 def output_of(rendition: VideoRendition) -> Output:
     return Output(Size(rendition.width, rendition.height), rendition.pixel_format, rendition.dynamic_range)
+
+
+def signature(stream: bytes) -> str | None:
+    """What x264 and x265 write about themselves into the head of a stream; other encoders do not."""
+    found = SIGNATURE.search(stream)
+    return found.group().decode() if found else None
 
 
 def codec_string_of(rendition: VideoRendition, frame_rate: float) -> str:

@@ -9,7 +9,7 @@ import av
 from pydantic import BaseModel
 
 from streamforge.errors import SourceTooExpensive, StreamForgeError
-from streamforge.media import audio, codecs, encode, probe, subtitles, transcribe, trial
+from streamforge.media import audio, codecs, encode, probe, progressive, sprites, subtitles, transcribe, trial
 from streamforge.media.progress import Progress
 
 TASKS: dict[str, tuple[type[BaseModel], Callable[[Any, Progress], BaseModel]]] = {
@@ -17,6 +17,8 @@ TASKS: dict[str, tuple[type[BaseModel], Callable[[Any, Progress], BaseModel]]] =
     "codecs": (codecs.CodecsTask, codecs.run),
     "encode": (encode.EncodeTask, encode.run),
     "audio": (audio.AudioTask, audio.run),
+    "progressive": (progressive.ProgressiveTask, progressive.run),
+    "sprites": (sprites.SpritesTask, sprites.run),
     "subtitles": (subtitles.SubtitlesTask, subtitles.run),
     "transcribe": (transcribe.TranscribeTask, transcribe.run),
     "trial": (trial.TrialTask, trial.run),

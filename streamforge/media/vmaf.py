@@ -32,11 +32,15 @@ from streamforge.media.scaling import Output, Size
 from streamforge.media.source import AnyPacket
 from streamforge.planning.sampling import Sampling
 
-MODEL = "version=vmaf_v0.6.1"
-MODEL_4K = "version=vmaf_4k_v0.6.1"
+MODEL = "vmaf_v0.6.1"
+MODEL_4K = "vmaf_4k_v0.6.1"
 PIXEL_FORMAT = "yuv420p"
 RATE = 25
 """Pictures are numbered at this rate, in all streams; it has no other meaning."""
+
+
+def model_for(reference: Size) -> str:
+    return MODEL_4K if min(reference.width, reference.height) > 1080 else MODEL
 
 
 @dataclass
@@ -170,8 +174,7 @@ class Scorer:
 
     def _libvmaf(self, log: Path) -> str:
         """Without threads of its own, which each would have buffers to fill: encoders and chunks fill the cores."""
-        model = MODEL_4K if min(self._reference.width, self._reference.height) > 1080 else MODEL
-        return f"libvmaf=model={model}:n_threads=0:log_fmt=json:log_path={_escaped(log)}"
+        return f"libvmaf=model=version={model_for(self._reference)}:n_threads=0:log_fmt=json:log_path={_escaped(log)}"
 
     # ── its answer ──────────────────────────────────────────────────────────────────────────────────────────────────
     def _scores(self) -> list[list[float]]:

@@ -20,6 +20,7 @@ from streamforge.media.progress import FrameProgress, Progress
 from streamforge.media.protection import lock_for
 from streamforge.media.rendition import Cuts, Picture, RenditionEncoder, output_of
 from streamforge.media.scaling import Scaler
+from streamforge.media.tiles import TileMaker
 from streamforge.media.vmaf import Scorer
 from streamforge.planning.sampling import Sampling
 
@@ -44,9 +45,13 @@ class EncodedWindow:
 
 
 def encode_window(
-    window: Window, renditions: list[VideoRendition], target: Path, on_progress: Progress
+    window: Window,
+    renditions: list[VideoRendition],
+    target: Path,
+    on_progress: Progress,
+    tiles: TileMaker | None = None,
 ) -> EncodedWindow:
-    """Each rendition gets a folder in `target`, with its init segment and its segments.
+    """Each rendition gets a folder in `target`, with its init segment and its segments. `tiles` sees the source go by.
 
     Raises UndecodableSource when the window holds no picture, OutputInvalid when an encoder misbehaves.
     """
@@ -56,7 +61,7 @@ def encode_window(
         if measure is not None:
             stack.enter_context(measure)
         encoders = [_encoder(window, rendition, target, measure) for rendition in renditions]
-        cuts = _Pass(window, encoders, measure, on_progress).run()
+        cuts = _Pass(window, encoders, measure, tiles, on_progress).run()
         proofs = {encoder.name: encoder.proof for encoder in encoders}
         quality = None if measure is None else measure.finish(proofs)
     offset = window.plan.edit_offset_ticks
@@ -86,12 +91,18 @@ def track_folder(window: Window, rendition: VideoRendition, target: Path) -> Tra
 
 class _Pass:
     def __init__(
-        self, window: Window, encoders: list[RenditionEncoder], measure: Measure | None, on_progress: Progress
+        self,
+        window: Window,
+        encoders: list[RenditionEncoder],
+        measure: Measure | None,
+        tiles: TileMaker | None,
+        on_progress: Progress,
     ) -> None:
         plan = window.plan
         self._window = window
         self._encoders = encoders
         self._measure = measure
+        self._tiles = tiles
         self._progress = FrameProgress(on_progress, self._found)
         self._cuts = Cuts(round(plan.gop_seconds * VIDEO_TIMESCALE))
         self._scaler = Scaler(window.source.pictures, [encoder.output for encoder in encoders])
@@ -108,6 +119,8 @@ class _Pass:
             for number, frame in enumerate(frames):
                 if self._measure is not None:
                     self._measure.see(number, frame)
+                if self._tiles is not None:
+                    self._tiles.see(frame)
                 self._feed(lanes, frame)
                 self._progress.tell_now_and_then()
             for lane in lanes:

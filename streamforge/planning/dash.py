@@ -4,22 +4,42 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 from xml.etree import ElementTree as ET
 
-from streamforge.contracts.media import EncodedTrack, TextTrack, VideoRendition
+from streamforge.contracts.media import (
+    VIDEO_TIMESCALE,
+    AudioRendition,
+    AudioRole,
+    EncodedTrack,
+    TextTrack,
+    VideoRendition,
+)
+from streamforge.contracts.pictures import Storyboard
 from streamforge.planning.manifests import (
     INIT_SEGMENT,
     TEXT_FILE,
+    AudioTrack,
     Growing,
     Presentation,
     VideoTrack,
     ladders,
     longest_seconds,
     peak_bitrate,
+    printable_text,
 )
+from streamforge.planning.pictures import bitrate, sheet_name
 from streamforge.planning.protection import add_content_protection
 
 NAMESPACE = "urn:mpeg:dash:schema:mpd:2011"
+THUMBNAIL_TILE = "http://dashif.org/guidelines/thumbnail_tile"
 UPDATE_SECONDS = 1
 """A first segment of a few seconds is all that some players have when they look again."""
+
+ROLES = {
+    AudioRole.COMMENTARY: "commentary",
+    AudioRole.DESCRIPTION: "description",
+    AudioRole.CLEAR_SPEECH: "enhanced-audio-intelligibility",
+}
+PURPOSES = {AudioRole.DESCRIPTION: "1", AudioRole.CLEAR_SPEECH: "2"}
+"""For the visually impaired, and for the hard of hearing (ETSI TS 102 822-3-1)."""
 
 LONGEST_JOB_SECONDS = 7 * 86_400
 """A player that stays this far behind the live edge begins at the beginning, however long the job has been running."""
@@ -41,6 +61,8 @@ def manifest(presentation: Presentation, growing: Growing | None = None) -> str:
     _add_video(period, presentation)
     _add_audio(period, presentation)
     _add_text(period, presentation)
+    if presentation.storyboard is not None:
+        _add_storyboard(period, presentation.storyboard)
     if growing:
         # What the time is; dash.js otherwise asks a server of its own makers.
         utc = {"schemeIdUri": "urn:mpeg:dash:utc:direct:2014", "value": _timestamp(growing.now)}
@@ -137,31 +159,46 @@ def _add_colors(adaptation: ET.Element, rendition: VideoRendition) -> None:
 
 def _add_audio(period: ET.Element, presentation: Presentation) -> None:
     for number, track in enumerate(presentation.audio, start=len(ladders(presentation.video))):
-        language = {"lang": track.rendition.language} if track.rendition.language else {}
-        adaptation = ET.SubElement(
-            period,
-            "AdaptationSet",
-            {"id": str(number), "contentType": "audio", "mimeType": "audio/mp4", "startWithSAP": "1"} | language,
-        )
+        rendition = track.rendition
+        attributes = {"id": str(number), "contentType": "audio", "mimeType": "audio/mp4", "startWithSAP": "1"}
+        if rendition.language:
+            attributes["lang"] = rendition.language
+        if rendition.default and not rendition.is_surround:
+            attributes["selectionPriority"] = "2"  # Players that know nothing better would take the heaviest.
+        adaptation = ET.SubElement(period, "AdaptationSet", attributes)
         add_content_protection(adaptation, presentation.plan.protection, "audio")
-        role = "main" if track.rendition.default else "alternate"
-        ET.SubElement(adaptation, "Role", {"schemeIdUri": "urn:mpeg:dash:role:2011", "value": role})
+        if rendition.title:
+            ET.SubElement(adaptation, "Label").text = printable_text(rendition.title)
+        _add_role(adaptation, rendition)
         _add_segments(adaptation, track.encoded)
-        representation = ET.SubElement(
-            adaptation,
-            "Representation",
-            {
-                "id": track.rendition.name,
-                "codecs": track.encoded.codec_string,
-                "bandwidth": str(peak_bitrate(track.encoded, presentation.plan.segment_seconds)),
-                "audioSamplingRate": str(track.rendition.sample_rate),
-            },
-        )
-        configuration = {
-            "schemeIdUri": "urn:mpeg:dash:23003:3:audio_channel_configuration:2011",
-            "value": str(track.rendition.channels),
-        }
-        ET.SubElement(representation, "AudioChannelConfiguration", configuration)
+        _add_sound(adaptation, track, presentation)
+
+
+def _add_role(adaptation: ET.Element, rendition: AudioRendition) -> None:
+    if (purpose := PURPOSES.get(rendition.role)) is not None:
+        accessibility = {"schemeIdUri": "urn:tva:metadata:cs:AudioPurposeCS:2007", "value": purpose}
+        ET.SubElement(adaptation, "Accessibility", accessibility)
+    role = ROLES.get(rendition.role, "main" if rendition.default else "alternate")
+    ET.SubElement(adaptation, "Role", {"schemeIdUri": "urn:mpeg:dash:role:2011", "value": role})
+
+
+def _add_sound(adaptation: ET.Element, track: AudioTrack, presentation: Presentation) -> None:
+    representation = ET.SubElement(
+        adaptation,
+        "Representation",
+        {
+            "id": track.rendition.name,
+            "codecs": track.encoded.codec_string,
+            "bandwidth": str(peak_bitrate(track.encoded, presentation.plan.segment_seconds)),
+            "audioSamplingRate": str(track.rendition.sample_rate),
+        },
+    )
+    # ISO/IEC 23091-3: 1 is mono, 2 stereo, 6 is 5.1.
+    configuration = {
+        "schemeIdUri": "urn:mpeg:mpegB:cicp:ChannelConfiguration",
+        "value": str(track.rendition.channels),
+    }
+    ET.SubElement(representation, "AudioChannelConfiguration", configuration)
 
 
 def _add_text(period: ET.Element, presentation: Presentation) -> None:
@@ -184,6 +221,36 @@ def _text_role(track: TextTrack) -> str:
     if track.forced:
         return "forced-subtitle"
     return "caption" if track.generated or track.hearing_impaired else "subtitle"
+
+
+def _add_storyboard(period: ET.Element, board: Storyboard) -> None:
+    """Sprite sheets as thumbnail tiles (DASH-IF IOP v4.3 §6.2.6): every sheet is a segment. The last set, for only the
+    finished stream has it, and the others must keep their ids."""
+    adaptation = ET.SubElement(
+        period, "AdaptationSet", {"id": str(len(period)), "contentType": "image", "mimeType": "image/jpeg"}
+    )
+    ET.SubElement(
+        adaptation,
+        "SegmentTemplate",
+        {
+            "timescale": str(VIDEO_TIMESCALE),
+            "duration": str(board.per_sheet * board.interval_ticks),
+            "startNumber": "0",
+            "media": sheet_name("$Number$"),
+        },
+    )
+    representation = ET.SubElement(
+        adaptation,
+        "Representation",
+        {
+            "id": "sprites",
+            "bandwidth": str(bitrate(board)),
+            "width": str(board.columns * board.tile_width),
+            "height": str(board.rows * board.tile_height),
+        },
+    )
+    grid = {"schemeIdUri": THUMBNAIL_TILE, "value": f"{board.columns}x{board.rows}"}
+    ET.SubElement(representation, "EssentialProperty", grid)
 
 
 def _add_segments(adaptation: ET.Element, track: EncodedTrack) -> None:

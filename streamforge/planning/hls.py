@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from math import floor
 from types import MappingProxyType
 
-from streamforge.contracts.media import EncodedTrack, Segment, TextTrack
+from streamforge.contracts.media import VIDEO_TIMESCALE, AudioRole, EncodedTrack, Segment, TextTrack
+from streamforge.contracts.pictures import Storyboard
 from streamforge.planning.manifests import (
     GROWING_PLAYLIST,
     HLS_MASTER,
@@ -24,10 +25,19 @@ from streamforge.planning.manifests import (
     ladders,
     opening,
     peak_bitrate,
+    printable_text,
 )
+from streamforge.planning.pictures import bitrate, sheet_name
 from streamforge.planning.protection import KeyTags
 
-AUDIO_GROUP = "audio"
+STEREO_GROUP = "audio-stereo"
+SURROUND_GROUP = "audio-surround"
+CHARACTERISTICS = {
+    AudioRole.COMMENTARY: "public.auxiliary-content",
+    AudioRole.DESCRIPTION: "public.accessibility.describes-video",
+    AudioRole.CLEAR_SPEECH: "public.accessibility.enhances-speech-intelligibility",
+}
+STORYBOARD_PLAYLIST = "thumbnails.m3u8"
 TEXT_GROUP = "text"
 VIDEO_RANGES = {"sdr": "SDR", "hdr10": "PQ", "hlg": "HLG"}
 NONE: Mapping[str, IFrames] = MappingProxyType({})
@@ -76,6 +86,7 @@ def _whole_playlists(presentation: Presentation) -> dict[str, str]:
         | {f"{track.name}/{PLAYLIST}": text_playlist(presentation.seconds) for track in presentation.text}
         | _beginning_alike(others, beginnings, video_keys)
         | {f"{name}/{IFRAME_PLAYLIST}": iframe_playlist(found, video_keys) for name, found in key_frames.items()}
+        | _storyboard_playlists(presentation)
         | {HLS_MASTER: master_playlist(presentation, variants, key_frames)}
     )
 
@@ -105,18 +116,35 @@ def _beginning_alike(
 def master_playlist(
     presentation: Presentation, variants: Sequence[tuple[VideoTrack, str]], key_frames: Mapping[str, IFrames] = NONE
 ) -> str:
-    """All renditions, best first, each with the playlist it has; audio tracks and texts as one group each."""
+    """All renditions, best first, each with the playlist it has, and each with every group of audio tracks; texts as one
+    group."""
+    groups = audio_groups(presentation.audio)
     lines = ["#EXTM3U", "#EXT-X-VERSION:7", "#EXT-X-INDEPENDENT-SEGMENTS"]
-    lines += [_audio_line(track, number) for number, track in enumerate(presentation.audio, start=1)]
+    for group, members in groups.items():
+        lines += [_audio_line(track, number, group) for number, track in enumerate(members, start=1)]
     lines += [_text_line(track) for track in presentation.text]
-    if not presentation.plan.renditions:
-        lines += _sound_variant(presentation)
-    for track, playlist in variants:
-        lines += [_variant_line(track, presentation), f"{track.rendition.name}/{playlist}"]
+    for chosen in groups or [None]:  # All with stereo first: some players begin with the first line they can play.
+        if chosen is not None and not presentation.plan.renditions:
+            lines += _sound_variant(presentation, groups, chosen)
+        for track, playlist in variants:
+            lines += [_variant_line(track, presentation, groups, chosen), f"{track.rendition.name}/{playlist}"]
     for track, _ in variants:
         if (found := key_frames.get(track.rendition.name)) is not None:
             lines.append(_iframe_line(track, found, presentation))
+    if presentation.storyboard is not None:
+        lines.append(_storyboard_line(presentation.storyboard))
     return "\n".join(lines) + "\n"
+
+
+def audio_groups(audio: Sequence[AudioTrack]) -> dict[str, list[AudioTrack]]:
+    """One for each layout, with the same members under the same names (RFC 8216 §4.3.4.1.1): a track without surround
+    sound is in that group, too, as it is. None of them where there is no sound."""
+    stereo = [track for track in audio if not track.rendition.is_surround]
+    surround = {track.rendition.track: track for track in audio if track.rendition.is_surround}
+    groups = {STEREO_GROUP: stereo} if stereo else {}
+    if any(track.rendition.track in surround for track in stereo):
+        groups[SURROUND_GROUP] = [surround.get(track.rendition.track, track) for track in stereo]
+    return groups
 
 
 def media_playlist(
@@ -166,6 +194,26 @@ def text_playlist(duration: float) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _storyboard_playlists(presentation: Presentation) -> dict[str, str]:
+    """The sprite sheets as an image media playlist, an extension that Roku's and Disney's players brought up and others
+    understand: one segment for each sheet. Whoever does not know its tags skips it."""
+    board = presentation.storyboard
+    if board is None:
+        return {}
+    end = presentation.seconds
+    interval = board.interval_ticks / VIDEO_TIMESCALE
+    lengths = [
+        min(board.per_sheet * interval, end - number * board.per_sheet * interval)
+        for number in range(board.sheet_count)
+    ]
+    size, layout = f"{board.tile_width}x{board.tile_height}", f"{board.columns}x{board.rows}"
+    tiles = f"#EXT-X-TILES:RESOLUTION={size},LAYOUT={layout},DURATION={interval:.6f}"
+    lines = [*_media_head(max(lengths), "VOD"), "#EXT-X-IMAGES-ONLY"]
+    for number, length in enumerate(lengths):
+        lines += [f"#EXTINF:{length:.6f},", tiles, sheet_name(number)]
+    return {STORYBOARD_PLAYLIST: "\n".join([*lines, "#EXT-X-ENDLIST"]) + "\n"}
+
+
 def _media_head(longest: float, kind: str) -> list[str]:
     return [
         "#EXTM3U",
@@ -181,17 +229,22 @@ def _lengths(pieces: Sequence[Piece], timescale: int) -> list[float]:
     return [round(piece.duration_ticks / timescale, 6) for piece in pieces]
 
 
-def _variant_line(track: VideoTrack, presentation: Presentation) -> str:
+def _variant_line(
+    track: VideoTrack, presentation: Presentation, groups: Mapping[str, list[AudioTrack]], chosen: str | None
+) -> str:
     target = presentation.plan.segment_seconds
     # What is not encoded yet is told with its ceiling; nobody knows its average.
     peak = peak_bitrate(track.encoded, target) or track.rendition.max_bitrate
     average = average_bitrate(track.encoded)
     codecs = [track.encoded.codec_string]
-    if presentation.audio:
-        # A variant is as heavy as its video with the heaviest audio it can be played with.
-        peak += max(peak_bitrate(audio.encoded, target) for audio in presentation.audio)
-        average += max(average_bitrate(audio.encoded) for audio in presentation.audio) if average else 0
-        codecs += sorted({audio.encoded.codec_string for audio in presentation.audio})
+    if chosen is not None:
+        # As heavy as its video with the heaviest audio of any group: only where the peaks of a rendition are equal does
+        # hls.js see that it is one and the same, which can be played with either. Else it would change between stereo
+        # and surround as the network gets slower and faster.
+        every = [audio.encoded for members in groups.values() for audio in members]
+        peak += max(peak_bitrate(audio, target) for audio in every)
+        average += max(average_bitrate(audio.encoded) for audio in groups[chosen]) if average else 0
+        codecs += sorted({audio.encoded.codec_string for audio in groups[chosen]})
     attributes = [
         f"BANDWIDTH={peak}",
         *([f"AVERAGE-BANDWIDTH={average}"] if average else []),
@@ -200,9 +253,8 @@ def _variant_line(track: VideoTrack, presentation: Presentation) -> str:
         *_video_range(track, presentation),
         f"FRAME-RATE={float(presentation.frame_rate):.3f}",
         "CLOSED-CAPTIONS=NONE",  # Else players search the pictures for captions, and some list a track of unknown ones.
+        *([f"AUDIO={_quoted(chosen)}"] if chosen is not None else []),
     ]
-    if presentation.audio:
-        attributes.append(f"AUDIO={_quoted(AUDIO_GROUP)}")
     if presentation.text:
         attributes.append(f"SUBTITLES={_quoted(TEXT_GROUP)}")
     return f"#EXT-X-STREAM-INF:{','.join(attributes)}"
@@ -215,14 +267,17 @@ def _video_range(track: VideoTrack, presentation: Presentation) -> list[str]:
     return [f"VIDEO-RANGE={VIDEO_RANGES[track.rendition.dynamic_range]}"]
 
 
-def _sound_variant(presentation: Presentation) -> list[str]:
-    """Of a stream of sound alone: the default track, for which the group has the others."""
-    tracks = [track.encoded for track in presentation.audio]
+def _sound_variant(presentation: Presentation, groups: Mapping[str, list[AudioTrack]], chosen: str) -> list[str]:
+    """Of a stream of sound alone: the first track, for which the group has the others. As with pictures, BANDWIDTH is that
+    of the heaviest group."""
+    target = presentation.plan.segment_seconds
+    every = [audio.encoded for members in groups.values() for audio in members]
+    tracks = [audio.encoded for audio in groups[chosen]]
     attributes = [
-        f"BANDWIDTH={max(peak_bitrate(track, presentation.plan.segment_seconds) for track in tracks)}",
+        f"BANDWIDTH={max(peak_bitrate(track, target) for track in every)}",
         f"AVERAGE-BANDWIDTH={max(average_bitrate(track) for track in tracks)}",
         f"CODECS={_quoted(','.join(sorted({track.codec_string for track in tracks})))}",
-        f"AUDIO={_quoted(AUDIO_GROUP)}",
+        f"AUDIO={_quoted(chosen)}",
         *([f"SUBTITLES={_quoted(TEXT_GROUP)}"] if presentation.text else []),
     ]
     return [f"#EXT-X-STREAM-INF:{','.join(attributes)}", f"{tracks[0].name}/{PLAYLIST}"]
@@ -241,15 +296,28 @@ def _iframe_line(track: VideoTrack, key_frames: IFrames, presentation: Presentat
     return f"#EXT-X-I-FRAME-STREAM-INF:{','.join(attributes)}"
 
 
-def _audio_line(track: AudioTrack, number: int) -> str:
+def _storyboard_line(board: Storyboard) -> str:
+    attributes = [
+        f"BANDWIDTH={bitrate(board)}",
+        f"RESOLUTION={board.tile_width}x{board.tile_height}",
+        'CODECS="jpeg"',
+        f"URI={_quoted(STORYBOARD_PLAYLIST)}",
+    ]
+    return f"#EXT-X-IMAGE-STREAM-INF:{','.join(attributes)}"
+
+
+def _audio_line(track: AudioTrack, number: int, group: str) -> str:
     rendition = track.rendition
+    characteristics = CHARACTERISTICS.get(rendition.role)
     attributes = [
         "TYPE=AUDIO",
-        f"GROUP-ID={_quoted(AUDIO_GROUP)}",
+        f"GROUP-ID={_quoted(group)}",
         f"NAME={_quoted(_audio_name(track, number))}",
         *([f"LANGUAGE={_quoted(rendition.language)}"] if rendition.language else []),
         f"DEFAULT={'YES' if rendition.default else 'NO'}",
-        "AUTOSELECT=YES",
+        # A commentary is heard by who asks for it, not by who speaks its language.
+        f"AUTOSELECT={'NO' if rendition.role is AudioRole.COMMENTARY and not rendition.default else 'YES'}",
+        *([f"CHARACTERISTICS={_quoted(characteristics)}"] if characteristics else []),
         f"CHANNELS={_quoted(str(rendition.channels))}",
         f"URI={_quoted(f'{rendition.name}/{PLAYLIST}')}",
     ]
@@ -283,4 +351,4 @@ def _audio_name(track: AudioTrack, number: int) -> str:
 
 def _quoted(text: str) -> str:
     """A quoted-string cannot hold quotes or line breaks; a title with one could otherwise write tags of its own."""
-    return '"' + "".join(char for char in text if char.isprintable() and char != '"') + '"'
+    return '"' + printable_text(text).replace('"', "") + '"'

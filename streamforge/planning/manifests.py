@@ -1,5 +1,6 @@
 """What HLS and DASH manifests have in common: what a track's segments say about its bit rate and length."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,9 +16,11 @@ from streamforge.contracts.media import (
     Plan,
     Segment,
     Source,
+    StoredFile,
     TextTrack,
     VideoRendition,
 )
+from streamforge.contracts.pictures import Storyboard
 from streamforge.planning.text import told_apart
 
 HLS_MASTER = "master.m3u8"
@@ -69,6 +72,7 @@ class Presentation:
     video: list[VideoTrack]
     audio: list[AudioTrack]
     text: list[TextTrack] = field(default_factory=list)
+    storyboard: Storyboard | None = None
 
     @property
     def seconds(self) -> float:
@@ -95,6 +99,8 @@ def presentation(
     video: list[EncodedTrack],
     audio: list[EncodedTrack],
     text: Sequence[TextTrack] = (),
+    *,
+    storyboard: Storyboard | None = None,
 ) -> Presentation:
     """Pairs what was planned with what was encoded. Audio tracks of which nothing could be decoded are left out."""
     encoded = {track.name: track for track in [*video, *audio]}
@@ -102,9 +108,22 @@ def presentation(
         source=source,
         plan=plan,
         video=[VideoTrack(r, encoded[r.name]) for r in plan.renditions if r.name in encoded],
-        audio=[AudioTrack(r, encoded[r.name]) for r in plan.audio if r.name in encoded and encoded[r.name].segments],
+        audio=_with_default(
+            [AudioTrack(r, encoded[r.name]) for r in plan.audio if r.name in encoded and encoded[r.name].segments]
+        ),
         text=told_apart(text),
+        storyboard=storyboard,
     )
+
+
+def _with_default(audio: list[AudioTrack]) -> list[AudioTrack]:
+    """Where the planned one is missing the first takes its place: some players begin silent without one."""
+    if not audio or any(track.rendition.default for track in audio):
+        return audio
+    first = audio[0].rendition.track
+    return [
+        AudioTrack(a.rendition.model_copy(update={"default": a.rendition.track == first}), a.encoded) for a in audio
+    ]
 
 
 def ladders(video: list[VideoTrack]) -> list[list[VideoTrack]]:
@@ -171,6 +190,7 @@ def joined(parts: list[list[EncodedTrack]]) -> list[EncodedTrack]:
             before.segments[-1] = _ending_before(track.segments[0], before.segments[-1])
             before.segments.extend(track.segments)
             before.frames += track.frames
+            before.encoders = dict(Counter(before.encoders) + Counter(track.encoders))
     return list(whole.values())
 
 
@@ -203,15 +223,20 @@ def _end(track: EncodedTrack) -> int:
     return sum(segment.duration_ticks for segment in track.segments)
 
 
-def media_files(presentation: Presentation) -> dict[str, int]:
-    """Every init and media segment and every text that the manifests mention, with its size in bytes."""
-    text = {f"{track.name}/{TEXT_FILE}": track.size_bytes for track in presentation.text}
+def printable_text(text: str) -> str:
+    """What of a stranger's title may stand in a manifest."""
+    return "".join(char for char in text if char.isprintable())
+
+
+def media_files(presentation: Presentation) -> dict[str, StoredFile]:
+    """Every init and media segment and every text that the manifests mention."""
+    text = {f"{track.name}/{TEXT_FILE}": StoredFile(size_bytes=track.size_bytes) for track in presentation.text}
     return text | {
-        f"{track.name}/{name}": size
+        f"{track.name}/{name}": StoredFile(size_bytes=size, sha256=sha256)
         for track in presentation.tracks
-        for name, size in [
-            (INIT_SEGMENT, track.init_size_bytes),
-            *((segment.file_name, segment.size_bytes) for segment in track.segments),
+        for name, size, sha256 in [
+            (INIT_SEGMENT, track.init_size_bytes, track.init_sha256),
+            *((segment.file_name, segment.size_bytes, segment.sha256) for segment in track.segments),
         ]
     }
 

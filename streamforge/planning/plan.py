@@ -5,26 +5,21 @@ from math import ceil
 from streamforge.contracts.media import (
     VIDEO_TIMESCALE,
     AudioRendition,
-    AudioSource,
     Chunk,
     Plan,
     Source,
     VideoSource,
 )
 from streamforge.errors import NoAudioStream, NoVideoStream
+from streamforge.planning.audio import audio_renditions, audio_warnings
 from streamforge.planning.chunks import cut_into_chunks
 from streamforge.planning.ladder import build_ladder
-from streamforge.planning.languages import language_tag
+from streamforge.planning.pictures import picture_plan
 from streamforge.planning.protection import with_protection
 from streamforge.planning.quality import no_quality, quality_target
 from streamforge.planning.remux import copied, why_not
 from streamforge.planning.text import with_text
 from streamforge.settings import Settings
-
-AAC_SAMPLE_RATES = (48_000, 44_100, 32_000, 24_000, 22_050, 16_000)
-MAX_AUDIO_TRACKS = 16
-"""Each track is an encode and a rendition in every manifest; a file with hundreds is an attack, not a film."""
-
 
 MAX_EDIT_OFFSET_SECONDS = 60
 """Enough for any slide show; the field in the edit list ends at six hours."""
@@ -44,9 +39,9 @@ def make_plan(source: Source, settings: Settings, copy_failed: str | None = None
 
 
 def _pictures_and_sound(source: Source, settings: Settings, copy_failed: str | None) -> Plan:
-    audio = _audio_renditions(source.audio[:MAX_AUDIO_TRACKS], settings.transcode.audio_bitrate)
+    audio = audio_renditions(source.audio, settings.audio)
     if not settings.transcode.codecs:
-        return _plan_of_sound(audio, settings)
+        return _plan_of_sound(source, audio, settings)
     return _plan_of_film(source, audio, settings, copy_failed)
 
 
@@ -70,7 +65,9 @@ def _plan_of_film(source: Source, audio: list[AudioRendition], settings: Setting
         edit_offset_ticks=_edit_offset(source.video, settings.transcode.max_frame_rate),
         quality=quality_target(renditions, source.video, settings.validation),
         opening_seconds=chunks[0].end,
-        warnings=[*source.warnings, *([refusal] if refusal else [])],
+        pictures=picture_plan(source.video, renditions, settings.pictures),
+        downloads=settings.downloads.enabled,
+        warnings=[*source.warnings, *audio_warnings(source), *([refusal] if refusal else [])],
     )
 
 
@@ -88,11 +85,12 @@ def _plan_of_copy(source: Source, video: VideoSource, audio: list[AudioRendition
         edit_offset_ticks=_edit_offset_of_copy(video.coding.reorder_delay),
         quality=no_quality(),
         opening_seconds=None,
-        warnings=list(source.warnings),
+        downloads=settings.downloads.enabled,
+        warnings=[*source.warnings, *audio_warnings(source)],
     )
 
 
-def _plan_of_sound(audio: list[AudioRendition], settings: Settings) -> Plan:
+def _plan_of_sound(source: Source, audio: list[AudioRendition], settings: Settings) -> Plan:
     if not audio:
         raise NoAudioStream("There is no sound in the file that could be decoded; send one with sound.")
     return Plan(
@@ -104,6 +102,7 @@ def _plan_of_sound(audio: list[AudioRendition], settings: Settings) -> Plan:
         max_frame_rate=settings.transcode.max_frame_rate,
         edit_offset_ticks=0,
         quality=no_quality(),
+        warnings=[*source.warnings, *audio_warnings(source)],
     )
 
 
@@ -115,24 +114,3 @@ def _edit_offset(video: VideoSource, max_frame_rate: float) -> int:
 
 def _edit_offset_of_copy(reorder_delay: float) -> int:
     return ceil(reorder_delay * VIDEO_TIMESCALE) + ROUNDING_TICKS if reorder_delay else 0
-
-
-def _audio_renditions(tracks: list[AudioSource], bitrate: int) -> list[AudioRendition]:
-    return [
-        AudioRendition(
-            name=f"audio-{position}",
-            stream_index=track.index,
-            bitrate=bitrate if track.channels > 1 else bitrate // 2,
-            sample_rate=_sample_rate(track.sample_rate),
-            channels=min(track.channels, 2) or 2,
-            language=language_tag(track.language),
-            title=track.title,
-            default=position == 0,
-        )
-        for position, track in enumerate(tracks)
-    ]
-
-
-def _sample_rate(source_rate: int) -> int:
-    """The source's own rate where AAC has it, else the next one it has: resampling up loses nothing."""
-    return min((rate for rate in AAC_SAMPLE_RATES if rate >= source_rate), default=48_000)

@@ -147,6 +147,7 @@ def printable(source: Source, plan: Plan, cores: int) -> PrintablePlan:
                 codec=rendition.codec,
                 bitrate=rendition.bitrate,
                 sample_rate=rendition.sample_rate,
+                channels=rendition.channels,
                 language=rendition.language,
             )
             for rendition in plan.audio

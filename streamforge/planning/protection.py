@@ -24,6 +24,9 @@ ET.register_namespace("cenc", CENC_NAMESPACE)
 ET.register_namespace("dashif", DASHIF_NAMESPACE)
 
 
+NO_DOWNLOADS = "A protected film has no files to download: they would be without protection."
+
+
 def with_protection(plan: Plan, settings: ProtectionSettings) -> Plan:
     """Raises InvalidSettings for a codec that the scheme is not there for."""
     if settings.scheme == "none":
@@ -33,7 +36,8 @@ def with_protection(plan: Plan, settings: ProtectionSettings) -> Plan:
             "protection.scheme: cbcs encrypts h264 and hevc, and transcode.codecs of this job's profile has av1."
         )
     protection = Protection(scheme=settings.scheme)
-    return plan.model_copy(update={"protection": protection, "warnings": [*plan.warnings, *_limits_of(protection)]})
+    warnings = [*plan.warnings, *_limits_of(protection), *([NO_DOWNLOADS] if plan.downloads else [])]
+    return plan.model_copy(update={"protection": protection, "downloads": False, "warnings": warnings})
 
 
 def has_dash(plan: Plan) -> bool:

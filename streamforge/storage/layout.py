@@ -1,11 +1,12 @@
 """Where things lie in the store. One place, so that API, activities and retention can never disagree."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from streamforge.contracts.job import Playback, TextView
 from streamforge.contracts.media import Plan, TextTrack
 from streamforge.planning.manifests import DASH_MANIFEST, HLS_MASTER, TEXT_FILE
+from streamforge.planning.pictures import POSTER, THUMBNAILS
 from streamforge.planning.protection import has_dash
 
 ORIGINALS = "input/"
@@ -39,18 +40,31 @@ def receipt(job_id: UUID, name: str) -> str:
     return f"{work_folder(job_id)}{name}.json"
 
 
-def playback(job_id: UUID, plan: Plan, text: Sequence[TextTrack] = ()) -> Playback:
-    """Where the API serves a job's manifests, from its first playable second to its last day, and its texts."""
+def beside(receipt_name: str, file_name: str) -> str:
+    """A file that belongs to a receipt."""
+    return f"{receipt_name.removesuffix('.json')}-{file_name}"
+
+
+def media(job_id: UUID, name: str) -> str:
+    """Where the API serves a file of a job's output."""
+    return f"/media/{job_id}/{name}"
+
+
+def playback(job_id: UUID, plan: Plan, text: Sequence[TextTrack] = (), files: Collection[str] = ()) -> Playback:
+    """Where the API serves a job's manifests, from its first playable second to its last day, its texts, and those of its
+    pictures that are among `files`."""
     return Playback(
-        hls=f"/media/{job_id}/{HLS_MASTER}",
-        dash=f"/media/{job_id}/{DASH_MANIFEST}" if has_dash(plan) else None,
+        hls=media(job_id, HLS_MASTER),
+        dash=media(job_id, DASH_MANIFEST) if has_dash(plan) else None,
+        poster=media(job_id, POSTER) if POSTER in files else None,
+        thumbnails=media(job_id, THUMBNAILS) if THUMBNAILS in files else None,
         captions=[
             TextView(
                 label=track.label,
                 language=track.language,
                 kind="captions" if track.generated or track.hearing_impaired else "subtitles",
                 generated=track.generated,
-                src=f"/media/{job_id}/{track.name}/{TEXT_FILE}",
+                src=media(job_id, f"{track.name}/{TEXT_FILE}"),
             )
             for track in text
         ],

@@ -13,9 +13,11 @@ from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.captions import CaptionsActivities
+from activities.downloads import DownloadActivities
 from activities.originals import Originals
 from activities.outcome import OutcomeActivities
 from activities.package import PackageActivities
+from activities.pictures import PictureActivities
 from activities.probe import ProbeActivities
 from activities.publish import PublishActivities
 from activities.retention import RetentionActivities
@@ -128,6 +130,8 @@ def _workers(client: Client, settings: Settings, parts: _Parts) -> list[Worker]:
     )
     captions = CaptionsActivities(storage, events, children, originals=originals, scratch=scratch)
     validate = ValidateActivities(storage, events)
+    downloads = DownloadActivities(storage, events, children, scratch)
+    pictures = PictureActivities(storage, children, scratch)
     publish = PublishActivities(storage, events)
     package = PackageActivities(storage, events)
     store = StoreActivities(storage, events)
@@ -145,6 +149,7 @@ def _workers(client: Client, settings: Settings, parts: _Parts) -> list[Worker]:
             captions.keep_subtitles,
             publish.publish_playable,
             validate.validate,
+            pictures.pictures,
             package.package,
             store.store,
             outcome.record_outcome,
@@ -164,7 +169,7 @@ def _workers(client: Client, settings: Settings, parts: _Parts) -> list[Worker]:
     media = Worker(
         client,
         task_queue=names.MEDIA_TASK_QUEUE,
-        activities=[transcode.transcode_chunk, transcode.transcode_audio],
+        activities=[transcode.transcode_chunk, transcode.transcode_audio, downloads.make_downloads],
         interceptors=[FailureInterceptor(events)],
         max_concurrent_activities=settings.worker.max_concurrent_media or max(FEWEST_AT_ONCE, cores() // 2),
         max_heartbeat_throttle_interval=CANCEL_DELIVERY,

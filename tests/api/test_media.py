@@ -5,11 +5,13 @@ import itertools
 from uuid import UUID, uuid4
 
 import pytest
+from factories import accepted
 from hypothesis import given
 from hypothesis import strategies as st
 from serving import Api, assert_problem
 
 from streamforge.api.ranges import UnsatisfiableRange, parse_range
+from streamforge.db.jobs import Jobs
 from streamforge.storage import layout
 from streamforge.storage.local import LocalStorage
 
@@ -100,6 +102,32 @@ async def test_a_manifest_that_is_replaced_all_the_time_is_never_half_a_file(api
         seen.add((await api.http.get(f"/media/{JOB}/master.m3u8")).content)
     replacing.cancel()
     assert seen <= set(versions)
+
+
+# ── to be saved ─────────────────────────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize(
+    ("key", "file_name"),
+    [
+        ("clip.mp4", "clip-init.mp4"),
+        ("films/Spring (1).mov", "Spring%20%281%29-init.mp4"),
+        ("Jülich", "J%C3%BClich-init.mp4"),
+        ('x"; filename=evil.exe; y=".mp4', "x%22%3B%20filename%3Devil.exe%3B%20y%3D%22-init.mp4"),
+    ],
+)
+async def test_what_is_saved_is_named_after_the_film(api: Api, rows: Jobs, key: str, file_name: str) -> None:
+    job_id = await accepted(rows, key=key)
+    store = LocalStorage(api.settings.data_dir / "storage")
+    await store.put_bytes(layout.output(job_id, "720p/init.mp4"), b"init")
+    response = await api.http.get(f"/media/{job_id}/720p/init.mp4?download=1")
+    assert response.content == b"init"
+    assert response.headers["content-disposition"] == f"attachment; filename*=UTF-8''{file_name}"
+    played = await api.http.get(f"/media/{job_id}/720p/init.mp4")
+    assert "content-disposition" not in played.headers
+
+
+async def test_what_no_job_owns_has_a_name_too(api: Api, media: str) -> None:
+    response = await api.http.get(f"{media}/poster.jpg?download=1")
+    assert response.headers["content-disposition"] == "attachment; filename*=UTF-8''video-poster.jpg"
 
 
 # ── ranges ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -54,10 +54,12 @@ async def encode_chunk(
     return await children.run("encode", task, EncodeResult)
 
 
-async def encode_audio(children: MediaChildren, path: Path, folder: Path, track: int = 0) -> tuple[EncodedTrack, Path]:
-    """The track, and one playable file of it."""
+async def encode_audio(
+    children: MediaChildren, path: Path, folder: Path, track: int = 0, settings: Settings = QUICK
+) -> tuple[EncodedTrack, Path]:
+    """The rendition of that number, and one playable file of it."""
     source = await probe(children, path)
-    plan = make_plan(source, QUICK)
+    plan = make_plan(source, settings)
     task = AudioTask(path=path, source=source, rendition=plan.audio[track], segment_seconds=4, target=folder)
     encoded = await children.run("audio", task, EncodedTrack)
     parts = [folder / encoded.name / name for name in ["init.mp4", *(s.file_name for s in encoded.segments)]]

@@ -25,7 +25,7 @@ async def test_the_plan_comes_and_nothing_is_kept(system: System, database_dsn: 
     plan = response.json()
     assert plan["source"]["video"]["frame_count"] == 132
     assert [rendition["name"] for rendition in plan["renditions"]] == ["720p", "480p", "360p"]
-    assert [track["codec"] for track in plan["audio"]] == ["aac"]
+    assert [(track["codec"], track["channels"]) for track in plan["audio"]] == [("aac", 2), ("aac", 6)]
     assert plan["chunks"] == {"count": 1, "first_seconds": 5.28, "longest_seconds": 5.28, "starts": [0.0]}
     assert set(plan["prediction"]) == {"cpu_seconds", "wall_seconds", "output_bytes", "cores", "uncertainty"}
     await assert_nothing_kept(system, database_dsn)

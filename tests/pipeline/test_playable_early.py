@@ -96,7 +96,8 @@ async def test_the_address_stays_the_same_and_the_list_only_grows(system: System
             seen[playlist] = found
     job = await system.api.job(job_id)
     assert job["status"] == "completed"
-    assert job["playback"] == playback
+    changed = {"poster": f"/media/{job_id}/poster.jpg", "thumbnails": f"/media/{job_id}/thumbnails.vtt"}
+    assert job["playback"] == playback | changed
     for playlist, before in seen.items():
         final = await fetched(system, playlist)
         assert "#EXT-X-PLAYLIST-TYPE:VOD" in final

@@ -39,7 +39,7 @@ async def test_every_rendition_of_a_profile_decodes_to_the_whole_film(
     assert all(r["vmaf"]["mean"] > 40 for r in finished.job["renditions"])
     output = system.output(finished.id)
     for tracks in (hls_tracks(output / "master.m3u8"), dash_tracks(output / "manifest.mpd")):
-        assert set(tracks) == {*ladder, "audio-0"}
+        assert set(tracks) == {*ladder, "audio-0", "audio-0-surround"}
         for name, codec in ladder.items():
             codecs = tracks[name].attributes.get("CODECS") or tracks[name].attributes["codecs"]
             assert codecs.startswith(CODECS[codec])

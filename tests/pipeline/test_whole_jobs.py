@@ -65,7 +65,7 @@ async def test_a_film(system: System, tmp_path: Path) -> None:
         assert 0 < vmaf["margin"] < 2
     output = system.output(finished.id)
     for tracks in (hls_tracks(output / "master.m3u8"), dash_tracks(output / "manifest.mpd")):
-        assert set(tracks) == {"720p", "480p", "360p", "audio-0"}
+        assert set(tracks) == {"720p", "480p", "360p", "audio-0", "audio-0-surround"}
         assert_plays(tracks, tmp_path, frames=132, seconds=5.28)
 
 
@@ -76,7 +76,8 @@ async def test_the_manifests_play_as_they_are_served(system: System) -> None:
     assert playback == {
         "hls": f"/media/{finished.id}/master.m3u8",
         "dash": f"/media/{finished.id}/manifest.mpd",
-        "poster": None,
+        "poster": f"/media/{finished.id}/poster.jpg",
+        "thumbnails": f"/media/{finished.id}/thumbnails.vtt",
         "captions": [],
     }
     played = await ffmpeg_decodes(system.api.url + playback["dash"])
@@ -93,6 +94,7 @@ async def test_the_manifests_play_as_they_are_served(system: System) -> None:
         ("slow", 175, 14.0, {"180p", "audio-0"}),
         ("variable_rate", 154, 12.0, {"180p"}),
         ("two_languages", 125, 5.0, {"180p", "audio-0", "audio-1"}),
+        ("surround", 125, 5.0, {"180p", "audio-0", "audio-1", "audio-2", "audio-0-surround", "audio-2-surround"}),
         ("transport_stream", 350, 14.0, {"180p", "audio-0"}),
         ("one_frame", 1, 0.04, {"180p"}),
         ("slide_show", 50, 21.0, {"180p"}),
@@ -110,6 +112,33 @@ async def test_videos_of_very_different_kinds(
     for found in (hls_tracks(output / "master.m3u8"), dash_tracks(output / "manifest.mpd")):
         assert set(found) == tracks
         assert_plays(found, tmp_path, frames, seconds)
+
+
+async def test_the_result_tells_of_every_audio_rendition(system: System, clips: Clips) -> None:
+    finished = await system.process(clips.surround, name="surround.mkv")
+    audio = finished.job["result"]["audio"]
+    keys = ("name", "language", "title", "role", "default", "channels", "codec", "sample_rate", "gain")
+    assert [tuple(track[key] for key in keys) for track in audio] == [
+        ("audio-0", "en", None, "programme", True, 2, "aac", 48_000, None),
+        ("audio-1", "de", "Regie", "commentary", False, 2, "aac", 44_100, None),
+        ("audio-2", "fr", None, "programme", False, 2, "aac", 48_000, None),
+        ("audio-0-surround", "en", None, "programme", True, 6, "aac", 48_000, None),
+        ("audio-2-surround", "fr", None, "programme", False, 6, "aac", 48_000, None),
+    ]
+    for track in audio:
+        assert -25 < track["loudness"]["integrated"] < -10, track
+        assert -25 < track["loudness"]["true_peak"] < -5, track
+        assert track["bitrate"] > 30_000
+
+
+async def test_audio_tracks_that_are_left_out_are_told(system: System, clips: Clips) -> None:
+    finished = await system.process(clips.many_tracks, name="many.mkv")
+    result = finished.job["result"]
+    assert result["warnings"] == [
+        "The file has 18 audio tracks; the first 16 are kept, 2 are left out.",
+        "Audio track 3 cannot be decoded and is left out.",
+    ]
+    assert [track["name"] for track in result["audio"]] == [f"audio-{n}" for n in range(16) if n != 2]
 
 
 async def test_a_camera_film_in_several_chunks(system: System, tmp_path: Path) -> None:
@@ -149,7 +178,7 @@ async def test_the_run_is_readable_in_temporal(system: System, clips: Clips) -> 
     started = [e.activity_task_scheduled_event_attributes.activity_type.name for e in history.events]
     assert [name for name in started if name and name != "publish_playable"] == [
         "upload", "probe", "transcode_chunk", "transcode_audio", "transcode_chunk",
-        "validate", "package", "store", "discard", "record_outcome",
+        "validate", "pictures", "package", "store", "discard", "record_outcome",
     ]  # fmt: skip
     assert started.count("publish_playable") == 2
     summaries = [e.user_metadata.summary.data.decode() for e in history.events if e.user_metadata.summary.data]

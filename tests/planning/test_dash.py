@@ -7,9 +7,9 @@ from xml.etree import ElementTree as ET
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sources import audio, source, stream, track, tracks, video
+from sources import audio, source, stream, track, tracks, video, with_storyboard
 
-from streamforge.contracts.media import Color, EncodedTrack, Segment
+from streamforge.contracts.media import AudioRole, Color, EncodedTrack, Segment
 from streamforge.planning.dash import manifest
 from streamforge.planning.manifests import Presentation, peak_bitrate, presentation
 from streamforge.planning.plan import make_plan
@@ -122,6 +122,26 @@ def test_each_audio_track_is_a_set_of_its_own() -> None:
     assert timeline(original) == [(0, 192_512), (192_512, 190_464)]
 
 
+def test_each_layout_of_a_track_is_a_set_of_its_own() -> None:
+    found = stream(
+        audio(1, channels=6, language="eng", title="Original"),
+        audio(2, language="deu", title="Regie\x0b <&>", role=AudioRole.COMMENTARY),
+        audio(3, language="eng", role=AudioRole.DESCRIPTION),
+        audio(4, language="eng", role=AudioRole.CLEAR_SPEECH),
+    )
+    told = sets(parsed(found), "audio")
+    assert [s.get("lang") for s in told] == ["en", "de", "en", "en", "en"]
+    assert [s.get("selectionPriority") for s in told] == ["2", None, None, None, None]
+    roles = ["main", "commentary", "description", "enhanced-audio-intelligibility", "main"]
+    assert [s.find(f"{MPD}Role").get("value") for s in told] == roles  # type: ignore[union-attr]
+    purposes = [s.find(f"{MPD}Accessibility") for s in told]
+    assert [p.get("value") if p is not None else None for p in purposes] == [None, None, "1", "2", None]
+    assert [s.findtext(f"{MPD}Label") for s in told] == ["Original", "Regie <&>", None, None, "Original"]
+    configurations = [c for s in told for c in s.iter(f"{MPD}AudioChannelConfiguration")]
+    assert {c.get("schemeIdUri") for c in configurations} == {"urn:mpeg:mpegB:cicp:ChannelConfiguration"}
+    assert [c.get("value") for c in configurations] == ["2", "2", "2", "2", "6"]
+
+
 def test_ids_of_sets_differ() -> None:
     ids = [s.get("id") for s in parsed(stream(audio(1), audio(2))).iter(f"{MPD}AdaptationSet")]
     assert ids == ["0", "1", "2"]
@@ -173,3 +193,20 @@ def test_the_timeline_expands_to_exactly_the_segments(encoded: EncodedTrack, fir
 def test_runs_are_as_long_as_they_can_be(durations: list[int]) -> None:
     [adaptation] = sets(parsed(one_rendition(track("180p", durations, [1000] * len(durations)))), "video")
     assert all(s.get("d") != following.get("d") for s, following in pairwise(adaptation.iter(f"{MPD}S")))
+
+
+def test_sprite_sheets_are_a_set_of_images_behind_all_others() -> None:
+    """9 s with 20 tiles a second: 180 on two sheets, each for 5 s."""
+    root = parsed(with_storyboard(stream(audio(), picture=video(854, 480))))
+    assert [s.get("contentType") for s in root.iter(f"{MPD}AdaptationSet")] == ["video", "audio", "image"]
+    assert [s.get("id") for s in root.iter(f"{MPD}AdaptationSet")] == ["0", "1", "2"]
+    [images] = sets(root, "image")
+    assert images.get("mimeType") == "image/jpeg"
+    [template] = images.iter(f"{MPD}SegmentTemplate")
+    assert (template.get("media"), template.get("startNumber")) == ("sprite-$Number$.jpg", "0")
+    assert int(template.attrib["duration"]) / int(template.attrib["timescale"]) == 5
+    [sheet] = images.iter(f"{MPD}Representation")
+    assert (sheet.get("width"), sheet.get("height")) == ("1600", "900")
+    assert int(sheet.attrib["bandwidth"]) == pytest.approx(8 * 300_000 / 9, rel=0.01)
+    [grid] = sheet.iter(f"{MPD}EssentialProperty")
+    assert (grid.get("schemeIdUri"), grid.get("value")) == ("http://dashif.org/guidelines/thumbnail_tile", "10x10")

@@ -8,12 +8,13 @@ import m3u8
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sources import audio, source, stream, track, tracks, video
+from sources import audio, source, stream, track, tracks, video, with_storyboard
 
-from streamforge.contracts.media import EncodedTrack, KeyFrame, Plan, Source
+from streamforge.contracts.media import AudioRole, EncodedTrack, KeyFrame, Plan, Source
 from streamforge.planning.hls import iframe_playlist, media_playlist, playlists
 from streamforge.planning.manifests import (
     HLS_MASTER,
+    AudioTrack,
     Growing,
     Presentation,
     average_bitrate,
@@ -149,7 +150,7 @@ def test_a_variant_weighs_what_its_video_and_the_heaviest_audio_weigh() -> None:
     sound = max(peak_bitrate(t.encoded, 4) for t in found.audio)
     assert variant.stream_info.bandwidth == peak_bitrate(found.video[0].encoded, 4) + sound
     assert variant.stream_info.codecs == "avc1.640028,mp4a.40.2"
-    assert variant.stream_info.audio == "audio"
+    assert variant.stream_info.audio == "audio-stereo"
 
 
 @given(found=st.lists(tracks, min_size=1, max_size=1), with_audio=st.booleans())
@@ -161,14 +162,84 @@ def test_the_bandwidth_is_never_below_the_average(found: list[EncodedTrack], wit
     assert variant.stream_info.bandwidth >= variant.stream_info.average_bandwidth > 0
 
 
-def test_audio_tracks_are_one_group_with_one_default() -> None:
+def test_audio_tracks_in_stereo_are_one_group_with_one_default() -> None:
     found = stream(audio(1, language="eng", title="Original"), audio(2, language="deu"), audio(3, channels=1))
     tracks = m3u8.loads(master(found)).media
     assert [(t.type, t.group_id, t.name, t.language, t.default, t.autoselect, t.channels, t.uri) for t in tracks] == [
-        ("AUDIO", "audio", "Original (1)", "en", "YES", "YES", "2", "audio-0/index.m3u8"),
-        ("AUDIO", "audio", "de (2)", "de", "NO", "YES", "2", "audio-1/index.m3u8"),
-        ("AUDIO", "audio", "Audio (3)", None, "NO", "YES", "1", "audio-2/index.m3u8"),
+        ("AUDIO", "audio-stereo", "Original (1)", "en", "YES", "YES", "2", "audio-0/index.m3u8"),
+        ("AUDIO", "audio-stereo", "de (2)", "de", "NO", "YES", "2", "audio-1/index.m3u8"),
+        ("AUDIO", "audio-stereo", "Audio (3)", None, "NO", "YES", "1", "audio-2/index.m3u8"),
     ]
+
+
+def two_layouts() -> Presentation:
+    """English in 5.1, a German commentary in stereo, an English description in 5.1."""
+    return stream(
+        audio(1, channels=6, language="eng", title="Original"),
+        audio(2, language="deu", role=AudioRole.COMMENTARY),
+        audio(3, channels=6, language="eng", role=AudioRole.DESCRIPTION),
+        picture=video(1280, 720),
+    )
+
+
+def test_each_layout_is_a_group_and_all_groups_have_the_same_members() -> None:
+    """RFC 8216 §4.3.4.1.1: but for URI and CHANNELS, corresponding members are alike."""
+    tracks = m3u8.loads(master(two_layouts())).media
+    found = {name: [t for t in tracks if t.group_id == name] for name in ("audio-stereo", "audio-surround")}
+    assert sum(map(len, found.values())) == len(tracks)
+    for one, other in zip(*found.values(), strict=True):
+        same = ("name", "language", "default", "autoselect", "characteristics")
+        assert [getattr(one, key) for key in same] == [getattr(other, key) for key in same]
+    assert [(t.uri, t.channels) for t in found["audio-surround"]] == [
+        ("audio-0-surround/index.m3u8", "6"),
+        ("audio-1/index.m3u8", "2"),
+        ("audio-2-surround/index.m3u8", "6"),
+    ]
+
+
+def test_what_a_track_is_for_is_told() -> None:
+    tracks = [t for t in m3u8.loads(master(two_layouts())).media if t.group_id == "audio-stereo"]
+    assert [(t.characteristics, t.autoselect, t.default) for t in tracks] == [
+        (None, "YES", "YES"),
+        ("public.auxiliary-content", "NO", "NO"),
+        ("public.accessibility.describes-video", "YES", "NO"),
+    ]
+
+
+def test_every_rendition_is_there_with_every_group_first_of_all_in_stereo() -> None:
+    playlist = m3u8.loads(master(two_layouts()))
+    assert [(p.uri.split("/")[0], p.stream_info.audio) for p in playlist.playlists] == [
+        *((name, "audio-stereo") for name in ("720p", "480p", "360p")),
+        *((name, "audio-surround") for name in ("720p", "480p", "360p")),
+    ]
+    assert {p.stream_info.codecs for p in playlist.playlists} == {"avc1.640028,mp4a.40.2"}
+
+
+def test_only_the_average_bandwidth_tells_groups_apart() -> None:
+    """hls.js takes variants with one URI and one BANDWIDTH for one; else it would change layouts with the network."""
+    found = two_layouts()
+    found = replace(found, audio=[replace(t, encoded=louder(t)) for t in found.audio])
+    infos = [p.stream_info for p in m3u8.loads(master(found)).playlists]
+    for stereo, surround in zip(infos[:3], infos[3:], strict=True):
+        assert stereo.bandwidth == surround.bandwidth
+        assert surround.average_bandwidth - stereo.average_bandwidth == pytest.approx(2 * 128_000, rel=0.05)
+
+
+def louder(found: AudioTrack) -> EncodedTrack:
+    factor = 3 if found.rendition.is_surround else 1
+    segments = [s.model_copy(update={"size_bytes": factor * s.size_bytes}) for s in found.encoded.segments]
+    return found.encoded.model_copy(update={"segments": segments})
+
+
+def test_surround_sound_that_is_not_there_yet_is_stereo() -> None:
+    found = two_layouts()
+    growing = replace(found, audio=[t for t in found.audio if t.rendition.name != "audio-2-surround"])
+    tracks = m3u8.loads(master(growing)).media
+    assert [t.uri for t in tracks if t.group_id == "audio-surround"] == [
+        "audio-0-surround/index.m3u8", "audio-1/index.m3u8", "audio-2/index.m3u8",
+    ]  # fmt: skip
+    only_stereo = replace(found, audio=[t for t in found.audio if not t.rendition.is_surround])
+    assert {t.group_id for t in m3u8.loads(master(only_stereo)).media} == {"audio-stereo"}
 
 
 @given(titles=st.lists(st.none() | st.text() | st.sampled_from(["", "Audio", "a", "a (2)"]), min_size=1, max_size=5))
@@ -402,3 +473,21 @@ def test_no_playlist_that_grows_goes_from_one_codec_to_another() -> None:
         playlist = m3u8.loads(written[f"480p-{codec}/growing.m3u8"])
         assert [section.uri for section in playlist.segment_map] == [f"../360p-{codec}/init.mp4", "init.mp4"]
     assert f"360p-{codec}/growing.m3u8" not in written
+
+
+# ── sprite sheets ───────────────────────────────────────────────────────────────────────────────────────────────────
+def test_sprite_sheets_have_a_playlist_of_images() -> None:
+    """9 s with 20 tiles a second: the second sheet is for the last 4 s."""
+    written = playlists(with_storyboard(stream(picture=video(320, 180))))
+    [told] = m3u8.loads(written[HLS_MASTER]).image_playlists
+    assert (told.image_stream_info.resolution, told.uri) == ((160, 90), "thumbnails.m3u8")
+    assert told.image_stream_info.bandwidth == pytest.approx(8 * 300_000 / 9, rel=0.01)
+    assert list(written)[-2:] == ["thumbnails.m3u8", HLS_MASTER]
+    images = m3u8.loads(written["thumbnails.m3u8"])
+    assert images.is_images_only
+    assert [(image.uri, image.duration) for image in images.segments] == [("sprite-0.jpg", 5), ("sprite-1.jpg", 4)]
+    assert tags(written["thumbnails.m3u8"], "EXT-X-TILES") == ["RESOLUTION=160x90,LAYOUT=10x10,DURATION=0.050000"] * 2
+
+
+def test_what_grows_has_no_sprite_sheets() -> None:
+    assert "IMAGE" not in playlists(stream(picture=video(320, 180)), GROWING)[HLS_MASTER]

@@ -159,7 +159,7 @@ def test_a_missing_chunk_leaves_a_gap() -> None:
 def test_every_file_is_listed_with_its_size() -> None:
     found = stream(audio(), picture=video(320, 180))
     files = media_files(found)
-    assert files == {
+    assert {name: file.size_bytes for name, file in files.items()} == {
         "180p/init.mp4": 800,
         "180p/0.m4s": found.video[0].encoded.segments[0].size_bytes,
         "180p/360000.m4s": found.video[0].encoded.segments[1].size_bytes,
@@ -177,3 +177,16 @@ def test_an_audio_track_of_which_nothing_could_be_decoded_is_left_out() -> None:
     empty, sound = track("audio-0", [], []), track("audio-1", [192_000], [64_000], timescale=48_000)
     assert [t.rendition.name for t in presentation(found, plan, [picture], [empty, sound]).audio] == ["audio-1"]
     assert presentation(found, plan, [picture], []).audio == []
+
+
+def test_when_the_default_audio_cannot_be_decoded_another_is_the_default() -> None:
+    found = source(video(320, 180), audio(1), audio(2, channels=6), audio(3))
+    plan = make_plan(found, Settings())
+    picture = track("180p", [360_000], [1000])
+    there = [track(r.name, [192_000], [64_000], timescale=48_000) for r in plan.audio if r.track > 0]
+    left = presentation(found, plan, [picture], there).audio
+    assert [(t.rendition.name, t.rendition.default) for t in left] == [
+        ("audio-1", True),
+        ("audio-2", False),
+        ("audio-1-surround", True),
+    ]

@@ -185,4 +185,4 @@ def test_a_stream_without_text_says_nothing_of_it() -> None:
 
 
 def test_texts_are_among_the_files_that_are_verified() -> None:
-    assert media_files(with_text(*TEXTS))["captions/text.vtt"] == 100
+    assert media_files(with_text(*TEXTS))["captions/text.vtt"].size_bytes == 100

@@ -1,8 +1,12 @@
 // One function per player: opens `url` in `video`, reports all that the player complains about, even what it mends by
-// itself, and returns what a viewer's menus would do: `toHeight(pixels)`, `toLanguage(code)` and `showText(label)`; `shown()` is what one reads then,
-// where that is not left to the browser. hls.js also shows key
-// frames on a screen of their own: `winding(screen)`.
+// itself, and returns what a viewer's menus would do: `toHeight(pixels)`, `toLanguage(code)`, `toSound(code, channels)` and
+// `showText(label)`; `sound()` is what is chosen, `shown()` what one reads, where that is not left to the browser. hls.js also
+// shows key frames on a screen of their own: `winding(screen)`. Where a player reads sprite sheets from the manifest,
+// `tile(time)` says where on which of them the picture of that time is.
 "use strict";
+
+/** Of a track of dash.js: ISO/IEC 23091-3 has the number of channels for the name of a layout, up to 5.1. */
+const channelsOf = (track) => Number(track.audioChannelConfiguration[0].value);
 
 /** The key system that every browser has. */
 const CLEAR_KEY = "org.w3.clearkey";
@@ -42,6 +46,12 @@ const adapters = {
     return {
       toHeight: (height) => (player.nextLevel = player.levels.findIndex((level) => level.height === height)),
       toLanguage: (code) => (player.audioTrack = player.audioTracks.findIndex((track) => track.lang === code)),
+      toSound: (code, channels) =>
+        (player.audioTrack = player.audioTracks.findIndex((t) => t.lang === code && t.channels === String(channels))),
+      sound: () => {
+        const { lang, channels } = player.audioTracks[player.audioTrack];
+        return [lang, Number(channels)];
+      },
       languages: () => player.audioTracks.map((track) => track.lang),
       texts: () => player.subtitleTracks.map((track) => track.name),
       showText: (label) => (player.subtitleTrack = player.subtitleTracks.findIndex((track) => track.name === label)),
@@ -71,6 +81,18 @@ const adapters = {
         player.selectVideoTrack(player.getVideoTracks().find((track) => track.height === height), true, 1);
       },
       toLanguage: (code) => player.selectAudioTrack(player.getAudioTracks().find((track) => track.language === code)),
+      toSound: (code, channels) =>
+        player.selectAudioTrack(
+          player.getAudioTracks().find((track) => track.language === code && track.channelsCount === channels),
+        ),
+      sound: () => {
+        const { language, channelsCount } = player.getAudioTracks().find((track) => track.active);
+        return [language, channelsCount];
+      },
+      tile: async (time) => {
+        const { uris, positionX: x, positionY: y, width, height } = await player.getThumbnails(null, time);
+        return { url: uris[0], x, y, width, height };
+      },
       languages: () => player.getAudioTracks().map((track) => track.language),
       texts: () => player.getTextTracks().map((track) => track.label),
       showText: (label) => player.selectTextTrack(player.getTextTracks().find((track) => track.label === label)),
@@ -99,6 +121,15 @@ const adapters = {
       },
       toLanguage: (code) =>
         player.setCurrentTrack(player.getTracksFor("audio").find((track) => track.lang === code)),
+      toSound: (code, channels) =>
+        player.setCurrentTrack(
+          player.getTracksFor("audio").find((track) => track.lang === code && channelsOf(track) === channels),
+        ),
+      sound: () => {
+        const track = player.getCurrentTrackFor("audio");
+        return [track.lang, channelsOf(track)];
+      },
+      tile: (time) => new Promise((done) => player.provideThumbnail(time, done)),
       languages: () => player.getTracksFor("audio").map((track) => track.lang),
       texts: () => player.getTracksFor("text").map((track) => track.labels[0].text),
       showText: (label) => {

@@ -75,11 +75,21 @@ const listener = () => {
   return listener.analyser;
 };
 
+/** The tile's middle, leaving out what is mixed with its neighbours. */
+const colorOf = async ({ url, x, y, width, height }) => {
+  const sheet = Object.assign(new Image(), { crossOrigin: "anonymous", src: url });
+  await sheet.decode();
+  pen.drawImage(sheet, x + width / 4, y + height / 4, width / 2, height / 2, 0, 0, canvas.width, canvas.height);
+  const { data } = pen.getImageData(0, 0, canvas.width, canvas.height);
+  const pixels = data.length / 4;
+  return [0, 1, 2].map((color) => data.reduce((sum, value, at) => (at % 4 === color ? sum + value : sum), 0) / pixels);
+};
+
 const harness = {
   /** Ready, with the first picture on the screen. */
-  async open(player, url, license) {
+  async open(player, url, license, pictures = true) {
     menus = await adapters[player](video, url, { complain, stalled, license });
-    await until(() => video.readyState === HTMLMediaElement.HAVE_ENOUGH_DATA && diary.firstFrame !== null);
+    await until(() => video.readyState === HTMLMediaElement.HAVE_ENOUGH_DATA && (!pictures || diary.firstFrame !== null));
   },
 
   async playToEnd(rate) {
@@ -116,6 +126,23 @@ const harness = {
     const seen = new Promise((done) => preview.requestVideoFrameCallback((_, { mediaTime }) => done(mediaTime)));
     showKeyFrame(time);
     return await seen;
+  },
+
+  /** The mean colour of what is shown above the seek bar at `time`, as the player knows it from the manifest. */
+  preview: async (time) => colorOf(await menus.tile(time)),
+
+  /** … or as a page knows it from a list of cues, read by the browser itself. */
+  async previewFrom(url, time) {
+    const track = Object.assign(document.createElement("track"), { kind: "metadata", src: url });
+    const loaded = new Promise((done) => track.addEventListener("load", done));
+    video.append(track);
+    track.track.mode = "hidden";
+    await loaded;
+    const cue = [...track.track.cues].find(({ startTime, endTime }) => startTime <= time && time < endTime);
+    track.remove();
+    const sheet = new URL(cue.text, url);
+    const [x, y, width, height] = sheet.hash.replace("#xywh=", "").split(",").map(Number);
+    return await colorOf({ url: sheet.href, x, y, width, height });
   },
 
   texts: () => menus.texts(),
@@ -156,6 +183,9 @@ const harness = {
     });
     video.pause();
   },
+
+  toSound: (code, channels) => void menus.toSound(code, channels),
+  sound: () => menus.sound(),
 
   report: () => ({
     ...diary,

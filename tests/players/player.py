@@ -64,13 +64,15 @@ class Player:
     def __init__(self, page: Page) -> None:
         self._page = page
         self._complaints: list[str] = []
+        self.fetched: set[str] = set()
+        """Folders of renditions whose segments were asked for."""
         page.on("console", self._on_console)
         page.on("pageerror", lambda error: self._complaints.append(f"uncaught {error}"))
         page.on("response", self._on_response)
 
-    async def open(self, kind: Kind, url: str, license: str | None) -> None:
-        """Its first picture is on the screen. `license` is where the page has its keys from."""
-        await self._page.evaluate("(all) => harness.open(...all)", [kind.player, url, license])
+    async def open(self, kind: Kind, url: str, license: str | None, *, pictures: bool = True) -> None:
+        """Its first picture is on the screen, if there are any. `license` is where the page has its keys from."""
+        await self._page.evaluate("(all) => harness.open(...all)", [kind.player, url, license, pictures])
 
     async def give_up(self, kind: Kind, url: str, license: str | None) -> None:
         """The player is refused something and says that it is stuck."""
@@ -98,8 +100,24 @@ class Player:
         """When the picture was taken that is shown there."""
         return float(await self._page.evaluate("time => harness.windTo(time)", time))
 
+    async def preview(self, time: float) -> list[float]:
+        """Red, green and blue of what the player shows above its seek bar."""
+        return list(await self._page.evaluate("time => harness.preview(time)", time))
+
+    async def preview_from(self, url: str, time: float) -> list[float]:
+        """… of what a page shows there that has the list of thumbnails."""
+        return list(await self._page.evaluate("([url, time]) => harness.previewFrom(url, time)", [url, time]))
+
     async def hear(self, hertz: float) -> None:
         await self._page.evaluate("hertz => harness.hear(hertz)", hertz)
+
+    async def to_sound(self, code: str, channels: int) -> None:
+        await self._page.evaluate("([code, channels]) => harness.toSound(code, channels)", [code, channels])
+
+    async def sound(self) -> tuple[str, int]:
+        """What the player has chosen: language and number of channels."""
+        code, channels = await self._page.evaluate("harness.sound()")
+        return code, channels
 
     async def contrast(self) -> float:
         """Standard deviation of the brightness on the screen. No script may look into a decrypted picture, but everybody
@@ -140,6 +158,8 @@ class Player:
             self._complaints.append(f"console: {message.text}")
 
     def _on_response(self, response: Response) -> None:
+        if response.url.endswith(".m4s"):
+            self.fetched.add(response.url.split("/")[-2])
         if response.status >= 400:
             self._complaints.append(f"{response.status} for {response.url}")
 
@@ -153,10 +173,10 @@ class Cinema:
     api_url: str
 
     @asynccontextmanager
-    async def showing(self, stream: Stream, kind: Kind) -> AsyncIterator[Player]:
+    async def showing(self, stream: Stream, kind: Kind, *, pictures: bool = True) -> AsyncIterator[Player]:
         """Whoever waits for longer than PATIENCE inside sees a TimeoutError."""
         async with self._page() as player:
-            await player.open(kind, *self._addresses(stream, kind))
+            await player.open(kind, *self._addresses(stream, kind), pictures=pictures)
             yield player
 
     async def turned_away(self, stream: Stream, kind: Kind) -> Report:

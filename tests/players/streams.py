@@ -9,17 +9,30 @@ from uuid import UUID, uuid4
 from clips import Clips
 from speech_model import CAPTIONS
 
-from streamforge.contracts.media import EncodedTrack, EncodedTracks, Plan, Source, Text, TextTrack
+from streamforge.contracts.media import EncodedTrack, Plan, Source, Text, TextTrack
+from streamforge.contracts.pictures import Storyboard
 from streamforge.keys import Keys
 from streamforge.media.audio import AudioTask
 from streamforge.media.child import MediaChildren
 from streamforge.media.codecs import Codecs, CodecsTask
-from streamforge.media.encode import EncodeTask
+from streamforge.media.encode import PICTURES, EncodeResult, EncodeTask
 from streamforge.media.probe import ProbeTask
+from streamforge.media.progressive import Progressive, ProgressiveTask
+from streamforge.media.sprites import Sprites, SpritesTask
 from streamforge.media.subtitles import SubtitlesTask
 from streamforge.media.transcribe import TranscribeTask
 from streamforge.planning import dash, hls
-from streamforge.planning.manifests import DASH_MANIFEST, TEXT_FILE, Growing, Presentation, joined, presentation
+from streamforge.planning.downloads import download_name, downloaded_tracks
+from streamforge.planning.manifests import (
+    DASH_MANIFEST,
+    INIT_SEGMENT,
+    TEXT_FILE,
+    Growing,
+    Presentation,
+    joined,
+    presentation,
+)
+from streamforge.planning.pictures import THUMBNAILS, TILES, storyboard, webvtt
 from streamforge.planning.plan import make_plan
 from streamforge.planning.protection import has_dash
 from streamforge.planning.webvtt import Cue, read_webvtt
@@ -71,7 +84,7 @@ class Streams:
         if kind not in self._made:
             clip, transcode = KINDS[kind]
             captions = CAPTIONS.model_copy(update={"enabled": kind in CAPTIONED})
-            sections = {"captions": captions, "protection": {"scheme": PROTECTED.get(kind, "none")}}
+            sections = {"pictures": DENSE, "captions": captions, "protection": {"scheme": PROTECTED.get(kind, "none")}}
             settings = Settings.model_validate({"transcode": QUICK | transcode} | sections)
             self._made[kind] = await self._make(clip(self._clips), settings, self._work / kind)
         return self._made[kind]
@@ -83,11 +96,14 @@ class Streams:
         codecs = await self._children.run("codecs", CodecsTask(source=source, plan=plan), Codecs)
         job_id = uuid4()
         plan = self._protected(plan.with_codec_strings(codecs.codec_strings), job_id)
-        chunks = []
+        chunks, tiles = [], list[tuple[Path, list[int]]]()
         for chunk in plan.chunks:
             target, key = work / str(chunk.index), self._keys.for_track(job_id, plan.protection, "video")
             task = EncodeTask(path=clip, source=source, plan=plan, chunk=chunk, target=target, key=key)
-            chunks.append((await self._children.run("encode", task, EncodedTracks)).tracks)
+            encoded = await self._children.run("encode", task, EncodeResult)
+            chunks.append(encoded.tracks)
+            if encoded.tiles and encoded.tiles.tiles:
+                tiles.append((task.target / PICTURES / TILES, [tile.slot for tile in encoded.tiles.tiles]))
         audio = []
         for rendition in plan.audio:
             sound = AudioTask(
@@ -100,8 +116,11 @@ class Streams:
                 key=self._keys.for_track(job_id, plan.protection, "audio"),
             )
             audio.append(await self._children.run("audio", sound, EncodedTrack))
+        board = None
+        if plan.pictures is not None:
+            board = await self._draw(job_id, storyboard(plan.pictures, source.duration), tiles, source.duration)
         text = await self._make_text(clip, source, plan, work)
-        made = Stream(job_id, presentation(source, plan, joined(chunks), audio, text))
+        made = Stream(job_id, presentation(source, plan, joined(chunks), audio, text, storyboard=board))
         await self._publish(made, work)
         return made
 
@@ -120,11 +139,42 @@ class Streams:
             made += (await self._children.run("transcribe", speech, Text)).tracks
         return made
 
+    async def _draw(
+        self, job_id: UUID, board: Storyboard, tiles: list[tuple[Path, list[int]]], seconds: float
+    ) -> Storyboard:
+        """Sprite sheets and the list of their tiles, published."""
+        together = self._work / f"{job_id}.yuv"
+        together.write_bytes(b"".join(path.read_bytes() for path, _ in tiles))
+        slots = [slot for _, each in tiles for slot in each]
+        task = SpritesTask(tiles=together, slots=slots, storyboard=board, target=self._work)
+        made = await self._children.run("sprites", task, Sprites)
+        for name in made.sheets:
+            await self._storage.put_file(layout.output(job_id, name), self._work / name)
+        await self._storage.put_bytes(layout.output(job_id, THUMBNAILS), webvtt(board, seconds).encode())
+        return board.model_copy(update={"size_bytes": sum(made.sheets.values())})
+
     async def _publish(self, stream: Stream, work: Path) -> None:
         for chunk in await asyncio.to_thread(lambda: sorted(work.iterdir(), reverse=True)):
             for file in chunk.glob("*/*"):
                 await self._storage.put_file(layout.output(stream.job_id, f"{file.parent.name}/{file.name}"), file)
         await self.write(stream, manifests_of(stream.presentation))
+
+    async def download(self, stream: Stream) -> str:
+        """Where its best rendition is found as one file, which is made of what is published."""
+        name = stream.presentation.video[0].rendition.name
+        tracks = downloaded_tracks(stream.presentation, name)
+        files = []
+        for track in tracks:
+            pieces = [INIT_SEGMENT, *(segment.file_name for segment in track.segments)]
+            found = [await self._storage.get_bytes(layout.output(stream.job_id, f"{track.name}/{p}")) for p in pieces]
+            files.append(self._work / f"{stream.job_id}-{track.name}.mp4")
+            files[-1].write_bytes(b"".join(piece or b"" for piece in found))
+        target = self._work / f"{stream.job_id}.mp4"
+        frames = [track.frames for track in tracks]
+        task = ProgressiveTask(tracks=files, frames=frames, seconds=stream.source.duration, target=target)
+        await self._children.run("progressive", task, Progressive)
+        await self._storage.put_file(layout.output(stream.job_id, download_name(name)), target)
+        return download_name(name)
 
     async def cues(self, stream: Stream, name: str) -> list[Cue]:
         """What stands in the file of a text track."""
@@ -145,13 +195,19 @@ def manifests_of(presentation: Presentation, growing: Growing | None = None) -> 
 
 QUICK: dict[str, object] = {"presets": {"h264": "ultrafast"}, "heights": [180, 120], "max_chunk_seconds": 4}
 
+DENSE = {"interval_seconds": 0.15}
+"""So that 20 s have two sprite sheets."""
+
 CAPTIONED = {"captions"}
 
 KINDS: dict[str, tuple[Callable[[Clips], Path], dict[str, object]]] = {
     "four chunks": (lambda clips: clips.slow, {}),
     "captions": (lambda clips: clips.captioned, {}),
     "variable frame rate and no sound": (lambda clips: clips.variable_rate, {}),
+    "colors": (lambda clips: clips.colors, {}),
     "two languages": (lambda clips: clips.two_languages, {}),
+    "surround": (lambda clips: clips.surround, {"max_chunk_seconds": 8}),
+    "surround alone": (lambda clips: clips.surround, {"codecs": []}),
     "AES-128": (lambda clips: clips.slow, {}),
     "cbcs": (lambda clips: clips.slow, {}),
     "AV1": (lambda clips: clips.two_languages, {"codecs": ["av1"], "presets": {"av1": 11}, "segment_seconds": 2}),

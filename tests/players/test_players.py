@@ -34,7 +34,7 @@ def assert_whole(report: Report, stream: Stream) -> None:
 
 
 @every_player
-@pytest.mark.parametrize("name", ["four chunks", "variable frame rate and no sound", "AV1", "a copy"])
+@pytest.mark.parametrize("name", ["four chunks", "variable frame rate and no sound", "AV1", "surround", "a copy"])
 async def test_plays_from_start_to_end(cinema: Cinema, streams: Streams, kind: Kind, name: str) -> None:
     await assert_plays_to_its_end(cinema, await streams.get(name), kind)
 
@@ -110,5 +110,39 @@ async def test_speaks_the_language_that_is_chosen(cinema: Cinema, streams: Strea
         await player.hear(880)
         await player.to_language(english)
         await player.hear(440)
+        report = await player.report()
+    assert_undisturbed(report)
+
+
+@every_player_with_menus
+async def test_plays_stereo_unless_surround_sound_is_chosen(cinema: Cinema, streams: Streams, kind: Kind) -> None:
+    """English and French have 5.1 with 440 and 660 Hz in front, the German commentary has only two channels of 880."""
+    stream = await streams.get("surround")
+    async with cinema.showing(stream, kind) as player:
+        assert await player.sound() == ("en", 2)
+        await player.hear(440)
+        assert not any(name.endswith("surround") for name in player.fetched)
+        for code, channels, hertz, name in (
+            ("fr", 6, 660, "audio-2-surround"),
+            ("de", 2, 880, "audio-1"),
+            ("en", 6, 440, "audio-0-surround"),
+            ("fr", 2, 660, "audio-2"),
+        ):
+            await player.to_sound(code, channels)
+            await player.hear(hertz)
+            assert await player.sound() == (code, channels)
+            assert name in player.fetched
+        report = await player.report()
+    assert_undisturbed(report)
+
+
+@every_player_with_menus
+async def test_begins_with_stereo_where_sound_is_all_there_is(cinema: Cinema, streams: Streams, kind: Kind) -> None:
+    stream = await streams.get("surround alone")
+    async with cinema.showing(stream, kind, pictures=False) as player:
+        await player.hear(440)
+        assert not any(name.endswith("surround") for name in player.fetched)
+        await player.to_sound("fr", 2)
+        await player.hear(660)
         report = await player.report()
     assert_undisturbed(report)

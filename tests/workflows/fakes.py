@@ -15,9 +15,13 @@ from temporalio.worker import Worker
 from streamforge.contracts import names
 from streamforge.contracts.ids import workflow_id
 from streamforge.contracts.job import Playback
-from streamforge.contracts.media import Plan, Source, Text
+from streamforge.contracts.media import Plan, Source, StoredFile, Text
+from streamforge.contracts.pictures import Pictures
 from streamforge.contracts.pipeline import (
     DiscardInput,
+    Download,
+    Downloads,
+    DownloadsInput,
     EncodeAudioInput,
     EncodeChunkInput,
     EncodedPart,
@@ -25,6 +29,7 @@ from streamforge.contracts.pipeline import (
     Outcome,
     PackagedStream,
     PackageInput,
+    PicturesInput,
     ProbedSource,
     ProbeInput,
     ProcessVideo,
@@ -108,7 +113,13 @@ class Fakes:
     @activity.defn(name=names.ENCODE_CHUNK)
     async def chunk(self, work: EncodeChunkInput) -> EncodedPart:
         await self._note(names.ENCODE_CHUNK, work)
-        return EncodedPart(receipt=f"chunk-{work.chunk.index}", frames=1, size_bytes=1, quality=f"q-{work.chunk.index}")
+        return EncodedPart(
+            receipt=f"chunk-{work.chunk.index}",
+            frames=1,
+            size_bytes=1,
+            quality=f"q-{work.chunk.index}",
+            pictures=f"p-{work.chunk.index}" if work.plan.pictures else None,
+        )
 
     @activity.defn(name=names.ENCODE_AUDIO)
     async def audio(self, work: EncodeAudioInput) -> EncodedPart:
@@ -131,6 +142,11 @@ class Fakes:
         scores = [RenditionScore(name=r.name, vmaf=vmaf(self.score)) for r in work.plan.renditions]
         return ValidatedStream(scores=scores, repairs=[], repair_count=0)
 
+    @activity.defn(name=names.PICTURES)
+    async def pictures(self, work: PicturesInput) -> Pictures:
+        await self._note(names.PICTURES, work)
+        return Pictures(files={"poster.jpg": 1})
+
     @activity.defn(name=names.PUBLISH)
     async def publish(self, work: PublishInput) -> PublishedSoFar:
         await self._note(names.PUBLISH, work)
@@ -139,7 +155,12 @@ class Fakes:
     @activity.defn(name=names.PACKAGE)
     async def package(self, work: PackageInput) -> PackagedStream:
         await self._note(names.PACKAGE, work)
-        return PackagedStream(manifests={"master.m3u8": 1})
+        return PackagedStream(manifests={"master.m3u8": StoredFile(size_bytes=1)})
+
+    @activity.defn(name=names.DOWNLOADS)
+    async def downloads(self, work: DownloadsInput) -> Downloads:
+        await self._note(names.DOWNLOADS, work)
+        return Downloads(files=[Download(rendition="480p", name="downloads/480p.mp4", size_bytes=2)])
 
     @activity.defn(name=names.STORE)
     async def store(self, work: StoreInput) -> ProcessVideoResult:
@@ -167,7 +188,7 @@ class Fakes:
     def activities(self) -> list[Callable[..., Any]]:
         return [
             self.upload, self.probe, self.chunk, self.audio, self.keep_subtitles, self.captions, self.validate,
-            self.publish, self.package, self.store, self.record_outcome, self.discard,
+            self.pictures, self.downloads, self.publish, self.package, self.store, self.record_outcome, self.discard,
         ]  # fmt: skip
 
 

@@ -54,6 +54,7 @@ async def test_stages_follow_each_other_and_what_viewers_need_first_is_asked_for
         *[names.ENCODE_AUDIO] * tracks,
         *[names.ENCODE_CHUNK] * chunks,
         names.VALIDATE,
+        names.PICTURES,
         names.PACKAGE,
         names.STORE,
         names.DISCARD,
@@ -184,6 +185,51 @@ async def test_low_quality_can_be_a_warning(temporal: Client) -> None:
     assert any("480p has VMAF 42.0" in warning for warning in result.warnings)
 
 
+async def test_pictures_of_every_chunk_are_put_together_and_verified_with_the_stream(temporal: Client) -> None:
+    fakes = Fakes()
+    async with working(temporal, fakes):
+        await (await start(temporal)).result()
+    (work,) = [work for name, work in fakes.calls if name == names.PICTURES]
+    assert work.encoded.tile_sets == [f"p-{n}" for n in range(len(PLAN.chunks))], "one part of each chunk keeps them"
+    (store,) = [work for name, work in fakes.calls if name == names.STORE]
+    assert store.extras == {"poster.jpg": 1}
+
+
+async def test_a_film_without_its_pictures_is_still_a_film(temporal: Client) -> None:
+    fakes = Fakes()
+    fakes.on(names.PICTURES, failing(to_application_error(MediaChildCrashed("It died."), attempt=3)))
+    async with working(temporal, fakes):
+        result = await (await start(temporal)).result()
+    assert result.warnings == ["There is no poster and there are no thumbnails: It died."]
+    assert [outcome.status for outcome in fakes.outcomes] == [JobStatus.COMPLETED]
+
+
+async def test_without_pictures_none_are_drawn(temporal: Client) -> None:
+    fakes = Fakes(plan=PLAN.model_copy(update={"pictures": None}))
+    async with working(temporal, fakes):
+        await (await start(temporal)).result()
+    assert names.PICTURES not in fakes.called()
+
+
+async def test_downloads_are_made_where_they_are_wanted_and_verified(temporal: Client) -> None:
+    fakes = Fakes(plan=PLAN.model_copy(update={"downloads": True}))
+    async with working(temporal, fakes):
+        await (await start(temporal)).result()
+    called = fakes.called()
+    assert called.index(names.PACKAGE) < called.index(names.DOWNLOADS) < called.index(names.STORE)
+    (store,) = [work for name, work in fakes.calls if name == names.STORE]
+    assert store.extras["downloads/480p.mp4"] == 2
+    assert [download.rendition for download in store.downloads] == ["480p"]
+
+
+async def test_a_film_that_cannot_be_downloaded_can_still_be_watched(temporal: Client) -> None:
+    fakes = Fakes(plan=PLAN.model_copy(update={"downloads": True}))
+    fakes.on(names.DOWNLOADS, failing(to_application_error(MediaChildCrashed("It died."), attempt=3)))
+    async with working(temporal, fakes):
+        result = await (await start(temporal)).result()
+    assert result.warnings == ["There are no files to download: It died."]
+
+
 async def test_without_validation_nothing_is_scored(temporal: Client) -> None:
     off = PLAN.quality.model_copy(update={"enabled": False})
     fakes = Fakes(plan=PLAN.model_copy(update={"quality": off}))
@@ -192,7 +238,7 @@ async def test_without_validation_nothing_is_scored(temporal: Client) -> None:
     assert names.VALIDATE not in fakes.called()
 
 
-@pytest.mark.parametrize("stage", [names.UPLOAD, names.ENCODE_CHUNK, names.VALIDATE, names.STORE])
+@pytest.mark.parametrize("stage", [names.UPLOAD, names.ENCODE_CHUNK, names.VALIDATE, names.PICTURES, names.STORE])
 async def test_a_cancel_in_any_stage_ends_cancelled_and_cleans_up(temporal: Client, stage: str) -> None:
     fakes = Fakes()
     reached = asyncio.Event()

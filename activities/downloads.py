@@ -1,0 +1,82 @@
+"""Films to be downloaded: each rendition with its sound as one MP4 file, made of the segments of the stream."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from uuid import UUID
+
+from temporalio import activity
+
+from activities import receipts
+from activities.heartbeats import Checkpoint, heartbeats
+from activities.scratch import Scratch
+from activities.stream import read_presentation
+from streamforge.contracts import names
+from streamforge.contracts.events import JobChange
+from streamforge.contracts.job import Stage
+from streamforge.contracts.media import EncodedTrack
+from streamforge.contracts.pipeline import Download, Downloads, DownloadsInput
+from streamforge.events.log import EventLog
+from streamforge.events.reporter import Reporter
+from streamforge.media.child import MediaChildren
+from streamforge.media.progressive import Progressive, ProgressiveTask
+from streamforge.planning.downloads import download_name, downloaded_tracks
+from streamforge.planning.manifests import INIT_SEGMENT, seconds
+from streamforge.planning.stages import progress_at
+from streamforge.storage import Storage, layout
+
+
+class DownloadActivities:
+    def __init__(self, storage: Storage, log: EventLog, children: MediaChildren, scratch: Scratch) -> None:
+        self._storage = storage
+        self._log = log
+        self._children = children
+        self._scratch = scratch
+
+    @activity.defn(name=names.DOWNLOADS)
+    async def make_downloads(self, work: DownloadsInput) -> Downloads:
+        """One rendition after the other: each takes twice its size of this worker's disk for a while, and next to no
+        memory. What has its receipt is not made again, and what is gives the same bytes under the same name."""
+        async with heartbeats() as checkpoint, Reporter(self._log, work.original.job_id) as reporter:
+            stream = await read_presentation(self._storage, work.source, work.plan, work.encoded)
+            files = []
+            for track in stream.video:
+                name = track.rendition.name
+                receipt = receipts.receipt_name(work.original.job_id, f"download-{name}", encoded=work.encoded)
+                if (done := await receipts.find(self._storage, receipt, Download)) is None:
+                    await reporter.state(_at(f"Putting {name} together for download"))
+                    done = await self._make(work.original.job_id, name, downloaded_tracks(stream, name), checkpoint)
+                    await receipts.write(self._storage, receipt, done)
+                files.append(done)
+            return Downloads(files=files)
+
+    async def _make(
+        self, job_id: UUID, rendition: str, tracks: Sequence[EncodedTrack], checkpoint: Checkpoint
+    ) -> Download:
+        with self._scratch.folder_for("download") as folder:
+            task = ProgressiveTask(
+                tracks=[await self._fetch(job_id, track, folder, checkpoint) for track in tracks],
+                frames=[track.frames for track in tracks],
+                seconds=max(seconds(track) for track in tracks),
+                target=folder / "download.mp4",
+            )
+            await self._children.run("progressive", task, Progressive, checkpoint.set)
+            size = task.target.stat().st_size
+            await self._storage.put_file(layout.output(job_id, download_name(rendition)), task.target)
+        return Download(rendition=rendition, name=download_name(rendition), size_bytes=size)
+
+    async def _fetch(self, job_id: UUID, track: EncodedTrack, folder: Path, checkpoint: Checkpoint) -> Path:
+        """All segments of a track one behind the other, piece by piece."""
+        files = [(INIT_SEGMENT, track.init_size_bytes), *((each.file_name, each.size_bytes) for each in track.segments)]
+        target = folder / f"{track.name}.mp4"
+        with target.open("wb") as file:
+            for number, (name, size) in enumerate(files, start=1):
+                stored = layout.output(job_id, f"{track.name}/{name}")
+                async for piece in self._storage.read(stored, 0, size):
+                    await asyncio.to_thread(file.write, piece)
+                checkpoint.set({"track": track.name, "fetched": number})
+        return target
+
+
+def _at(message: str) -> JobChange:
+    return JobChange(stage=Stage.PACKAGING, progress=progress_at(Stage.PACKAGING, 1), message=message)

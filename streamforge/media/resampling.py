@@ -1,0 +1,169 @@
+"""Decoded sound on its way to an encoder: on the video's timeline, without holes, in the rendition's layout and rate."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+
+import av
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.filter import Graph
+from av.filter.context import FilterContext
+
+from streamforge.contracts.media import AudioRendition, Source
+from streamforge.media.source import decoded
+from streamforge.planning.downmix import LAYOUTS, Mix, mix
+
+AAC_FRAME = 1024
+
+LATEST_SOUND_SECONDS = 600
+"""Sound this long after the last picture is cut: a forged time stamp must not make us encode days of silence."""
+
+LONG_HOLE = Fraction(1)
+"""Seconds. The resampler fills holes, but keeps all of a hole's silence in memory, and one may be hours long."""
+
+LIMITER = "alimiter=limit=0.891:attack=5:release=50:level=0:latency=1"
+"""−1 dBFS. Many channels in few may be too loud for a moment; nothing else is touched, and all stays as loud as it is."""
+
+
+class Resampler:
+    """Frames of one track as the rendition wants them, all of AAC_FRAME samples but the last.
+
+    `gain` (dB) is applied as it is, by a caller who knows how loud the track is. With None nothing is changed but what
+    mixing many channels into few would clip.
+    """
+
+    def __init__(self, source: Source, rendition: AudioRendition, gain: float | None = None) -> None:
+        self._rendition = rendition
+        self._gain = gain
+        self._start = None if source.start is None else Fraction(source.start)
+        self._duration = Fraction(source.duration)
+        self._graph: Graph | None = None
+        self._shape: tuple[object, ...] | None = None
+        self._told_until = Fraction(0)
+        self._resampled = 0
+        self._ended = False
+
+    def frames(self, source: InputContainer) -> Iterator[AudioFrame | None]:
+        """Ends with None, as an encoder wants it. Nothing at all when nothing decodes."""
+        for frame in self._without_long_holes(self._decoded(source)):
+            shape = (frame.format.name, frame.layout.name, frame.sample_rate)
+            if shape != self._shape:
+                yield from self._drained()
+                self._graph = self._built(frame)
+                self._shape = shape
+            assert self._graph is not None
+            self._graph.push(frame)
+            yield from self._pulled()
+        if self._graph is not None:
+            self._ended = True
+            yield from self._drained()
+            yield None
+
+    # ── in time ─────────────────────────────────────────────────────────────────────────────────────────────────────
+    def _decoded(self, source: InputContainer) -> Iterator[AudioFrame]:
+        stream = source.streams[self._rendition.stream_index]
+        if not isinstance(stream, AudioStream):
+            return
+        for frame in decoded(source, stream):  # A broken packet is a moment of silence.
+            if frame.sample_rate and self._place(frame):
+                yield frame
+
+    def _place(self, frame: AudioFrame) -> bool:
+        """Move the frame to the video's clock, in samples of its own rate. False = too late to be kept."""
+        rate = frame.sample_rate
+        if self._start is None or frame.pts is None or frame.time_base is None:
+            frame.pts = round(self._told_until * rate)
+        else:
+            frame.pts = round((frame.pts * frame.time_base - self._start) * rate)
+        frame.time_base = Fraction(1, rate)
+        return frame.pts < (self._duration + LATEST_SOUND_SECONDS) * rate
+
+    def _without_long_holes(self, frames: Iterator[AudioFrame]) -> Iterator[AudioFrame]:
+        """Silence in front, in the middle, and to the end of the picture: a player waits for sound that is missing."""
+        last: AudioFrame | None = None
+        for frame in frames:
+            begin = Fraction(frame.pts or 0, frame.sample_rate)
+            if begin - self._told_until > LONG_HOLE:
+                yield from self._silence(frame, begin)
+            yield frame
+            self._told_until = max(self._told_until, begin + Fraction(frame.samples, frame.sample_rate))
+            last = frame
+        if last is not None:
+            yield from self._silence(last, self._duration)
+
+    def _silence(self, like: AudioFrame, until: Fraction) -> Iterator[AudioFrame]:
+        while (missing := round((until - self._told_until) * like.sample_rate)) > 0:
+            frame = _silent(like, min(missing, like.sample_rate))
+            frame.pts = round(self._told_until * like.sample_rate)
+            self._told_until += Fraction(frame.samples, like.sample_rate)
+            yield frame
+
+    # ── through a graph ─────────────────────────────────────────────────────────────────────────────────────────────
+    def _built(self, frame: AudioFrame) -> Graph:
+        graph = Graph()
+        source = graph.add_abuffer(
+            sample_rate=frame.sample_rate,
+            format=frame.format.name,
+            layout=frame.layout.name,
+            time_base=Fraction(1, frame.sample_rate),
+        )
+        filters = [_added(graph, description) for description in self._filters(frame)]
+        graph.link_nodes(source, *filters, graph.add("abuffersink")).configure(auto_buffer=False)
+        graph.set_audio_frame_size(AAC_FRAME)
+        return graph
+
+    def _filters(self, frame: AudioFrame) -> list[str]:
+        rate, layout = self._rendition.sample_rate, LAYOUTS[self._rendition.channels]
+        mixed = mix([channel.name for channel in frame.layout.channels], self._rendition.channels)
+        copied = mixed.is_copy and frame.layout.name == layout
+        limited = self._gain is None and mixed.can_clip
+        # async fills holes with silence and squeezes overlaps; first_pts (in samples of the input) makes time 0 the first
+        # picture, and lets a graph go on where the one before it ended.
+        first = self._resampled * frame.sample_rate // rate
+        return [
+            # As floating-point numbers, which may pass full scale: what is too loud is dealt with behind it.
+            *([] if copied else ["aformat=sample_fmts=fltp", _pan(layout, mixed)]),
+            f"aresample={rate}:async=1000:first_pts={first}",
+            *([LIMITER] if limited else []),
+            *([f"volume={self._gain}dB:precision=float"] if self._gain else []),
+            f"aformat=sample_fmts=fltp:channel_layouts={layout}:sample_rates={rate}",
+        ]
+
+    def _pulled(self) -> Iterator[AudioFrame]:
+        assert self._graph is not None
+        while True:
+            try:
+                frame = self._graph.pull()
+            except (av.error.BlockingIOError, av.error.EOFError):
+                return
+            assert isinstance(frame, AudioFrame)
+            if frame.samples == AAC_FRAME or self._ended:  # Only the last frame of all may be shorter.
+                frame.pts = self._resampled
+                self._resampled += frame.samples
+                yield frame
+
+    def _drained(self) -> Iterator[AudioFrame]:
+        if self._graph is not None:
+            self._graph.push(None)
+            yield from self._pulled()
+
+
+def _added(graph: Graph, description: str) -> FilterContext:
+    name, _, arguments = description.partition("=")
+    return graph.add(name, arguments)
+
+
+def _pan(layout: str, mixed: Mix) -> str:
+    rows = ["+".join(f"{gain:.6f}*c{position}" for position, gain in row.items()) or "0*c0" for row in mixed.rows]
+    return "|".join([f"pan={layout}", *(f"c{number}={row}" for number, row in enumerate(rows))])
+
+
+def _silent(like: AudioFrame, samples: int) -> AudioFrame:
+    frame = AudioFrame(format=like.format.name, layout=like.layout.name, samples=samples)
+    frame.sample_rate = like.sample_rate
+    frame.time_base = Fraction(1, like.sample_rate)
+    silence = b"\x80" if like.format.name.startswith("u8") else b"\0"
+    for plane in frame.planes:
+        plane.update(silence * plane.buffer_size)
+    return frame
