@@ -50,7 +50,7 @@ def _plan_of_film(source: Source, audio: list[AudioRendition], settings: Setting
         raise NoVideoStream(
             "The file has no video stream, only sound; send a file with video, or ask for a profile of sound alone."
         )
-    refusal = copy_failed or (why_not(source, settings.transcode) if settings.transcode.remux else None)
+    refusal = copy_failed or (why_not(source, settings) if settings.transcode.remux else None)
     if settings.transcode.remux and refusal is None:
         return _plan_of_copy(source, source.video, audio, settings)
     renditions = build_ladder(source.video, settings.transcode)
