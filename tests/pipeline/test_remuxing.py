@@ -23,7 +23,7 @@ async def test_a_film_that_fits_is_copied_packet_by_packet(system: System, tmp_p
     }
     output = system.output(finished.id)
     for tracks in (hls_tracks(output / "master.m3u8"), dash_tracks(output / "manifest.mpd")):
-        assert set(tracks) == {"720p", "audio-0"}
+        assert set(tracks) == {"720p", "audio-0", "audio-0-surround"}
         assert play(tracks["720p"], tmp_path).times == pytest.approx([n / 25 for n in range(132)], abs=1e-4)
         assert play(tracks["audio-0"], tmp_path).times[0] == 0
     assert "#EXT-X-TARGETDURATION:5\n" in (output / "720p" / "index.m3u8").read_text()
