@@ -18,7 +18,7 @@ from streamforge.planning.per_title import per_title_target
 from streamforge.planning.pictures import picture_plan
 from streamforge.planning.protection import with_protection
 from streamforge.planning.quality import no_quality, quality_target
-from streamforge.planning.remux import copied, not_copied, why_not
+from streamforge.planning.remux import copied, why_not
 from streamforge.planning.text import with_text
 from streamforge.settings import Settings
 
@@ -53,7 +53,7 @@ def _plan_of_film(source: Source, audio: list[AudioRendition], settings: Setting
         raise NoVideoStream(
             "The file has no video stream, only sound; send a file with video, or ask for a profile of sound alone."
         )
-    refusal = copy_failed or _why_not_copied(source, settings)
+    refusal = copy_failed or (why_not(source, settings) if settings.transcode.remux else None)
     if settings.transcode.remux and refusal is None:
         return _plan_of_copy(source, source.video, audio, settings)
     renditions = build_ladder(source.video, settings.transcode)
@@ -79,16 +79,6 @@ def _plan_of_film(source: Source, audio: list[AudioRendition], settings: Setting
             *([TOO_SHORT_TO_SEARCH] if per_title is not None and not per_title.samples else []),
         ],
     )
-
-
-def _why_not_copied(source: Source, settings: Settings) -> str | None:
-    """None, too, where nobody has asked for a copy."""
-    if not settings.transcode.remux:
-        return None
-    if settings.protection.scheme == "cbcs":
-        # Where the header of a slice ends follows from parameter sets, and an encoder of somebody else may write many.
-        return not_copied("cbcs protects only what was encoded here")
-    return why_not(source, settings.transcode)
 
 
 def _plan_of_copy(source: Source, video: VideoSource, audio: list[AudioRendition], settings: Settings) -> Plan:

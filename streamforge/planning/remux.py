@@ -3,7 +3,7 @@
 from streamforge.contracts.media import COPY, Coding, Source, VideoRendition, VideoSource
 from streamforge.planning.dynamic_range import needs_mapping
 from streamforge.planning.encoders import encoder_for
-from streamforge.settings import TranscodeSettings
+from streamforge.settings import Settings, TranscodeSettings
 
 PROFILES = {
     "h264": {"Constrained Baseline", "Baseline", "Main", "High"},
@@ -20,9 +20,12 @@ LONGEST_GOP_SECONDS = 10.0
 SAME_RATE = 1.01
 
 
-def why_not(source: Source, settings: TranscodeSettings) -> str | None:
+def why_not(source: Source, wanted: Settings) -> str | None:
     """What speaks against copying, as a sentence for the job's warnings; None when the source fits."""
-    video = source.pictures
+    video, settings = source.pictures, wanted.transcode
+    if wanted.protection.scheme == "cbcs":
+        # Its slices are found by headers as our own encoders write them, with one set of parameters for all.
+        return not_copied("slices of other encoders cannot be protected by cbcs")
     if video.coding is None or video.coding.codec not in settings.codecs:
         return not_copied(f"its codec is {video.codec}, and the profile has {', '.join(settings.codecs)}")
     complaints = [*_about_pictures(video, video.coding, settings), *_about_packets(video.coding)]

@@ -96,6 +96,15 @@ def test_broadcast_rates_are_not_above_their_round_number() -> None:
     assert planned(rate=60.0002).is_copy
 
 
+def test_slices_of_other_encoders_are_not_given_to_cbcs() -> None:
+    wanted = {"transcode": {"remux": True}, "protection": {"scheme": "cbcs"}}
+    plan = planned(Settings.model_validate(wanted))
+    assert not plan.is_copy
+    assert plan.warnings == ["The video was encoded, not copied: slices of other encoders cannot be protected by cbcs."]
+    wanted["protection"]["scheme"] = "aes-128"
+    assert planned(Settings.model_validate(wanted)).is_copy
+
+
 def test_a_copy_that_failed_is_not_tried_again() -> None:
     found = source(video(coding=coding()))
     plan = make_plan(found, REMUX, "The video was encoded, not copied: it is damaged.")
