@@ -34,12 +34,17 @@ def _edges(video: VideoSource, settings: TranscodeSettings) -> list[int]:
     edges: list[int] = []
     end = video.duration * VIDEO_TIMESCALE
     edge, length = 0, segment
-    while edge + segment < end - segment / 2:
-        half = int((end - edge) / 2 / segment) * segment
-        edge = _best_edge(edge, min(length, max(half, segment)), segment, video.key_frame_ticks)
+    while edge + (wanted := _length(length, end - edge, segment)) < end - segment / 2:
+        edge = _best_edge(edge, wanted, segment, video.key_frame_ticks)
         edges.append(edge)
         length = length * 2 if length * 2 <= longest else length
     return edges
+
+
+def _length(length: int, left: float, segment: int) -> int:
+    """No more than half of what is left, but two segments are not worth being shared out."""
+    half = int(left / 2 / segment) * segment
+    return min(length, max(half, 2 * segment))
 
 
 def _best_edge(start: int, length: int, segment: int, key_frames: list[int]) -> int:

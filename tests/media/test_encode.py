@@ -48,7 +48,7 @@ async def test_every_source_comes_out_whole(
 
 async def test_real_film_in_several_chunks(children: MediaChildren, tmp_path: Path) -> None:
     encoded = await encode(children, BOTTLES, tmp_path / "out", MANY_CHUNKS)
-    assert len(encoded.chunks) == 7
+    assert len(encoded.chunks) == 6
     source_times = decode(BOTTLES).times
     played = decode(encoded.file("360p", tmp_path))
     assert played.times == pytest.approx([time - source_times[0] for time in source_times], abs=0.0005)

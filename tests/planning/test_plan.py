@@ -16,7 +16,7 @@ def test_the_same_source_and_settings_give_the_same_plan() -> None:
 def test_the_plan_holds_what_the_parts_decide() -> None:
     plan = make_plan(source(video(duration=20)), Settings())
     assert [rendition.name for rendition in plan.renditions] == ["1080p", "720p", "480p", "360p"]
-    assert [chunk.start for chunk in plan.chunks] == [0, 4, 12, 16]
+    assert [chunk.start for chunk in plan.chunks] == [0, 4, 12]
     assert list(plan.quality.floors) == ["1080p", "720p", "480p", "360p"]
     assert plan.audio == []
     assert plan.total_frames == 480

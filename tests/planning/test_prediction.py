@@ -91,7 +91,7 @@ def test_the_uncertainty_is_part_of_the_answer() -> None:
     assert predicted().uncertainty == UNCERTAINTY
 
 
-@pytest.mark.parametrize(("duration", "first", "longest", "count"), [(3, 3, 3, 1), (20, 4, 8, 4), (600, 4, 32, 24)])
+@pytest.mark.parametrize(("duration", "first", "longest", "count"), [(3, 3, 3, 1), (20, 4, 8, 3), (600, 4, 32, 23)])
 def test_the_printable_plan_sums_up_the_chunks(duration: float, first: float, longest: float, count: int) -> None:
     film = source(video(duration=duration), audio(language="deu"))
     plan = printable(film, make_plan(film, Settings()), 2)
