@@ -179,6 +179,8 @@ class WorkerSettings(Section):
     max_concurrent_media: PositiveInt | None = None
     media_memory_bytes: PositiveInt | None = None
     graceful_shutdown_seconds: float = Field(10, ge=0)
+    gpu: Literal["off", "auto"] = "auto"
+    gpu_sessions: PositiveInt = 3
 
 
 class StorageSettings(Section):
