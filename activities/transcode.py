@@ -184,7 +184,8 @@ class TranscodeActivities:
     async def _publish_segments(
         self, original: StoredSource, folder: Path, track: str, segments: list[Segment]
     ) -> None:
-        """Cancelled in the middle, the next attempt writes the same bytes under the same names again."""
+        """Cancelled in the middle, the next attempt writes the same bytes under the same names again; where a GPU wrote
+        some of them, others, and only what the receipt names is ever shown."""
         for segment in segments:
             name = layout.output(original.job_id, f"{track}/{segment.file_name}")
             await self._storage.put_file(name, folder / track / segment.file_name)

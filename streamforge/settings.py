@@ -15,6 +15,7 @@ from pydantic import (
     PositiveInt,
     SecretStr,
     ValidationError,
+    field_validator,
     model_validator,
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
@@ -181,6 +182,12 @@ class WorkerSettings(Section):
     graceful_shutdown_seconds: float = Field(10, ge=0)
     gpu: Literal["off", "auto"] = "auto"
     gpu_sessions: PositiveInt = 3
+
+    @field_validator("gpu", mode="before")
+    @classmethod
+    def off_is_a_word(cls, value: object) -> object:
+        """YAML takes a bare `off` for false."""
+        return "off" if value is False else value
 
 
 class StorageSettings(Section):

@@ -63,7 +63,7 @@ def test_of_players_of_the_simplest_profile_no_reordering_is_asked() -> None:
 async def test_where_there_is_no_gpu_none_is_tried(children: MediaChildren) -> None:
     begun = time.monotonic()
     assert await try_encoders(children, Settings()) == []
-    assert time.monotonic() - begun < 0.5
+    assert time.monotonic() - begun < 1
 
 
 @without_gpu
