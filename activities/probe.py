@@ -1,5 +1,6 @@
 """Find out what the source is, and plan everything that follows from it."""
 
+from collections.abc import Collection
 from uuid import UUID
 
 from temporalio import activity
@@ -19,6 +20,7 @@ from streamforge.media.capabilities import cores
 from streamforge.media.child import MediaChildren
 from streamforge.media.codecs import Codecs, CodecsTask
 from streamforge.media.probe import probe_task
+from streamforge.planning.gpu import with_gpu
 from streamforge.planning.plan import make_plan
 from streamforge.planning.prediction import printable
 from streamforge.planning.stages import progress_at
@@ -28,13 +30,21 @@ from streamforge.settings import Settings
 
 class ProbeActivities:
     def __init__(
-        self, log: EventLog, children: MediaChildren, originals: Originals, settings: Settings, keys: Keys
+        self,
+        log: EventLog,
+        children: MediaChildren,
+        originals: Originals,
+        settings: Settings,
+        keys: Keys,
+        *,
+        gpu_encoders: Collection[str],
     ) -> None:
         self._log = log
         self._children = children
         self._originals = originals
         self._settings = settings
         self._keys = keys
+        self._gpu_encoders = gpu_encoders
 
     @activity.defn(name=names.PROBE)
     async def probe(self, work: ProbeInput) -> ProbedSource:
@@ -44,6 +54,7 @@ class ProbeActivities:
             plan = make_plan(
                 source, as_asked(self._settings.for_profile(work.profile), work.captions), work.copy_failed
             )
+            plan = with_gpu(plan, self._gpu_encoders)
             codecs = await self._children.run("codecs", CodecsTask(source=source, plan=plan), Codecs)
             plan = self._with_keys(plan.with_codec_strings(codecs.codec_strings), work.original.job_id)
             probed = ProbedSource(source=source.without_key_frames(), plan=plan, attempt=activity.info().attempt)

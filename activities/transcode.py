@@ -6,10 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import structlog
 from temporalio import activity
 
 from activities import receipts
 from activities.chunk_progress import ChunkProgress, sound_progress
+from activities.gpu_sessions import GpuSessions
 from activities.heartbeats import heartbeats
 from activities.originals import Originals
 from activities.room import Room
@@ -29,6 +31,8 @@ from streamforge.planning.manifests import INIT_SEGMENT
 from streamforge.planning.pictures import POSTER, THUMBNAIL, TILES
 from streamforge.storage import Storage, layout
 
+log = structlog.stdlib.get_logger(__name__)
+
 PROMPT_RECEIPTS = range(1, 16)
 RECEIPT_EVERY = 16
 """Sound is encoded far ahead of the picture: after the first minute its receipt need not be up to the second."""
@@ -45,6 +49,7 @@ class TranscodeActivities:
         scratch: Scratch,
         room: Room,
         keys: Keys,
+        gpu: GpuSessions,
     ) -> None:
         self._storage = storage
         self._log = log
@@ -53,6 +58,7 @@ class TranscodeActivities:
         self._scratch = scratch
         self._room = room
         self._keys = keys
+        self._gpu = gpu
 
     @activity.defn(name=names.ENCODE_CHUNK)
     async def transcode_chunk(self, work: EncodeChunkInput) -> EncodedPart:
@@ -62,7 +68,7 @@ class TranscodeActivities:
             progress = ChunkProgress(work)
 
             def on_progress(message: dict[str, Any]) -> None:
-                checkpoint.set(message)
+                checkpoint.set(message | self._gpu.utilisation())
                 reporter.report(*progress.at(message))
 
             if (done := await receipts.find(self._storage, names_.receipt, EncodedTracks)) is None:
@@ -81,7 +87,7 @@ class TranscodeActivities:
                     path=path, source=work.source, plan=work.plan, chunk=work.chunk, target=folder, key=key
                 )
                 async with self._room.hold(work.source, work.plan.renditions):
-                    encoded = await self._children.run("encode", task, EncodeResult, on_progress)
+                    encoded = await self._run(task, on_progress)
                 self._room.learn(work.source, work.plan.renditions, encoded.peak_bytes)
             for track in encoded.tracks:
                 await self._publish_init(work.original, folder, track)
@@ -93,6 +99,21 @@ class TranscodeActivities:
         tracks = EncodedTracks(tracks=encoded.tracks)
         await receipts.write(self._storage, part.receipt, tracks)
         return tracks
+
+    async def _run(self, task: EncodeTask, on_progress: Callable[[dict[str, Any]], None]) -> EncodeResult:
+        """With a GPU where one has a session free; only the first time, should a driver crash or hang."""
+        renditions = task.plan.renditions if activity.info().attempt == 1 else []
+        with self._gpu.take(renditions) as on_gpu:
+            using_gpu = task.model_copy(update={"on_gpu": on_gpu})
+            encoded = await self._children.run("encode", using_gpu, EncodeResult, on_progress)
+        if encoded.gpu_failure is not None:
+            log.warning(
+                "encoded by the CPU, the GPU failed",
+                chunk=task.chunk.index,
+                renditions=sorted(on_gpu),
+                reason=encoded.gpu_failure,
+            )
+        return encoded
 
     @activity.defn(name=names.ENCODE_AUDIO)
     async def transcode_audio(self, work: EncodeAudioInput) -> EncodedPart:
@@ -163,7 +184,8 @@ class TranscodeActivities:
     async def _publish_segments(
         self, original: StoredSource, folder: Path, track: str, segments: list[Segment]
     ) -> None:
-        """Cancelled in the middle, the next attempt writes the same bytes under the same names again."""
+        """Cancelled in the middle, the next attempt writes the same bytes under the same names again; where a GPU wrote
+        some of them, others, and only what the receipt names is ever shown."""
         for segment in segments:
             name = layout.output(original.job_id, f"{track}/{segment.file_name}")
             await self._storage.put_file(name, folder / track / segment.file_name)

@@ -16,6 +16,8 @@ from streamforge.db.pool import connect as connect_database
 from streamforge.embedded import endpoints
 from streamforge.errors import StreamForgeError
 from streamforge.media.capabilities import Capabilities, detect
+from streamforge.media.child import MediaChildren
+from streamforge.media.gpu import GpuTrial, try_encoders
 from streamforge.planning.trial import trial_renditions
 from streamforge.settings import Settings
 from streamforge.storage import open_storage
@@ -51,7 +53,7 @@ async def examine(settings: Settings) -> list[Finding]:
         _python(),
         _encoders(settings, capabilities),
         _libvmaf(settings, capabilities),
-        _gpu(capabilities),
+        await _gpu(settings, capabilities),
     ]
     return on_this_machine + [await _finding(part, check, settings) for part, check in CHECKS.items()]
 
@@ -90,11 +92,24 @@ def _libvmaf(settings: Settings, capabilities: Capabilities) -> Finding:
     )
 
 
-def _gpu(capabilities: Capabilities) -> Finding:
+async def _gpu(settings: Settings, capabilities: Capabilities) -> Finding:
     if not capabilities.gpus:
         return Finding("GPU", Level.OK, "no NVIDIA GPU; everything runs on the CPU")
-    names = (f"{gpu.name} ({gpu.memory_bytes / GIB:.0f} GiB)" for gpu in capabilities.gpus)
-    return Finding("GPU", Level.OK, ", ".join(names))
+    names = ", ".join(f"{gpu.name} ({gpu.memory_bytes / GIB:.0f} GiB)" for gpu in capabilities.gpus)
+    media = settings.media
+    async with MediaChildren(
+        media.memory_limit_bytes, media.stall_timeout_seconds, media.cpu_limit_seconds
+    ) as children:
+        return gpu_finding(names, await try_encoders(children, settings))
+
+
+def gpu_finding(names: str, trials: list[GpuTrial]) -> Finding:
+    """Without trials the GPU is turned off, or no profile has a codec for it."""
+    failed = [f"{trial.encoder}: {trial.failure}" for trial in trials if trial.failure is not None]
+    if failed:
+        advice = "Everything runs on the CPU; to stop trying, set STREAMFORGE_WORKER__GPU=off."
+        return Finding("GPU", Level.NOTE, f"{names}; {'; '.join(failed)}", advice)
+    return Finding("GPU", Level.OK, f"{names}; {', '.join(trial.encoder for trial in trials) or 'not used'}")
 
 
 async def _database(settings: Settings) -> Finding:

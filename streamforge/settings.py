@@ -15,6 +15,7 @@ from pydantic import (
     PositiveInt,
     SecretStr,
     ValidationError,
+    field_validator,
     model_validator,
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
@@ -179,6 +180,14 @@ class WorkerSettings(Section):
     max_concurrent_media: PositiveInt | None = None
     media_memory_bytes: PositiveInt | None = None
     graceful_shutdown_seconds: float = Field(10, ge=0)
+    gpu: Literal["off", "auto"] = "auto"
+    gpu_sessions: PositiveInt = 3
+
+    @field_validator("gpu", mode="before")
+    @classmethod
+    def off_is_a_word(cls, value: object) -> object:
+        """YAML takes a bare `off` for false."""
+        return "off" if value is False else value
 
 
 class StorageSettings(Section):

@@ -60,6 +60,10 @@ def test_without_a_file_the_defaults_hold() -> None:
     assert load() == Settings()
 
 
+def test_a_gpu_is_turned_off_by_the_word_that_yaml_takes_for_false(config) -> None:
+    assert load(config("worker: {gpu: off}")).worker.gpu == "off"
+
+
 def test_config_yaml_in_the_working_directory_is_read(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("server: {port: 9000}")
     assert load().server.port == 9000

@@ -176,6 +176,9 @@ class VideoRendition(BaseModel):
     pixel_format: str = Field("yuv420p", description="FFmpeg's name; always 4:2:0 and limited range")
     dynamic_range: DynamicRange = "sdr"
     color: Color = Color()
+    gpu_encoder: str | None = Field(
+        None, description="what may write parts of it in place of `encoder`; each key frame then has its parameter sets"
+    )
 
     @property
     def is_copy(self) -> bool:

@@ -17,6 +17,7 @@ from streamforge.errors import MissingPart
 class Gpu(BaseModel):
     name: str
     memory_bytes: int
+    memory_used_bytes: int
     utilisation_percent: int
 
 
@@ -44,7 +45,7 @@ def detect() -> Capabilities:
         ffmpeg=ffmpeg,
         libvmaf=ffmpeg is not None and _has_libvmaf(ffmpeg),
         cores=cores(),
-        gpus=_gpus(),
+        gpus=gpus(),
         av_version=av.__version__,
         ffmpeg_version=av.ffmpeg_version_info,
     )
@@ -95,21 +96,26 @@ def _has_encoder(name: str) -> bool:
     return True
 
 
-def _gpus() -> list[Gpu]:
-    """NVIDIA's GPUs, as its own management library sees them; none where there is no driver."""
+def gpus() -> list[Gpu]:
+    """NVIDIA's GPUs, as its own management library sees them; none where there is no driver, or one that does not tell."""
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError:
         return []
     try:
-        handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
-        return [
-            Gpu(
-                name=pynvml.nvmlDeviceGetName(handle),
-                memory_bytes=pynvml.nvmlDeviceGetMemoryInfo(handle).total,
-                utilisation_percent=pynvml.nvmlDeviceGetUtilizationRates(handle).gpu,
-            )
-            for handle in handles
-        ]
+        return [_gpu(number) for number in range(pynvml.nvmlDeviceGetCount())]
+    except pynvml.NVMLError:
+        return []
     finally:
         pynvml.nvmlShutdown()
+
+
+def _gpu(number: int) -> Gpu:
+    handle = pynvml.nvmlDeviceGetHandleByIndex(number)
+    memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
+    return Gpu(
+        name=pynvml.nvmlDeviceGetName(handle),
+        memory_bytes=memory.total,
+        memory_used_bytes=memory.used,
+        utilisation_percent=pynvml.nvmlDeviceGetUtilizationRates(handle).gpu,
+    )

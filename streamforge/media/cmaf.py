@@ -197,10 +197,17 @@ def codec_string(init: bytes) -> str:
     for box in ("avcC", "hvcC", "av1C"):
         at = init.find(box.encode())
         if at >= 0:
-            return configuration_string(box, init[at + 4 :])
+            string = configuration_string(box, init[at + 4 :])
+            return string.replace("avc1", "avc3") if b"avc3" in init[:at] else string
     if b"mp4a" in init:
         return "mp4a.40.2"
     raise OutputInvalid("The encoder wrote no decoder configuration.")
+
+
+def avc_profile_and_level(header: bytes) -> tuple[int, int]:
+    """profile_idc and level_idc of a header with an `avcC` in it: 100 is High, 31 is level 3.1."""
+    config = header.index(b"avcC") + 4
+    return header[config + 1], header[config + 3]
 
 
 def configuration_string(box: str, config: bytes) -> str:

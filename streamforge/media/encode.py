@@ -1,6 +1,7 @@
 """Encode one part of a chunk, and again what is not good enough; or copy all of it."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -9,10 +10,12 @@ from pydantic import BaseModel, ConfigDict
 from streamforge.contracts.media import Chunk, EncodedTrack, Plan, Source, VideoRendition
 from streamforge.contracts.pictures import TileSet
 from streamforge.contracts.scores import PartQuality, RenditionLog, Repair
+from streamforge.errors import OutputInvalid
 from streamforge.keys import ContentKey
 from streamforge.media.limits import peak_memory_bytes
 from streamforge.media.progress import Progress
 from streamforge.media.remux import copy_film
+from streamforge.media.rendition import GpuFailed, failure_of
 from streamforge.media.tiles import TileMaker
 from streamforge.media.window import EncodedWindow, Window, encode_window
 from streamforge.planning.manifests import average_bitrate
@@ -26,7 +29,8 @@ Named = TypeVar("Named", EncodedTrack, RenditionLog)
 
 
 class EncodeTask(BaseModel):
-    """`target` is an empty folder; each rendition of the plan gets a folder in it. `key` belongs to `plan.protection`."""
+    """`target` is an empty folder; each rendition of the plan gets a folder in it. `key` belongs to `plan.protection`.
+    `on_gpu` names the renditions that GPU encoders may be opened for."""
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
@@ -36,30 +40,46 @@ class EncodeTask(BaseModel):
     chunk: Chunk
     target: Path
     key: ContentKey | None = None
+    on_gpu: frozenset[str] = frozenset()
 
 
 class EncodeResult(BaseModel):
     """`quality` is None where validation is turned off, `tiles` where no pictures are kept. `peak_bytes` of memory
-    includes the ffmpeg that scored."""
+    includes the ffmpeg that scored. `gpu_failure` says why the CPU encoded what a GPU should have."""
 
     tracks: list[EncodedTrack]
     quality: PartQuality | None
     tiles: TileSet | None = None
     peak_bytes: int
+    gpu_failure: str | None = None
 
 
 def run(task: EncodeTask, on_progress: Progress) -> EncodeResult:
     """Raises what `encode_window` and `copy_film` raise."""
-    window = Window(task.path, task.source, task.plan, task.chunk, task.key)
+    window = Window(task.path, task.source, task.plan, task.chunk, task.key, task.on_gpu)
     if task.plan.is_copy:
         track = copy_film(window, task.target, on_progress)
         return EncodeResult(tracks=[track], quality=None, peak_bytes=peak_memory_bytes())
-    pictures = task.plan.pictures
-    tiles = TileMaker(task.source.pictures, pictures, task.target / PICTURES) if pictures else None
-    encoded = encode_window(window, task.plan.renditions, task.target, on_progress, tiles=tiles)
+    if not window.on_gpu:
+        return _encoded(window, task.target, on_progress)
+    try:
+        return _encoded(window, task.target, on_progress)
+    except (GpuFailed, OutputInvalid) as error:
+        for left in task.target.iterdir():
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        by_cpu = _encoded(replace(window, on_gpu=frozenset()), task.target, on_progress)
+        return by_cpu.model_copy(update={"gpu_failure": failure_of(error)})
+
+
+def _encoded(window: Window, target: Path, on_progress: Progress) -> EncodeResult:
+    """A GPU has one try; what it did not make good enough is encoded again by the CPU."""
+    pictures = window.plan.pictures
+    tiles = TileMaker(window.source.pictures, pictures, target / PICTURES) if pictures else None
+    encoded = encode_window(window, window.plan.renditions, target, on_progress, tiles=tiles)
     kept = tiles.finish() if tiles else None  # Repairs see the same pictures once more.
     if encoded.quality is not None:
-        encoded = _repaired(window, encoded, encoded.quality, task.target, on_progress)
+        by_cpu = replace(window, on_gpu=frozenset())
+        encoded = _repaired(by_cpu, encoded, encoded.quality, target, on_progress)
     return EncodeResult(tracks=encoded.tracks, quality=encoded.quality, tiles=kept, peak_bytes=peak_memory_bytes())
 
 

@@ -9,7 +9,19 @@ import av
 from pydantic import BaseModel
 
 from streamforge.errors import SourceTooExpensive, StreamForgeError
-from streamforge.media import audio, codecs, encode, probe, progressive, search, sprites, subtitles, transcribe, trial
+from streamforge.media import (
+    audio,
+    codecs,
+    encode,
+    gpu,
+    probe,
+    progressive,
+    search,
+    sprites,
+    subtitles,
+    transcribe,
+    trial,
+)
 from streamforge.media.progress import Progress
 
 TASKS: dict[str, tuple[type[BaseModel], Callable[[Any, Progress], BaseModel]]] = {
@@ -22,6 +34,7 @@ TASKS: dict[str, tuple[type[BaseModel], Callable[[Any, Progress], BaseModel]]] =
     "sprites": (sprites.SpritesTask, sprites.run),
     "subtitles": (subtitles.SubtitlesTask, subtitles.run),
     "transcribe": (transcribe.TranscribeTask, transcribe.run),
+    "gpu_trial": (gpu.GpuTrialTask, gpu.run),
     "trial": (trial.TrialTask, trial.run),
 }
 

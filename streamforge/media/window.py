@@ -29,13 +29,15 @@ from streamforge.planning.sampling import Sampling
 
 @dataclass(frozen=True)
 class Window:
-    """A chunk's piece of a source, and what the plan says about it. `key` is what it is encrypted with, if at all."""
+    """A chunk's piece of a source, and what the plan says about it. `key` is what it is encrypted with, if at all. A GPU
+    may be used for the renditions in `on_gpu`, by their names."""
 
     path: Path
     source: Source
     plan: Plan
     chunk: Chunk
     key: ContentKey | None = None
+    on_gpu: frozenset[str] = frozenset()
 
     def frames(self, threads: int) -> Frames:
         return FrameWindow(self.path, self.source.pictures, self.chunk, self.plan.max_frame_rate, threads)
@@ -64,7 +66,8 @@ def encode_window(
     """Each rendition gets a folder in `target`, with its init segment and its segments. `tiles` sees the source go by.
     Pictures of the kinds `unencoded` are only measured, under these names.
 
-    Raises UndecodableSource when the window holds no picture, OutputInvalid when an encoder misbehaves.
+    Raises UndecodableSource when the window holds no picture, OutputInvalid when an encoder misbehaves, GpuFailed when one
+    of a GPU does not work.
     """
     target.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
@@ -94,7 +97,8 @@ def _measure(
 def _encoder(window: Window, rendition: VideoRendition, target: Path, measure: Measure | None) -> RenditionEncoder:
     frame_rate = min(window.source.pictures.frame_rate, window.plan.max_frame_rate)
     listener = (lambda number, frame: None) if measure is None else measure.listener(rendition.name)
-    return RenditionEncoder(rendition, track_folder(window, rendition, target), frame_rate, listener)
+    folder = track_folder(window, rendition, target)
+    return RenditionEncoder(rendition, folder, frame_rate, listener, on_gpu=rendition.name in window.on_gpu)
 
 
 def track_folder(window: Window, rendition: VideoRendition, target: Path) -> TrackFolder:

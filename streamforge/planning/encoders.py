@@ -9,7 +9,7 @@ Rate control is capped CRF: constant quality, with a ceiling per rendition. Whol
 cutting a film into chunks.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 BITS_FOLLOW_PIXELS = 0.75
@@ -60,6 +60,30 @@ ENCODERS = {
     "hevc": Encoder("libx265", 0.65, _x265),
     "av1": Encoder("libsvtav1", 0.55, _svt_av1),
 }
+
+
+GPU_ENCODERS = {"h264": "h264_nvenc"}
+"""NVIDIA's, by codec. Parts of one stream may come from a GPU or from a CPU, so each brings its parameter sets along, in
+band. Apple's players refuse HEVC in that form, and the configuration record of AV1 would have to fit both encoders."""
+
+
+BASELINE = 66
+NVENC_PROFILES = {BASELINE: "baseline", 77: "main", 100: "high"}
+"""By profile_idc (ITU-T H.264 annex A)."""
+
+
+def nvenc_options(options: Mapping[str, str], max_bitrate: int, profile: int, level: int) -> dict[str, str]:
+    """For the same as the CPU's encoder is asked for with `options`: constant quality below a ceiling (bit/s), key frames
+    where they are told and nowhere else, closed GOPs, and no more reordering than the plan has room for.
+
+    `profile` and `level` are what manifests say (profile_idc, level_idc): a GPU must not ask more of players.
+    """
+    constant_quality = {"rc": "vbr", "cq": f"{max(1.0, float(options['crf'])):g}", "b": "0"}
+    ceiling = {"maxrate": str(max_bitrate), "bufsize": str(2 * max_bitrate)}
+    key_frames = {"g": "1000000", "forced-idr": "1", "no-scenecut": "1", "strict_gop": "1"}
+    pictures = {"preset": "p5", "tune": "hq", "bf": "0" if profile == BASELINE else "2", "b_ref_mode": "disabled"}
+    asked_of_players = {"profile": NVENC_PROFILES[profile], "level": str(level)}
+    return constant_quality | ceiling | key_frames | pictures | asked_of_players
 
 
 def encoder_for(codec: str) -> Encoder:

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -14,6 +14,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 from activities.captions import CaptionsActivities
 from activities.downloads import DownloadActivities
+from activities.gpu_sessions import GpuSessions
 from activities.originals import Originals
 from activities.outcome import OutcomeActivities
 from activities.package import PackageActivities
@@ -36,6 +37,7 @@ from streamforge.events.log import EventLog
 from streamforge.keys import Keys
 from streamforge.media.capabilities import cores, memory_bytes
 from streamforge.media.child import MediaChildren
+from streamforge.media.gpu import GpuMeter, try_encoders
 from streamforge.media.trial import TrialResult, TrialTask
 from streamforge.planning.trial import trial_renditions
 from streamforge.settings import Settings
@@ -91,13 +93,14 @@ async def worker(settings: Settings) -> AsyncIterator[Client]:
             )
         )
         await _check_encoders(children, settings)
+        gpu = await stack.enter_async_context(_gpu(children, settings))
         storage = open_storage(settings)
         originals = Originals(storage, scratch)
         stack.push_async_callback(originals.close)
         client = await connect(settings.temporal)
         await ensure_search_attributes(client)
         await ensure_retention_schedule(client, settings.retention)
-        for one in _workers(client, settings, _Parts(database, storage, children, scratch, originals)):
+        for one in _workers(client, settings, _Parts(database, storage, children, scratch, originals, gpu)):
             await stack.enter_async_context(one)
         yield client
 
@@ -106,6 +109,24 @@ async def _check_encoders(children: MediaChildren, settings: Settings) -> None:
     """What an encoder does not accept should be one sentence now, not a failed job later."""
     trials = (TrialTask(rendition=rendition) for rendition in trial_renditions(settings))
     await asyncio.gather(*(children.run("trial", trial, TrialResult) for trial in trials))
+
+
+@asynccontextmanager
+async def _gpu(children: MediaChildren, settings: Settings) -> AsyncIterator[GpuSessions]:
+    """What GPUs can do here is tried once; they are watched while the block runs. Without one it costs nothing."""
+    trials = await try_encoders(children, settings)
+    for trial in trials:
+        log.info("GPU encoder tried", encoder=trial.encoder, works=trial.failure is None, reason=trial.failure)
+    working = [trial.encoder for trial in trials if trial.failure is None]
+    meter = GpuMeter()
+    watching = asyncio.create_task(meter.watch()) if trials else None
+    try:
+        yield GpuSessions(working, settings.worker.gpu_sessions, meter)
+    finally:
+        if watching is not None:
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
 
 
 @dataclass(frozen=True)
@@ -117,6 +138,7 @@ class _Parts:
     children: MediaChildren
     scratch: Scratch
     originals: Originals
+    gpu: GpuSessions
 
 
 def _workers(client: Client, settings: Settings, parts: _Parts) -> list[Worker]:
@@ -124,10 +146,10 @@ def _workers(client: Client, settings: Settings, parts: _Parts) -> list[Worker]:
     events = EventLog(parts.database)
     upload = UploadActivities(storage, events)
     keys = Keys(settings)
-    probe = ProbeActivities(events, children, originals, settings, keys)
+    probe = ProbeActivities(events, children, originals, settings, keys, gpu_encoders=parts.gpu.encoders)
     room = Room(settings.worker.media_memory_bytes or round(SHARE_OF_MEMORY * memory_bytes()))
     transcode = TranscodeActivities(
-        storage, events, children, originals=originals, scratch=scratch, room=room, keys=keys
+        storage, events, children, originals=originals, scratch=scratch, room=room, keys=keys, gpu=parts.gpu
     )
     captions = CaptionsActivities(storage, events, children, originals=originals, scratch=scratch)
     search = SearchActivities(storage, events, children, originals=originals, scratch=scratch, room=room)

@@ -8,6 +8,8 @@ import pytest
 from commandline import streamforge
 
 from streamforge import __version__
+from streamforge.doctor import Level, gpu_finding
+from streamforge.media.gpu import GpuTrial
 
 VIDEO = Path(__file__).parents[1] / "media" / "bbb-720p-5s.mp4"
 
@@ -75,6 +77,14 @@ def test_doctor_says_for_every_part_how_it_is(tmp_path: Path) -> None:
     assert report.returncode == 0, report.stdout
     for part in ("Python", "encoders", "libvmaf", "GPU", "database", "Temporal", "storage", "disk"):
         assert f"✓ {part}" in report.stdout
+
+
+def test_doctor_says_of_a_gpu_what_works_and_why_the_rest_does_not() -> None:
+    works = gpu_finding("A", [GpuTrial(encoder="h264_nvenc")])
+    assert (works.level, works.says, works.advice) == (Level.OK, "A; h264_nvenc", "")
+    broken = gpu_finding("A", [GpuTrial(encoder="h264_nvenc", failure="no driver")])
+    assert (broken.level, broken.says) == (Level.NOTE, "A; h264_nvenc: no driver")
+    assert "STREAMFORGE_WORKER__GPU=off" in broken.advice
 
 
 def test_doctor_fails_and_says_what_to_do_when_a_part_is_away(tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ from streamforge.media.subtitles import SubtitlesTask
 from streamforge.media.transcribe import TranscribeTask
 from streamforge.planning import dash, hls
 from streamforge.planning.downloads import download_name, downloaded_tracks
+from streamforge.planning.encoders import GPU_ENCODERS
+from streamforge.planning.gpu import with_gpu
 from streamforge.planning.manifests import (
     DASH_MANIFEST,
     INIT_SEGMENT,
@@ -86,20 +88,21 @@ class Streams:
             captions = CAPTIONS.model_copy(update={"enabled": kind in CAPTIONED})
             sections = {"pictures": DENSE, "captions": captions, "protection": {"scheme": PROTECTED.get(kind, "none")}}
             settings = Settings.model_validate({"transcode": QUICK | transcode} | sections)
-            self._made[kind] = await self._make(clip(self._clips), settings, self._work / kind)
+            self._made[kind] = await self._make(clip(self._clips), settings, self._work / kind, kind in TWO_ENCODERS)
         return self._made[kind]
 
-    async def _make(self, clip: Path, settings: Settings, work: Path) -> Stream:
+    async def _make(self, clip: Path, settings: Settings, work: Path, two_encoders: bool) -> Stream:
         probe = ProbeTask(path=clip, max_width=8192, max_height=8192, max_duration=60)
         source = await self._children.run("probe", probe, Source)
-        plan = make_plan(source, settings)
+        plan = with_gpu(make_plan(source, settings), GPU_ENCODERS.values() if two_encoders else [])
         codecs = await self._children.run("codecs", CodecsTask(source=source, plan=plan), Codecs)
         job_id = uuid4()
         plan = self._protected(plan.with_codec_strings(codecs.codec_strings), job_id)
         chunks, tiles = [], list[tuple[Path, list[int]]]()
         for chunk in plan.chunks:
             target, key = work / str(chunk.index), self._keys.for_track(job_id, plan.protection, "video")
-            task = EncodeTask(path=clip, source=source, plan=plan, chunk=chunk, target=target, key=key)
+            written = _written_otherwise(plan) if two_encoders and chunk.index % 2 else plan
+            task = EncodeTask(path=clip, source=source, plan=written, chunk=chunk, target=target, key=key)
             encoded = await self._children.run("encode", task, EncodeResult)
             chunks.append(encoded.tracks)
             if encoded.tiles and encoded.tiles.tiles:
@@ -200,6 +203,16 @@ DENSE = {"interval_seconds": 0.15}
 
 CAPTIONED = {"captions"}
 
+TWO_ENCODERS = {"two encoders"}
+"""As where a GPU helps: x264 with other tools stands in for it in every second chunk."""
+
+
+def _written_otherwise(plan: Plan) -> Plan:
+    """Its parameter sets are other ones; the init segment stays that of the first chunk."""
+    renditions = [r.model_copy(update={"options": r.options | {"preset": "medium"}}) for r in plan.renditions]
+    return plan.model_copy(update={"renditions": renditions})
+
+
 KINDS: dict[str, tuple[Callable[[Clips], Path], dict[str, object]]] = {
     "four chunks": (lambda clips: clips.slow, {}),
     "captions": (lambda clips: clips.captioned, {}),
@@ -211,6 +224,7 @@ KINDS: dict[str, tuple[Callable[[Clips], Path], dict[str, object]]] = {
     "AES-128": (lambda clips: clips.slow, {}),
     "cbcs": (lambda clips: clips.slow, {}),
     "AV1": (lambda clips: clips.two_languages, {"codecs": ["av1"], "presets": {"av1": 11}, "segment_seconds": 2}),
+    "two encoders": (lambda clips: clips.slow, {"presets": {"h264": "veryfast"}}),
     "a copy": (lambda clips: clips.copyable, {"remux": True}),
     "H.264 and AV1": (
         lambda clips: clips.slow,

@@ -34,7 +34,9 @@ def assert_whole(report: Report, stream: Stream) -> None:
 
 
 @every_player
-@pytest.mark.parametrize("name", ["four chunks", "variable frame rate and no sound", "AV1", "surround", "a copy"])
+@pytest.mark.parametrize(
+    "name", ["four chunks", "variable frame rate and no sound", "AV1", "surround", "a copy", "two encoders"]
+)
 async def test_plays_from_start_to_end(cinema: Cinema, streams: Streams, kind: Kind, name: str) -> None:
     await assert_plays_to_its_end(cinema, await streams.get(name), kind)
 
