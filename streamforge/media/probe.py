@@ -92,9 +92,10 @@ def run(task: ProbeTask, on_progress: Progress) -> Source:
         _check_dimensions(stream.width, stream.height, task)
         index, declared_frames = stream.index, stream.frames
         timeline = _read_timeline(container, stream, on_progress)
+        found = _as_declared(container, timeline)
     if timeline.frame_count == 0:
         raise UndecodableSource("The video stream is empty; there is no picture in this file.")
-    _check_complete(timeline.packet_count, declared_frames)
+    _check_complete(found, declared_frames)
     if declared_frames == 0:
         refuse_early_end(task.path, timeline.extent)
     with open_source(task.path) as container:
@@ -134,7 +135,7 @@ def _only_sound(task: ProbeTask, container: InputContainer, on_progress: Progres
     assert isinstance(stream, AudioStream)
     declared_packets = stream.frames
     timeline = _read_timeline(container, stream, on_progress)
-    _check_complete(timeline.packet_count, declared_packets)
+    _check_complete(_as_declared(container, timeline), declared_packets)
     if declared_packets == 0:
         refuse_early_end(task.path, timeline.extent)
     if not timeline.times:
@@ -222,6 +223,14 @@ def _add_packet(timeline: Timeline, packet: AnyPacket) -> None:
             timeline.key_times.append(packet.pts)
     if packet.duration:
         timeline.last_duration = packet.duration
+
+
+def _as_declared(container: InputContainer, timeline: Timeline) -> int:
+    """How much is there, in what the index counts: packets; in AVI ticks of its clock, most of which may have none when
+    a codec with reordering was put there."""
+    if container.format.name != "avi":
+        return timeline.packet_count
+    return max(timeline.packet_count, round(timeline.extent.seconds / timeline.time_base))
 
 
 def _check_complete(found: int, declared: int) -> None:

@@ -144,6 +144,18 @@ async def test_pictures_without_sound_are_no_stream_of_sound(children: MediaChil
         make_plan(source, Settings().for_profile("audio"))
 
 
+async def test_avi_whose_clock_ticks_faster_than_its_pictures_come_is_whole(
+    children: MediaChildren, tmp_path: Path
+) -> None:
+    """FFmpeg writes one like this when it copies H.264 with B-frames; its header counts ticks, of which few have a picture."""
+    copy = tmp_path / "copy.avi"
+    ffmpeg("-i", BUNNY, "-an", "-c", "copy", copy)
+    source = await probe(children, copy)
+    assert source.pictures.frame_count == 132
+    assert source.pictures.frame_rate == pytest.approx(25)
+    assert source.duration == pytest.approx(5.28, abs=0.1)
+
+
 async def test_cut_off_before_the_index(children: MediaChildren, clips: Clips) -> None:
     with pytest.raises(TruncatedSource, match="index is missing"):
         await probe(children, clips.cut_off)
