@@ -9,14 +9,13 @@ from temporalio import activity
 from activities import receipts
 from activities.heartbeats import heartbeats
 from activities.scratch import Scratch
-from activities.stream import AT_ONCE, read_presentation
+from activities.stream import read_presentation
 from streamforge.contracts import names
 from streamforge.contracts.media import VIDEO_TIMESCALE
 from streamforge.contracts.pictures import Pictures, Storyboard, Tile, TileSet
 from streamforge.contracts.pipeline import PicturesInput
 from streamforge.media.child import MediaChildren
 from streamforge.media.sprites import Sprites, SpritesTask
-from streamforge.planning.manifests import seconds
 from streamforge.planning.pictures import POSTER, THUMBNAIL, THUMBNAILS, TILES, poster_set, storyboard, webvtt
 from streamforge.storage import Storage, layout
 
@@ -34,7 +33,7 @@ class PictureActivities:
         """The same bytes under the same names, however often it is asked for. Raises StorageCorrupted when a receipt or
         a picture is gone."""
         async with heartbeats():
-            sets = await self._tile_sets(work.encoded.tile_sets)
+            sets = await receipts.read_all(self._storage, work.encoded.tile_sets, TileSet)
             with self._scratch.folder_for("pictures") as folder:
                 board, sheets = await self._publish_storyboard(work, sets, folder)
             poster, stills = await self._publish_poster(work, sets)
@@ -45,15 +44,6 @@ class PictureActivities:
                 warnings=[NOT_ALL] if any(tiles.failure for tiles in sets) else [],
             )
 
-    async def _tile_sets(self, receipt_names: Sequence[str]) -> list[TileSet]:
-        limit = asyncio.Semaphore(AT_ONCE)
-
-        async def read(name: str) -> TileSet:
-            async with limit:
-                return await receipts.read(self._storage, name, TileSet)
-
-        return await asyncio.gather(*(read(name) for name in receipt_names))
-
     async def _publish_storyboard(
         self, work: PicturesInput, sets: Sequence[TileSet], folder: Path
     ) -> tuple[Storyboard | None, dict[str, int]]:
@@ -62,14 +52,13 @@ class PictureActivities:
         if work.plan.pictures is None or not slots:
             return None, {}
         stream = await read_presentation(self._storage, work.source, work.plan, work.encoded)
-        length = max(seconds(track) for track in stream.tracks)
-        board = storyboard(work.plan.pictures, length)
+        board = storyboard(work.plan.pictures, stream.seconds)
         await self._fetch_tiles(work, sets, folder / TILES)
         task = SpritesTask(tiles=folder / TILES, slots=slots, storyboard=board, target=folder)
         made = await self._children.run("sprites", task, Sprites)
         for name in made.sheets:
             await self._storage.put_file(layout.output(work.original.job_id, name), folder / name)
-        cues = webvtt(board, length).encode()
+        cues = webvtt(board, stream.seconds).encode()
         await self._storage.put_bytes(layout.output(work.original.job_id, THUMBNAILS), cues)
         board = board.model_copy(update={"size_bytes": sum(made.sheets.values())})
         return board, made.sheets | {THUMBNAILS: len(cues)}

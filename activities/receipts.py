@@ -4,8 +4,10 @@ An activity that finds its receipt has nothing to do: that is what makes a retry
 is written last, after everything it speaks of is published.
 """
 
+import asyncio
 import hashlib
 import json
+from collections.abc import Iterable
 from importlib.metadata import version
 from typing import Any, TypeVar
 from uuid import UUID
@@ -16,6 +18,8 @@ from streamforge.errors import StorageCorrupted
 from streamforge.storage import Storage, layout
 
 R = TypeVar("R", bound=BaseModel)
+
+AT_ONCE = 16
 
 CHUNK = "chunk-"
 AUDIO = "audio-"
@@ -49,6 +53,17 @@ async def read(storage: Storage, name: str, kind: type[R]) -> R:
     if found is None:
         raise StorageCorrupted("A piece of the encoded stream has vanished from the media store.", debug=name)
     return found
+
+
+async def read_all(storage: Storage, names: Iterable[str], kind: type[R]) -> list[R]:
+    """In the same order; a few at a time, because a long film has thousands. Raises StorageCorrupted when one is gone."""
+    limit = asyncio.Semaphore(AT_ONCE)
+
+    async def read_one(name: str) -> R:
+        async with limit:
+            return await read(storage, name, kind)
+
+    return await asyncio.gather(*(read_one(name) for name in names))
 
 
 async def write(storage: Storage, name: str, content: BaseModel) -> None:

@@ -60,11 +60,11 @@ def run(task: EncodeTask, on_progress: Progress) -> EncodeResult:
     if task.plan.is_copy:
         track = copy_film(window, task.target, on_progress)
         return EncodeResult(tracks=[track], quality=None, peak_bytes=peak_memory_bytes())
-    if not window.on_gpu:
-        return _encoded(window, task.target, on_progress)
     try:
         return _encoded(window, task.target, on_progress)
     except (GpuFailed, OutputInvalid) as error:
+        if not window.on_gpu:
+            raise
         for left in task.target.iterdir():
             shutil.rmtree(left) if left.is_dir() else left.unlink()
         by_cpu = _encoded(replace(window, on_gpu=frozenset()), task.target, on_progress)

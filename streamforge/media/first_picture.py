@@ -11,8 +11,6 @@ from av.video.stream import VideoStream
 from streamforge.contracts.media import ContentLight, MasteringDisplay
 from streamforge.planning.color_tags import UNSPECIFIED, Samples, Tags
 
-FIXED_POINT = 1 << 16
-
 
 def orientation(frame: VideoFrame) -> tuple[int, bool]:
     """Degrees clockwise, in quarters, and whether it is mirrored left to right before that (FFmpeg's display matrix)."""

@@ -13,7 +13,6 @@ HD_HEIGHT = 720
 """From here on a source that does not say what its colours mean is taken for BT.709, below for BT.601, as browsers do."""
 
 UNSPECIFIED = 2
-BT601 = (5, 6)
 MATRICES = {
     1: Colorspace.ITU709,
     4: Colorspace.FCC,

@@ -8,9 +8,6 @@ from dataclasses import dataclass
 TIMESTAMP_MAP = "X-TIMESTAMP-MAP=MPEGTS:0,LOCAL:00:00:00.000"
 """RFC 8216 §3.5. Our media's time 0 is that of the cues, in HLS as in DASH, whose players pass this line over."""
 
-LATEST_MS = 1000 * 3_600_000
-"""A thousand hours: whatever is later is no time in a film."""
-
 _TIME = r"(\d{2,}):([0-5]\d):([0-5]\d)\.(\d{3})"
 _TIMING = re.compile(rf"{_TIME} --> {_TIME}")
 _TAG = re.compile(rf"<{_TIME}>")
