@@ -4,11 +4,8 @@ The header's own claims (duration, frame count, frame rate) are not trusted: Web
 truncated or hostile files lie.
 """
 
-import itertools
-from array import array
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
@@ -25,15 +22,14 @@ from streamforge.errors import (
     NotAVideo,
     NoVideoStream,
     SourceTooLong,
-    TruncatedSource,
     UndecodableSource,
     UnsupportedDimensions,
 )
 from streamforge.media import first_picture
-from streamforge.media.coding import CONFIGURATIONS, PacketLog
-from streamforge.media.extent import Extent, refuse_early_end
+from streamforge.media.extent import refuse_early_end
 from streamforge.media.progress import Progress
-from streamforge.media.source import AnyPacket, decoded, films, main_video, open_source, packets, stream_by_index
+from streamforge.media.source import decoded, films, main_video, open_source, stream_by_index
+from streamforge.media.timeline import Timeline, as_declared, check_complete, read_timeline
 from streamforge.planning.color_tags import Understood, understand
 from streamforge.settings import InputSettings
 
@@ -63,9 +59,6 @@ NEVER_INTERLACED = {"av1", "gif", "hevc", "png", "theora", "vp8", "vp9", "webp"}
 INTERLACE_SAMPLES = (0.25, 0.5, 0.75)
 """Shares of the length at which a picture is looked at: an opening is often of another making than the rest."""
 
-COMPLETE = 0.98
-"""A source with less than this share of the frames its index lists was cut off."""
-
 
 class ProbeTask(BaseModel):
     path: Path
@@ -91,11 +84,11 @@ def run(task: ProbeTask, on_progress: Progress) -> Source:
             return _only_sound(task, container, on_progress)
         _check_dimensions(stream.width, stream.height, task)
         index, declared_frames = stream.index, stream.frames
-        timeline = _read_timeline(container, stream, on_progress)
-        found = _as_declared(container, timeline)
+        timeline = read_timeline(container, stream, on_progress)
+        found = as_declared(container, timeline)
     if timeline.frame_count == 0:
         raise UndecodableSource("The video stream is empty; there is no picture in this file.")
-    _check_complete(found, declared_frames)
+    check_complete(found, declared_frames)
     if declared_frames == 0:
         refuse_early_end(task.path, timeline.extent)
     with open_source(task.path) as container:
@@ -134,8 +127,8 @@ def _only_sound(task: ProbeTask, container: InputContainer, on_progress: Progres
     stream = container.streams[tracks[0].index]
     assert isinstance(stream, AudioStream)
     declared_packets = stream.frames
-    timeline = _read_timeline(container, stream, on_progress)
-    _check_complete(_as_declared(container, timeline), declared_packets)
+    timeline = read_timeline(container, stream, on_progress)
+    check_complete(as_declared(container, timeline), declared_packets)
     if declared_packets == 0:
         refuse_early_end(task.path, timeline.extent)
     if not timeline.times:
@@ -161,84 +154,6 @@ def _check_dimensions(width: int, height: int, task: ProbeTask) -> None:
         )
     if min(width, height) < MIN_SIDE or max(width, height) > MAX_ASPECT * min(width, height):
         raise UnsupportedDimensions(f"A picture of {width}×{height} is too small or too narrow to be a video.")
-
-
-# ── the timeline, from packets ──────────────────────────────────────────────────────────────────────────────────────
-@dataclass
-class Timeline:
-    """Presentation times of all packets of the video stream, in its time base."""
-
-    time_base: Fraction
-    times: "array[int]" = field(default_factory=lambda: array("q"))
-    key_times: "array[int]" = field(default_factory=lambda: array("q"))
-    without_time: int = 0
-    packet_count: int = 0
-    last_duration: int = 0
-    extent: Extent = field(default_factory=Extent)
-    log: PacketLog | None = None
-
-    @property
-    def frame_count(self) -> int:
-        return len(self.times) + self.without_time
-
-    @property
-    def average_rate(self) -> float:
-        """Pictures per second by their time stamps; 0 where those do not say."""
-        span = (max(self.times) - min(self.times)) * self.time_base if self.times else 0
-        return float((len(self.times) - 1) / span) if span > 0 else 0.0
-
-    def gaps(self) -> Iterator[int]:
-        """Times between neighbours on screen. Sorts in place: packets come in decode order."""
-        ordered = sorted(self.times)
-        return (later - earlier for earlier, later in itertools.pairwise(ordered) if later > earlier)
-
-
-def _read_timeline(container: InputContainer, stream: VideoStream | AudioStream, on_progress: Progress) -> Timeline:
-    timeline = Timeline(time_base=stream.time_base or Fraction(1, 90_000), log=_packet_log(stream))
-    for packet in packets(container, stream):
-        _add_packet(timeline, packet)
-        if timeline.packet_count % 5000 == 1:
-            on_progress({"packets": timeline.packet_count})
-    return timeline
-
-
-def _packet_log(stream: VideoStream | AudioStream) -> PacketLog | None:
-    context = stream.codec_context
-    codec = context.codec.canonical_name
-    return PacketLog(codec, context.extradata) if codec in CONFIGURATIONS else None
-
-
-def _add_packet(timeline: Timeline, packet: AnyPacket) -> None:
-    timeline.packet_count += 1
-    timeline.extent.take(packet)
-    if timeline.log is not None:
-        timeline.log.take(packet)
-    if packet.is_discard:
-        return  # Outside the edit list: decoded for reference, never shown.
-    if packet.pts is None:
-        timeline.without_time += 1
-    else:
-        timeline.times.append(packet.pts)
-        if packet.is_keyframe:
-            timeline.key_times.append(packet.pts)
-    if packet.duration:
-        timeline.last_duration = packet.duration
-
-
-def _as_declared(container: InputContainer, timeline: Timeline) -> int:
-    """How much is there, in what the index counts: packets; in AVI ticks of its clock, most of which may have none when
-    a codec with reordering was put there."""
-    if container.format.name != "avi":
-        return timeline.packet_count
-    return max(timeline.packet_count, round(timeline.extent.seconds / timeline.time_base))
-
-
-def _check_complete(found: int, declared: int) -> None:
-    if declared > 1 and found < declared * COMPLETE - 1:
-        raise TruncatedSource(
-            f"The video is cut off: its index lists {declared} frames, but only {found} are there "
-            f"({100 * found // declared} %). Send the complete file."
-        )
 
 
 # ── the first picture ───────────────────────────────────────────────────────────────────────────────────────────────
