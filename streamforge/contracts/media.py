@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 from pydantic import BaseModel, Field
 
 from streamforge.contracts.pictures import PicturePlan
+from streamforge.contracts.timeline import PictureCount, SoundCount, TimelineNote, TrackClock
 
 VIDEO_TIMESCALE = 90_000
 """Ticks per second of every video rendition: MPEG's own clock, exact for 24, 25, 30, 50, 60 and the /1.001 rates."""
@@ -96,6 +97,11 @@ class VideoSource(BaseModel):
     full_range: bool = Field(False, description="black is 0 and not 16, on a scale of 8 bits")
     mastering_display: MasteringDisplay | None = None
     content_light: ContentLight | None = None
+    clock: TrackClock = Field(TrackClock(), description="what is to be done to its time stamps; nothing for most")
+    key_positions: list[int] = Field(
+        [], description="bytes at which the packets of key_frame_ticks lie, where a clock cannot be asked for them"
+    )
+    undecodable: int = Field(0, description="of frame_count: pictures that lack what they refer to, as at a late start")
 
 
 class AudioRole(StrEnum):
@@ -119,6 +125,7 @@ class AudioSource(BaseModel):
     title: str | None = None
     default: bool = False
     role: AudioRole = AudioRole.PROGRAMME
+    clock: TrackClock = TrackClock()
 
 
 class SubtitleSource(BaseModel):
@@ -148,6 +155,7 @@ class Source(BaseModel):
     audio_track_count: int = Field(0, description="how many the file has; of very many not all are described")
     subtitles: list[SubtitleSource] = []
     warnings: list[str] = Field([], description="what was left out or had to be guessed, for the job's owner")
+    timeline_notes: list[TimelineNote] = Field([], description="what is odd about its clock, and what is done about it")
 
     @property
     def pictures(self) -> VideoSource:
@@ -159,7 +167,18 @@ class Source(BaseModel):
         """As it goes along with every chunk: only the plan needs to know them, and a long film has thousands."""
         if self.video is None:
             return self
-        return self.model_copy(update={"video": self.video.model_copy(update={"key_frame_ticks": []})})
+        none: dict[str, object] = {"key_frame_ticks": [], "key_positions": []}
+        return self.model_copy(update={"video": self.video.model_copy(update=none)})
+
+    @property
+    def text_clock(self) -> TrackClock:
+        """Of subtitles: that of the picture between which their packets lie in the file."""
+        leading = [*([self.video.clock] if self.video else []), *(track.clock for track in self.audio)]
+        return TrackClock(runs=leading[0].runs) if leading else TrackClock()
+
+    def audio_clock(self, index: int) -> TrackClock:
+        """Of the track that is stream `index` of the file."""
+        return next((track.clock for track in self.audio if track.index == index), TrackClock())
 
 
 class VideoRendition(BaseModel):
@@ -263,6 +282,9 @@ class Chunk(BaseModel):
     start: float
     end: float | None
     expected_frames: int
+    entry: int | None = Field(
+        None, description="byte of the file at which decoding begins, where its clock cannot be asked for the moment"
+    )
 
 
 class QualityTarget(BaseModel):
@@ -412,6 +434,7 @@ class EncodedTrack(BaseModel):
     encoders: dict[str, int] = Field({}, description="what wrote it, as far as it says so, and how many chunks of it")
     loudness: Loudness | None = Field(None, description="of sound, as it was given to the encoder")
     gain: float | None = Field(None, description="dB by which it was made louder or softer; null when not asked for")
+    sound: SoundCount | None = Field(None, description="of sound: what became of the source's")
 
 
 class StoredFile(BaseModel):
@@ -425,3 +448,6 @@ class EncodedTracks(BaseModel):
     """What one chunk or one audio track came to, with every segment: the receipt that is kept in the store."""
 
     tracks: list[EncodedTrack]
+    count: PictureCount | None = Field(
+        None, description="null for sound, and in receipts that are older than this field"
+    )

@@ -56,7 +56,9 @@ def run(task: AudioTask, on_progress: Progress) -> EncodedTrack:
     meter = _meter(task)
     sink = FragmentSplitter(writer.write_init, writer.write_segment)
     with open_source(task.path) as source, av.open(sink, "w", format="mp4", options=_options(task)) as target:
-        writer.track.frames = _encode(task, Resampler(task.source, task.rendition, gain).frames(source), meter, target)
+        resampler = Resampler(task.source, task.rendition, gain)
+        writer.track.frames = _encode(task, resampler.frames(source), meter, target)
+    writer.track.sound = resampler.count
     writer.track.loudness = meter.result()
     writer.track.gain = gain
     return writer.track

@@ -9,7 +9,7 @@ from av.video.stream import VideoStream
 
 from streamforge.contracts.media import VIDEO_TIMESCALE, Coding
 from streamforge.media.cmaf import configuration_string
-from streamforge.media.source import AnyPacket
+from streamforge.media.packet_clock import AnyPacket
 
 CONFIGURATIONS = {"h264": "avcC", "hevc": "hvcC", "av1": "av1C"}
 ONE_TICK = Fraction(1, VIDEO_TIMESCALE)

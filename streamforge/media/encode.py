@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from streamforge.contracts.media import Chunk, EncodedTrack, Plan, Source, VideoRendition
 from streamforge.contracts.pictures import TileSet
 from streamforge.contracts.scores import PartQuality, RenditionLog, Repair
+from streamforge.contracts.timeline import PictureCount
 from streamforge.errors import OutputInvalid
 from streamforge.keys import ContentKey
 from streamforge.media.limits import peak_memory_bytes
@@ -50,6 +51,7 @@ class EncodeResult(BaseModel):
     tracks: list[EncodedTrack]
     quality: PartQuality | None
     tiles: TileSet | None = None
+    count: PictureCount = PictureCount()
     peak_bytes: int
     gpu_failure: str | None = None
 
@@ -59,7 +61,8 @@ def run(task: EncodeTask, on_progress: Progress) -> EncodeResult:
     window = Window(task.path, task.source, task.plan, task.chunk, task.key, task.on_gpu)
     if task.plan.is_copy:
         track = copy_film(window, task.target, on_progress)
-        return EncodeResult(tracks=[track], quality=None, peak_bytes=peak_memory_bytes())
+        count = PictureCount(in_source=track.frames, decoded=track.frames, shown=track.frames)
+        return EncodeResult(tracks=[track], quality=None, count=count, peak_bytes=peak_memory_bytes())
     try:
         return _encoded(window, task.target, on_progress)
     except (GpuFailed, OutputInvalid) as error:
@@ -80,7 +83,13 @@ def _encoded(window: Window, target: Path, on_progress: Progress) -> EncodeResul
     if encoded.quality is not None:
         by_cpu = replace(window, on_gpu=frozenset())
         encoded = _repaired(by_cpu, encoded, encoded.quality, target, on_progress)
-    return EncodeResult(tracks=encoded.tracks, quality=encoded.quality, tiles=kept, peak_bytes=peak_memory_bytes())
+    return EncodeResult(
+        tracks=encoded.tracks,
+        quality=encoded.quality,
+        tiles=kept,
+        count=encoded.count,
+        peak_bytes=peak_memory_bytes(),
+    )
 
 
 def _repaired(
@@ -105,7 +114,7 @@ def _repaired(
             renditions=_replaced(quality.renditions, again.quality.renditions, improved),
             repairs=[*quality.repairs, *repairs],
         )
-        encoded = EncodedWindow(_replaced(encoded.tracks, again.tracks, improved), quality)
+        encoded = replace(encoded, tracks=_replaced(encoded.tracks, again.tracks, improved), quality=quality)
     return encoded
 
 

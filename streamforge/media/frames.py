@@ -3,22 +3,27 @@
 The encoder and the VMAF scorer both read the source through here, so that frame n of a chunk is the same picture to both.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeAlias
 
 import av
 from av.container import InputContainer
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
 from streamforge.contracts.media import VIDEO_TIMESCALE, Chunk, VideoSource
+from streamforge.contracts.timeline import PictureCount
 from streamforge.errors import TruncatedSource, UndecodableSource
 from streamforge.media.deinterlace import Timed, deinterlaced
-from streamforge.media.source import AnyPacket, decoded, open_source, stream_by_index
+from streamforge.media.packet_clock import AnyPacket
+from streamforge.media.source import decoded, open_source, stream_by_index
 from streamforge.planning.completeness import stops_at, tolerated_seconds
+from streamforge.planning.output_order import OutputOrder
 
 SEEK_MARGINS = (0.0, 4.0, 30.0, 300.0, 3000.0)
 """Seconds to seek ahead of the window, tried in turn: an index may be missing or wrong. Last comes the whole way."""
@@ -27,6 +32,12 @@ MAX_LOST_SHARE = 2 / 3
 MAX_LOST = 50
 """A chunk of which more packets than this, and than this share, come to no picture is given up; single broken pictures
 are skipped."""
+
+
+Placed: TypeAlias = tuple[int | None, VideoFrame]
+"""A picture and when it is shown, in ticks from the source's first one; None where its packet does not say."""
+
+Seek: TypeAlias = Callable[[InputContainer, VideoStream], None]
 
 
 @dataclass(frozen=True)
@@ -43,6 +54,8 @@ class Frames(Protocol):
 
     goes_on: bool
 
+    @property
+    def count(self) -> PictureCount: ...
     def __enter__(self) -> Self: ...
     def __exit__(self, *_: object) -> None: ...
     def __iter__(self) -> Iterator[SourceFrame]: ...
@@ -65,8 +78,12 @@ class FrameWindow:
         self._slot = VIDEO_TIMESCALE / max_frame_rate if video.frame_rate > max_frame_rate * 1.01 else None
         self._nominal = max(1, round(VIDEO_TIMESCALE / min(video.frame_rate, max_frame_rate)))
         self._stack = ExitStack()
+        self._entry = chunk.entry
         self._packets: list[int] = []
         self._pictures: list[int] = []
+        self._decode_times: list[int] = []
+        self._without_room = 0
+        self._shown = 0
         self._last_failure: Exception | None = None
         self.goes_on = False
         """Whether something is to be seen until the window's end: an empty window is then a long still picture."""
@@ -84,13 +101,14 @@ class FrameWindow:
         Both are known only after the last frame; a hole that is followed by a picture is bridged by the one before it.
         """
         held: Timed | None = None
-        for ticks, picture in self._thinned(self._whole(self._in_order(self._decoded_from_start()))):
+        for ticks, picture in self._thinned(self._counted(self._whole(self._timed(self._decoded_from_start())))):
             if held is not None:
                 yield SourceFrame(held[0], ticks - held[0], held[1])
                 held = None
             if self._end is not None and ticks >= self._end:
                 self.goes_on = True
                 break
+            self._shown += 1
             held = (ticks, picture)
         if not self.goes_on:
             self._refuse_early_end()
@@ -100,19 +118,28 @@ class FrameWindow:
             left = _ticks(self._video.duration) - held[0]
             yield SourceFrame(held[0], left if left > 0 else self._nominal, held[1])
 
-    def _in_order(self, frames: Iterator[Timed]) -> Iterator[Timed]:
-        """Strictly increasing in time. A damaged time stamp leaps ahead for one picture or falls back; that one goes."""
-        last = -1
-        held: Timed | None = None
+    @property
+    def count(self) -> PictureCount:
+        """What became of the window's pictures; known when they have all been taken."""
+        decoded_here = self._within(self._pictures)
+        return PictureCount(
+            in_source=self._within(self._packets),
+            decoded=decoded_here + self._without_room,
+            shown=self._shown,
+            thinned=decoded_here - self._shown,
+        )
+
+    def _timed(self, frames: Iterator[tuple[int | None, VideoFrame]]) -> Iterator[Timed]:
+        order = OutputOrder[VideoFrame](self._nominal)
         for ticks, picture in frames:
-            if held is not None and ticks > held[0]:
-                yield held
-                last = held[0]
-                held = (ticks, picture)
-            elif ticks > last and (held is None or ticks < held[0]):
-                held = (ticks, picture)
-        if held is not None:
-            yield held
+            yield from order.take(ticks, picture)
+        yield from order.finish()
+        self._without_room = order.without_room
+
+    def _counted(self, frames: Iterator[Timed]) -> Iterator[Timed]:
+        for ticks, picture in frames:
+            self._pictures.append(ticks)
+            yield ticks, picture
 
     def _whole(self, frames: Iterator[Timed]) -> Iterator[Timed]:
         return deinterlaced(frames) if self._video.interlaced else frames
@@ -126,52 +153,72 @@ class FrameWindow:
                 if ticks >= self._start:
                     yield ticks, picture
 
-    def _decoded_from_start(self) -> Iterator[Timed]:
+    def _decoded_from_start(self) -> Iterator[Placed]:
         """Frames from at or before the window's start. If a seek lands too late, it is tried again from further back.
 
         From before it where pictures are made with the help of the one before them."""
-        margins = SEEK_MARGINS if self._start > 0 else ()
         latest = self._start - (self._nominal if self._video.interlaced else 0)
-        for margin in margins:
-            frames = self._decode(seek_to=max(0.0, latest / VIDEO_TIMESCALE - margin))
+        for seek in self._seeks(latest):
+            frames = self._decode(seek)
             first = next(frames, None)
-            if first is not None and first[0] <= latest:
+            if first is not None and first[0] is not None and first[0] <= latest:
                 yield first
                 yield from frames
                 return
-        yield from self._decode(seek_to=None)
+        yield from self._decode(_from_the_beginning)
 
-    def _decode(self, seek_to: float | None) -> Iterator[Timed]:
+    def _seeks(self, latest: int) -> Iterator[Seek]:
+        if self._start <= 0 or not self._video.seekable:
+            return
+        if self._video.clock.runs or self._video.clock.continued_by:
+            if self._entry is not None:
+                yield partial(_to_byte, self._entry)
+            return
+        start = Fraction(self._video.start)
+        for margin in SEEK_MARGINS:
+            yield partial(_to_moment, start + Fraction(max(0.0, latest / VIDEO_TIMESCALE - margin)))
+
+    def _decode(self, seek: Seek) -> Iterator[Placed]:
         self._stack.close()
         container = self._stack.enter_context(open_source(self._path))
         stream = stream_by_index(container, self._video.index)
-        stream.thread_type = "AUTO"
-        stream.codec_context.thread_count = self._threads
-        if seek_to is not None:
-            base = stream.time_base or Fraction(1, VIDEO_TIMESCALE)
-            try:
-                container.seek(int((self._video.start + seek_to) / base), stream=stream, backward=True)
-            except av.error.FFmpegError:
-                return
-        yield from self._stamped(container)
+        for each in [stream, *(stream_by_index(container, index) for index in self._video.clock.continued_by)]:
+            each.thread_type = "AUTO"
+            each.codec_context.thread_count = self._threads
+        try:
+            seek(container, stream)
+        except av.error.FFmpegError:
+            return
+        yield from self._stamped(container, stream)
 
-    def _stamped(self, container: InputContainer) -> Iterator[Timed]:
-        stream = stream_by_index(container, self._video.index)
-        self._packets, self._pictures = [], []
-        for number, picture in enumerate(decoded(container, stream, self._note_packet, self._note_failure)):
-            ticks = self._place(picture, number)
-            self._pictures.append(ticks)
-            yield ticks, picture
+    def _stamped(self, container: InputContainer, stream: VideoStream) -> Iterator[Placed]:
+        self._packets, self._pictures, self._decode_times = [], [], []
+        found = decoded(container, stream, self._video.clock, self._note_packet, self._note_failure)
+        for number, picture in enumerate(found):
+            yield self._place(picture, number), picture
 
-    def _place(self, what: VideoFrame | AnyPacket, number: int) -> int:
-        if not self._video.seekable or what.pts is None or what.time_base is None:
+    def _place(self, what: VideoFrame | AnyPacket, number: int) -> int | None:
+        if self._video.clock.in_output_order and isinstance(what, VideoFrame):
+            return self._decode_times[number] if number < len(self._decode_times) else None
+        if not self._video.seekable:
             return round(number * VIDEO_TIMESCALE / self._video.frame_rate)
-        return round((what.pts * what.time_base - Fraction(self._video.start)) * VIDEO_TIMESCALE)
+        return None if what.pts is None or what.time_base is None else self._ticks_of(what.pts * what.time_base)
+
+    def _ticks_of(self, seconds: Fraction) -> int:
+        return round((seconds - Fraction(self._video.start)) * VIDEO_TIMESCALE)
 
     # ── damage ──────────────────────────────────────────────────────────────────────────────────────────────────────
     def _note_packet(self, packet: AnyPacket) -> None:
-        if not packet.is_discard:
-            self._packets.append(self._place(packet, len(self._packets)))
+        if packet.is_discard or self._is_lead_in(packet):
+            return
+        if packet.dts is not None and packet.time_base is not None:
+            self._decode_times.append(self._ticks_of(packet.dts * packet.time_base))
+        placed = self._place(packet, len(self._packets))
+        self._packets.append(placed if placed is not None else self._packets[-1] if self._packets else 0)
+
+    def _is_lead_in(self, packet: AnyPacket) -> bool:
+        at = packet.pos
+        return at is not None and any(begin <= at < end for begin, end in self._video.clock.lead_ins)
 
     def _note_failure(self, error: Exception) -> None:
         self._last_failure = error
@@ -179,10 +226,11 @@ class FrameWindow:
     def _refuse_early_end(self) -> None:
         """See streamforge.planning.completeness for what counts as an end. Asked when the file is at its end and this
         window had nothing behind it, so in every chunk behind the damage, and in the one that it begins in."""
-        stopped = stops_at(self._packets, self._pictures) if self._video.seekable else None
+        packets = [ticks for ticks in self._packets if ticks >= 0]
+        stopped = stops_at(packets, self._pictures) if self._video.seekable else None
         if stopped is None:
             return
-        missing = (max(self._packets) + self._nominal - stopped) / VIDEO_TIMESCALE
+        missing = (max(packets) + self._nominal - stopped) / VIDEO_TIMESCALE
         if missing > tolerated_seconds(self._video.duration):
             raise TruncatedSource(
                 f"The video stops at {stopped / VIDEO_TIMESCALE:.1f} s of {self._video.duration:.1f} s: from there on "
@@ -200,6 +248,19 @@ class FrameWindow:
 
     def _within(self, times: list[int]) -> int:
         return sum(self._start <= time and (self._end is None or time < self._end) for time in times)
+
+
+def _from_the_beginning(container: InputContainer, stream: VideoStream) -> None:
+    """Where a container is when it was opened."""
+
+
+def _to_moment(seconds: Fraction, container: InputContainer, stream: VideoStream) -> None:
+    base = stream.time_base or Fraction(1, VIDEO_TIMESCALE)
+    container.seek(int(seconds / base), stream=stream, backward=True)
+
+
+def _to_byte(position: int, container: InputContainer, stream: VideoStream) -> None:
+    container.seek(position, unsupported_byte_offset=True)
 
 
 def _ticks(seconds: float) -> int:

@@ -26,19 +26,20 @@ from streamforge.errors import (
     UnsupportedDimensions,
 )
 from streamforge.media import first_picture
-from streamforge.media.extent import refuse_early_end
+from streamforge.media.extent import is_whole_riff, refuse_early_end
+from streamforge.media.film import MAX_FRAME_RATE, Film
 from streamforge.media.progress import Progress
 from streamforge.media.source import decoded, films, main_video, open_source, stream_by_index
-from streamforge.media.timeline import Timeline, as_declared, check_complete, read_timeline
+from streamforge.media.timeline import Timeline, as_declared, check_complete, read_packets
+from streamforge.planning.clocks import sound_clock
 from streamforge.planning.color_tags import Understood, understand
+from streamforge.planning.film_times import FilmTimes
+from streamforge.planning.timeline_notes import from_start, warnings_of
 from streamforge.settings import InputSettings
 
 MIN_SIDE = 16
 MAX_ASPECT = 32
 FALLBACK_FRAME_RATE = 25.0
-MAX_FRAME_RATE = 1000
-"""More than this per second are not shown by anything: the time stamps, or the header, are wrong."""
-
 ALMOST_SQUARE = Fraction(1, 50)
 """Pixel shapes this close to 1 are somebody's rounding, not an intention."""
 
@@ -52,8 +53,8 @@ MAX_TITLE = 200
 MAX_LANGUAGE = 35
 """What is told of a source goes along with every chunk of it; a megabyte of title in each would stop the job."""
 
-DENSE_KEY_FRAMES = 1.0
-"""Seconds between neighbours, on average. Below this, decoding from the one before costs nothing worth planning for."""
+MAX_WITHOUT_TIME = 64
+"""Pictures at the beginning that may have no time, before the one by which theirs is reckoned."""
 
 NEVER_INTERLACED = {"av1", "gif", "hevc", "png", "theora", "vp8", "vp9", "webp"}
 INTERLACE_SAMPLES = (0.25, 0.5, 0.75)
@@ -83,25 +84,43 @@ def run(task: ProbeTask, on_progress: Progress) -> Source:
         if stream is None:
             return _only_sound(task, container, on_progress)
         _check_dimensions(stream.width, stream.height, task)
-        index, declared_frames = stream.index, stream.frames
-        timeline = read_timeline(container, stream, on_progress)
-        found = as_declared(container, timeline)
-    if timeline.frame_count == 0:
-        raise UndecodableSource("The video stream is empty; there is no picture in this file.")
-    check_complete(found, declared_frames)
-    if declared_frames == 0:
-        refuse_early_end(task.path, timeline.extent)
+        reading = read_packets(container, films(container), on_progress)
+        if reading.films[stream.index].frame_count == 0:
+            raise UndecodableSource("The video stream is empty; there is no picture in this file.")
+        is_whole = is_whole_riff(task.path, container)
+        if not is_whole:
+            _refuse_what_is_cut_off(task, container, stream, reading.films[stream.index])
+        film = Film(reading, stream.index, container.format.name, _declared_end(stream) if is_whole else None)
     with open_source(task.path) as container:
-        stream = stream_by_index(container, index)
-        frame = _first_frame(container, stream)
+        stream = stream_by_index(container, film.index)
+        frame, start = _first_picture(container, stream, film)
         colors = understand(first_picture.color_tags(frame, stream), first_picture.samples(frame))
-        video = _describe_video(stream, frame, timeline, colors)
+        video, times = _describe_video(stream, frame, film, start, colors)
         _check_dimensions(video.width, video.height, task)
         _check_length(video.duration, task)
-        source = _source(task, container, video.start if video.seekable else None, video.duration, video)
+        source = _source(task, container, video.start if film.has_times else None, video.duration, video)
         video.interlaced = _is_interlaced(container, stream, frame, video)
-        warnings = [*_left_out(container, stream), *_doubts(timeline), *colors.warnings]
-        return source.model_copy(update={"warnings": warnings})
+        notes = film.notes(times, video.start)
+        warnings = [*_left_out(container, stream, film), *_doubts(film), *colors.warnings]
+        audio = [track.model_copy(update={"clock": film.sound_clock(track.index)}) for track in source.audio]
+        found = {
+            "warnings": [*warnings, *warnings_of(notes)],
+            "timeline_notes": notes,
+            "audio": [track for track in audio if track.index not in film.continuing_sounds],
+        }
+        return source.model_copy(update=found)
+
+
+def _refuse_what_is_cut_off(task: ProbeTask, container: InputContainer, stream: VideoStream, film: Timeline) -> None:
+    check_complete(as_declared(container, film), stream.frames)
+    if stream.frames == 0:
+        refuse_early_end(task.path, film.extent)
+
+
+def _declared_end(stream: VideoStream) -> float | None:
+    if stream.duration is None or stream.time_base is None:
+        return None
+    return float(((stream.start_time or 0) + stream.duration) * stream.time_base)
 
 
 def _source(
@@ -126,16 +145,19 @@ def _only_sound(task: ProbeTask, container: InputContainer, on_progress: Progres
         raise NoVideoStream("The file has no video stream, only pictures or data; send a file with video.")
     stream = container.streams[tracks[0].index]
     assert isinstance(stream, AudioStream)
-    declared_packets = stream.frames
-    timeline = read_timeline(container, stream, on_progress)
-    check_complete(as_declared(container, timeline), declared_packets)
-    if declared_packets == 0:
-        refuse_early_end(task.path, timeline.extent)
-    if not timeline.times:
+    reading = read_packets(container, [], on_progress)
+    first = reading.sounds[stream.index]
+    check_complete(as_declared(container, first), stream.frames)
+    if stream.frames == 0:
+        refuse_early_end(task.path, first.extent)
+    sound = sound_clock({index: track.finder for index, track in reading.sounds.items()}, stream.index)
+    if sound is None:
         raise UndecodableSource("The sound in this file has no time stamps; it is damaged.")
-    start = float(min(timeline.times) * timeline.time_base)
-    _check_length(timeline.extent.seconds - start, task)
-    return _source(task, container, start, timeline.extent.seconds - start, None)
+    _check_length(sound.end - sound.start, task)
+    source = _source(task, container, sound.start, sound.end - sound.start, None)
+    audio = [track.model_copy(update={"clock": sound.clocks[track.index]}) for track in source.audio]
+    notes = from_start(sound.notes, sound.start)
+    return source.model_copy(update={"audio": audio, "timeline_notes": notes, "warnings": warnings_of(notes)})
 
 
 def _check_length(seconds: float, task: ProbeTask) -> None:
@@ -157,8 +179,9 @@ def _check_dimensions(width: int, height: int, task: ProbeTask) -> None:
 
 
 # ── the first picture ───────────────────────────────────────────────────────────────────────────────────────────────
-def _first_frame(container: InputContainer, stream: VideoStream) -> VideoFrame:
-    """Proof that the stream decodes, and the only trustworthy word on size, rotation and pixel format."""
+def _first_picture(container: InputContainer, stream: VideoStream, film: Film) -> tuple[VideoFrame, Fraction]:
+    """Proof that the stream decodes, and the only trustworthy word on size, rotation and pixel format; and its time, in
+    seconds of the film's clock."""
     failures: list[Exception] = []
 
     def refused(error: Exception | None) -> UndecodableSource:
@@ -170,14 +193,20 @@ def _first_frame(container: InputContainer, stream: VideoStream) -> VideoFrame:
         if len(failures) > MAX_FAILURES:
             raise refused(error)
 
-    for frame in decoded(container, stream, on_failure=note):
-        return frame
-    raise refused(failures[-1] if failures else None)
+    first: VideoFrame | None = None
+    for number, frame in enumerate(decoded(container, stream, film.clock.clock, on_failure=note)):
+        first = first or frame
+        start = film.start_of(frame, number)
+        if start is not None or number > MAX_WITHOUT_TIME:
+            return first, start or Fraction(0)
+    if first is None:
+        raise refused(failures[-1] if failures else None)
+    return first, film.start_of(first, 0) or Fraction(0)
 
 
-def _left_out(container: InputContainer, used: VideoStream) -> Iterator[str]:
+def _left_out(container: InputContainer, used: VideoStream, film: Film) -> Iterator[str]:
     """What a viewer would miss: other films. Cover art, timecode, data and attachments are none."""
-    streams = films(container)
+    streams = [stream for stream in films(container) if stream.index not in film.clock.clock.continued_by]
     if len(streams) > 1:
         others = [_named(stream) for stream in streams if stream.index != used.index]
         told = ", ".join(others[:MAX_NAMED]) + (" and more" if len(others) > MAX_NAMED else "")
@@ -188,8 +217,8 @@ def _named(stream: VideoStream) -> str:
     return f"number {stream.index} ({stream.width}×{stream.height})"
 
 
-def _doubts(timeline: Timeline) -> Iterator[str]:
-    if (rate := timeline.average_rate) > MAX_FRAME_RATE:
+def _doubts(film: Film) -> Iterator[str]:
+    if (rate := film.average_rate) > MAX_FRAME_RATE:
         yield (
             f"By its time stamps the video has {rate:,.0f} pictures a second, which cannot be; {FALLBACK_FRAME_RATE:.0f} "
             "are assumed."
@@ -213,19 +242,19 @@ def _sampled(container: InputContainer, stream: VideoStream, seconds: float) -> 
     return False
 
 
-def _describe_video(stream: VideoStream, frame: VideoFrame, timeline: Timeline, colors: Understood) -> VideoSource:
-    seconds = timeline.time_base
-    gaps = sorted(timeline.gaps())
-    usual_gap = gaps[len(gaps) // 2] if gaps else 0
-    seekable = timeline.without_time == 0 and 0 < timeline.average_rate <= MAX_FRAME_RATE
-    frame_rate = _frame_rate(stream, float(usual_gap * seconds)) if seekable else _claimed_rate(stream)
-    duration = _duration(timeline, usual_gap, seconds) if seekable else timeline.frame_count / frame_rate
+def _describe_video(
+    stream: VideoStream, frame: VideoFrame, film: Film, start: Fraction, colors: Understood
+) -> tuple[VideoSource, FilmTimes]:
+    times = film.times_from(start)
+    count = film.timeline.frame_count
+    seekable = film.is_seekable
+    frame_rate = _frame_rate(stream, times.usual_gap) if seekable else _claimed_rate(stream)
+    duration = times.duration if film.has_times else max(times.duration, count / frame_rate)
     rotation, mirrored = first_picture.orientation(frame)
     width, height = _display_size(stream, frame, rotation)
-    start = float((frame.pts or 0) * (frame.time_base or seconds)) if seekable else 0.0
-    if stream.codec_context.name in {"png", "mjpeg", "bmp", "webp"} and timeline.frame_count == 1:
+    if stream.codec_context.name in {"png", "mjpeg", "bmp", "webp"} and count == 1:
         raise NotAVideo("This is a single picture, not a video.")
-    return VideoSource(
+    video = VideoSource(
         index=stream.index,
         codec=stream.codec_context.name,
         coded_width=frame.width,
@@ -234,14 +263,17 @@ def _describe_video(stream: VideoStream, frame: VideoFrame, timeline: Timeline, 
         height=height,
         rotation=rotation,
         pixel_format=frame.format.name,
-        frame_rate=_plausible(frame_rate, timeline.frame_count, duration),
-        frame_count=timeline.frame_count,
-        start=start,
+        frame_rate=_plausible(frame_rate, times.average_rate if film.has_times else count / duration),
+        frame_count=count,
+        start=float(start),
         duration=duration,
-        reorder_gap=_reorder_gap(timeline),
-        variable_frame_rate=bool(gaps) and gaps[-1] > 1.5 * gaps[0] + 2,
+        reorder_gap=times.reorder_gap,
+        variable_frame_rate=times.is_variable,
         seekable=seekable,
-        key_frame_ticks=_key_frame_ticks(timeline, start, duration),
+        key_frame_ticks=times.key_frame_ticks,
+        key_positions=times.key_positions,
+        clock=film.clock.clock,
+        undecodable=times.in_front + film.clock.lead_in,
         mirrored=mirrored,
         bit_depth=first_picture.samples(frame).bit_depth,
         has_alpha=first_picture.has_alpha(frame),
@@ -250,26 +282,9 @@ def _describe_video(stream: VideoStream, frame: VideoFrame, timeline: Timeline, 
         full_range=colors.full_range,
         mastering_display=first_picture.mastering_display(frame),
         content_light=first_picture.content_light(frame),
-        coding=timeline.log and timeline.log.coding(stream, frame, timeline.times, duration),
+        coding=film.coding(stream, frame, duration),
     )
-
-
-def _key_frame_ticks(timeline: Timeline, start: float, duration: float) -> list[int]:
-    if len(timeline.key_times) * DENSE_KEY_FRAMES > duration:
-        return []
-    return sorted(round((time * timeline.time_base - Fraction(start)) * VIDEO_TIMESCALE) for time in timeline.key_times)
-
-
-def _duration(timeline: Timeline, usual_gap: int, seconds: Fraction) -> float:
-    span = max(timeline.times) - min(timeline.times)
-    last = timeline.last_duration if 0 < timeline.last_duration < 100 * usual_gap else usual_gap
-    return float((span + last) * seconds)
-
-
-def _reorder_gap(timeline: Timeline) -> float:
-    ordered = sorted(timeline.times)
-    gap = max((later - earlier for earlier, later in zip(ordered, ordered[2:], strict=False)), default=0)
-    return float(gap * timeline.time_base)
+    return video, times
 
 
 def _frame_rate(stream: VideoStream, usual_gap: float) -> float:
@@ -286,9 +301,9 @@ def _claimed_rate(stream: VideoStream) -> float:
     return rate if 0 < rate <= MAX_FRAME_RATE else FALLBACK_FRAME_RATE
 
 
-def _plausible(frame_rate: float, frame_count: int, duration: float) -> float:
+def _plausible(frame_rate: float, average: float) -> float:
     """The usual rate, unless a few bursts made it absurd: then the average."""
-    average = frame_count / duration if duration > 0 else frame_rate
+    average = average or frame_rate
     return frame_rate if 0.1 <= frame_rate <= MAX_FRAME_RATE and frame_rate < 8 * average else average
 
 

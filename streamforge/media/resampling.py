@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 from fractions import Fraction
+from typing import Any
 
 import av
+import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer
@@ -11,6 +13,7 @@ from av.filter import Graph
 from av.filter.context import FilterContext
 
 from streamforge.contracts.media import AudioRendition, Source
+from streamforge.contracts.timeline import SoundCount
 from streamforge.media.source import decoded
 from streamforge.planning.downmix import LAYOUTS, Mix, mix
 
@@ -19,8 +22,15 @@ AAC_FRAME = 1024
 LATEST_SOUND_SECONDS = 600
 """Sound this long after the last picture is cut: a forged time stamp must not make us encode days of silence."""
 
-LONG_HOLE = Fraction(1)
-"""Seconds. The resampler fills holes, but keeps all of a hole's silence in memory, and one may be hours long."""
+MOST_GAPS = 50
+"""That are told."""
+
+SHORTEST_GAP = Fraction(1, 50)
+"""Seconds. What is missing between two frames, if it is this much and more than a frame, becomes silence. The resampler would
+stretch the sound over a gap of less than a tenth of a second; jitter and drift are for it."""
+
+SHORTEST_OVERLAP = Fraction(1, 200)
+"""Seconds. What two frames say both is cut from the later one. Less is jitter."""
 
 LIMITER = "alimiter=limit=0.891:attack=5:release=50:level=0:latency=1"
 """−1 dBFS. Many channels in few may be too loud for a moment; nothing else is touched, and all stays as loud as it is."""
@@ -37,16 +47,19 @@ class Resampler:
         self._rendition = rendition
         self._gain = gain
         self._start = None if source.start is None else Fraction(source.start)
+        self._clock = source.audio_clock(rendition.stream_index)
         self._duration = Fraction(source.duration)
         self._graph: Graph | None = None
         self._shape: tuple[object, ...] | None = None
         self._told_until = Fraction(0)
         self._resampled = 0
         self._ended = False
+        self._heard = self._silent_for = self._cut = Fraction(0)
+        self._gaps: list[tuple[float, float]] = []
 
     def frames(self, source: InputContainer) -> Iterator[AudioFrame | None]:
         """Ends with None, as an encoder wants it. Nothing at all when nothing decodes."""
-        for frame in self._without_long_holes(self._decoded(source)):
+        for frame in self._without_gaps(self._decoded(source)):
             shape = (frame.format.name, frame.layout.name, frame.sample_rate)
             if shape != self._shape:
                 yield from self._drained()
@@ -60,14 +73,31 @@ class Resampler:
             yield from self._drained()
             yield None
 
+    @property
+    def count(self) -> SoundCount:
+        """What became of the track; known when all of it has been taken."""
+        return SoundCount(
+            in_source=round(float(self._heard), 3),
+            shown=round(self._resampled / self._rendition.sample_rate, 3),
+            silence=round(float(self._silent_for), 3),
+            cut=round(float(self._cut), 3),
+            gaps=self._gaps,
+        )
+
     # ── in time ─────────────────────────────────────────────────────────────────────────────────────────────────────
     def _decoded(self, source: InputContainer) -> Iterator[AudioFrame]:
         stream = source.streams[self._rendition.stream_index]
         if not isinstance(stream, AudioStream):
             return
-        for frame in decoded(source, stream):  # A broken packet is a moment of silence.
-            if frame.sample_rate and self._place(frame):
+        for frame in decoded(source, stream, self._clock):  # A broken packet is a moment of silence.
+            if not frame.sample_rate:
+                continue
+            length = Fraction(frame.samples, frame.sample_rate)
+            self._heard += length
+            if self._place(frame):
                 yield frame
+            else:
+                self._cut += length
 
     def _place(self, frame: AudioFrame) -> bool:
         """Move the frame to the video's clock, in samples of its own rate. False = too late to be kept."""
@@ -79,12 +109,24 @@ class Resampler:
         frame.time_base = Fraction(1, rate)
         return frame.pts < (self._duration + LATEST_SOUND_SECONDS) * rate
 
-    def _without_long_holes(self, frames: Iterator[AudioFrame]) -> Iterator[AudioFrame]:
+    def _unheard(self, frame: AudioFrame) -> AudioFrame | None:
+        """What of it was not said before, or lies before the first picture; None when that is nothing."""
+        begin, length = Fraction(frame.pts or 0, frame.sample_rate), Fraction(frame.samples, frame.sample_rate)
+        said = min(length, self._told_until - begin)
+        if said < SHORTEST_OVERLAP:
+            return frame
+        self._cut += said
+        return None if said == length else _without_head(frame, round(said * frame.sample_rate))
+
+    def _without_gaps(self, frames: Iterator[AudioFrame]) -> Iterator[AudioFrame]:
         """Silence in front, in the middle, and to the end of the picture: a player waits for sound that is missing."""
         last: AudioFrame | None = None
-        for frame in frames:
+        for whole in frames:
+            if (frame := self._unheard(whole)) is None:
+                continue
             begin = Fraction(frame.pts or 0, frame.sample_rate)
-            if begin - self._told_until > LONG_HOLE:
+            if begin - self._told_until > max(SHORTEST_GAP, Fraction(frame.samples, frame.sample_rate)):
+                self._note_gap(begin)
                 yield from self._silence(frame, begin)
             yield frame
             self._told_until = max(self._told_until, begin + Fraction(frame.samples, frame.sample_rate))
@@ -92,11 +134,17 @@ class Resampler:
         if last is not None:
             yield from self._silence(last, self._duration)
 
+    def _note_gap(self, until: Fraction) -> None:
+        """Not in front of the first sound: that begins when it does."""
+        if self._told_until > 0 and len(self._gaps) < MOST_GAPS:
+            self._gaps.append((round(float(self._told_until), 3), round(float(until - self._told_until), 3)))
+
     def _silence(self, like: AudioFrame, until: Fraction) -> Iterator[AudioFrame]:
         while (missing := round((until - self._told_until) * like.sample_rate)) > 0:
             frame = _silent(like, min(missing, like.sample_rate))
             frame.pts = round(self._told_until * like.sample_rate)
             self._told_until += Fraction(frame.samples, like.sample_rate)
+            self._silent_for += Fraction(frame.samples, like.sample_rate)
             yield frame
 
     # ── through a graph ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -157,6 +205,14 @@ def _added(graph: Graph, description: str) -> FilterContext:
 def _pan(layout: str, mixed: Mix) -> str:
     rows = ["+".join(f"{gain:.6f}*c{position}" for position, gain in row.items()) or "0*c0" for row in mixed.rows]
     return "|".join([f"pan={layout}", *(f"c{number}={row}" for number, row in enumerate(rows))])
+
+
+def _without_head(frame: AudioFrame, samples: int) -> AudioFrame:
+    is_planar = frame.format.is_planar
+    left: Any = frame.to_ndarray()[:, samples * (1 if is_planar else len(frame.layout.channels)) :]
+    tail = AudioFrame.from_ndarray(np.ascontiguousarray(left), format=frame.format.name, layout=frame.layout.name)
+    tail.sample_rate, tail.time_base, tail.pts = frame.sample_rate, frame.time_base, (frame.pts or 0) + samples
+    return tail
 
 
 def _silent(like: AudioFrame, samples: int) -> AudioFrame:

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from streamforge.contracts.media import VIDEO_TIMESCALE, Chunk, PerTitleTarget, Plan, Source, VideoRendition
 from streamforge.contracts.per_title import Probed, ProbedRendition, RateAndQuality
+from streamforge.contracts.timeline import PictureCount
 from streamforge.errors import TruncatedSource, UndecodableSource
 from streamforge.media.frames import Frames, FrameWindow, SourceFrame
 from streamforge.media.measure import reference_size
@@ -141,6 +142,11 @@ class Montage:
             with suppress(UndecodableSource, TruncatedSource):  # Whether a hole can be borne is for the encode to say.
                 for frame in self._frames_of(sample):
                     yield SourceFrame(frame.ticks + moved, frame.duration, frame.picture)
+
+    @property
+    def count(self) -> PictureCount:
+        """Nobody asks what became of all pictures of a few samples."""
+        return PictureCount()
 
     def _frames_of(self, sample: Chunk) -> FrameWindow:
         self._open.close()

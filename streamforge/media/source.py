@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, overload
+from typing import overload
 
 import av
 from av.audio.frame import AudioFrame
@@ -18,7 +18,9 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from streamforge.contracts.media import VIDEO_TIMESCALE
+from streamforge.contracts.timeline import TrackClock
 from streamforge.errors import NotAVideo, TruncatedSource, UndecodableSource
+from streamforge.media.packet_clock import AS_IT_IS, AnyPacket, PacketClock
 
 CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf,mxf,nut,ivf,dv,gif,h264,hevc,obu,mpegvideo,m4v,"
@@ -34,10 +36,6 @@ OPTIONS = {
     "use_absolute_path": "0",
 }
 
-if TYPE_CHECKING:
-    AnyPacket: TypeAlias = Packet[Stream]
-else:
-    AnyPacket = Packet  # Generic for type checkers only.
 OnPacket = Callable[[AnyPacket], None]
 OnFailure = Callable[[Exception], None]
 
@@ -111,30 +109,65 @@ def packets(container: InputContainer, *streams: VideoStream | AudioStream | Sub
 
 @overload
 def decoded(
-    container: InputContainer, stream: VideoStream, on_packet: OnPacket = ..., on_failure: OnFailure = ...
+    container: InputContainer,
+    stream: VideoStream,
+    clock: TrackClock = ...,
+    on_packet: OnPacket = ...,
+    on_failure: OnFailure = ...,
 ) -> Iterator[VideoFrame]: ...
 @overload
 def decoded(
-    container: InputContainer, stream: AudioStream, on_packet: OnPacket = ..., on_failure: OnFailure = ...
+    container: InputContainer,
+    stream: AudioStream,
+    clock: TrackClock = ...,
+    on_packet: OnPacket = ...,
+    on_failure: OnFailure = ...,
 ) -> Iterator[AudioFrame]: ...
 def decoded(
     container: InputContainer,
     stream: VideoStream | AudioStream,
+    clock: TrackClock = AS_IT_IS,
     on_packet: OnPacket = lambda _: None,
     on_failure: OnFailure = lambda _: None,
 ) -> Iterator[VideoFrame | AudioFrame]:
-    """Every frame that can be decoded; `on_failure` hears why a packet could not be."""
-    for packet in chain(packets(container, stream), [_flush(stream)]):
-        if packet.size:
+    """Every frame that can be decoded, at its time by `clock`, of the stream and of those that continue it;
+    `on_packet` gets each packet at its time, `on_failure` hears why one could not be decoded."""
+    current = stream
+    for packet in chain(clocked(container, stream, clock), [None]):
+        if packet is not None and packet.stream is not current:
+            yield from _frames(current, _flush(current), on_failure)
+            current = _continuing(packet.stream)
+        if packet is not None:
             on_packet(packet)
-        try:
-            frames = stream.decode(packet)
-        except av.error.MemoryError:
-            raise
-        except av.error.FFmpegError as error:
-            on_failure(error)
-        else:
-            yield from frames
+        yield from _frames(current, packet or _flush(current), on_failure)
+
+
+def clocked(container: InputContainer, stream: VideoStream | AudioStream, clock: TrackClock) -> Iterator[AnyPacket]:
+    """Packets of the stream, and of those that continue it, each at its time by `clock`."""
+    others = [_continuing(container.streams[index]) for index in clock.continued_by]
+    reader = PacketClock(clock, stream.time_base)
+    for packet in packets(container, stream, *others):
+        reader.correct(packet)
+        yield packet
+
+
+def _frames(
+    stream: VideoStream | AudioStream, packet: AnyPacket, on_failure: OnFailure
+) -> Iterator[VideoFrame | AudioFrame]:
+    try:
+        frames = stream.decode(packet)
+    except av.error.MemoryError:
+        raise
+    except av.error.FFmpegError as error:
+        on_failure(error)
+    else:
+        yield from frames
+
+
+def _continuing(stream: Stream) -> VideoStream | AudioStream:
+    if not isinstance(stream, VideoStream | AudioStream):
+        raise UndecodableSource("A stream has vanished from the file.")
+    return stream
 
 
 def _flush(stream: VideoStream | AudioStream) -> AnyPacket:

@@ -11,6 +11,7 @@ from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 
 from streamforge.contracts.media import Source
+from streamforge.contracts.timeline import TrackClock
 from streamforge.media.progress import Progress
 from streamforge.media.source import decoded, open_source
 
@@ -67,7 +68,7 @@ def _placed(path: Path, source: Source, stream_index: int) -> "Iterator[tuple[in
     offset = None if source.start is None else Fraction(source.start)
     cursor = 0
     resampler, shape = None, None
-    for frame in _frames(path, stream_index):
+    for frame in _frames(path, stream_index, source.audio_clock(stream_index)):
         found = (frame.format.name, frame.layout.name, frame.sample_rate)
         if resampler is None or found != shape:
             resampler, shape = av.AudioResampler(format="s16", layout="mono", rate=RATE), found
@@ -83,8 +84,9 @@ def _placed(path: Path, source: Source, stream_index: int) -> "Iterator[tuple[in
             cursor += len(samples)
 
 
-def _frames(path: Path, stream_index: int) -> Iterator[AudioFrame]:
+def _frames(path: Path, stream_index: int, clock: TrackClock) -> Iterator[AudioFrame]:
     with open_source(path) as container:
         stream = container.streams[stream_index]
         if isinstance(stream, AudioStream):
-            yield from (frame for frame in decoded(container, stream) if frame.sample_rate and frame.samples)
+            found = decoded(container, stream, clock)
+            yield from (frame for frame in found if frame.sample_rate and frame.samples)

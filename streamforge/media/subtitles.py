@@ -13,7 +13,8 @@ from pydantic import BaseModel
 
 from streamforge.contracts.media import Source, SubtitleRendition, Text, TextTrack
 from streamforge.media.progress import Progress
-from streamforge.media.source import AnyPacket, open_source, packets
+from streamforge.media.packet_clock import AnyPacket, PacketClock
+from streamforge.media.source import open_source, packets
 from streamforge.media.subtitle_text import decode, payload, plain
 from streamforge.planning.manifests import TEXT_FILE
 from streamforge.planning.text import subtitle_label
@@ -58,7 +59,9 @@ def run(task: SubtitlesTask, on_progress: Progress) -> Text:
     """All tracks in one pass. A track that says nothing is left out; whatever is wrong with one is a warning."""
     tracks = {rendition.stream_index: _Track(rendition) for rendition in task.renditions}
     with open_source(task.path) as container:
+        clocks = {stream.index: PacketClock(task.source.text_clock, stream.time_base) for stream in container.streams}
         for number, (packet, track) in enumerate(_packets(container, tracks)):
+            clocks[packet.stream_index].correct(packet)
             _take(track, packet, task.source)
             if number % 1000 == 0:
                 on_progress({"packets": number})

@@ -29,7 +29,7 @@ from streamforge.contracts.media import DynamicRange
 from streamforge.errors import OutputInvalid
 from streamforge.media.capabilities import ffmpeg_path
 from streamforge.media.scaling import Output, Size
-from streamforge.media.source import AnyPacket
+from streamforge.media.packet_clock import AnyPacket
 from streamforge.planning.sampling import Sampling
 
 MODEL = "vmaf_v0.6.1"

@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from streamforge.contracts.media import VIDEO_TIMESCALE, Chunk, EncodedTrack, Plan, Source, VideoRendition
 from streamforge.contracts.scores import PartQuality
+from streamforge.contracts.timeline import PictureCount
 from streamforge.errors import UndecodableSource
 from streamforge.keys import ContentKey
 from streamforge.media.fragments import TrackFolder
@@ -49,6 +50,7 @@ class EncodedWindow:
 
     tracks: list[EncodedTrack]
     quality: PartQuality | None
+    count: PictureCount
 
 
 NOTHING: Mapping[str, Output] = MappingProxyType({})
@@ -75,11 +77,11 @@ def encode_window(
         if measure is not None:
             stack.enter_context(measure)
         encoders = [_encoder(window, rendition, target, measure) for rendition in renditions]
-        cuts = _Pass(window, encoders, measure, tiles, on_progress).run()
+        cuts, count = _Pass(window, encoders, measure, tiles, on_progress).run()
         proofs = {encoder.name: encoder.proof for encoder in encoders}
         quality = None if measure is None else measure.finish(proofs)
     offset = window.plan.edit_offset_ticks
-    return EncodedWindow([encoder.write_segments(cuts, offset) for encoder in encoders], quality)
+    return EncodedWindow([encoder.write_segments(cuts, offset) for encoder in encoders], quality, count)
 
 
 def _measure(
@@ -125,7 +127,7 @@ class _Pass:
         self._cuts = Cuts(round(plan.gop_seconds * VIDEO_TIMESCALE))
         self._scaler = Scaler(window.source.pictures, [encoder.output for encoder in encoders])
 
-    def run(self) -> Cuts:
+    def run(self) -> tuple[Cuts, PictureCount]:
         window = self._window
         # Encoders fill the cores; a decoder with threads of its own only pays off beside a single one.
         threads = 1 if len(self._encoders) > 1 else 0
@@ -146,7 +148,7 @@ class _Pass:
             raise UndecodableSource(
                 f"No picture can be decoded from {window.chunk.start:.1f} s on; the video is damaged."
             )
-        return self._cuts
+        return self._cuts, frames.count
 
     def _feed(self, lanes: list[Lane], frame: SourceFrame) -> None:
         is_key = self._cuts.starts_gop(frame.ticks, frame.duration)

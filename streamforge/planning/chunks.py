@@ -20,7 +20,7 @@ def cut_into_chunks(video: VideoSource, settings: TranscodeSettings) -> list[Chu
     edges = [edge / VIDEO_TIMESCALE for edge in _edges(video, settings)] if video.seekable else []
     bounds = [0.0, *edges, None]
     return [
-        Chunk(index=index, start=start, end=end, expected_frames=_frames(start, end, video))
+        Chunk(index=index, start=start, end=end, expected_frames=_frames(start, end, video), entry=_entry(start, video))
         for index, (start, end) in enumerate(pairwise(bounds))
         if start is not None
     ]
@@ -61,6 +61,14 @@ def _best_edge(start: int, length: int, segment: int, key_frames: list[int]) -> 
 def _behind_key_frame(edge: int, key_frames: list[int]) -> int:
     position = bisect_right(key_frames, edge)
     return edge - key_frames[position - 1] if position else 0
+
+
+def _entry(start: float, video: VideoSource) -> int | None:
+    """Where in the file the key frame lies that the chunk is decoded from, if its clock cannot say that. The one before it
+    where pictures are made with the help of their neighbours."""
+    latest = round((start - (1 / video.frame_rate if video.interlaced else 0)) * VIDEO_TIMESCALE)
+    position = bisect_right(video.key_frame_ticks, latest) if video.key_positions else 0
+    return video.key_positions[position - 1] if position and start > 0 else None
 
 
 def _frames(start: float, end: float | None, video: VideoSource) -> int:

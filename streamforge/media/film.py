@@ -1,0 +1,163 @@
+"""The film of a file and its sound on one timeline: what its packets say, and what is made of it."""
+
+from collections.abc import Iterable
+from fractions import Fraction
+from math import floor
+
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from streamforge.contracts.media import VIDEO_TIMESCALE, Coding
+from streamforge.contracts.timeline import NoteKind, TimelineNote, TrackClock
+from streamforge.media.timeline import Reading, Timeline, TrackReading
+from streamforge.planning.clocks import NO_TIME, film_clock
+from streamforge.planning.film_times import OUTLASTED, FilmTimes, film_times
+from streamforge.planning.timeline_notes import from_start
+
+MAX_FRAME_RATE = 1000
+"""More than this per second are not shown by anything: the time stamps, or the header, are wrong."""
+
+JOINED = {"mpegts", "mpeg"}
+"""Containers in which a stream may end and another one go on in its place."""
+
+EARLY_SOUND = 0.1
+"""Seconds. Sound that begins earlier than this before the picture is worth a word when it is cut."""
+
+
+class Film:
+    """Stream `index`, and what continues it. Times are ticks of its clock (streamforge.planning.clocks)."""
+
+    def __init__(self, reading: Reading, index: int, container: str, declared_end: float | None = None) -> None:
+        """`declared_end`: when the film is over by what a complete container says, in seconds."""
+        self.index = index
+        self.timeline = reading.films[index]
+        self._declared_end = None if declared_end is None else round(declared_end * VIDEO_TIMESCALE)
+        self._continuing = _continuing(self.timeline, reading.films.values()) if container in JOINED else []
+        for other in self._continuing:
+            self.timeline.go_on_with(other)
+        self._packets = self.timeline.film_packets(container)
+        self._sounds = dict(reading.sounds)
+        self._continued_sounds: dict[int, list[int]] = {}
+        if container in JOINED:
+            self._join_sounds()
+        self.clock = film_clock(self._packets, {index: each.finder for index, each in self._sounds.items()}, container)
+        if self.average_rate > MAX_FRAME_RATE:
+            self.clock.is_timed = False
+            self.clock.clock = TrackClock()
+        self.clock.clock.continued_by = [other.index for other in self._continuing]
+
+    @property
+    def average_rate(self) -> float:
+        """Pictures per second by their time stamps; 0 where those do not say."""
+        known = self.clock.known
+        span = (int(known.max()) - int(known.min())) / VIDEO_TIMESCALE if len(known) else 0.0
+        return (len(known) - 1) / span if span > 0 else 0.0
+
+    @property
+    def has_times(self) -> bool:
+        return self.clock.is_timed
+
+    @property
+    def is_seekable(self) -> bool:
+        return self.has_times and not self.clock.clock.in_output_order and self.average_rate > 0
+
+    @property
+    def continuing_sounds(self) -> set[int]:
+        """Streams that are no tracks of their own."""
+        return {index for indexes in self._continued_sounds.values() for index in indexes}
+
+    def sound_clock(self, index: int) -> TrackClock:
+        clock = self.clock.sounds.get(index, TrackClock())
+        return clock.model_copy(update={"continued_by": self._continued_sounds.get(index, [])})
+
+    def start_of(self, frame: VideoFrame, number: int) -> Fraction | None:
+        """When the film begins, in seconds, by its picture `number` from 0; None when that one has no time."""
+        if not self.has_times:
+            return Fraction(0)
+        if self.clock.clock.in_output_order:
+            return Fraction(int(self.clock.known[0]), VIDEO_TIMESCALE)
+        if frame.pts is None or frame.time_base is None:
+            return None
+        start = frame.pts * frame.time_base
+        return start - number * Fraction(self.times_from(None).usual_gap) if number else start
+
+    def times_from(self, start: Fraction | None) -> FilmTimes:
+        """Of the pictures from the one at `start` (seconds) on."""
+        return film_times(
+            self.clock,
+            NO_TIME if start is None else floor(start * VIDEO_TIMESCALE),
+            keys=self._packets.keys,
+            positions=self._packets.positions,
+            last_duration=self.timeline.ticks(self.timeline.last_duration),
+            declared_end=self._declared_end,
+        )
+
+    def coding(self, stream: VideoStream, first: VideoFrame, duration: float) -> Coding | None:
+        """None where it is no codec of the ladder."""
+        log, clock = self.timeline.log, self.clock.clock
+        if log is None:
+            return None
+        times = [time for time in self.timeline.times if time != NO_TIME]
+        coding = log.coding(stream, first, times, duration)
+        is_plain = not (clock.runs or clock.disbelieved or self.timeline.without_time)
+        return coding.model_copy(update={"exact_times": coding.exact_times and is_plain})
+
+    def notes(self, times: FilmTimes, start: float) -> list[TimelineNote]:
+        """From the start of the film on."""
+        return [*self._about_start(times, start), *from_start(self.clock.notes, start), *self._about_end(times)]
+
+    def _about_start(self, times: FilmTimes, start: float) -> list[TimelineNote]:
+        notes = []
+        if times.in_front:
+            text = (
+                f"The first {times.in_front} pictures lack what they refer to, because the recording begins between two "
+                "key frames; the film begins behind them."
+            )
+            notes.append(
+                TimelineNote(
+                    kind=NoteKind.UNDECODABLE, at=0, seconds=0, count=times.in_front, track=self.index, text=text
+                )
+            )
+        for index, begin in self.clock.sound_starts.items():
+            early = start - begin / VIDEO_TIMESCALE
+            if early > EARLY_SOUND:
+                text = f"The first {early:.1f} s of sound lie before the first picture that can be decoded, and are left out."
+                notes.append(TimelineNote(kind=NoteKind.CUT, at=0, seconds=round(early, 3), track=index, text=text))
+        return notes
+
+    def _about_end(self, times: FilmTimes) -> list[TimelineNote]:
+        held = times.duration - times.picture_end
+        if held * VIDEO_TIMESCALE < OUTLASTED:
+            return []
+        text = f"The sound goes on for {held:.1f} s behind the last picture, which stays."
+        return [TimelineNote(kind=NoteKind.HELD, at=round(times.picture_end, 3), seconds=round(held, 3), text=text)]
+
+    def _join_sounds(self) -> None:
+        """Sound that begins, in the file, where a track ends goes on with it; each track has one that does at most."""
+        for track in list(self._sounds.values()):
+            end = track
+            while track.index in self._sounds and (later := _next(end, self._sounds.values())) is not None:
+                self._continued_sounds.setdefault(track.index, []).append(later.index)
+                track.finder.runs += later.finder.runs
+                track.finder.outliers += later.finder.outliers
+                del self._sounds[later.index]
+                end = later
+
+
+def _continuing(film: Timeline, others: Iterable[TrackReading]) -> list[Timeline]:
+    found: list[Timeline] = []
+    end: TrackReading = film
+    while (later := _next(end, others)) is not None:
+        assert isinstance(later, Timeline)
+        found.append(later)
+        end = later
+    return found
+
+
+def _next(track: TrackReading, others: Iterable[TrackReading]) -> TrackReading | None:
+    """The first one that begins, in the file, behind the end of `track`."""
+    if not track.finder.runs:
+        return None
+    end = track.finder.runs[-1].last_position
+    later = [other for other in others if other.finder.runs and other.finder.runs[0].position > end]
+    return min(later, key=lambda other: (other.finder.runs[0].position, other.index), default=None)

@@ -1,0 +1,46 @@
+"""Gives the packets of a source the times that its timeline says."""
+
+from bisect import bisect_right
+from fractions import Fraction
+from typing import TYPE_CHECKING, TypeAlias
+
+from av.packet import Packet
+from av.stream import Stream
+
+from streamforge.contracts.media import VIDEO_TIMESCALE
+from streamforge.contracts.timeline import TrackClock
+
+if TYPE_CHECKING:
+    AnyPacket: TypeAlias = Packet[Stream]
+else:
+    AnyPacket = Packet  # Generic for type checkers only.
+
+AS_IT_IS = TrackClock()
+
+
+class PacketClock:
+    """Takes the packets of one track in the order of the file, from anywhere in it."""
+
+    def __init__(self, clock: TrackClock, time_base: Fraction | None) -> None:
+        ticks = Fraction(1, VIDEO_TIMESCALE) / (time_base or Fraction(1, VIDEO_TIMESCALE))
+        self._starts = [run.position for run in clock.runs]
+        self._shifts = [round(run.shift * ticks) for run in clock.runs]
+        self._disbelieved = frozenset(clock.disbelieved)
+        self._position = -1
+
+    def correct(self, packet: AnyPacket) -> None:
+        """Packets that share a page with the one before them have no position of their own: they belong to it."""
+        if packet.pos is not None:
+            self._position = packet.pos
+        if self._starts:
+            self._shift(packet)
+        if self._position in self._disbelieved:
+            packet.pts = None
+
+    def _shift(self, packet: AnyPacket) -> None:
+        run = max(0, bisect_right(self._starts, self._position) - 1)
+        shift = self._shifts[run]
+        if packet.pts is not None:
+            packet.pts += shift
+        if packet.dts is not None:
+            packet.dts += shift

@@ -1,0 +1,247 @@
+"""The timeline of a source: when each of its pictures is shown, and what has to be done to the clock of each track for it.
+
+Rests on the rules of streamforge.planning.timeline. All times are ticks of 1/VIDEO_TIMESCALE s of the leading track's
+first clock, which is not touched: ordinary sources are read as they are.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamforge.contracts.media import VIDEO_TIMESCALE
+from streamforge.contracts.timeline import ClockRun, NoteKind, TimelineNote, TrackClock
+from streamforge.planning.timeline import Placed, Run, RunFinder, align, misplaced
+
+NO_TIME = -(2**63)
+
+EXPLICIT = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "gif", "asf", "nut", "mxf"}
+"""Containers that say of each picture when it is shown."""
+
+MOST_DISBELIEVED = 2_000
+"""Positions that are told; of more the frames themselves are put in order one by one."""
+
+FEWEST_TIMED = 0.05
+"""Share of the pictures that must have a time. Broadcasters give one to every key frame, the rest can be counted."""
+
+NOTED_GAP = VIDEO_TIMESCALE // 2
+NOTED_TIMES_USUAL = 4
+MOST_NOTES = 50
+
+
+@dataclass
+class FilmPackets:
+    """Of the pictures of a film, in the order of the file."""
+
+    times: NDArray[np.int64]
+    positions: NDArray[np.int64]
+    keys: NDArray[np.bool_]
+    finder: RunFinder
+    in_output_order: bool = False
+
+
+@dataclass
+class FilmClock:
+    """`times` is when each picture is shown, NO_TIME where that is not known. A film whose times are of no use at all is
+    not `is_timed`: its pictures are counted."""
+
+    times: NDArray[np.int64]
+    clock: TrackClock
+    sounds: dict[int, TrackClock]
+    sound_ends: dict[int, int]
+    """Where the sound of each stream is over."""
+    sound_starts: dict[int, int]
+    notes: list[TimelineNote] = field(default_factory=list)
+    is_timed: bool = True
+    lead_in: int = 0
+    """Pictures behind a break of the clock that come before a key frame."""
+
+    @property
+    def known(self) -> NDArray[np.int64]:
+        known: NDArray[np.int64] = self.times[self.times != NO_TIME]
+        return known
+
+
+def film_clock(film: FilmPackets, sounds: Mapping[int, RunFinder], container: str) -> FilmClock:
+    """Of the film and of the sound streams beside it, by their indexes."""
+    wrong = _wrong(film)
+    times = np.where(wrong, NO_TIME, film.times)
+    runs = _with_extents(film.finder.runs, times)
+    heard = {index: finder.runs for index, finder in sounds.items() if finder.runs and not finder.is_lost}
+    share = np.count_nonzero(times != NO_TIME) / max(1, len(times))
+    aligned = None
+    is_placed = len(runs) == 1 or all(run.position >= 0 for run in runs)
+    if runs and is_placed and not film.finder.is_lost and share >= FEWEST_TIMED:
+        aligned = align(runs, list(heard.values()), is_explicit=container in EXPLICIT)
+    if aligned is None:
+        return _untimed(film, sounds)
+    placed = dict(zip(heard, aligned.others, strict=True))
+    lead_ins, lead_in = _lead_ins(aligned.leading, film)
+    clock = TrackClock(
+        runs=_clock_runs(aligned.leading),
+        disbelieved=sorted(set(film.positions[wrong].tolist()) - {-1})[:MOST_DISBELIEVED],
+        lead_ins=lead_ins,
+        in_output_order=film.in_output_order,
+    )
+    shown = _shifted(times, aligned.leading)
+    gaps = [] if container in EXPLICIT else _gaps(shown)
+    notes = [*aligned.notes, *_about_times(film, wrong, shown), *gaps]
+    return FilmClock(
+        times=shown,
+        clock=clock,
+        sounds={index: _sound_clock(placed.get(index), finder) for index, finder in sounds.items()},
+        sound_ends={index: max(each.run.end + each.shift for each in runs) for index, runs in placed.items()},
+        sound_starts={index: min(each.run.first + each.shift for each in runs) for index, runs in placed.items()},
+        notes=notes[:MOST_NOTES],
+        lead_in=lead_in,
+    )
+
+
+@dataclass
+class SoundClock:
+    """Of a file that has only sound, in seconds of the leading track's clock."""
+
+    start: float
+    end: float
+    clocks: dict[int, TrackClock]
+    notes: list[TimelineNote]
+
+
+def sound_clock(sounds: Mapping[int, RunFinder], leading: int) -> SoundClock | None:
+    """None when the leading track's times are of no use."""
+    heard = {index: finder.runs for index, finder in sounds.items() if finder.runs and not finder.is_lost}
+    if leading not in heard:
+        return None
+    others = {index: runs for index, runs in heard.items() if index != leading}
+    aligned = align(heard[leading], list(others.values()), is_explicit=False)
+    if aligned is None:
+        return None
+    placed = {leading: aligned.leading, **dict(zip(others, aligned.others, strict=True))}
+    return SoundClock(
+        start=heard[leading][0].first / VIDEO_TIMESCALE,
+        end=max(each.run.end + each.shift for each in aligned.leading) / VIDEO_TIMESCALE,
+        clocks={index: _sound_clock(placed.get(index), finder) for index, finder in sounds.items()},
+        notes=aligned.notes,
+    )
+
+
+def _untimed(film: FilmPackets, sounds: Mapping[int, RunFinder]) -> FilmClock:
+    """Pictures are counted, and sound follows sound."""
+    none = np.full(len(film.times), NO_TIME)
+    return FilmClock(none, TrackClock(), {index: TrackClock() for index in sounds}, {}, {}, is_timed=False)
+
+
+def _wrong(film: FilmPackets) -> NDArray[np.bool_]:
+    """Pictures whose times are not believed, by what is around them."""
+    wrong = np.isin(film.positions, film.finder.outliers) & (film.positions >= 0)
+    starts = [run.number for run in film.finder.runs]
+    # Pauses begin runs, too: neighbours are looked at across them, but not across a clock that was set anew.
+    for begin, end in pairwise([*_breaks(film, starts), len(film.times)]):
+        timed = begin + np.flatnonzero((film.times[begin:end] != NO_TIME) & ~wrong[begin:end])
+        wrong[timed] |= misplaced(film.times[timed])
+    return wrong
+
+
+def _breaks(film: FilmPackets, starts: Sequence[int]) -> list[int]:
+    return [
+        start
+        for position, start in enumerate(starts)
+        if position == 0 or film.finder.runs[position].first < film.finder.runs[position - 1].end
+    ]
+
+
+def _with_extents(runs: Sequence[Run], times: NDArray[np.int64]) -> list[Run]:
+    """The runs as their pictures that are believed have them; without those that have none."""
+    found = []
+    for run, end in zip(runs, [*(run.number for run in runs[1:]), len(times)], strict=True):
+        known = times[run.number : end]
+        known = known[known != NO_TIME]
+        if len(known):
+            first, last = int(known.min()), int(known.max())
+            usual = (last - first) // max(1, len(known) - 1)
+            # The last picture stays as long as the usual one, unless its packet says less or more of it.
+            stays = usual if run.end - last <= 0 or run.end - last > 10 * max(1, usual) else run.end - last
+            found.append(Run(run.number, run.position, run.last_position, first, last + stays, len(known)))
+    return found
+
+
+def _shifted(times: NDArray[np.int64], placed: Sequence[Placed]) -> NDArray[np.int64]:
+    shown = times.copy()
+    for each, end in zip(placed, [*(each.run.number for each in placed[1:]), len(times)], strict=True):
+        if each.shift:
+            part = shown[each.run.number : end]
+            part[part != NO_TIME] += each.shift
+    return shown
+
+
+def _clock_runs(placed: Sequence[Placed]) -> list[ClockRun]:
+    """One for each change of the shift; none where nothing is to be done."""
+    found: list[ClockRun] = []
+    for each in placed:
+        if not found or found[-1].shift != each.shift:
+            found.append(ClockRun(position=each.run.position, shift=each.shift))
+    return found if any(run.shift for run in found) else []
+
+
+def _sound_clock(placed: Sequence[Placed] | None, finder: RunFinder) -> TrackClock:
+    if not placed:
+        return TrackClock()
+    return TrackClock(runs=_clock_runs(placed), disbelieved=sorted(set(finder.outliers) - {-1})[:MOST_DISBELIEVED])
+
+
+def _lead_ins(placed: Sequence[Placed], film: FilmPackets) -> tuple[list[tuple[int, int]], int]:
+    """Behind each break of the clock: from where to where in the file no picture can be decoded, and how many these are."""
+    found, pictures = [], 0
+    for earlier, later in pairwise(placed):
+        if earlier.shift != later.shift and not film.keys[later.run.number]:
+            keys = np.flatnonzero(film.keys[later.run.number :])
+            end = later.run.number + int(keys[0]) if len(keys) else len(film.keys)
+            until = int(film.positions[end]) if end < len(film.keys) else later.run.last_position + 1
+            found.append((later.run.position, until))
+            pictures += end - later.run.number
+    return found, pictures
+
+
+# ── what is told ────────────────────────────────────────────────────────────────────────────────────────────────────
+def _about_times(film: FilmPackets, wrong: NDArray[np.bool_], shown: NDArray[np.int64]) -> list[TimelineNote]:
+    notes = []
+    if film.in_output_order:
+        text = "The times of its pictures are those of decoding; they are shown in the order that the decoder has them."
+        notes.append(TimelineNote(kind=NoteKind.OUTPUT_ORDER, at=0, seconds=0, text=text))
+    if outliers := int(np.count_nonzero(wrong)):
+        text = f"{outliers} pictures have a time far from that of their neighbours; they are shown between these."
+        notes.append(_note_at(NoteKind.OUTLIER, int(np.argmax(wrong)), shown, outliers, text))
+    missing = film.times == NO_TIME
+    if without := int(np.count_nonzero(missing)):
+        text = f"{without} pictures have no time; they are shown between their neighbours."
+        notes.append(_note_at(NoteKind.WITHOUT_TIME, int(np.argmax(missing)), shown, without, text))
+    return notes
+
+
+def _note_at(kind: NoteKind, number: int, shown: NDArray[np.int64], count: int, text: str) -> TimelineNote:
+    """At the time of the last picture before `number` that has one."""
+    before = shown[:number]
+    before = before[before != NO_TIME]
+    at = int(before[-1]) / VIDEO_TIMESCALE if len(before) else 0.0
+    return TimelineNote(kind=kind, at=at, seconds=0, count=count, text=text)
+
+
+def _gaps(shown: NDArray[np.int64]) -> list[TimelineNote]:
+    """Pauses of the picture that are much longer than usual."""
+    ordered = np.sort(shown[shown != NO_TIME])
+    if len(ordered) < 3:
+        return []
+    lengths = np.diff(ordered)
+    usual = int(np.median(lengths))
+    found = np.flatnonzero(lengths > max(NOTED_GAP, NOTED_TIMES_USUAL * usual))[:MOST_NOTES]
+    return [
+        TimelineNote(
+            kind=NoteKind.GAP,
+            at=int(ordered[number]) / VIDEO_TIMESCALE,
+            seconds=round(int(lengths[number]) / VIDEO_TIMESCALE, 3),
+            text=f"For {int(lengths[number]) / VIDEO_TIMESCALE:.1f} s there is no new picture; the one before it stays.",
+        )
+        for number in found
+    ]

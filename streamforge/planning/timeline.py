@@ -1,0 +1,349 @@
+"""From what packets say to when they are shown: where clocks restart, leap, or lie, for all tracks of a source together.
+
+The rules. A track's clock is *continuous* while the decode times of its packets do not fall, and do not leap by more than
+JUMP_SECONDS. A few packets in a row that lie elsewhere are *outliers*, if the clock goes on behind them; else they begin a
+new *run*. Runs of different tracks belong together where both their clock and their place in the file agree: they are one
+*stretch*, and shifted alike. A stretch whose clock *restarts*, or *leaps* while no track has anything, follows the one
+before it without a pause. A leap that some track fills, or a short one, is a *gap*: it stays.
+
+All times are ticks of 1/VIDEO_TIMESCALE s.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamforge.contracts.media import VIDEO_TIMESCALE
+from streamforge.contracts.timeline import NoteKind, TimelineNote
+
+JUMP_SECONDS = 10
+"""A clock that leaps further than this while no track has anything was set anew: nobody films an hour of nothing. FFmpeg
+has the same limit for containers whose clocks may break (`dts_delta_threshold`)."""
+
+STILL_SECONDS = 1800
+"""… but where there is only a picture, in a container that says when each is shown, it may be meant to stay as long."""
+
+SPARSE = 5
+"""A pause this many times as long as those before it is one of them: slides come a minute apart."""
+
+BACKWARD = VIDEO_TIMESCALE // 10
+"""Ticks that a clock may go back without having been set: senders round and stumble."""
+
+MOST_OUTLIERS = 5
+"""Packets in a row. More of them go their own way, and are a run."""
+
+MOST_RUNS = 20_000
+MOST_PAUSES = 5_000
+"""Of one track. A clock that breaks more often says nothing, and pauses are many in a film of slides: they are held in
+memory."""
+
+MOST_STRETCHES = 200
+"""Each is told to everyone who reads the source."""
+
+OVERLAP = VIDEO_TIMESCALE // 10
+"""Sound of two stretches that would overlap by more than this is not cut: the later one waits, and the picture stays."""
+
+INSIDE = VIDEO_TIMESCALE
+"""What a track has this long behind the edges of a leap, it has inside of it."""
+
+
+@dataclass
+class Run:
+    """Packets of a track, from number `number` on, whose clock is continuous. `end` is when the last one's showing ends."""
+
+    number: int
+    position: int
+    last_position: int
+    first: int
+    end: int
+    packets: int = 1
+
+    def takes(self, packet: "Packet") -> None:
+        self.last_position = packet.position
+        self.first = min(self.first, packet.shown)
+        self.end = max(self.end, packet.shown + packet.duration)
+        self.packets += 1
+
+
+@dataclass(slots=True)
+class Packet:
+    """What a packet's header says. `time` never falls in an ordinary file: it is that of decoding, where there is one."""
+
+    number: int
+    position: int
+    time: int
+    shown: int
+    duration: int
+    slack: int = BACKWARD
+    """Ticks by which `time` may be less than the one before, where it is not that of decoding."""
+
+
+@dataclass
+class RunFinder:
+    """Takes the packets of one track in the order of the file, and finds its runs. Holds no packet but a few."""
+
+    runs: list[Run] = field(default_factory=list)
+    outliers: list[int] = field(default_factory=list)
+    """Positions of packets whose time stamps are not believed."""
+    without_time: int = 0
+    is_lost: bool = False
+    """There are more runs than MOST_RUNS."""
+    _last: int = 0
+    _gap: int = 0
+    """The last pause between two packets of the run."""
+    _suspects: list[Packet] = field(default_factory=list)
+
+    def take(self, packet: Packet) -> None:
+        if not self.runs:
+            self._begin(packet)
+        elif self._goes_on(packet, self._last) and not self._is_overtaken(packet):
+            self.outliers += [suspect.position for suspect in self._suspects]
+            self._suspects = []
+            self._extend(packet)
+        elif not self._suspects:
+            self._suspects = [packet]
+        elif self._goes_on(packet, self._suspects[-1].time):
+            self._suspects.append(packet)
+            if len(self._suspects) > MOST_OUTLIERS:
+                self._accept()
+        else:
+            self._accept()
+            self.take(packet)
+
+    def finish(self) -> None:
+        """A lone packet at the end that lies elsewhere has a wrong time; several are a last, short run."""
+        if len(self._suspects) == 1 and self.runs[-1].packets > MOST_OUTLIERS:
+            self.outliers.append(self._suspects[0].position)
+        elif self._suspects:
+            self._accept()
+        self._suspects = []
+
+    def _goes_on(self, packet: Packet, last: int) -> bool:
+        return -packet.slack <= packet.time - last <= max(JUMP_SECONDS * VIDEO_TIMESCALE, SPARSE * self._gap)
+
+    def _is_overtaken(self, packet: Packet) -> bool:
+        """Whether packets in doubt lie between the run and this one: then they were its next ones."""
+        return bool(self._suspects) and self._last < self._suspects[0].time <= packet.time
+
+    def _begin(self, packet: Packet) -> None:
+        if len(self.runs) >= MOST_RUNS:
+            self.is_lost = True
+            return
+        shown, end = packet.shown, packet.shown + packet.duration
+        self.runs.append(Run(packet.number, packet.position, packet.position, shown, end))
+        self._last, self._gap = packet.time, packet.duration
+
+    def _extend(self, packet: Packet) -> None:
+        pause = packet.time - self._last
+        if pause > max(VIDEO_TIMESCALE, 2 * packet.duration) and len(self.runs) < MOST_PAUSES:
+            self._begin(packet)  # Not a break, but where one might be found when other tracks are looked at.
+        else:
+            self.runs[-1].takes(packet)
+        self._gap = max(self._gap, pause) if pause < JUMP_SECONDS * VIDEO_TIMESCALE else pause
+        self._last = max(self._last, packet.time)
+
+    def _accept(self) -> None:
+        first, *others = self._suspects
+        self._suspects = []
+        self._begin(first)
+        for packet in others:
+            self._extend(packet)
+
+
+@dataclass
+class Stretch:
+    """Part of a film whose tracks share one clock, as its leading track has it, and what is added to it."""
+
+    runs: list[Run]
+    shift: int = 0
+
+    @property
+    def first(self) -> int:
+        return min(run.first for run in self.runs)
+
+    @property
+    def end(self) -> int:
+        return max(run.end for run in self.runs)
+
+    @property
+    def position(self) -> int:
+        return self.runs[0].position
+
+    @property
+    def last_position(self) -> int:
+        return self.runs[-1].last_position
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A run with what is to be added to its times."""
+
+    run: Run
+    shift: int
+
+
+@dataclass
+class Alignment:
+    """The runs of the leading track and of all others, placed, and what there is to tell about it. Times in notes count
+    from the leading track's first packet."""
+
+    leading: list[Placed]
+    others: list[list[Placed]]
+    notes: list[TimelineNote]
+
+
+def align(leading: Sequence[Run], others: Sequence[Sequence[Run]], *, is_explicit: bool) -> Alignment | None:
+    """`is_explicit`: the container says of each picture when it is shown, as MP4 and Matroska do; a broadcast's or a live
+    stream's says what the sender's clock was. None when there are more than MOST_STRETCHES."""
+    stretches = _stretches(leading, others, is_explicit=is_explicit)
+    if len(stretches) > MOST_STRETCHES:
+        return None
+    tracks = [_Track(runs, stretches) for runs in others]
+    notes = []
+    for number, stretch in enumerate(stretches):
+        if number:
+            notes.append(_follow(stretch, stretches[number - 1], number, tracks))
+        for track in tracks:
+            track.place(number)
+    leading_placed = [Placed(run, stretch.shift) for stretch in stretches for run in stretch.runs]
+    return Alignment(leading_placed, [track.placed for track in tracks], notes)
+
+
+class _Track:
+    """The runs of another track than the leading one, and which stretch each belongs to; None for one whose clock is
+    nobody's: it is side by side with the first stretch, or follows what the track had before."""
+
+    def __init__(self, runs: Sequence[Run], stretches: Sequence[Stretch]) -> None:
+        self._stretches = stretches
+        self._owned = [(run, _owner(run, stretches)) for run in runs]
+        self.placed: list[Placed] = []
+        self.end: int | None = None
+        """Where it ends so far, as it is shown."""
+        self.firsts: dict[int, int] = {}
+        """When it begins in each stretch, by its own clock."""
+        for run, owner in self._owned:
+            if owner is not None:
+                self.firsts[owner] = min(run.first, self.firsts.get(owner, run.first))
+
+    def place(self, number: int) -> None:
+        """All runs up to those of stretch `number`."""
+        while len(self.placed) < len(self._owned):
+            run, owner = self._owned[len(self.placed)]
+            if owner is not None and owner > number:
+                return
+            shift = self._follow(run) if owner is None else self._stretches[owner].shift
+            self.placed.append(Placed(run, shift))
+            self.end = max(self.end or 0, run.end + shift)
+
+    def _follow(self, run: Run) -> int:
+        begin = self._stretches[0].first if self.end is None else self.end
+        return begin - run.first
+
+
+def _stretches(leading: Sequence[Run], others: Sequence[Sequence[Run]], *, is_explicit: bool) -> list[Stretch]:
+    stretches = [Stretch([leading[0]])]
+    usual = 0
+    for earlier, later in pairwise(leading):
+        pause = later.first - earlier.end
+        if _is_one_clock(earlier, later, usual, others, is_explicit=is_explicit):
+            stretches[-1].runs.append(later)
+            usual = max(usual, pause)
+        else:
+            stretches.append(Stretch([later]))
+    return stretches
+
+
+def _is_one_clock(earlier: Run, later: Run, usual: int, others: Sequence[Sequence[Run]], *, is_explicit: bool) -> bool:
+    pause = later.first - earlier.end
+    if pause < -BACKWARD:
+        return False
+    if pause <= max(JUMP_SECONDS * VIDEO_TIMESCALE, SPARSE * usual):
+        return True
+    if any(others):
+        return any(_is_inside(run, earlier, later) for runs in others for run in runs)
+    return is_explicit and pause <= STILL_SECONDS * VIDEO_TIMESCALE
+
+
+def _is_inside(run: Run, earlier: Run, later: Run) -> bool:
+    """Whether a run of another track fills some of the pause between the two."""
+    is_there = run.first < later.first - INSIDE and run.end > earlier.end + INSIDE
+    return is_there and run.position <= later.last_position and run.last_position >= earlier.position
+
+
+# ── which stretch a run of another track belongs to ─────────────────────────────────────────────────────────────────
+def _owner(run: Run, stretches: Sequence[Stretch]) -> int | None:
+    fitting = [number for number, stretch in enumerate(stretches) if _fits(run, stretch)]
+    return max(fitting, key=lambda number: _nearness(run, stretches[number]), default=None)
+
+
+def _fits(run: Run, stretch: Stretch) -> bool:
+    margin = JUMP_SECONDS * VIDEO_TIMESCALE
+    return run.first <= stretch.end + margin and run.end >= stretch.first - margin
+
+
+def _nearness(run: Run, stretch: Stretch) -> int:
+    """Bytes of the file that they share; negative where they lie apart."""
+    return min(run.last_position, stretch.last_position) - max(run.position, stretch.position)
+
+
+# ── one behind the other ────────────────────────────────────────────────────────────────────────────────────────────
+def _follow(stretch: Stretch, before: Stretch, number: int, tracks: Sequence[_Track]) -> TimelineNote:
+    """Shift `stretch` so that it follows `before`: by its picture, unless sound of both would be heard at once."""
+    at = before.end + before.shift
+    stretch.shift = at - stretch.first
+    overlaps = [
+        track.end - (track.firsts[number] + stretch.shift)
+        for track in tracks
+        if number in track.firsts and track.end is not None
+    ]
+    stretch.shift += max([0, *(overlap for overlap in overlaps if overlap > OVERLAP)])
+    change = (stretch.first - before.end) / VIDEO_TIMESCALE
+    how = "goes back" if change < 0 else "leaps ahead"
+    return TimelineNote(
+        kind=NoteKind.RESET if change < 0 else NoteKind.JUMP,
+        at=at / VIDEO_TIMESCALE,
+        seconds=round(change, 3),
+        text=f"The clock {how} by {abs(change):,.1f} s; what comes behind it follows without a pause.",
+    )
+
+
+def positions(placed: Iterable[Placed]) -> list[tuple[int, int]]:
+    """(position, shift) of each run whose shift differs from that of the one before it."""
+    found: list[tuple[int, int]] = []
+    for each in placed:
+        if not found or found[-1][1] != each.shift:
+            found.append((each.run.position, each.shift))
+    return found
+
+
+# ── single wrong times ──────────────────────────────────────────────────────────────────────────────────────────────
+DEEPEST_REORDERING = 17
+"""No codec shows a picture earlier, or later, than so many that it is coded behind, or in front of."""
+
+NEIGHBOURS = 31
+FAR = 40
+"""A time this many usual distances away from the middle of its neighbours' is not one of them."""
+
+
+def misplaced(times: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which of a run's presentation times, in the order of decoding, are wrong: further from their neighbours than any
+    reordering takes them. Nothing but two passes over the array where all is well."""
+    if len(times) <= DEEPEST_REORDERING:
+        return np.zeros(len(times), np.bool_)
+    latest_before = np.maximum.accumulate(times)[:-DEEPEST_REORDERING]
+    earliest_behind = np.minimum.accumulate(times[::-1])[::-1][DEEPEST_REORDERING:]
+    suspicious = np.zeros(len(times), np.bool_)
+    suspicious[DEEPEST_REORDERING:] |= times[DEEPEST_REORDERING:] < latest_before
+    suspicious[:-DEEPEST_REORDERING] |= times[:-DEEPEST_REORDERING] > earliest_behind
+    for number in np.flatnonzero(suspicious):
+        suspicious[number] = _is_far(times, int(number))
+    return suspicious
+
+
+def _is_far(times: NDArray[np.int64], number: int) -> bool:
+    near = np.sort(times[max(0, number - NEIGHBOURS // 2) : number + NEIGHBOURS // 2 + 1])
+    usual = max(1, int(np.median(np.diff(near))))
+    return abs(int(times[number]) - int(near[len(near) // 2])) > FAR * usual
