@@ -6,7 +6,7 @@ from uuid import UUID
 from temporalio import activity
 
 from activities.heartbeats import heartbeats
-from activities.stream import read_presentation
+from activities.stream import presentation_of, read_tracks
 from streamforge.contracts import names
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import Stage
@@ -16,6 +16,7 @@ from streamforge.errors import UndecodableSource
 from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
 from streamforge.planning import dash, hls
+from streamforge.planning.account import account_of
 from streamforge.planning.manifests import DASH_MANIFEST, Growing, Presentation
 from streamforge.planning.protection import has_dash
 from streamforge.planning.stages import progress_at
@@ -29,14 +30,17 @@ class PackageActivities:
 
     @activity.defn(name=names.PACKAGE)
     async def package(self, work: PackageInput) -> PackagedStream:
+        """Raises PicturesLost when less would be published than went in, and nothing says why."""
         async with heartbeats(), Reporter(self._log, work.original.job_id) as reporter:
             await reporter.state(_at(0, "Packaging HLS and DASH" if has_dash(work.plan) else "Packaging HLS"))
-            stream = await read_presentation(self._storage, work.source, work.plan, work.encoded, work.storyboard)
+            tracks = await read_tracks(self._storage, work.encoded)
+            stream = presentation_of(tracks, work.source, work.plan, work.encoded.text, work.storyboard)
             if not stream.tracks:
                 raise UndecodableSource("None of the sound in this file can be decoded; it is damaged.")
+            account = account_of(work.source, work.plan, tracks.counts, tracks.sound)
             manifests = await write_manifests(self._storage, work.original.job_id, stream)
             await reporter.state(_at(1, f"Wrote {len(manifests)} manifests"))
-            return PackagedStream(manifests=manifests, attempt=activity.info().attempt)
+            return PackagedStream(manifests=manifests, account=account, attempt=activity.info().attempt)
 
 
 async def write_manifests(

@@ -9,7 +9,7 @@ from activities.heartbeats import heartbeats
 from activities.originals import Originals
 from streamforge.contracts import names
 from streamforge.contracts.events import JobChange
-from streamforge.contracts.job import RenditionView, Stage
+from streamforge.contracts.job import OnDamage, RenditionView, Stage
 from streamforge.contracts.media import Plan, Source
 from streamforge.contracts.pipeline import PlanVideo, ProbedSource, ProbeInput
 from streamforge.contracts.plan import PrintablePlan
@@ -50,7 +50,7 @@ class ProbeActivities:
     async def probe(self, work: ProbeInput) -> ProbedSource:
         """Raises the errors of streamforge.media.probe: what is wrong with the file is found here, in seconds."""
         async with heartbeats(), Reporter(self._log, work.original.job_id) as reporter:
-            source = await self._source(work.original.source_object)
+            source = await self._source(work.original.source_object, work.on_damage)
             plan = make_plan(
                 source, as_asked(self._settings.for_profile(work.profile), work.captions), work.copy_failed
             )
@@ -65,7 +65,7 @@ class ProbeActivities:
     async def plan(self, work: PlanVideo) -> PrintablePlan:
         """The same for a dry run: no job, no events. Raises what `probe` raises."""
         async with heartbeats():
-            source = await self._source(work.source_object)
+            source = await self._source(work.source_object, "fail")
             return printable(source, make_plan(source, self._settings.for_profile(work.profile)), cores())
 
     def _with_keys(self, plan: Plan, job_id: UUID) -> Plan:
@@ -76,9 +76,10 @@ class ProbeActivities:
         found = {"key_ids": key_ids, "key_url": self._keys.folder_url(job_id)}
         return plan.model_copy(update={"protection": plan.protection.model_copy(update=found)})
 
-    async def _source(self, source_object: str) -> Source:
+    async def _source(self, source_object: str, on_damage: OnDamage) -> Source:
         async with self._originals.file(source_object) as path:
-            return await self._children.run("probe", probe_task(path, self._settings.input), Source)
+            task = probe_task(path, self._settings.input, keep_damaged=on_damage == "keep")
+            return await self._children.run("probe", task, Source)
 
 
 def _planned(source: Source, plan: Plan) -> JobChange:

@@ -148,7 +148,8 @@ def _result(work: StoreInput, presentation: Presentation, files: dict[str, Store
             for download in work.downloads
         ],
         per_title=with_final_vmaf(work.per_title, {name: vmaf.mean for name, vmaf in scores.items()}),
-        warnings=[*work.warnings, *_lost_tracks(presentation)],
+        account=work.packaged.account,
+        warnings=[*work.warnings, *work.packaged.account.lines, *_lost_tracks(presentation)],
     )
 
 

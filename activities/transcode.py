@@ -96,7 +96,7 @@ class TranscodeActivities:
                 await self._publish_pictures(part.pictures, folder / PICTURES, encoded.tiles)
         if encoded.quality is not None:
             await receipts.write(self._storage, part.quality, encoded.quality)
-        tracks = EncodedTracks(tracks=encoded.tracks)
+        tracks = EncodedTracks(tracks=encoded.tracks, count=encoded.count)
         await receipts.write(self._storage, part.receipt, tracks)
         return tracks
 

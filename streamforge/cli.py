@@ -195,11 +195,14 @@ def submit(
     captions: Annotated[
         str | None, typer.Option(metavar="LANGUAGE", help="What is spoken, like en; auto: find out; none: no captions.")
     ] = None,
+    on_damage: Annotated[
+        str | None, typer.Option(metavar="fail|keep", help="What to do with a video that is cut off or broken.")
+    ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Follow it to its end.")] = False,
     url: Url = LOCAL_API,
 ) -> None:
     """Send a video, or several as a batch. Prints the id of the job or batch, or with --watch follows it."""
-    given = {"key": key, "profile": profile, "captions": captions}
+    given = {"key": key, "profile": profile, "captions": captions, "on_damage": on_damage}
     fields = {name: value for name, value in given.items() if value is not None}
     if len(files) == 1:
         asyncio.run(_submit(files[0], fields, watch, url))

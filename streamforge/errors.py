@@ -251,6 +251,13 @@ class CaptionsUnavailable(ServiceError):
     retryable = False
 
 
+class PicturesLost(ServiceError):
+    """Pictures that are in the source came to no viewer, and nothing says why."""
+
+    code = "media.pictures_lost"
+    retryable = False
+
+
 class OutputInvalid(ServiceError):
     """What an encoder wrote did not pass its own verification."""
 

@@ -144,7 +144,11 @@ class ProcessVideoWorkflow:
 
     async def _probe(self, original: StoredSource, copy_failed: str | None = None) -> ProbedSource:
         work = ProbeInput(
-            original=original, profile=self._job.profile, captions=self._job.captions, copy_failed=copy_failed
+            original=original,
+            profile=self._job.profile,
+            captions=self._job.captions,
+            on_damage=self._job.on_damage,
+            copy_failed=copy_failed,
         )
         probed = await self._run(names.PROBE, work, ProbedSource, "Find out what it is and plan the ladder")
         self._warnings += [warning for warning in probed.plan.warnings if warning not in self._warnings]

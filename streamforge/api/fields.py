@@ -4,10 +4,11 @@ import json
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import urlsplit
 
 from streamforge.contracts.ids import clean_key
+from streamforge.contracts.job import OnDamage
 from streamforge.errors import InvalidField
 
 MAX_METADATA_BYTES = 16 * 1024
@@ -73,6 +74,12 @@ def _captions(text: str) -> str:
     return text
 
 
+def _on_damage(text: str) -> str:
+    if text not in get_args(OnDamage):
+        raise InvalidField("`on_damage` is `fail`, or `keep`: what decodes of a cut or broken video becomes a stream.")
+    return text
+
+
 def _has_control_characters(text: str) -> bool:
     return any(unicodedata.category(char) in {"Cc", "Cs", "Zl", "Zp"} for char in text)
 
@@ -85,4 +92,5 @@ PARSERS: Mapping[str, Callable[[str], Any]] = {
     "external_id": _external_id,
     "webhook_url": _webhook_url,
     "captions": _captions,
+    "on_damage": _on_damage,
 }

@@ -51,6 +51,7 @@ class Workflows:
                     priority=job.priority,
                     profile=job.profile,
                     captions=job.captions,
+                    on_damage=job.on_damage or "fail",
                 ),
                 id=job.workflow_id,
                 task_queue=names.TASK_QUEUE,

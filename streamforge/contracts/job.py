@@ -2,13 +2,16 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal, TypeAlias
 from uuid import UUID
 
 from pydantic import BaseModel, Field
 
 from streamforge.contracts.media import AudioRole, Loudness
 from streamforge.contracts.scores import VmafScore
+
+OnDamage: TypeAlias = Literal["fail", "keep"]
+"""What becomes of a video that is cut off or broken: the job fails, or what decodes of it is kept."""
 
 
 class JobStatus(StrEnum):

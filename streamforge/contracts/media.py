@@ -155,6 +155,7 @@ class Source(BaseModel):
     audio_track_count: int = Field(0, description="how many the file has; of very many not all are described")
     subtitles: list[SubtitleSource] = []
     warnings: list[str] = Field([], description="what was left out or had to be guessed, for the job's owner")
+    keeps_damage: bool = Field(False, description="what cannot be decoded does not fail the job")
     timeline_notes: list[TimelineNote] = Field([], description="what is odd about its clock, and what is done about it")
 
     @property

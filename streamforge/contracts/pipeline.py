@@ -5,7 +5,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from streamforge.contracts.job import AudioView, JobError, JobStatus, Playback, RenditionView, Stage
+from streamforge.contracts.account import Account
+from streamforge.contracts.job import AudioView, JobError, JobStatus, OnDamage, Playback, RenditionView, Stage
 from streamforge.contracts.media import (
     AudioRendition,
     Chunk,
@@ -32,6 +33,7 @@ class ProcessVideo(BaseModel):
     priority: int = 3
     profile: str | None = None
     captions: str | None = Field(default=None, description="`auto`, `none`, a language tag; null = as the settings say")
+    on_damage: OnDamage = "fail"
 
 
 class StoredSource(BaseModel):
@@ -53,6 +55,7 @@ class ProbeInput(BaseModel):
     original: StoredSource
     profile: str | None = None
     captions: str | None = None
+    on_damage: OnDamage = "fail"
     copy_failed: str | None = None
 
 
@@ -193,6 +196,7 @@ class PackagedStream(BaseModel):
     """The manifests that were written, by their names in the job's output folder."""
 
     manifests: dict[str, StoredFile]
+    account: Account = Account()
     attempt: int = 1
 
 
@@ -257,6 +261,7 @@ class ProcessVideoResult(BaseModel):
     pictures: PicturesView | None = None
     downloads: list[DownloadView] = []
     per_title: PerTitleResult | None = Field(default=None, description="null where no per-title search was asked for")
+    account: Account = Field(default=Account(), description="what went in and what came out, and why they differ")
     warnings: list[str] = []
 
 

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
+from streamforge.contracts.account import Account
 from streamforge.contracts.job import AudioView, RenditionView, Stage
 from streamforge.contracts.media import Plan, Source, StoredFile
 from streamforge.contracts.scores import Repair
@@ -51,5 +52,6 @@ class Receipt(BaseModel):
     retries: dict[str, int]
     repairs: list[Repair]
     repair_count: int
+    account: Account = Field(Account(), description="what went in and what came out, as in the result")
     warnings: list[str]
     files: dict[str, StoredFile] = Field(description="every other file of the folder, by its name in it")

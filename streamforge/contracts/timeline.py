@@ -83,3 +83,4 @@ class PictureCount(BaseModel):
     decoded: int = Field(0, description="pictures that came out of the source's decoder")
     shown: int = Field(0, description="that went to the encoders")
     thinned: int = Field(0, description="left out, because the profile has fewer pictures a second")
+    missing: list[tuple[float, float]] = Field([], description="where pictures cannot be decoded, and how long that is")

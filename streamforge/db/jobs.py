@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from streamforge.contracts.batch import BatchView, JobSummary
 from streamforge.contracts.events import RenditionProgress
-from streamforge.contracts.job import EventView, JobError, JobStatus, Playback, RenditionView, Stage
+from streamforge.contracts.job import EventView, JobError, JobStatus, OnDamage, Playback, RenditionView, Stage
 from streamforge.db.pool import Database, Row
 from streamforge.planning.eta import Moment, PastJob
 
@@ -33,6 +33,7 @@ class NewJob(BaseModel):
     profile: str | None = None
     webhook_url: str | None = None
     captions: str | None = None
+    on_damage: OnDamage | None = None
     owner: str = EVERYONE
     batch_id: UUID | None = None
 
@@ -188,6 +189,7 @@ def _columns(job: NewJob) -> tuple[object, ...]:
         job.profile,
         job.webhook_url,
         job.captions,
+        job.on_damage,
         job.source_sha256,
         job.owner,
         job.batch_id,

@@ -9,12 +9,12 @@
 -- was committed, and asks again.
 WITH created AS (
     INSERT INTO jobs (id, key, workflow_id, source_object, size_bytes, external_id, metadata, priority, profile,
-                      webhook_url, captions, source_sha256, owner, batch_id, stage, progress, event_seq)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 'uploading', $15 /* progress */, 1)
+                      webhook_url, captions, on_damage, source_sha256, owner, batch_id, stage, progress, event_seq)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 'uploading', $16 /* progress */, 1)
     ON CONFLICT (id) DO NOTHING
     RETURNING jobs AS job
 ), logged AS (
-    SELECT log_event(job, 'progress', $16 /* message */, NULL, NULL) AS event FROM created
+    SELECT log_event(job, 'progress', $17 /* message */, NULL, NULL) AS event FROM created
 )
 SELECT pg_notify('streamforge_events', notification(event)) FROM logged;
 

@@ -3,6 +3,7 @@
 The encoder and the VMAF scorer both read the source through here, so that frame n of a chunk is the same picture to both.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -27,6 +28,10 @@ from streamforge.planning.output_order import OutputOrder
 
 SEEK_MARGINS = (0.0, 4.0, 30.0, 300.0, 3000.0)
 """Seconds to seek ahead of the window, tried in turn: an index may be missing or wrong. Last comes the whole way."""
+
+TOLERATED = 2
+MOST_MISSING = 20
+"""Gaps that are told, if more pictures than TOLERATED are missing."""
 
 MAX_LOST_SHARE = 2 / 3
 MAX_LOST = 50
@@ -68,8 +73,18 @@ class FrameWindow:
     all chunks agree.
     """
 
-    def __init__(self, path: Path, video: VideoSource, chunk: Chunk, max_frame_rate: float, threads: int = 0) -> None:
-        """`threads` of the decoder; 0 = one for each core."""
+    def __init__(
+        self,
+        path: Path,
+        video: VideoSource,
+        chunk: Chunk,
+        max_frame_rate: float,
+        threads: int = 0,
+        *,
+        keeps_damage: bool = False,
+    ) -> None:
+        """`threads` of the decoder; 0 = one for each core. `keeps_damage`: nothing is refused for what does not decode."""
+        self._keeps_damage = keeps_damage
         self._path = path
         self._threads = threads
         self._video = video
@@ -110,10 +125,11 @@ class FrameWindow:
                 break
             self._shown += 1
             held = (ticks, picture)
-        if not self.goes_on:
-            self._refuse_early_end()
-            self.goes_on = len(self._pictures) > 0
-        self._refuse_rubble()
+        if not self._keeps_damage:
+            if not self.goes_on:
+                self._refuse_early_end()
+            self._refuse_rubble()
+        self.goes_on = self.goes_on or self._keeps_damage or len(self._pictures) > 0
         if held is not None:
             left = _ticks(self._video.duration) - held[0]
             yield SourceFrame(held[0], left if left > 0 else self._nominal, held[1])
@@ -126,8 +142,20 @@ class FrameWindow:
             in_source=self._within(self._packets),
             decoded=decoded_here + self._without_room,
             shown=self._shown,
-            thinned=decoded_here - self._shown,
+            missing=self._missing() if self._within(self._packets) > decoded_here + TOLERATED else [],
+            thinned=decoded_here - self._shown if self._slot is not None else 0,
         )
+
+    def _missing(self) -> list[tuple[float, float]]:
+        """Where packets gave no picture, and how long that lasted: from one picture to the next."""
+        there = set(self._pictures)
+        lost = sorted(
+            ticks for ticks in set(self._packets) if ticks not in there and self._is_within(ticks) and ticks >= 0
+        )
+        edges = sorted(there)
+        gaps = dict.fromkeys(bisect_right(edges, ticks) for ticks in lost)
+        spans = [(edges[at - 1] if at else 0, edges[at] if at < len(edges) else lost[-1]) for at in gaps]
+        return [(begin / VIDEO_TIMESCALE, (end - begin) / VIDEO_TIMESCALE) for begin, end in spans[:MOST_MISSING]]
 
     def _timed(self, frames: Iterator[tuple[int | None, VideoFrame]]) -> Iterator[Timed]:
         order = OutputOrder[VideoFrame](self._nominal)
@@ -247,7 +275,10 @@ class FrameWindow:
             )
 
     def _within(self, times: list[int]) -> int:
-        return sum(self._start <= time and (self._end is None or time < self._end) for time in times)
+        return sum(map(self._is_within, times))
+
+    def _is_within(self, time: int) -> bool:
+        return self._start <= time and (self._end is None or time < self._end)
 
 
 def _from_the_beginning(container: InputContainer, stream: VideoStream) -> None:

@@ -17,11 +17,12 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from pydantic import BaseModel
 
-from streamforge.contracts.media import VIDEO_TIMESCALE, AudioRole, AudioSource, Source, SubtitleSource, VideoSource
+from streamforge.contracts.media import AudioRole, AudioSource, Source, SubtitleSource, VideoSource
 from streamforge.errors import (
     NotAVideo,
     NoVideoStream,
     SourceTooLong,
+    TruncatedSource,
     UndecodableSource,
     UnsupportedDimensions,
 )
@@ -30,7 +31,7 @@ from streamforge.media.extent import is_whole_riff, refuse_early_end
 from streamforge.media.film import MAX_FRAME_RATE, Film
 from streamforge.media.progress import Progress
 from streamforge.media.source import decoded, films, main_video, open_source, stream_by_index
-from streamforge.media.timeline import Timeline, as_declared, check_complete, read_packets
+from streamforge.media.timeline import SEND_COMPLETE, TrackReading, as_declared, check_complete, read_packets
 from streamforge.planning.clocks import sound_clock
 from streamforge.planning.color_tags import Understood, understand
 from streamforge.planning.film_times import FilmTimes
@@ -66,14 +67,16 @@ class ProbeTask(BaseModel):
     max_width: int
     max_height: int
     max_duration: float
+    keep_damaged: bool = False
 
 
-def probe_task(path: Path, limits: InputSettings) -> ProbeTask:
+def probe_task(path: Path, limits: InputSettings, *, keep_damaged: bool = False) -> ProbeTask:
     return ProbeTask(
         path=path,
         max_width=limits.max_width,
         max_height=limits.max_height,
         max_duration=limits.max_duration_seconds,
+        keep_damaged=keep_damaged,
     )
 
 
@@ -88,8 +91,7 @@ def run(task: ProbeTask, on_progress: Progress) -> Source:
         if reading.films[stream.index].frame_count == 0:
             raise UndecodableSource("The video stream is empty; there is no picture in this file.")
         is_whole = is_whole_riff(task.path, container)
-        if not is_whole:
-            _refuse_what_is_cut_off(task, container, stream, reading.films[stream.index])
+        damage = None if is_whole else _damage(task, container, stream, reading.films[stream.index])
         film = Film(reading, stream.index, container.format.name, _declared_end(stream) if is_whole else None)
     with open_source(task.path) as container:
         stream = stream_by_index(container, film.index)
@@ -101,20 +103,36 @@ def run(task: ProbeTask, on_progress: Progress) -> Source:
         source = _source(task, container, video.start if film.has_times else None, video.duration, video)
         video.interlaced = _is_interlaced(container, stream, frame, video)
         notes = film.notes(times, video.start)
-        warnings = [*_left_out(container, stream, film), *_doubts(film), *colors.warnings]
+        warnings = [
+            *([damage] if damage else []),
+            *_left_out(container, stream, film),
+            *_doubts(film),
+            *colors.warnings,
+        ]
         audio = [track.model_copy(update={"clock": film.sound_clock(track.index)}) for track in source.audio]
         found = {
             "warnings": [*warnings, *warnings_of(notes)],
             "timeline_notes": notes,
+            "keeps_damage": task.keep_damaged,
             "audio": [track for track in audio if track.index not in film.continuing_sounds],
         }
         return source.model_copy(update=found)
 
 
-def _refuse_what_is_cut_off(task: ProbeTask, container: InputContainer, stream: VideoStream, film: Timeline) -> None:
-    check_complete(as_declared(container, film), stream.frames)
-    if stream.frames == 0:
-        refuse_early_end(task.path, film.extent)
+def _damage(
+    task: ProbeTask, container: InputContainer, stream: VideoStream | AudioStream, track: TrackReading
+) -> str | None:
+    """What speaks for it that the file was cut off; None when nothing does. Raises TruncatedSource, unless damage is to be
+    kept."""
+    try:
+        check_complete(as_declared(container, track), stream.frames)
+        if stream.frames == 0:
+            refuse_early_end(task.path, track.extent)
+    except TruncatedSource as error:
+        if not task.keep_damaged:
+            raise
+        return f"{error.message.removesuffix(SEND_COMPLETE)} What is there was kept."
+    return None
 
 
 def _declared_end(stream: VideoStream) -> float | None:
@@ -147,9 +165,7 @@ def _only_sound(task: ProbeTask, container: InputContainer, on_progress: Progres
     assert isinstance(stream, AudioStream)
     reading = read_packets(container, [], on_progress)
     first = reading.sounds[stream.index]
-    check_complete(as_declared(container, first), stream.frames)
-    if stream.frames == 0:
-        refuse_early_end(task.path, first.extent)
+    damage = _damage(task, container, stream, first)
     sound = sound_clock({index: track.finder for index, track in reading.sounds.items()}, stream.index)
     if sound is None:
         raise UndecodableSource("The sound in this file has no time stamps; it is damaged.")
@@ -157,7 +173,8 @@ def _only_sound(task: ProbeTask, container: InputContainer, on_progress: Progres
     source = _source(task, container, sound.start, sound.end - sound.start, None)
     audio = [track.model_copy(update={"clock": sound.clocks[track.index]}) for track in source.audio]
     notes = from_start(sound.notes, sound.start)
-    return source.model_copy(update={"audio": audio, "timeline_notes": notes, "warnings": warnings_of(notes)})
+    warnings = [*([damage] if damage else []), *warnings_of(notes)]
+    return source.model_copy(update={"audio": audio, "timeline_notes": notes, "warnings": warnings})
 
 
 def _check_length(seconds: float, task: ProbeTask) -> None:

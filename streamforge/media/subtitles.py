@@ -12,8 +12,8 @@ from av.subtitles.stream import SubtitleStream
 from pydantic import BaseModel
 
 from streamforge.contracts.media import Source, SubtitleRendition, Text, TextTrack
-from streamforge.media.progress import Progress
 from streamforge.media.packet_clock import AnyPacket, PacketClock
+from streamforge.media.progress import Progress
 from streamforge.media.source import open_source, packets
 from streamforge.media.subtitle_text import decode, payload, plain
 from streamforge.planning.manifests import TEXT_FILE

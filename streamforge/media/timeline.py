@@ -34,6 +34,9 @@ NOT_CODED_BYTES = 8
 """MPEG-4's placeholder for a picture that was packed together with the one before it is no larger."""
 
 
+SEND_COMPLETE = "Send the complete file."
+
+
 @dataclass
 class TrackReading:
     """What the packets of one stream say. Times are in its own time base, in the order of the file."""
@@ -211,5 +214,5 @@ def check_complete(found: int, declared: int) -> None:
     if declared > 1 and found < declared * COMPLETE - 1:
         raise TruncatedSource(
             f"The video is cut off: its index lists {declared} frames, but only {found} are there "
-            f"({100 * found // declared} %). Send the complete file."
+            f"({100 * found // declared} %). {SEND_COMPLETE}"
         )

@@ -28,8 +28,8 @@ from av.video.stream import VideoStream
 from streamforge.contracts.media import DynamicRange
 from streamforge.errors import OutputInvalid
 from streamforge.media.capabilities import ffmpeg_path
-from streamforge.media.scaling import Output, Size
 from streamforge.media.packet_clock import AnyPacket
+from streamforge.media.scaling import Output, Size
 from streamforge.planning.sampling import Sampling
 
 MODEL = "vmaf_v0.6.1"

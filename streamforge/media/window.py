@@ -41,7 +41,8 @@ class Window:
     on_gpu: frozenset[str] = frozenset()
 
     def frames(self, threads: int) -> Frames:
-        return FrameWindow(self.path, self.source.pictures, self.chunk, self.plan.max_frame_rate, threads)
+        source, rate = self.source, self.plan.max_frame_rate
+        return FrameWindow(self.path, source.pictures, self.chunk, rate, threads, keeps_damage=source.keeps_damage)
 
 
 @dataclass(frozen=True)

@@ -211,13 +211,17 @@ def _about_times(film: FilmPackets, wrong: NDArray[np.bool_], shown: NDArray[np.
         text = "The times of its pictures are those of decoding; they are shown in the order that the decoder has them."
         notes.append(TimelineNote(kind=NoteKind.OUTPUT_ORDER, at=0, seconds=0, text=text))
     if outliers := int(np.count_nonzero(wrong)):
-        text = f"{outliers} pictures have a time far from that of their neighbours; they are shown between these."
+        text = f"{_pictures(outliers)} a time far from that of their neighbours, and are shown between these."
         notes.append(_note_at(NoteKind.OUTLIER, int(np.argmax(wrong)), shown, outliers, text))
     missing = film.times == NO_TIME
     if without := int(np.count_nonzero(missing)):
-        text = f"{without} pictures have no time; they are shown between their neighbours."
+        text = f"{_pictures(without)} no time, and are shown between their neighbours."
         notes.append(_note_at(NoteKind.WITHOUT_TIME, int(np.argmax(missing)), shown, without, text))
     return notes
+
+
+def _pictures(count: int) -> str:
+    return f"{count} pictures have" if count > 1 else "One picture has"
 
 
 def _note_at(kind: NoteKind, number: int, shown: NDArray[np.int64], count: int, text: str) -> TimelineNote:

@@ -38,6 +38,7 @@ def job_receipt(
         retries=retries(work, attempt),
         repairs=result.repairs,
         repair_count=result.repair_count,
+        account=result.account,
         warnings=result.warnings,
         files=files,
     )
