@@ -1,6 +1,6 @@
 """How jobs look in a terminal: a bar per stage, a table of renditions. Plain lines where there is no terminal."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -12,6 +12,7 @@ from streamforge.contracts.job import JobView, RenditionView, Stage
 from streamforge.contracts.media import PerTitleTarget, VideoSource
 from streamforge.contracts.plan import PrintablePlan
 from streamforge.contracts.scores import VmafScore
+from streamforge.contracts.timeline import TimelineNote
 from streamforge.planning.stages import BANDS
 
 Report = Callable[[Stage, int, str], None]
@@ -110,7 +111,8 @@ def _scores(vmaf: VmafScore) -> tuple[str, str]:
 
 
 def plan_tables(plan: PrintablePlan) -> list[Table]:
-    return [_facts(plan), _planned_renditions(plan)]
+    odd = [_timeline(plan.source.timeline_notes)] if plan.source.timeline_notes else []
+    return [_facts(plan), *odd, _planned_renditions(plan)]
 
 
 def _facts(plan: PrintablePlan) -> Table:
@@ -128,6 +130,14 @@ def _facts(plan: PrintablePlan) -> Table:
         facts.insert(2, ("per title", _search(plan.per_title)))
     for name, fact in facts:
         table.add_row(name, fact)
+    return table
+
+
+def _timeline(notes: Sequence[TimelineNote]) -> Table:
+    """What is odd about the source's clock, in the order of the film."""
+    table = Table("timeline", "what", "length", "")
+    for note in notes:
+        table.add_row(f"{note.at:.3f} s", note.kind.replace("_", " "), f"{note.seconds:+.3f} s", note.text)
     return table
 
 

@@ -155,7 +155,8 @@ def _breaks(film: FilmPackets, starts: Sequence[int]) -> list[int]:
 def _with_extents(runs: Sequence[Run], times: NDArray[np.int64]) -> list[Run]:
     """The runs as their pictures that are believed have them; without those that have none."""
     found = []
-    for run, end in zip(runs, [*(run.number for run in runs[1:]), len(times)], strict=True):
+    ends = [*(run.number for run in runs), len(times)][1:]
+    for run, end in zip(runs, ends, strict=True):
         known = times[run.number : end]
         known = known[known != NO_TIME]
         if len(known):
@@ -169,7 +170,8 @@ def _with_extents(runs: Sequence[Run], times: NDArray[np.int64]) -> list[Run]:
 
 def _shifted(times: NDArray[np.int64], placed: Sequence[Placed]) -> NDArray[np.int64]:
     shown = times.copy()
-    for each, end in zip(placed, [*(each.run.number for each in placed[1:]), len(times)], strict=True):
+    ends = [*(each.run.number for each in placed), len(times)][1:]
+    for each, end in zip(placed, ends, strict=True):
         if each.shift:
             part = shown[each.run.number : end]
             part[part != NO_TIME] += each.shift

@@ -125,8 +125,13 @@ class RunFinder:
         return -packet.slack <= packet.time - last <= max(JUMP_SECONDS * VIDEO_TIMESCALE, SPARSE * self._gap)
 
     def _is_overtaken(self, packet: Packet) -> bool:
-        """Whether packets in doubt lie between the run and this one: then they were its next ones."""
-        return bool(self._suspects) and self._last < self._suspects[0].time <= packet.time
+        """Whether this one goes with the packets in doubt rather than with the run before them: they lie between the two,
+        or it is nearer to them."""
+        if not self._suspects:
+            return False
+        expected = packet.time - packet.duration
+        is_nearer = abs(expected - self._suspects[-1].time) < abs(expected - self._last)
+        return is_nearer or self._last < self._suspects[0].time <= packet.time
 
     def _begin(self, packet: Packet) -> None:
         if len(self.runs) >= MOST_RUNS:

@@ -1,0 +1,183 @@
+"""Where a clock restarts, leaps or lies: by what packets say, without a file."""
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamforge.contracts.media import VIDEO_TIMESCALE
+from streamforge.contracts.timeline import NoteKind
+from streamforge.planning.clocks import NO_TIME, FilmClock, FilmPackets, film_clock
+from streamforge.planning.timeline import BACKWARD, Packet, Run, RunFinder, align, misplaced
+
+PICTURE = VIDEO_TIMESCALE // 25
+SOUND = 1920
+HOUR = 3600 * VIDEO_TIMESCALE
+TS, MKV = "mpegts", "matroska,webm"
+
+
+def found(times: Iterable[int], duration: int = PICTURE, positions: Sequence[int] | None = None) -> RunFinder:
+    """Of packets at these times, each of them 100 bytes behind the one before it."""
+    finder = RunFinder()
+    for number, time in enumerate(times):
+        position = positions[number] if positions else number * 100
+        finder.take(Packet(number, position, time, time, duration))
+    finder.finish()
+    return finder
+
+
+def film(times: Sequence[int], keys: int = 25, positions: Sequence[int] | None = None) -> FilmPackets:
+    return FilmPackets(
+        times=np.array(times, np.int64),
+        positions=np.array(positions or [number * 100 for number in range(len(times))]),
+        keys=np.array([number % keys == 0 for number in range(len(times))]),
+        finder=found([time for time in times if time != NO_TIME], positions=positions),
+    )
+
+
+def steady(count: int, start: int = 0, step: int = PICTURE) -> list[int]:
+    return list(range(start, start + count * step, step))
+
+
+def shown(clock: FilmClock) -> list[int]:
+    return clock.times.tolist()
+
+
+# ── pictures ────────────────────────────────────────────────────────────────────────────────────────────────────────
+def test_a_steady_clock_is_left_alone() -> None:
+    clock = film_clock(film(steady(250, 133_200)), {}, TS)
+    assert shown(clock) == steady(250, 133_200)
+    assert clock.clock.runs == []
+    assert clock.notes == []
+
+
+def test_a_clock_that_is_set_back_goes_on_behind_what_was_before() -> None:
+    clock = film_clock(film(steady(125, 133_200) + steady(125, 133_200)), {}, TS)
+    assert shown(clock) == steady(250, 133_200)
+    assert [(note.kind, note.seconds) for note in clock.notes] == [(NoteKind.RESET, -5.0)]
+
+
+def test_many_resets_are_many_parts() -> None:
+    clock = film_clock(film(steady(50) * 20), {}, TS)
+    assert shown(clock) == steady(1000)
+    assert [run.position for run in clock.clock.runs] == [part * 5000 for part in range(20)]
+
+
+def test_a_clock_that_leaps_an_hour_ahead_goes_on_without_a_pause() -> None:
+    for container in (TS, MKV):
+        clock = film_clock(film(steady(125) + steady(125, HOUR)), {}, container)
+        assert shown(clock) == steady(250)
+
+
+def test_a_wrap_of_33_bits_is_a_leap_back() -> None:
+    begin = 2**33 - 50 * PICTURE
+    clock = film_clock(film([time % 2**33 for time in steady(100, begin)]), {}, TS)
+    assert shown(clock) == steady(100, begin)
+
+
+def test_a_leap_that_sound_fills_is_a_pause() -> None:
+    pictures = steady(50) + steady(50, 20 * VIDEO_TIMESCALE)
+    sound = found(steady(1200, 0, SOUND), SOUND, [number * 8 for number in range(1200)])
+    clock = film_clock(film(pictures), {1: sound}, TS)
+    assert shown(clock) == pictures
+    assert [note.kind for note in clock.notes] == [NoteKind.GAP]
+
+
+def test_slides_of_a_minute_are_no_leaps() -> None:
+    slides = steady(20, 0, 60 * VIDEO_TIMESCALE)
+    assert shown(film_clock(film(slides), {}, MKV)) == slides
+
+
+def test_a_still_screen_of_five_minutes_is_meant_where_the_container_says_so() -> None:
+    times = steady(50) + steady(50, 300 * VIDEO_TIMESCALE)
+    assert shown(film_clock(film(times), {}, MKV)) == times
+
+
+def test_single_wrong_times_are_not_believed_and_do_not_move_the_others() -> None:
+    times = steady(200)
+    times[100] += 60 * VIDEO_TIMESCALE
+    times[150] -= 3 * VIDEO_TIMESCALE
+    clock = film_clock(film(times), {}, TS)
+    expected = [NO_TIME if number in {100, 150} else time for number, time in enumerate(steady(200))]
+    assert shown(clock) == expected
+    assert clock.clock.disbelieved == [10_000, 15_000]
+
+
+def test_reordering_is_not_wrong() -> None:
+    display = steady(64)
+    coded = [display[number + 3] if number % 4 == 0 else display[number - 1] for number in range(60)]
+    assert not misplaced(np.array(coded)).any()
+
+
+def test_a_part_that_begins_between_key_frames_has_pictures_without_reference() -> None:
+    times = steady(125) + steady(115)
+    packets = film(times)
+    packets.keys = np.array([number < 125 and number % 25 == 0 or number == 140 for number in range(240)])
+    clock = film_clock(packets, {}, TS)
+    assert clock.lead_in == 15
+    assert clock.clock.lead_ins == [(12_500, 14_000)]
+
+
+def test_a_clock_that_breaks_at_every_turn_is_not_asked() -> None:
+    times = [time for part in range(400) for time in steady(7, (part * 7919 % 400) * 20 * VIDEO_TIMESCALE)]
+    assert not film_clock(film(times), {}, TS).is_timed
+
+
+# ── sound beside them ───────────────────────────────────────────────────────────────────────────────────────────────
+def test_sound_and_picture_are_moved_alike() -> None:
+    pictures = steady(125, 133_200) + steady(125, 133_200)
+    sound = found(
+        steady(234, 131_280, SOUND) + steady(234, 131_280, SOUND), SOUND, [int(n * 53.4) for n in range(468)]
+    )
+    clock = film_clock(film(pictures), {1: sound}, TS)
+    assert [run.shift for run in clock.clock.runs] == [run.shift for run in clock.sounds[1].runs] == [0, 450_000]
+
+
+def test_sound_that_changes_its_clock_later_in_the_file_than_the_picture_still_goes_with_it() -> None:
+    """A sender interleaves its tracks: what was sent before the break arrives behind it."""
+    pictures = steady(125) + steady(125, HOUR)
+    times = steady(234, 0, SOUND) + steady(234, HOUR, SOUND)
+    late = found(times, SOUND, [int(n * 53.4) + 900 for n in range(468)])
+    clock = film_clock(film(pictures), {1: late}, TS)
+    assert [run.shift for run in clock.sounds[1].runs] == [0, 125 * PICTURE - HOUR]
+
+
+def test_sound_of_two_parts_is_not_heard_at_once() -> None:
+    """The first part's sound is a second longer than its picture: the second part waits."""
+    pictures = steady(125) + steady(125)
+    sound = found(
+        steady(281, 0, SOUND) + steady(234, 0, SOUND), SOUND, [n * 44 for n in range(281)] + [12_500 + n * 53 for n in range(234)]
+    )
+    clock = film_clock(film(pictures), {1: sound}, TS)
+    assert clock.clock.runs[1].shift == 281 * SOUND
+
+
+def test_a_clock_of_its_own_begins_with_the_picture() -> None:
+    sound = found(steady(468, HOUR, SOUND), SOUND, [int(n * 53.4) for n in range(468)])
+    clock = film_clock(film(steady(250)), {1: sound}, "flv")
+    assert clock.sounds[1].runs[0].shift == -HOUR
+
+
+# ── whatever comes ──────────────────────────────────────────────────────────────────────────────────────────────────
+@given(st.lists(st.tuples(st.integers(0, 2**33), st.integers(8, 60)), min_size=1, max_size=12))
+def test_whatever_clocks_parts_have_their_pictures_come_one_behind_the_other(parts: list[tuple[int, int]]) -> None:
+    times = [time for start, count in parts for time in steady(count, start)]
+    ordered = [time for time in shown(film_clock(film(times), {}, TS)) if time != NO_TIME]
+    assert all(later - earlier > -BACKWARD for earlier, later in pairwise(ordered))
+    assert len(ordered) >= len(times) - len(parts)
+
+
+@given(st.lists(st.integers(-(2**40), 2**40), max_size=60))
+def test_no_times_are_too_strange(times: list[int]) -> None:
+    packets = film(times)
+    clock = film_clock(packets, {1: packets.finder}, TS)
+    assert len(clock.times) == len(times)
+
+
+def test_runs_are_placed_in_one_pass_whatever_their_number() -> None:
+    runs = [Run(n, n * 100, n * 100 + 90, 0, VIDEO_TIMESCALE) for n in range(150)]
+    aligned = align(runs, [runs], is_explicit=False)
+    assert aligned is not None
+    assert [each.shift for each in aligned.leading] == steady(150, 0, VIDEO_TIMESCALE)
