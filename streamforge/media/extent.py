@@ -35,8 +35,8 @@ PAGES = {"ogg": 65_307}
 class Extent:
     """How far something was read: in seconds of its own clock, and in bytes."""
 
-    seconds: float = 0
-    bytes: float = 0
+    seconds: float = 0.0
+    bytes: float = 0.0
 
     def take(self, packet: AnyPacket) -> None:
         time = packet.pts if packet.pts is not None else packet.dts
@@ -44,10 +44,6 @@ class Extent:
             self.seconds = max(self.seconds, float((time + (packet.duration or 0)) * packet.time_base))
         if packet.pos is not None:
             self.bytes = max(self.bytes, packet.pos + packet.size * OVERHEAD)
-
-    def join(self, other: "Extent") -> None:
-        self.seconds = max(self.seconds, other.seconds)
-        self.bytes = max(self.bytes, other.bytes)
 
 
 def refuse_early_end(path: Path, read: Extent) -> None:

@@ -35,7 +35,7 @@ class Film:
         self._continuing = _continuing(self.timeline, reading.films.values()) if container in JOINED else []
         for other in self._continuing:
             self.timeline.go_on_with(other)
-        self._packets = self.timeline.film_packets(container)
+        self._packets = self.timeline.film_packets()
         self._sounds = dict(reading.sounds)
         self._continued_sounds: dict[int, list[int]] = {}
         if container in JOINED:

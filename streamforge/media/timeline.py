@@ -4,6 +4,7 @@ from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
+from math import floor
 
 import numpy as np
 from av.audio.stream import AudioStream
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from streamforge.contracts.media import VIDEO_TIMESCALE
 from streamforge.errors import TruncatedSource
 from streamforge.media.coding import CONFIGURATIONS, PacketLog
-from streamforge.media.extent import Extent
+from streamforge.media.extent import OVERHEAD, Extent
 from streamforge.media.packet_clock import AnyPacket
 from streamforge.media.progress import Progress
 from streamforge.media.source import packets
@@ -45,49 +46,61 @@ class TrackReading:
     time_base: Fraction
     has_decode_times: bool
     reorders: bool = False
-    finder: RunFinder = field(default_factory=RunFinder)
+    finder: RunFinder = field(init=False)
     packet_count: int = 0
     without_time: int = 0
     last_duration: int = 0
-    extent: Extent = field(default_factory=Extent)
     _position: int = -1
-    _rate: Fraction = field(init=False)
+    _end: int | None = None
+    _furthest: int = -1
+    _last_size: int = 0
+    _backward: int = field(init=False)
 
     def __post_init__(self) -> None:
         self._rate = self.time_base * VIDEO_TIMESCALE
+        self.finder = RunFinder(self._rate)
+        self._backward = round(BACKWARD / self._rate)
+
+    @property
+    def extent(self) -> Extent:
+        seconds = 0.0 if self._end is None else max(0.0, float(self._end * self.time_base))
+        return Extent(seconds, max(0.0, self._furthest + self._last_size * OVERHEAD))
 
     def ticks(self, time: int) -> int:
-        return time * self._rate.numerator // self._rate.denominator
+        return floor(time * self._rate)
 
     def take(self, packet: AnyPacket) -> None:
+        """Called for every packet of a film: what it does is counted in microseconds."""
         self.packet_count += 1
-        self.extent.take(packet)
+        shown, decoded, duration, position = packet.pts, packet.dts, packet.duration or 0, packet.pos
+        if position is not None:
+            self._position = position
+            if position > self._furthest:
+                self._furthest, self._last_size = position, packet.size
+        time = shown if decoded is None else decoded
+        if time is not None:
+            end = duration + (time if shown is None else shown)
+            if self._end is None or end > self._end:
+                self._end = end
         if packet.is_discard:
             return  # Outside the edit list: decoded for reference, never shown.
-        if packet.pos is not None:
-            self._position = packet.pos
-        if packet.duration:
-            self.last_duration = packet.duration
-        self._take_time(packet)
-
-    def _take_time(self, packet: AnyPacket) -> None:
-        shown, decoded = packet.pts, packet.dts
-        self.without_time += shown is None
-        time = shown if decoded is None else decoded
-        if time is None:
-            return
-        duration = self.ticks(packet.duration or 0)
-        placed = self.ticks(time)
-        seen = placed if shown is None else self.ticks(shown)
-        self.finder.take(Packet(self._number(), self._position, placed, seen, duration, self._slack(packet, duration)))
+        if duration:
+            self.last_duration = duration
+        if shown is None:
+            self.without_time += 1
+        if time is not None:
+            seen = time if shown is None else shown
+            if not self.finder.follows(self._position, time, seen, duration):
+                slack = self._slack(packet, duration)
+                self.finder.take(Packet(self._number(), self._position, time, seen, duration, slack))
 
     def _number(self) -> int:
         return self.packet_count
 
     def _slack(self, packet: AnyPacket, duration: int) -> int:
         if self.has_decode_times or packet.is_keyframe or not self.reorders:
-            return BACKWARD
-        return max(BACKWARD, DEEPEST_REORDERING * duration)
+            return self._backward
+        return max(self._backward, DEEPEST_REORDERING * duration)
 
 
 @dataclass
@@ -101,6 +114,7 @@ class Timeline(TrackReading):
     """Of AVI only, whose times these are."""
     packed: int = 0
     log: PacketLog | None = None
+    is_avi: bool = False
 
     @property
     def frame_count(self) -> int:
@@ -115,16 +129,17 @@ class Timeline(TrackReading):
         self.times.append(NO_TIME if packet.pts is None else packet.pts)
         self.positions.append(self._position)
         self.keys.append(bool(packet.is_keyframe))
-        self.packed += packet.size <= NOT_CODED_BYTES
-        self.decode_times.append(NO_TIME if packet.dts is None else packet.dts)
+        if self.is_avi:
+            self.packed += packet.size <= NOT_CODED_BYTES
+            self.decode_times.append(NO_TIME if packet.dts is None else packet.dts)
 
     def _number(self) -> int:
         return len(self.times)
 
-    def film_packets(self, container: str) -> FilmPackets:
+    def film_packets(self) -> FilmPackets:
         """In ticks. Where the times are those of decoding (AVI, when its codec reorders pictures) they are given instead."""
         is_guess = self.without_time > 0 or self.packed > 0
-        in_output_order = container == "avi" and self.reorders and is_guess
+        in_output_order = self.is_avi and self.reorders and is_guess
         return FilmPackets(
             times=self._in_ticks(self.decode_times if in_output_order else self.times),
             positions=np.array(self.positions, np.int64),
@@ -153,7 +168,9 @@ class Timeline(TrackReading):
         self.packet_count += other.packet_count
         self.without_time += other.without_time
         self.last_duration = other.last_duration
-        self.extent.join(other.extent)
+        if other._end is not None:
+            self._end = max(other._end, self._end or other._end)
+        self._furthest, self._last_size = other._furthest, other._last_size
         self.log = None  # It cannot be copied.
 
 
@@ -166,10 +183,14 @@ class Reading:
 
 
 def read_packets(container: InputContainer, films: Iterable[VideoStream], on_progress: Progress) -> Reading:
-    has_decode_times = container.format.name in WITH_DECODE_TIMES
+    kind = container.format.name
+    has_decode_times = kind in WITH_DECODE_TIMES
     reading = Reading(
-        {stream.index: _timeline(stream, has_decode_times) for stream in films},
-        {stream.index: _track(stream, has_decode_times) for stream in container.streams.audio},
+        {stream.index: _timeline(stream, has_decode_times, is_avi=kind == "avi") for stream in films},
+        {
+            stream.index: TrackReading(stream.index, _time_base(stream), has_decode_times)
+            for stream in container.streams.audio
+        },
     )
     tracks: dict[int, TrackReading] = {**reading.films, **reading.sounds}
     streams = [stream for stream in container.streams if stream.index in tracks]
@@ -182,14 +203,11 @@ def read_packets(container: InputContainer, films: Iterable[VideoStream], on_pro
     return reading
 
 
-def _timeline(stream: VideoStream, has_decode_times: bool) -> Timeline:
-    context = stream.codec_context
-    reorders = bool(context.has_b_frames)
-    return Timeline(stream.index, _time_base(stream), has_decode_times, reorders, log=_packet_log(stream))
-
-
-def _track(stream: AudioStream, has_decode_times: bool) -> TrackReading:
-    return TrackReading(stream.index, _time_base(stream), has_decode_times)
+def _timeline(stream: VideoStream, has_decode_times: bool, *, is_avi: bool) -> Timeline:
+    reorders = bool(stream.codec_context.has_b_frames)
+    return Timeline(
+        stream.index, _time_base(stream), has_decode_times, reorders, log=_packet_log(stream), is_avi=is_avi
+    )
 
 
 def _time_base(stream: VideoStream | AudioStream) -> Fraction:

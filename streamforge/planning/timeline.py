@@ -11,7 +11,9 @@ All times are ticks of 1/VIDEO_TIMESCALE s.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from itertools import pairwise
+from math import floor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,21 +72,26 @@ class Run:
 
 @dataclass(slots=True)
 class Packet:
-    """What a packet's header says. `time` never falls in an ordinary file: it is that of decoding, where there is one."""
+    """What a packet's header says, in units of its track's clock. `time` never falls in an ordinary file: it is that of
+    decoding, where there is one."""
 
     number: int
     position: int
     time: int
     shown: int
     duration: int
-    slack: int = BACKWARD
-    """Ticks by which `time` may be less than the one before, where it is not that of decoding."""
+    slack: int = 0
+    """By how much `time` may be less than the one before, where it is not that of decoding."""
 
 
 @dataclass
 class RunFinder:
-    """Takes the packets of one track in the order of the file, and finds its runs. Holds no packet but a few."""
+    """Takes the packets of one track in the order of the file, and finds its runs. Holds no packet but a few.
 
+    `rate` is how many ticks one unit of the track's own clock has: packets come in that, runs are in ticks once it is
+    finished."""
+
+    rate: Fraction = Fraction(1)
     runs: list[Run] = field(default_factory=list)
     outliers: list[int] = field(default_factory=list)
     """Positions of packets whose time stamps are not believed."""
@@ -95,6 +102,24 @@ class RunFinder:
     _gap: int = 0
     """The last pause between two packets of the run."""
     _suspects: list[Packet] = field(default_factory=list)
+    _second: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._second = max(1, round(VIDEO_TIMESCALE / self.rate))
+
+    def follows(self, position: int, time: int, shown: int, duration: int) -> bool:
+        """The same as `take` for the ordinary packet, of which a film has a million; False, and nothing done, for others."""
+        pause = time - self._last
+        if self._suspects or not self.runs or not 0 <= pause <= self._second:
+            return False
+        run = self.runs[-1]
+        run.last_position = position
+        run.packets += 1
+        run.first = min(run.first, shown)
+        run.end = max(run.end, shown + duration)
+        self._gap = max(self._gap, pause)
+        self._last = time
+        return True
 
     def take(self, packet: Packet) -> None:
         if not self.runs:
@@ -120,9 +145,11 @@ class RunFinder:
         elif self._suspects:
             self._accept()
         self._suspects = []
+        for run in self.runs:
+            run.first, run.end = floor(run.first * self.rate), floor(run.end * self.rate)
 
     def _goes_on(self, packet: Packet, last: int) -> bool:
-        return -packet.slack <= packet.time - last <= max(JUMP_SECONDS * VIDEO_TIMESCALE, SPARSE * self._gap)
+        return -packet.slack <= packet.time - last <= max(JUMP_SECONDS * self._second, SPARSE * self._gap)
 
     def _is_overtaken(self, packet: Packet) -> bool:
         """Whether this one goes with the packets in doubt rather than with the run before them: they lie between the two,
@@ -143,11 +170,11 @@ class RunFinder:
 
     def _extend(self, packet: Packet) -> None:
         pause = packet.time - self._last
-        if pause > max(VIDEO_TIMESCALE, 2 * packet.duration) and len(self.runs) < MOST_PAUSES:
+        if pause > max(self._second, 2 * packet.duration) and len(self.runs) < MOST_PAUSES:
             self._begin(packet)  # Not a break, but where one might be found when other tracks are looked at.
         else:
             self.runs[-1].takes(packet)
-        self._gap = max(self._gap, pause) if pause < JUMP_SECONDS * VIDEO_TIMESCALE else pause
+        self._gap = max(self._gap, pause) if pause < JUMP_SECONDS * self._second else pause
         self._last = max(self._last, packet.time)
 
     def _accept(self) -> None:

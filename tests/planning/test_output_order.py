@@ -1,5 +1,7 @@
 """A time for every picture that comes out of a decoder."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -48,5 +50,5 @@ def test_nothing_is_lost_and_times_increase(times: list[int | None]) -> None:
     found = [each for number, time in enumerate(times) for each in order.take(time, number)]
     found += order.finish()
     assert [number for _, number in found] == sorted(number for _, number in found)
-    assert all(earlier[0] < later[0] for earlier, later in zip(found, found[1:], strict=False))
+    assert all(earlier[0] < later[0] for earlier, later in pairwise(found))
     assert len(found) + order.without_room == len(times)

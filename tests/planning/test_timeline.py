@@ -23,7 +23,7 @@ def found(times: Iterable[int], duration: int = PICTURE, positions: Sequence[int
     finder = RunFinder()
     for number, time in enumerate(times):
         position = positions[number] if positions else number * 100
-        finder.take(Packet(number, position, time, time, duration))
+        finder.take(Packet(number, position, time, time, duration, BACKWARD))
     finder.finish()
     return finder
 
@@ -114,7 +114,7 @@ def test_reordering_is_not_wrong() -> None:
 def test_a_part_that_begins_between_key_frames_has_pictures_without_reference() -> None:
     times = steady(125) + steady(115)
     packets = film(times)
-    packets.keys = np.array([number < 125 and number % 25 == 0 or number == 140 for number in range(240)])
+    packets.keys = np.array([(number < 125 and number % 25 == 0) or number == 140 for number in range(240)])
     clock = film_clock(packets, {}, TS)
     assert clock.lead_in == 15
     assert clock.clock.lead_ins == [(12_500, 14_000)]
@@ -128,9 +128,7 @@ def test_a_clock_that_breaks_at_every_turn_is_not_asked() -> None:
 # ── sound beside them ───────────────────────────────────────────────────────────────────────────────────────────────
 def test_sound_and_picture_are_moved_alike() -> None:
     pictures = steady(125, 133_200) + steady(125, 133_200)
-    sound = found(
-        steady(234, 131_280, SOUND) + steady(234, 131_280, SOUND), SOUND, [int(n * 53.4) for n in range(468)]
-    )
+    sound = found(steady(234, 131_280, SOUND) + steady(234, 131_280, SOUND), SOUND, [int(n * 53.4) for n in range(468)])
     clock = film_clock(film(pictures), {1: sound}, TS)
     assert [run.shift for run in clock.clock.runs] == [run.shift for run in clock.sounds[1].runs] == [0, 450_000]
 
@@ -148,7 +146,9 @@ def test_sound_of_two_parts_is_not_heard_at_once() -> None:
     """The first part's sound is a second longer than its picture: the second part waits."""
     pictures = steady(125) + steady(125)
     sound = found(
-        steady(281, 0, SOUND) + steady(234, 0, SOUND), SOUND, [n * 44 for n in range(281)] + [12_500 + n * 53 for n in range(234)]
+        steady(281, 0, SOUND) + steady(234, 0, SOUND),
+        SOUND,
+        [n * 44 for n in range(281)] + [12_500 + n * 53 for n in range(234)],
     )
     clock = film_clock(film(pictures), {1: sound}, TS)
     assert clock.clock.runs[1].shift == 281 * SOUND
