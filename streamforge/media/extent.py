@@ -22,8 +22,6 @@ CLAIMING = {MATROSKA, "flv", "asf"}
 SEQUENTIAL = {"mpegts", "mpeg", "ogg", "nut", "mov,mp4,m4a,3gp,3g2,mj2"}
 """Media lies there in the order of time, with nothing large behind it. (MP4 without a list of frames is fragmented.)"""
 
-MAX_RIFFS = 10_000
-
 OVERHEAD = 1.2
 """A packet takes more room in the file than it has bytes."""
 
@@ -100,22 +98,3 @@ def _vint(data: bytes) -> tuple[int, int]:
     """EBML's variable-size integer, and how many bytes it takes."""
     width = 9 - data[0].bit_length() if data else 1
     return int.from_bytes(data[:width]) & ((1 << 7 * width) - 1), width
-
-
-def is_whole_riff(path: Path, container: InputContainer) -> bool:
-    """Whether it is AVI, and ends where its last RIFF says. Then what its index lists and does not hold is meant: a
-    picture of no bytes is the one before it again. (OpenDML has more RIFFs behind the first one.)"""
-    if container.format.name != "avi":
-        return False
-    size, at = path.stat().st_size, 0
-    with path.open("rb") as file:
-        for _ in range(MAX_RIFFS):
-            file.seek(at)
-            head = file.read(8)
-            length = int.from_bytes(head[4:], "little")
-            if head[:4] != b"RIFF" or length == 0:
-                return at > 0
-            at += 8 + length + length % 2
-            if at >= size:
-                return at <= size + 1
-    return False

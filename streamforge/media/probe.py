@@ -27,7 +27,8 @@ from streamforge.errors import (
     UnsupportedDimensions,
 )
 from streamforge.media import first_picture
-from streamforge.media.extent import is_whole_riff, refuse_early_end
+from streamforge.media.avi_index import null_frames
+from streamforge.media.extent import refuse_early_end
 from streamforge.media.film import MAX_FRAME_RATE, Film
 from streamforge.media.progress import Progress
 from streamforge.media.source import decoded, films, main_video, open_source, stream_by_index
@@ -90,9 +91,9 @@ def run(task: ProbeTask, on_progress: Progress) -> Source:
         reading = read_packets(container, films(container), on_progress)
         if reading.films[stream.index].frame_count == 0:
             raise UndecodableSource("The video stream is empty; there is no picture in this file.")
-        is_whole = is_whole_riff(task.path, container)
-        damage = None if is_whole else _damage(task, container, stream, reading.films[stream.index])
-        film = Film(reading, stream.index, container.format.name, _declared_end(stream) if is_whole else None)
+        repeated = null_frames(task.path, stream.index) if container.format.name == "avi" else 0
+        damage = _damage(task, container, stream, reading.films[stream.index], repeated)
+        film = Film(reading, stream.index, container.format.name, _declared_end(stream) if repeated else None)
     with open_source(task.path) as container:
         stream = stream_by_index(container, film.index)
         frame, start = _first_picture(container, stream, film)
@@ -120,12 +121,16 @@ def run(task: ProbeTask, on_progress: Progress) -> Source:
 
 
 def _damage(
-    task: ProbeTask, container: InputContainer, stream: VideoStream | AudioStream, track: TrackReading
+    task: ProbeTask,
+    container: InputContainer,
+    stream: VideoStream | AudioStream,
+    track: TrackReading,
+    repeated: int = 0,
 ) -> str | None:
-    """What speaks for it that the file was cut off; None when nothing does. Raises TruncatedSource, unless damage is to be
-    kept."""
+    """What speaks for it that the file was cut off; None when nothing does. `repeated` pictures of the index are not in
+    the file, as they should not be. Raises TruncatedSource, unless damage is to be kept."""
     try:
-        check_complete(as_declared(container, track), stream.frames)
+        check_complete(as_declared(container, track) + repeated, stream.frames)
         if stream.frames == 0:
             refuse_early_end(task.path, track.extent)
     except TruncatedSource as error:

@@ -213,11 +213,11 @@ def _about_times(film: FilmPackets, wrong: NDArray[np.bool_], shown: NDArray[np.
         text = "The times of its pictures are those of decoding; they are shown in the order that the decoder has them."
         notes.append(TimelineNote(kind=NoteKind.OUTPUT_ORDER, at=0, seconds=0, text=text))
     if outliers := int(np.count_nonzero(wrong)):
-        text = f"{_pictures(outliers)} a time far from that of their neighbours, and are shown between these."
+        text = f"{_pictures(outliers)} a time far from that of the pictures around, and between these they are shown."
         notes.append(_note_at(NoteKind.OUTLIER, int(np.argmax(wrong)), shown, outliers, text))
     missing = film.times == NO_TIME
     if without := int(np.count_nonzero(missing)):
-        text = f"{_pictures(without)} no time, and are shown between their neighbours."
+        text = f"{_pictures(without)} no time; they are shown where they stand in the file."
         notes.append(_note_at(NoteKind.WITHOUT_TIME, int(np.argmax(missing)), shown, without, text))
     return notes
 

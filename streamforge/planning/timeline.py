@@ -117,7 +117,7 @@ class RunFinder:
         run.packets += 1
         run.first = min(run.first, shown)
         run.end = max(run.end, shown + duration)
-        self._gap = max(self._gap, pause)
+        self._gap = pause
         self._last = time
         return True
 
@@ -149,7 +149,8 @@ class RunFinder:
             run.first, run.end = floor(run.first * self.rate), floor(run.end * self.rate)
 
     def _goes_on(self, packet: Packet, last: int) -> bool:
-        return -packet.slack <= packet.time - last <= max(JUMP_SECONDS * self._second, SPARSE * self._gap)
+        usual = max(self._second, 2 * packet.duration, SPARSE * self._gap)
+        return -packet.slack <= packet.time - last <= usual
 
     def _is_overtaken(self, packet: Packet) -> bool:
         """Whether this one goes with the packets in doubt rather than with the run before them: they lie between the two,
@@ -174,7 +175,7 @@ class RunFinder:
             self._begin(packet)  # Not a break, but where one might be found when other tracks are looked at.
         else:
             self.runs[-1].takes(packet)
-        self._gap = max(self._gap, pause) if pause < JUMP_SECONDS * self._second else pause
+        self._gap = pause
         self._last = max(self._last, packet.time)
 
     def _accept(self) -> None:
