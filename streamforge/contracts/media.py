@@ -67,8 +67,18 @@ class ContentLight(BaseModel):
     max_frame_average: int
 
 
+class Crop(BaseModel):
+    """What the container says is to be cut off each side of the coded picture before it is turned, in its own pixels."""
+
+    left: int = 0
+    top: int = 0
+    right: int = 0
+    bottom: int = 0
+
+
 class VideoSource(BaseModel):
-    """The stream that will be encoded. `width` × `height` is what a viewer sees: rotated, with square pixels."""
+    """The stream that will be encoded. `width` × `height` is what a viewer sees: cropped, rotated, with square pixels; where
+    the size changes on the way, the largest. What else may change at any picture is told of the first one."""
 
     index: int
     codec: str
@@ -96,6 +106,13 @@ class VideoSource(BaseModel):
     full_range: bool = Field(False, description="black is 0 and not 16, on a scale of 8 bits")
     mastering_display: MasteringDisplay | None = None
     content_light: ContentLight | None = None
+    crop: Crop = Field(Crop(), description="of pictures of the coded size")
+    pixel_shape: float = Field(1.0, description="width of a pixel by its height; the container's word goes first")
+    told_shape: float = Field(1.0, description="the same as the stream itself tells; 1 where it tells nothing")
+    told_tags: tuple[int, int, int, int] | None = Field(
+        None, description="primaries, transfer, matrix and range (FFmpeg's AVCOL_RANGE), as told; None: not noted"
+    )
+    changing: list[str] = Field([], description="what is not the same in all pictures, like `size`, so far as headers tell")
 
 
 class AudioRole(StrEnum):

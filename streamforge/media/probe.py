@@ -17,7 +17,15 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from pydantic import BaseModel
 
-from streamforge.contracts.media import VIDEO_TIMESCALE, AudioRole, AudioSource, Source, SubtitleSource, VideoSource
+from streamforge.contracts.media import (
+    VIDEO_TIMESCALE,
+    AudioRole,
+    AudioSource,
+    Crop,
+    Source,
+    SubtitleSource,
+    VideoSource,
+)
 from streamforge.errors import (
     NotAVideo,
     NoVideoStream,
@@ -27,6 +35,7 @@ from streamforge.errors import (
 )
 from streamforge.media import first_picture
 from streamforge.media.extent import refuse_early_end
+from streamforge.media.looks import LookReader, display_size
 from streamforge.media.progress import Progress
 from streamforge.media.source import decoded, films, main_video, open_source, stream_by_index
 from streamforge.media.timeline import Timeline, as_declared, check_complete, read_timeline
@@ -38,9 +47,6 @@ MAX_ASPECT = 32
 FALLBACK_FRAME_RATE = 25.0
 MAX_FRAME_RATE = 1000
 """More than this per second are not shown by anything: the time stamps, or the header, are wrong."""
-
-ALMOST_SQUARE = Fraction(1, 50)
-"""Pixel shapes this close to 1 are somebody's rounding, not an intention."""
 
 MAX_FAILURES = 1000
 """Packets in front of the first picture that may be broken."""
@@ -220,8 +226,10 @@ def _describe_video(stream: VideoStream, frame: VideoFrame, timeline: Timeline, 
     seekable = timeline.without_time == 0 and 0 < timeline.average_rate <= MAX_FRAME_RATE
     frame_rate = _frame_rate(stream, float(usual_gap * seconds)) if seekable else _claimed_rate(stream)
     duration = _duration(timeline, usual_gap, seconds) if seekable else timeline.frame_count / frame_rate
-    rotation, mirrored = first_picture.orientation(frame)
-    width, height = _display_size(stream, frame, rotation)
+    look = LookReader().of(frame)
+    crop = Crop()
+    pixel_shape = float(stream.sample_aspect_ratio or 1)
+    width, height = display_size(look, crop, pixel_shape)
     start = float((frame.pts or 0) * (frame.time_base or seconds)) if seekable else 0.0
     if stream.codec_context.name in {"png", "mjpeg", "bmp", "webp"} and timeline.frame_count == 1:
         raise NotAVideo("This is a single picture, not a video.")
@@ -232,7 +240,7 @@ def _describe_video(stream: VideoStream, frame: VideoFrame, timeline: Timeline, 
         coded_height=frame.height,
         width=width,
         height=height,
-        rotation=rotation,
+        rotation=look.rotation,
         pixel_format=frame.format.name,
         frame_rate=_plausible(frame_rate, timeline.frame_count, duration),
         frame_count=timeline.frame_count,
@@ -242,14 +250,18 @@ def _describe_video(stream: VideoStream, frame: VideoFrame, timeline: Timeline, 
         variable_frame_rate=bool(gaps) and gaps[-1] > 1.5 * gaps[0] + 2,
         seekable=seekable,
         key_frame_ticks=_key_frame_ticks(timeline, start, duration),
-        mirrored=mirrored,
-        bit_depth=first_picture.samples(frame).bit_depth,
-        has_alpha=first_picture.has_alpha(frame),
+        mirrored=look.mirrored,
+        bit_depth=look.samples.bit_depth,
+        has_alpha=look.has_alpha,
         dynamic_range=colors.dynamic_range,
         color=colors.color,
         full_range=colors.full_range,
         mastering_display=first_picture.mastering_display(frame),
         content_light=first_picture.content_light(frame),
+        crop=crop,
+        pixel_shape=pixel_shape,
+        told_shape=look.shape,
+        told_tags=look.tags.as_tuple(),
         coding=timeline.log and timeline.log.coding(stream, frame, timeline.times, duration),
     )
 
@@ -290,17 +302,6 @@ def _plausible(frame_rate: float, frame_count: int, duration: float) -> float:
     """The usual rate, unless a few bursts made it absurd: then the average."""
     average = frame_count / duration if duration > 0 else frame_rate
     return frame_rate if 0.1 <= frame_rate <= MAX_FRAME_RATE and frame_rate < 8 * average else average
-
-
-def _display_size(stream: VideoStream, frame: VideoFrame, rotation: int) -> tuple[int, int]:
-    """The picture with square pixels, as a viewer sees it: the longer reading of the pixel shape, so no detail is lost."""
-    shape = stream.sample_aspect_ratio or Fraction(1)
-    width, height = Fraction(frame.width), Fraction(frame.height)
-    if Fraction(1, 16) <= shape <= 16 and abs(shape - 1) > ALMOST_SQUARE:
-        width, height = (width * shape, height) if shape >= 1 else (width, height / shape)
-    if rotation in {90, 270}:
-        width, height = height, width
-    return round(width), round(height)
 
 
 def _describe_audio(container: InputContainer) -> Iterator[AudioSource]:
