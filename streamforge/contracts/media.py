@@ -112,7 +112,9 @@ class VideoSource(BaseModel):
     told_tags: tuple[int, int, int, int] | None = Field(
         None, description="primaries, transfer, matrix and range (FFmpeg's AVCOL_RANGE), as told; None: not noted"
     )
-    changing: list[str] = Field([], description="what is not the same in all pictures, like `size`, so far as headers tell")
+    changing: list[str] = Field(
+        [], description="what is not the same in all pictures, like `size`, so far as headers tell"
+    )
 
 
 class AudioRole(StrEnum):

@@ -16,11 +16,12 @@ SIDE_DATA_TYPES = 64
 """More than FFmpeg has (AVFrameSideDataType): 33 in its version 8."""
 
 
-def orientation(frame: VideoFrame) -> tuple[int, bool]:
-    """Degrees clockwise, in quarters, and whether it is mirrored left to right before that (FFmpeg's display matrix)."""
+def orientation(frame: VideoFrame) -> tuple[int, bool] | None:
+    """Degrees clockwise, in quarters, and whether it is mirrored left to right before that (FFmpeg's display matrix). None
+    where it does not say."""
     data = _side_data(frame, Type.DISPLAYMATRIX)
     if data is None or len(data) < 36:
-        return 0, False
+        return None
     a, b, _, c, d = struct.unpack("=5i", data[:20])
     mirrored = a * d - b * c < 0
     if mirrored:

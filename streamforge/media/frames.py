@@ -17,6 +17,7 @@ from av.video.frame import VideoFrame
 from streamforge.contracts.media import VIDEO_TIMESCALE, Chunk, VideoSource
 from streamforge.errors import TruncatedSource, UndecodableSource
 from streamforge.media.deinterlace import Timed, deinterlaced
+from streamforge.media.looks import Look, LookLog
 from streamforge.media.source import AnyPacket, decoded, open_source, stream_by_index
 from streamforge.planning.completeness import stops_at, tolerated_seconds
 
@@ -31,11 +32,13 @@ are skipped."""
 
 @dataclass(frozen=True)
 class SourceFrame:
-    """`ticks` counts from the first frame of the source, in 1/VIDEO_TIMESCALE s; `duration` likewise."""
+    """`ticks` counts from the first frame of the source, in 1/VIDEO_TIMESCALE s; `duration` likewise. `look` is None where
+    the picture itself is to be asked."""
 
     ticks: int
     duration: int
     picture: VideoFrame
+    look: Look | None = None
 
 
 class Frames(Protocol):
@@ -65,6 +68,7 @@ class FrameWindow:
         self._slot = VIDEO_TIMESCALE / max_frame_rate if video.frame_rate > max_frame_rate * 1.01 else None
         self._nominal = max(1, round(VIDEO_TIMESCALE / min(video.frame_rate, max_frame_rate)))
         self._stack = ExitStack()
+        self._looks = LookLog()
         self._packets: list[int] = []
         self._pictures: list[int] = []
         self._last_failure: Exception | None = None
@@ -86,7 +90,7 @@ class FrameWindow:
         held: Timed | None = None
         for ticks, picture in self._thinned(self._whole(self._in_order(self._decoded_from_start()))):
             if held is not None:
-                yield SourceFrame(held[0], ticks - held[0], held[1])
+                yield SourceFrame(held[0], ticks - held[0], held[1], self._looks.at(held[0]))
                 held = None
             if self._end is not None and ticks >= self._end:
                 self.goes_on = True
@@ -98,7 +102,8 @@ class FrameWindow:
         self._refuse_rubble()
         if held is not None:
             left = _ticks(self._video.duration) - held[0]
-            yield SourceFrame(held[0], left if left > 0 else self._nominal, held[1])
+            duration = left if left > 0 else self._nominal
+            yield SourceFrame(held[0], duration, held[1], self._looks.at(held[0]))
 
     def _in_order(self, frames: Iterator[Timed]) -> Iterator[Timed]:
         """Strictly increasing in time. A damaged time stamp leaps ahead for one picture or falls back; that one goes."""
@@ -115,7 +120,8 @@ class FrameWindow:
             yield held
 
     def _whole(self, frames: Iterator[Timed]) -> Iterator[Timed]:
-        return deinterlaced(frames) if self._video.interlaced else frames
+        noted = self._looks.noted(frames)
+        return deinterlaced(noted) if self._video.interlaced else noted
 
     def _thinned(self, frames: Iterator[Timed]) -> Iterator[Timed]:
         last_slot = -1

@@ -1,6 +1,7 @@
 """How a picture is to be seen: its size, the shape of its pixels, its colours, how it is turned. All of it may change at any
 picture, so it is read off each."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from av.filter import Graph
@@ -15,6 +16,9 @@ ALMOST_SQUARE = 1 / 50
 
 MOST_OBLONG = 16
 """Pixels of a shape beyond this, either way, are taken for square."""
+
+UPRIGHT = (0, False)
+"""Degrees, and whether mirrored."""
 
 CORNER = 16
 """Pixels of a picture, across and down, that its shape is read from."""
@@ -39,9 +43,13 @@ class Look:
 
 
 class LookReader:
-    """For pictures of one stream, one by one; it takes some 15 µs for each."""
+    """For all pictures of a stream in order, some 15 µs for each.
+
+    H.264 and HEVC tell with a key frame how the pictures up to the next one are to be held (ITU-T H.264 §D.2.17).
+    """
 
     def __init__(self) -> None:
+        self._orientation = UPRIGHT
         self._kind: tuple[object, ...] | None = None
         self._shapes: _ShapeReader | None = None
 
@@ -49,7 +57,10 @@ class LookReader:
         kind = (picture.width, picture.height, picture.format.name)
         if self._shapes is None or kind != self._kind:
             self._kind, self._shapes = kind, _ShapeReader(picture)
-        rotation, mirrored = orientation(picture)
+        told = orientation(picture)
+        if told is not None or picture.key_frame:
+            self._orientation = told or UPRIGHT
+        rotation, mirrored = self._orientation
         return Look(
             pixel_format=picture.format.name,
             samples=samples(picture),
@@ -59,6 +70,25 @@ class LookReader:
             has_alpha=has_alpha(picture),
             tags=told_tags(picture),
         )
+
+
+class LookLog:
+    """Looks of pictures until somebody asks for them, by their time in ticks."""
+
+    def __init__(self) -> None:
+        self._reader = LookReader()
+        self._looks: dict[int, Look] = {}
+
+    def noted(self, frames: Iterable[tuple[int, VideoFrame]]) -> Iterator[tuple[int, VideoFrame]]:
+        for ticks, picture in frames:
+            self._looks[ticks] = self._reader.of(picture)
+            yield ticks, picture
+
+    def at(self, ticks: int) -> Look | None:
+        """None where none was noted. Ask in order: those before are forgotten."""
+        look = self._looks.get(ticks)
+        self._looks = {later: each for later, each in self._looks.items() if later > ticks}
+        return look
 
 
 class _ShapeReader:

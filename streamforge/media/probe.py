@@ -35,10 +35,11 @@ from streamforge.errors import (
 )
 from streamforge.media import first_picture
 from streamforge.media.extent import refuse_early_end
-from streamforge.media.looks import LookReader, display_size
+from streamforge.media.looks import Look, LookReader, display_size
 from streamforge.media.progress import Progress
 from streamforge.media.source import decoded, films, main_video, open_source, stream_by_index
 from streamforge.media.timeline import Timeline, as_declared, check_complete, read_timeline
+from streamforge.media.variety import largest, variants
 from streamforge.planning.color_tags import Understood, understand
 from streamforge.settings import InputSettings
 
@@ -101,7 +102,8 @@ def run(task: ProbeTask, on_progress: Progress) -> Source:
         stream = stream_by_index(container, index)
         frame = _first_frame(container, stream)
         colors = understand(first_picture.color_tags(frame, stream), first_picture.samples(frame))
-        video = _describe_video(stream, frame, timeline, colors)
+        look = LookReader().of(frame)
+        video = _as_it_changes(_describe_video(stream, frame, look, timeline, colors), look, stream, timeline, task)
         _check_dimensions(video.width, video.height, task)
         _check_length(video.duration, task)
         source = _source(task, container, video.start if video.seekable else None, video.duration, video)
@@ -151,15 +153,31 @@ def _check_length(seconds: float, task: ProbeTask) -> None:
         )
 
 
+def _as_it_changes(
+    video: VideoSource, first: Look, stream: VideoStream, timeline: Timeline, task: ProbeTask
+) -> VideoSource:
+    """Its size is the largest that the film really uses; no picture may be larger than is accepted."""
+    assert timeline.set_ups is not None
+    found = variants(video, first, stream, timeline.set_ups)
+    for each, _ in found:
+        _check_not_too_large(each.width, each.height, task)
+    size = largest(found)
+    return video.model_copy(update={"width": size.width, "height": size.height, "changing": size.changing})
+
+
 def _check_dimensions(width: int, height: int, task: ProbeTask) -> None:
     if width == 0 and height == 0:
         return  # Some streams only tell with the first frame.
+    _check_not_too_large(width, height, task)
+    if min(width, height) < MIN_SIDE or max(width, height) > MAX_ASPECT * min(width, height):
+        raise UnsupportedDimensions(f"A picture of {width}×{height} is too small or too narrow to be a video.")
+
+
+def _check_not_too_large(width: int, height: int, task: ProbeTask) -> None:
     if width > task.max_width or height > task.max_height:
         raise UnsupportedDimensions(
             f"The picture is {width}×{height}; the largest that is accepted is {task.max_width}×{task.max_height}."
         )
-    if min(width, height) < MIN_SIDE or max(width, height) > MAX_ASPECT * min(width, height):
-        raise UnsupportedDimensions(f"A picture of {width}×{height} is too small or too narrow to be a video.")
 
 
 # ── the first picture ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -219,14 +237,15 @@ def _sampled(container: InputContainer, stream: VideoStream, seconds: float) -> 
     return False
 
 
-def _describe_video(stream: VideoStream, frame: VideoFrame, timeline: Timeline, colors: Understood) -> VideoSource:
+def _describe_video(
+    stream: VideoStream, frame: VideoFrame, look: Look, timeline: Timeline, colors: Understood
+) -> VideoSource:
     seconds = timeline.time_base
     gaps = sorted(timeline.gaps())
     usual_gap = gaps[len(gaps) // 2] if gaps else 0
     seekable = timeline.without_time == 0 and 0 < timeline.average_rate <= MAX_FRAME_RATE
     frame_rate = _frame_rate(stream, float(usual_gap * seconds)) if seekable else _claimed_rate(stream)
     duration = _duration(timeline, usual_gap, seconds) if seekable else timeline.frame_count / frame_rate
-    look = LookReader().of(frame)
     crop = Crop()
     pixel_shape = float(stream.sample_aspect_ratio or 1)
     width, height = display_size(look, crop, pixel_shape)

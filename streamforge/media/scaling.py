@@ -65,9 +65,10 @@ class Scaler:
         self._sinks: list[FilterContext] = []
         self._graph: Graph | None = None
 
-    def scale(self, picture: VideoFrame, ticks: int) -> list[VideoFrame]:
-        """`ticks` in 1/VIDEO_TIMESCALE s becomes the time stamp of every picture that comes out."""
-        look = self._reader.of(picture)
+    def scale(self, picture: VideoFrame, ticks: int, look: Look | None = None) -> list[VideoFrame]:
+        """`ticks` in 1/VIDEO_TIMESCALE s becomes the time stamp of every picture that comes out. Where its look is not
+        known yet, the picture is asked."""
+        look = look or self._reader.of(picture)
         if is_new := look != self._look:
             self._look, self._like = look, like(self._video, look)
         _tag(picture, self._color_of_source(picture), full_range=self._is_full_range(picture))

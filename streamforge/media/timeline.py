@@ -14,6 +14,7 @@ from streamforge.errors import TruncatedSource
 from streamforge.media.coding import CONFIGURATIONS, PacketLog
 from streamforge.media.extent import Extent
 from streamforge.media.progress import Progress
+from streamforge.media.set_ups import SetUps
 from streamforge.media.source import AnyPacket, packets
 
 COMPLETE = 0.98
@@ -32,6 +33,7 @@ class Timeline:
     last_duration: int = 0
     extent: Extent = field(default_factory=Extent)
     log: PacketLog | None = None
+    set_ups: SetUps | None = None
 
     @property
     def frame_count(self) -> int:
@@ -51,6 +53,7 @@ class Timeline:
 
 def read_timeline(container: InputContainer, stream: VideoStream | AudioStream, on_progress: Progress) -> Timeline:
     timeline = Timeline(time_base=stream.time_base or Fraction(1, 90_000), log=_packet_log(stream))
+    timeline.set_ups = _set_ups(stream)
     for packet in packets(container, stream):
         _add_packet(timeline, packet)
         if timeline.packet_count % 5000 == 1:
@@ -64,6 +67,11 @@ def _packet_log(stream: VideoStream | AudioStream) -> PacketLog | None:
     return PacketLog(codec, context.extradata) if codec in CONFIGURATIONS else None
 
 
+def _set_ups(stream: VideoStream | AudioStream) -> SetUps | None:
+    context = stream.codec_context
+    return SetUps(context.codec.canonical_name, context.extradata) if isinstance(stream, VideoStream) else None
+
+
 def _add_packet(timeline: Timeline, packet: AnyPacket) -> None:
     timeline.packet_count += 1
     timeline.extent.take(packet)
@@ -71,6 +79,8 @@ def _add_packet(timeline: Timeline, packet: AnyPacket) -> None:
         timeline.log.take(packet)
     if packet.is_discard:
         return  # Outside the edit list: decoded for reference, never shown.
+    if timeline.set_ups is not None:
+        timeline.set_ups.take(packet)
     if packet.pts is None:
         timeline.without_time += 1
     else:
