@@ -141,6 +141,12 @@ def like(video: VideoSource, look: Look) -> VideoSource:
     )
 
 
+def within(crop: Crop, look: Look) -> Crop:
+    """None of it where it would leave nothing to see."""
+    is_left = crop.left + crop.right < look.samples.width and crop.top + crop.bottom < look.samples.height
+    return crop if is_left else Crop()
+
+
 def crop_of(video: VideoSource, look: Look) -> Crop:
     """The container means the size that it tells; pictures of another come whole."""
     told = (video.coded_width, video.coded_height)

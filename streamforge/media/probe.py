@@ -21,7 +21,6 @@ from streamforge.contracts.media import (
     VIDEO_TIMESCALE,
     AudioRole,
     AudioSource,
-    Crop,
     Source,
     SubtitleSource,
     VideoSource,
@@ -32,10 +31,12 @@ from streamforge.errors import (
     SourceTooLong,
     UndecodableSource,
     UnsupportedDimensions,
+    UnsupportedDolbyVision,
 )
 from streamforge.media import first_picture
+from streamforge.media.container_header import DolbyVision, read_header
 from streamforge.media.extent import refuse_early_end
-from streamforge.media.looks import Look, LookReader, display_size
+from streamforge.media.looks import Look, LookReader, display_size, within
 from streamforge.media.progress import Progress
 from streamforge.media.source import decoded, films, main_video, open_source, stream_by_index
 from streamforge.media.timeline import Timeline, as_declared, check_complete, read_timeline
@@ -61,6 +62,9 @@ MAX_LANGUAGE = 35
 
 DENSE_KEY_FRAMES = 1.0
 """Seconds between neighbours, on average. Below this, decoding from the one before costs nothing worth planning for."""
+
+DOLBY_ONLY = {5, 10, 20}
+"""Profiles of Dolby Vision that may have no base layer for others; of the rest, 4, 7, 8 and 9, all do."""
 
 NEVER_INTERLACED = {"av1", "gif", "hevc", "png", "theora", "vp8", "vp9", "webp"}
 INTERLACE_SAMPLES = (0.25, 0.5, 0.75)
@@ -246,7 +250,9 @@ def _describe_video(
     seekable = timeline.without_time == 0 and 0 < timeline.average_rate <= MAX_FRAME_RATE
     frame_rate = _frame_rate(stream, float(usual_gap * seconds)) if seekable else _claimed_rate(stream)
     duration = _duration(timeline, usual_gap, seconds) if seekable else timeline.frame_count / frame_rate
-    crop = Crop()
+    header = read_header(stream)
+    _refuse_dolby_vision(header.dolby_vision)
+    crop = within(header.crop, look)
     pixel_shape = float(stream.sample_aspect_ratio or 1)
     width, height = display_size(look, crop, pixel_shape)
     start = float((frame.pts or 0) * (frame.time_base or seconds)) if seekable else 0.0
@@ -283,6 +289,16 @@ def _describe_video(
         told_tags=look.tags.as_tuple(),
         coding=timeline.log and timeline.log.coding(stream, frame, timeline.times, duration),
     )
+
+
+def _refuse_dolby_vision(kind: DolbyVision | None) -> None:
+    """Pictures of these profiles are in a colour space of Dolby's own, and nothing says so to a decoder that does not know
+    it: they would come out green and purple."""
+    if kind is not None and kind.profile in DOLBY_ONLY and kind.compatible_with == 0:
+        raise UnsupportedDolbyVision(
+            f"The video is Dolby Vision profile {kind.profile} without a picture that other decoders can show; its colours "
+            "would be wrong. Send it as profile 8, or as HDR10, HLG or SDR."
+        )
 
 
 def _key_frame_ticks(timeline: Timeline, start: float, duration: float) -> list[int]:
