@@ -34,6 +34,7 @@ class Coding(BaseModel):
         description="each key frame is a fresh start: nothing before it in the file is shown after it, nor the reverse"
     )
     longest_gop: float
+    tags_agree: bool = Field(True, description="container and stream tell the same colours, as far as both do")
     reorder_delay: float = Field(description="what decode times must be ahead, so that none is after its presentation")
 
 

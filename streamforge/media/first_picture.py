@@ -39,6 +39,17 @@ def color_tags(frame: VideoFrame, stream: VideoStream) -> Tags:
     )
 
 
+def declared_tags(stream: VideoStream) -> Tags:
+    """By the container, as long as nothing was decoded; from then on by the stream."""
+    context = stream.codec_context
+    return Tags(
+        primaries=int(context.color_primaries),
+        transfer=int(context.color_trc),
+        matrix=int(context.colorspace),
+        range=int(context.color_range),
+    )
+
+
 def told_tags(frame: VideoFrame) -> Tags:
     """By the picture alone."""
     return Tags(

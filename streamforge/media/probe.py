@@ -37,11 +37,12 @@ from streamforge.media import first_picture
 from streamforge.media.container_header import DolbyVision, read_header
 from streamforge.media.extent import refuse_early_end
 from streamforge.media.looks import Look, LookReader, display_size, within
+from streamforge.media.nal_units import has_alpha_layer
 from streamforge.media.progress import Progress
 from streamforge.media.source import decoded, films, main_video, open_source, stream_by_index
 from streamforge.media.timeline import Timeline, as_declared, check_complete, read_timeline
 from streamforge.media.variety import largest, variants
-from streamforge.planning.color_tags import Understood, understand
+from streamforge.planning.color_tags import Understood, agree, understand
 from streamforge.settings import InputSettings
 
 MIN_SIDE = 16
@@ -104,15 +105,18 @@ def run(task: ProbeTask, on_progress: Progress) -> Source:
         refuse_early_end(task.path, timeline.extent)
     with open_source(task.path) as container:
         stream = stream_by_index(container, index)
+        declared = first_picture.declared_tags(stream)
         frame = _first_frame(container, stream)
         colors = understand(first_picture.color_tags(frame, stream), first_picture.samples(frame))
         look = LookReader().of(frame)
         video = _as_it_changes(_describe_video(stream, frame, look, timeline, colors), look, stream, timeline, task)
         _check_dimensions(video.width, video.height, task)
         _check_length(video.duration, task)
+        if video.coding is not None:
+            video.coding.tags_agree = agree(declared, look.tags)
         source = _source(task, container, video.start if video.seekable else None, video.duration, video)
         video.interlaced = _is_interlaced(container, stream, frame, video)
-        warnings = [*_left_out(container, stream), *_doubts(timeline), *colors.warnings]
+        warnings = [*_left_out(container, stream), *_doubts(timeline), *_unseen(stream, timeline), *colors.warnings]
         return source.model_copy(update={"warnings": warnings})
 
 
@@ -210,6 +214,14 @@ def _left_out(container: InputContainer, used: VideoStream) -> Iterator[str]:
         others = [_named(stream) for stream in streams if stream.index != used.index]
         told = ", ".join(others[:MAX_NAMED]) + (" and more" if len(others) > MAX_NAMED else "")
         yield f"The file has {len(streams)} video streams; {_named(used)} is used, {told} left out."
+
+
+def _unseen(stream: VideoStream, timeline: Timeline) -> Iterator[str]:
+    """What is in the video stream itself and cannot be shown."""
+    key_frames = timeline.set_ups.all if timeline.set_ups is not None else []
+    extradata = stream.codec_context.extradata or b""
+    if stream.codec_context.name == "hevc" and key_frames and has_alpha_layer(extradata, key_frames[0].packet):
+        yield "The video has a layer that says where it is transparent, which cannot be read; it is shown as opaque."
 
 
 def _named(stream: VideoStream) -> str:

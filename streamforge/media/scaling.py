@@ -71,7 +71,8 @@ class Scaler:
         look = look or self._reader.of(picture)
         if is_new := look != self._look:
             self._look, self._like = look, like(self._video, look)
-        _tag(picture, self._color_of_source(picture), full_range=self._is_full_range(picture))
+        full_range = self._is_full_range(picture) or _is_limited_gray(look, self._like)
+        _tag(picture, self._color_of_source(picture), full_range=full_range)
         if is_new:
             self._build(picture, look)
         picture.pts = ticks
@@ -99,7 +100,7 @@ class Scaler:
         graph.threads = 1  # The encoders fill the cores; more threads here only add switches.
         self._source = graph.add("buffer", buffer_of(picture))
         upright = self._source
-        for name, args in [*_cropping(crop_of(self._video, look)), *self._turns()]:
+        for name, args in [*_cropping(crop_of(self._video, look)), *self._turns(), *_in_color(look, self._like)]:
             upright = _linked(upright, graph.add(name, args or None))
         if self._like.has_alpha:
             upright = _linked(upright, graph.add("premultiply", "inplace=1"))  # What is transparent becomes black.
@@ -158,6 +159,19 @@ def _cropping(crop: Crop) -> list[tuple[str, str]]:
         return []
     across, down = crop.left + crop.right, crop.top + crop.bottom
     return [("crop", f"iw-{across}:ih-{down}:{crop.left}:{crop.top}:exact=1")]
+
+
+def _is_limited_gray(look: Look, picture: VideoSource) -> bool:
+    return look.pixel_format.startswith("gray") and not picture.full_range
+
+
+def _in_color(look: Look, picture: VideoSource) -> list[tuple[str, str]]:
+    """`scale` takes all gray for full range, whatever it is told. So limited range goes through as full, which leaves its
+    samples as they are, and is called limited behind that."""
+    if not _is_limited_gray(look, picture):
+        return []
+    finer = f"{look.samples.bit_depth}le" if look.samples.bit_depth > 8 else ""
+    return [("scale", "out_range=full"), ("format", f"yuv420p{finer}"), ("setparams", "range=limited")]
 
 
 def _even(length: float) -> int:

@@ -8,17 +8,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
+from streamforge.media.nal_units import HEAD, MAX_UNITS, units_in
 from streamforge.media.source import AnyPacket
 
 MAX_KEPT = 32
 MAX_KEPT_BYTES = 64 * 2**20
 """A hostile film may change with every picture; what comes after these is not looked at."""
-
-HEAD = 16 * 2**10
-"""Bytes of a packet in which its headers are looked for."""
-
-MAX_UNITS = 64
-"""Of a packet, in front of its first slice."""
 
 
 @dataclass
@@ -79,7 +74,7 @@ def _head(packet: AnyPacket) -> bytes:
 def _header_of(codec: str, extradata: bytes) -> Callable[[AnyPacket], bytes]:
     """For the packets of a codec: what is in them of that kind; nothing where there is none, or of a codec that cannot."""
     if codec in {"h264", "hevc"}:
-        units = _length_prefixed(extradata, codec) if extradata[:1] == b"\1" else _annex_b
+        units = units_in(codec, extradata)
         return lambda packet: _parameter_sets(units(packet), codec)
     return _HEADERS.get(codec, lambda packet: b"")
 
@@ -94,31 +89,6 @@ def _parameter_sets(units: Iterator[bytes], codec: str) -> bytes:
         if kind == (7 if codec == "h264" else 33):
             found += unit.rstrip(b"\0")
     return found
-
-
-def _annex_b(packet: AnyPacket) -> Iterator[bytes]:
-    """NAL units between start codes; of the last, which is a slice or longer than HEAD, only a part."""
-    data = _head(packet)
-    at = data.find(b"\0\0\1")
-    while 0 <= at < len(data) - 3:
-        following = data.find(b"\0\0\1", at + 3)
-        yield data[at + 3 : following if following >= 0 else len(data)] or b"\0"
-        at = following
-
-
-def _length_prefixed(extradata: bytes, codec: str) -> Callable[[AnyPacket], Iterator[bytes]]:
-    """NAL units behind their lengths (ISO/IEC 14496-15 §5.3.3); avcC and hvcC tell how long those are."""
-    place = 4 if codec == "h264" else 21
-    length_bytes = (extradata[place] & 3) + 1 if len(extradata) > place else 4
-
-    def units(packet: AnyPacket) -> Iterator[bytes]:
-        data, at = memoryview(packet), 0
-        while at + length_bytes < len(data):
-            begin = at + length_bytes
-            at = begin + int.from_bytes(data[at:begin])
-            yield bytes(data[begin : min(at, begin + HEAD)]) or b"\0"
-
-    return units
 
 
 def _vp8(packet: AnyPacket) -> bytes:

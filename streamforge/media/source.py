@@ -19,6 +19,7 @@ from av.video.stream import VideoStream
 
 from streamforge.contracts.media import VIDEO_TIMESCALE
 from streamforge.errors import NotAVideo, TruncatedSource, UndecodableSource
+from streamforge.media.decoders import own_decoder
 
 CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf,mxf,nut,ivf,dv,gif,h264,hevc,obu,mpegvideo,m4v,"
@@ -124,11 +125,12 @@ def decoded(
     on_failure: OnFailure = lambda _: None,
 ) -> Iterator[VideoFrame | AudioFrame]:
     """Every frame that can be decoded; `on_failure` hears why a packet could not be."""
+    decoder = (own_decoder(stream) if isinstance(stream, VideoStream) else None) or stream
     for packet in chain(packets(container, stream), [_flush(stream)]):
         if packet.size:
             on_packet(packet)
         try:
-            frames = stream.decode(packet)
+            frames = decoder.decode(packet)
         except av.error.MemoryError:
             raise
         except av.error.FFmpegError as error:

@@ -4,11 +4,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import av
-from av.codec import CodecContext
-from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from streamforge.contracts.media import VideoSource
+from streamforge.media.decoders import fresh_decoder
 from streamforge.media.looks import Look, LookReader, like
 from streamforge.media.set_ups import SetUp, SetUps
 
@@ -55,9 +54,7 @@ def _look_of(set_up: SetUp, first: Look, stream: VideoStream) -> Look | None:
 
 
 def _decoded(set_up: SetUp, stream: VideoStream) -> Iterator[Look]:
-    decoder = CodecContext.create(stream.codec_context.codec, "r")
-    assert isinstance(decoder, VideoCodecContext)
-    decoder.extradata = stream.codec_context.extradata
+    decoder = fresh_decoder(stream)
     decoder.thread_count = 1
     decoder.options = {"flags": "+output_corrupt"}  # A recovery point is no fresh start, but looks the same.
     for packet in (set_up.packet, None):

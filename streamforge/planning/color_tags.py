@@ -38,6 +38,12 @@ class Tags:
         return self.primaries, self.transfer, self.matrix, self.range
 
 
+def agree(one: Tags, other: Tags) -> bool:
+    """What one of them is silent about is no contradiction."""
+    pairs = zip(one.as_tuple(), other.as_tuple(), (UNSPECIFIED, UNSPECIFIED, UNSPECIFIED, 0), strict=True)
+    return all(here == there or silent in {here, there} for here, there, silent in pairs)
+
+
 @dataclass(frozen=True)
 class Samples:
     """What is beyond doubt."""

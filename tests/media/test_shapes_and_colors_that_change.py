@@ -1,6 +1,7 @@
 """Size, pixel shape, crop, colours, range and the way to hold a picture may change at any picture: seen by the pixels that
 come out (docs/sources.md)."""
 
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,8 +16,14 @@ from playback import decode
 from test_probe import probe
 from test_sources import CLOSE, H264, corners, quarters
 
-from streamforge.errors import UnsupportedDimensions
+from streamforge.contracts.media import Source
+from streamforge.errors import UnsupportedDimensions, UnsupportedDolbyVision
 from streamforge.media.child import MediaChildren
+from streamforge.media.encode import PICTURES
+from streamforge.planning.pictures import POSTER
+from streamforge.planning.plan import make_plan
+from streamforge.planning.scoring import mean_of
+from streamforge.settings import Settings
 
 CASES = Path(__file__).parent / "cases" / "pictures"
 
@@ -236,3 +243,247 @@ async def test_a_picture_may_be_turned_on_the_way(children: MediaChildren, tmp_p
     places = np.ix_([45, 135], [80, 240])
     assert shown[5][places] == pytest.approx(np.array([[200, 60], [120, 20]]), abs=6)
     assert shown[15][places] == pytest.approx(corners(tmp_path / "turned.mkv"), abs=6)
+
+
+# ── crop ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+def framed(path: Path, *arguments: str) -> Path:
+    """320×180 in a bright frame that nobody is to see: 20 left, 30 above, 60 right and 50 below it."""
+    luma = np.full((260, 400), 235, np.uint8)
+    luma[30:210, 20:340] = np.kron(np.array([[200, 60], [120, 20]]), np.ones((90, 160)))
+    raw = luma.tobytes() + b"\x80" * (400 * 260 // 2)
+    write_raw(path, raw * 10, "yuv420p", (400, 260), *(arguments or ("-c:v", "libx264", "-qp", "4")))
+    return path
+
+
+def with_box(path: Path, entry: bytes, box: bytes) -> Path:
+    """The MP4 with another box at the end of its first sample entry. Its index is behind its media, so nothing moves."""
+    data, begin, end, chain = bytearray(path.read_bytes()), 0, path.stat().st_size, []
+    for name in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", entry):
+        while data[begin + 4 : begin + 8] != name:
+            begin += int.from_bytes(data[begin : begin + 4])
+            assert begin < end
+        chain.append(begin)
+        end = begin + int.from_bytes(data[begin : begin + 4])
+        begin += 8 + {b"stsd": 8, entry: 78}.get(name, 0)
+    for place in chain:
+        data[place : place + 4] = (int.from_bytes(data[place : place + 4]) + len(box)).to_bytes(4)
+    data[end:end] = box
+    changed = path.with_name(f"boxed-{path.name}")
+    changed.write_bytes(data)
+    return changed
+
+
+def clap(width: int, height: int, right: int, down: int) -> bytes:
+    """ISO/IEC 14496-12 §12.1.4: the size, and how far its middle lies from the middle of the coded picture."""
+    return struct.pack(">I4sIIIIiIiI", 40, b"clap", width, 1, height, 1, right, 1, down, 1)
+
+
+CLAP = clap(320, 180, -20, -10)
+
+
+async def test_what_matroska_crops_is_not_seen(children: MediaChildren, tmp_path: Path) -> None:
+    path = CASES / "pixelcrop.mkv"
+    encoded = await encode(children, path, tmp_path / "out", H264)
+    assert [(r.width, r.height) for r in encoded.plan.renditions] == [(640, 272)]
+    ffmpeg("-apply_cropping", "none", "-i", path, "-vf", "crop=640:272:0:44", "-c:v", "ffv1", tmp_path / "right.mkv")
+    shown, wanted = top(encoded, tmp_path), lumas(tmp_path / "right.mkv")
+    assert len(shown) == len(wanted)
+    for number in (0, 40, len(shown) - 1):
+        assert np.abs(shown[number] - wanted[number]).mean() < 2
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mov"])
+async def test_what_a_clean_aperture_leaves_out_is_not_seen(
+    children: MediaChildren, tmp_path: Path, ending: str
+) -> None:
+    path = with_box(framed(tmp_path / f"a.{ending}"), b"avc1", CLAP)
+    encoded = await encode(children, path, tmp_path / "out", H264)
+    assert decode(encoded.file("180p", tmp_path)).sizes == {(320, 180)}
+    assert_quarters_alone(encoded.file("180p", tmp_path))
+
+
+def assert_quarters_alone(path: Path) -> None:
+    assert corners(path) == pytest.approx(np.array([[200, 60], [120, 20]]), abs=6)
+    luma = lumas(path)[0]
+    assert max(luma[:2].max(), luma[:, :2].max()) < 215
+    assert max(luma[-2:].max(), luma[:, -2:].max()) < 140 + 70
+
+
+async def test_what_is_cropped_is_turned_behind_that(children: MediaChildren, tmp_path: Path) -> None:
+    flat = framed(tmp_path / "flat.mp4")
+    ffmpeg("-display_rotation", "90", "-i", flat, "-c", "copy", tmp_path / "held.mp4")
+    encoded = await encode(children, with_box(tmp_path / "held.mp4", b"avc1", CLAP), tmp_path / "out", H264)
+    assert decode(encoded.file("180p", tmp_path)).sizes == {(180, 320)}
+    assert corners(encoded.file("180p", tmp_path)) == pytest.approx(np.array([[60, 20], [200, 120]]), abs=6)
+
+
+async def test_pixels_that_are_not_square_are_cropped_as_they_are_coded(
+    children: MediaChildren, tmp_path: Path
+) -> None:
+    flat = framed(tmp_path / "a.mp4", "-vf", "setsar=2/1", "-c:v", "libx264", "-qp", "4")
+    encoded = await encode(children, with_box(flat, b"avc1", CLAP), tmp_path / "out", H264)
+    assert decode(encoded.file("180p", tmp_path)).sizes == {(640, 180)}
+    assert_quarters_alone(encoded.file("180p", tmp_path))
+
+
+async def test_whoever_looks_at_a_cropped_film_sees_it_cropped(children: MediaChildren, tmp_path: Path) -> None:
+    """VMAF, which would be far from 100 against the whole picture, and the poster."""
+    path = with_box(framed(tmp_path / "a.mp4"), b"avc1", CLAP)
+    measured = H264.model_copy(update={"validation": H264.validation.model_copy(update={"enabled": True})})
+    encoded = await encode(children, path, tmp_path / "out", measured)
+    [chunk] = encoded.chunks
+    assert chunk.quality is not None
+    assert mean_of(chunk.quality, "180p") > 90
+    poster = tmp_path / "out" / "0" / PICTURES / POSTER
+    with av.open(str(poster)) as container:
+        luma = next(container.decode(video=0)).to_ndarray(format="gray").astype(int)
+    assert luma.shape == (180, 320)
+    assert luma[:, -2:].max() < 215
+
+
+async def test_a_crop_that_leaves_nothing_is_not_believed(children: MediaChildren, tmp_path: Path) -> None:
+    path = with_box(framed(tmp_path / "a.mp4"), b"avc1", clap(0, 0, 0, 0))
+    assert (await probe(children, path)).pictures.width == 400
+
+
+# ── gray and transparency ───────────────────────────────────────────────────────────────────────────────────────────
+async def test_gray_of_limited_range_keeps_its_levels(children: MediaChildren, tmp_path: Path) -> None:
+    encoded = await encode(children, CASES / "gray_hevc_limited.mp4", tmp_path / "out", H264)
+    with av.open(str(CASES / "gray_hevc_limited.mp4")) as container:
+        wanted = next(container.decode(video=0)).to_ndarray().astype(int)
+    shown = top(encoded, tmp_path)[3]
+    for levels in (wanted, shown):
+        assert (levels.min(), levels.max()) == (pytest.approx(16, abs=2), pytest.approx(235, abs=2))
+    assert shown == pytest.approx(wanted, abs=6)
+
+
+GRAYS = {
+    "PNG": ("a.mov", "gray", ["-c:v", "png"], True),
+    "FFV1": ("a.mkv", "gray", ["-c:v", "ffv1"], True),
+    "FFV1 of 10 bits, limited": ("a.mkv", "gray10le", ["-color_range", "tv", "-c:v", "ffv1"], False),
+    "H.264 of full range": ("a.mp4", "gray", ["-color_range", "pc", "-c:v", "libx264", "-qp", "2"], True),
+    "H.264 of limited range": ("a.mp4", "gray", ["-color_range", "tv", "-c:v", "libx264", "-qp", "2"], False),
+    "HEVC of full range": (
+        "a.mkv", "gray", ["-color_range", "pc", "-c:v", "libx265", "-x265-params", "log-level=error:qp=2"], True
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", GRAYS)
+async def test_gray_is_taken_for_what_it_says(children: MediaChildren, tmp_path: Path, kind: str) -> None:
+    """Eight steps from black to white, in either range."""
+    name, pixel_format, coding, is_full = GRAYS[kind]
+    steps = np.linspace(0, 1, 8)[np.arange(320) * 8 // 320]
+    levels = (255 * steps if is_full else 16 + 219 * steps) * (4 if pixel_format == "gray10le" else 1)
+    row = levels.round().astype("<u2" if pixel_format == "gray10le" else "u1")
+    raw = np.broadcast_to(row, (180, 320)).tobytes()
+    head = [] if coding[0] != "-color_range" else ["-vf", f"setparams=range={coding[1]},format={pixel_format}"]
+    write_raw(tmp_path / name, raw * 10, pixel_format, (320, 180), *head, *coding)
+    encoded = await encode(children, tmp_path / name, tmp_path / "out", H264)
+    shown = top(encoded, tmp_path)[3][90, 20::40]
+    assert shown == pytest.approx(16 + 219 * np.linspace(0, 1, 8), abs=3)
+
+
+async def test_what_is_transparent_in_vp9_is_black(children: MediaChildren, tmp_path: Path) -> None:
+    encoded = await encode(children, CASES / "vp9_alpha_hidden_green.webm", tmp_path / "out", H264)
+    assert encoded.source.pictures.has_alpha
+    shown = top(encoded, tmp_path)
+    assert len(shown) == encoded.source.pictures.frame_count == 50
+    with av.open(str(encoded.file("180p", tmp_path))) as container:
+        frame = next(iter(container.decode(video=0)))
+    colors = frame.to_ndarray(format="rgb24").astype(int)
+    hidden = colors[90, 300] if colors[90, 300].sum() < colors[90, 20].sum() else colors[90, 20]
+    assert hidden.max() < 12
+
+
+@pytest.mark.parametrize("codec", ["libvpx", "libvpx-vp9"])
+async def test_the_alpha_of_vp8_and_vp9_is_seen(children: MediaChildren, tmp_path: Path, codec: str) -> None:
+    """Red, from nothing to opaque, as in ProRes 4444."""
+    share = np.linspace(0, 1, 8)
+    row = np.array([[200, 40, 40, round(255 * each)] for each in share], np.uint8)[np.arange(320) * 8 // 320]
+    raw = np.broadcast_to(row, (180, 320, 4)).tobytes()
+    coding = ["-vf", "format=yuva420p", "-auto-alt-ref", "0", "-c:v", codec, "-crf", "4", "-b:v", "4M"]
+    write_raw(tmp_path / "a.webm", raw * 10, "rgba", (320, 180), *coding)
+    encoded = await encode(children, tmp_path / "a.webm", tmp_path / "out", H264)
+    wanted = np.array([200, 40, 40]) / 255 * share[:, None]
+    assert bars_in(encoded.file("180p", tmp_path), [3])[0] == pytest.approx(wanted, abs=0.04)
+
+
+async def test_an_alpha_layer_of_hevc_is_told(children: MediaChildren, tmp_path: Path) -> None:
+    for ending in ("mov", "ts"):
+        path = tmp_path / f"a.{ending}"
+        coding = ["-vf", "format=yuva420p", "-c:v", "libx265", "-x265-params", "log-level=error", "-tag:v", "hvc1"]
+        ffmpeg("-f", "lavfi", "-i", "testsrc=s=320x180:d=0.4", *coding[: 6 if ending == "ts" else 8], path)
+        warnings = (await probe(children, path)).warnings
+        assert any("where it is transparent" in warning for warning in warnings), ending
+
+
+# ── Dolby Vision ────────────────────────────────────────────────────────────────────────────────────────────────────
+def dolby_vision(profile: int, compatible_with: int) -> bytes:
+    """A DOVIDecoderConfigurationRecord: version 1.0, level 6, RPU and base layer."""
+    record = struct.pack(">BBHI", 1, 0, profile << 9 | 6 << 3 | 0b101, compatible_with << 28) + bytes(16)
+    return struct.pack(">I4s", 8 + len(record), b"dvcC" if profile < 8 else b"dvvC") + record
+
+
+@pytest.fixture
+def ten_bits(tmp_path: Path) -> Path:
+    path = tmp_path / "a.mp4"
+    coding = ["-pix_fmt", "yuv420p10le", "-c:v", "libx265", "-x265-params", "log-level=error", "-tag:v", "hvc1"]
+    ffmpeg("-f", "lavfi", "-i", "testsrc=s=320x180:d=0.4", *coding, path)
+    return path
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mkv"])
+async def test_dolby_vision_that_only_dolby_can_show_is_refused_by_name(
+    children: MediaChildren, ten_bits: Path, ending: str
+) -> None:
+    path = with_box(ten_bits, b"hvc1", dolby_vision(5, 0))
+    if ending != "mp4":
+        ffmpeg("-i", path, "-c", "copy", "-strict", "unofficial", path.with_suffix(f".{ending}"))
+    with pytest.raises(UnsupportedDolbyVision, match="Dolby Vision profile 5"):
+        await probe(children, path.with_suffix(f".{ending}"))
+
+
+@pytest.mark.parametrize(("profile", "compatible_with"), [(8, 1), (8, 4), (7, 6)])
+async def test_dolby_vision_with_a_picture_for_others_goes_on(
+    children: MediaChildren, ten_bits: Path, tmp_path: Path, profile: int, compatible_with: int
+) -> None:
+    path = with_box(ten_bits, b"hvc1", dolby_vision(profile, compatible_with))
+    encoded = await encode(children, path, tmp_path / "out", H264)
+    assert decode(encoded.file("180p", tmp_path)).frame_count == 10
+
+
+# ── copies ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+REMUX = Settings.model_validate({"transcode": {"remux": True, "max_bitrate_1080p": 50_000_000}})
+
+
+def why_encoded(source: Source) -> str:
+    [reason] = [each for each in make_plan(source, REMUX).warnings if each.startswith("The video was encoded")]
+    return reason
+
+
+async def test_only_what_its_tags_tell_truly_is_copied(children: MediaChildren, tmp_path: Path) -> None:
+    coding = ["-c:v", "libx264", "-qp", "10", "-bf", "0"]
+    square, oblong = (disc(tmp_path / f"{n}.ts", (180, 144), s, coding) for n, s in enumerate(["1/1", "64/45"]))
+    assert make_plan(await probe(children, joined(tmp_path / "same.mp4", [square, square])), REMUX).is_copy
+    reason = why_encoded(await probe(children, joined(tmp_path / "shapes.mp4", [square, oblong])))
+    assert "its pixel shape changes on the way" in reason
+    limited, full = (
+        patches(tmp_path / f"c{n}.ts", BARS, Kind(1, 1, 1, full_range=bool(n), codec=coding)) for n in (0, 1)
+    )
+    reason = why_encoded(await probe(children, joined(tmp_path / "colors.mp4", [limited, full])))
+    assert "its pixel format and its colours change on the way" in reason
+    cropped = with_box(framed(tmp_path / "crop.mp4"), b"avc1", CLAP)
+    assert "cuts off edges" in why_encoded(await probe(children, cropped))
+
+
+async def test_a_container_that_contradicts_the_pictures_is_not_copied(children: MediaChildren, tmp_path: Path) -> None:
+    path = patches(tmp_path / "a.mp4", BARS, Kind(6, 6, 1, codec=["-c:v", "libx264", "-qp", "10", "-bf", "0"]))
+    assert make_plan(await probe(children, path), REMUX).is_copy
+    data = path.read_bytes()
+    at = data.index(b"colrnclx") + 8
+    path.write_bytes(data[:at] + bytes([0, 1, 0, 1, 0, 1, 0x80]) + data[at + 7 :])
+    assert "its container tells other colours than its pictures" in why_encoded(await probe(children, path))
+    flat = disc(tmp_path / "flat.mp4", (180, 144), "64/45", ["-c:v", "libx264", "-qp", "10", "-bf", "0"])
+    ffmpeg("-i", flat, "-c", "copy", "-aspect", "180:144", tmp_path / "told.mp4")
+    assert "another pixel shape" in why_encoded(await probe(children, tmp_path / "told.mp4"))
