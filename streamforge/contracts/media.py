@@ -102,6 +102,9 @@ class VideoSource(BaseModel):
     bit_depth: int = 8
     has_alpha: bool = False
     interlaced: bool = Field(False, description="some pictures are two fields, taken one after the other")
+    fields: bool = Field(
+        False, description="its fields are coded one by one; sizes and rates are those of whole pictures"
+    )
     dynamic_range: DynamicRange = "sdr"
     color: Color = Field(Color(), description="as it is understood: what is missing or cannot be is filled in")
     full_range: bool = Field(False, description="black is 0 and not 16, on a scale of 8 bits")

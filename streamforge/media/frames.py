@@ -17,6 +17,7 @@ from av.video.frame import VideoFrame
 from streamforge.contracts.media import VIDEO_TIMESCALE, Chunk, VideoSource
 from streamforge.errors import TruncatedSource, UndecodableSource
 from streamforge.media.deinterlace import Timed, deinterlaced
+from streamforge.media.fields import woven
 from streamforge.media.looks import Look, LookLog
 from streamforge.media.source import AnyPacket, decoded, open_source, stream_by_index
 from streamforge.planning.completeness import stops_at, tolerated_seconds
@@ -120,7 +121,7 @@ class FrameWindow:
             yield held
 
     def _whole(self, frames: Iterator[Timed]) -> Iterator[Timed]:
-        noted = self._looks.noted(frames)
+        noted = self._looks.noted(woven(frames) if self._video.fields else frames)
         return deinterlaced(noted) if self._video.interlaced else noted
 
     def _thinned(self, frames: Iterator[Timed]) -> Iterator[Timed]:

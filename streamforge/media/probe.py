@@ -36,6 +36,7 @@ from streamforge.errors import (
 from streamforge.media import first_picture
 from streamforge.media.container_header import DolbyVision, read_header
 from streamforge.media.extent import refuse_early_end
+from streamforge.media.fields import alone, is_field
 from streamforge.media.looks import Look, LookReader, display_size, within
 from streamforge.media.nal_units import has_alpha_layer
 from streamforge.media.progress import Progress
@@ -107,15 +108,19 @@ def run(task: ProbeTask, on_progress: Progress) -> Source:
         stream = stream_by_index(container, index)
         declared = first_picture.declared_tags(stream)
         frame = _first_frame(container, stream)
+        if fields := is_field(frame, stream.codec_context.name):
+            frame = alone(frame)
         colors = understand(first_picture.color_tags(frame, stream), first_picture.samples(frame))
         look = LookReader().of(frame)
         video = _as_it_changes(_describe_video(stream, frame, look, timeline, colors), look, stream, timeline, task)
+        if fields:
+            video = _of_fields(video)
         _check_dimensions(video.width, video.height, task)
         _check_length(video.duration, task)
         if video.coding is not None:
             video.coding.tags_agree = agree(declared, look.tags)
         source = _source(task, container, video.start if video.seekable else None, video.duration, video)
-        video.interlaced = _is_interlaced(container, stream, frame, video)
+        video.interlaced = fields or _is_interlaced(container, stream, frame, video)
         warnings = [*_left_out(container, stream), *_doubts(timeline), *_unseen(stream, timeline), *colors.warnings]
         return source.model_copy(update={"warnings": warnings})
 
@@ -300,6 +305,18 @@ def _describe_video(
         told_shape=look.shape,
         told_tags=look.tags.as_tuple(),
         coding=timeline.log and timeline.log.coding(stream, frame, timeline.times, duration),
+    )
+
+
+def _of_fields(video: VideoSource) -> VideoSource:
+    """Packets and times were those of fields. Where there are no times, places are counted in fields."""
+    return video.model_copy(
+        update={
+            "fields": True,
+            "frame_count": -(-video.frame_count // 2),
+            "frame_rate": video.frame_rate / 2 if video.seekable else video.frame_rate,
+            "reorder_gap": 2 * video.reorder_gap,
+        }
     )
 
 

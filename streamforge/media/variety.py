@@ -8,6 +8,7 @@ from av.video.stream import VideoStream
 
 from streamforge.contracts.media import VideoSource
 from streamforge.media.decoders import fresh_decoder
+from streamforge.media.fields import alone, is_field
 from streamforge.media.looks import Look, LookReader, like
 from streamforge.media.set_ups import SetUp, SetUps
 
@@ -59,7 +60,8 @@ def _decoded(set_up: SetUp, stream: VideoStream) -> Iterator[Look]:
     decoder.options = {"flags": "+output_corrupt"}  # A recovery point is no fresh start, but looks the same.
     for packet in (set_up.packet, None):
         try:
-            yield from map(LookReader().of, decoder.decode(packet))
+            for picture in decoder.decode(packet):
+                yield LookReader().of(alone(picture) if is_field(picture, decoder.name) else picture)
         except av.error.MemoryError:
             raise
         except av.error.FFmpegError:
