@@ -138,7 +138,8 @@ class Scaler:
         assert self._graph is not None
         rgb = _linked(scaled, self._graph.add("format", "gbrp16le"))
         with tempfile.NamedTemporaryFile(suffix=".cube") as file:
-            write_cube(self._like, Path(file.name))
+            wanted = self._outputs[position].dynamic_range
+            write_cube(self._like, Path(file.name), wanted, self._colors[position].primaries)
             mapped = _linked(rgb, self._graph.add("lut3d", file=file.name))
         matrix = MATRICES[self._colors[position].matrix]
         return _linked(mapped, self._graph.add("scale", f"out_range=limited:out_color_matrix={matrix}"))

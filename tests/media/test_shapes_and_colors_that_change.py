@@ -13,8 +13,9 @@ from encoding import Encoded, encode
 from numpy.typing import NDArray
 from patches import BARS, Kind, patches, plane_of, rgb, write_raw
 from playback import decode
+from test_hdr import hlg, pq
 from test_probe import probe
-from test_sources import CLOSE, H264, corners, quarters
+from test_sources import CLOSE, H264, corners, quarters, settings
 
 from streamforge.contracts.media import Source
 from streamforge.errors import UnsupportedDimensions, UnsupportedDolbyVision
@@ -213,6 +214,40 @@ async def test_whatever_codec_tells_its_colors_is_heard(children: MediaChildren,
     assert "colours" in encoded.source.pictures.changing
     for colors in bars_in(encoded.file("180p", tmp_path), [5, 15, 25]):
         assert colors == pytest.approx(BARS, abs=CLOSE)
+
+
+BLACK_TO_WHITE = np.repeat(np.linspace(0, 1, 8)[:, None], 3, axis=1)
+LIGHT = 203 * BLACK_TO_WHITE**2.4
+"""cd/m² of the same steps: SDR's white is 203, its gamma 2.4."""
+
+
+def sdr_and_hdr(tmp_path: Path, transfer: int) -> list[Path]:
+    """The same light by BT.709, and by PQ or HLG in BT.2020."""
+    coding = ["-c:v", "libx264", "-preset", "ultrafast", "-qp", "4"]
+    signal = pq(LIGHT) if transfer == 16 else hlg((LIGHT / 1000) ** (1 / 1.2))
+    kinds = [(BLACK_TO_WHITE, (1, 1, 1)), (signal, (9, 9, transfer))]
+    return [
+        patches(tmp_path / f"{n}.ts", colors, Kind(*tags, bits=10, pixel_format="yuv420p10le", codec=coding))
+        for n, (colors, tags) in enumerate(kinds)
+    ]
+
+
+@pytest.mark.parametrize("transfer", [16, 18], ids=["pq", "hlg"])
+async def test_sdr_within_hdr_has_the_light_of_sdr(children: MediaChildren, tmp_path: Path, transfer: int) -> None:
+    sdr, hdr = sdr_and_hdr(tmp_path, transfer)
+    path = joined(tmp_path / "all.ts", [hdr, sdr])
+    encoded = await encode(children, path, tmp_path / "out", settings("hevc"))
+    before, after = bars_in(encoded.file("180p", tmp_path), [5, 15])
+    assert after == pytest.approx(before, abs=0.02)
+
+
+@pytest.mark.parametrize("transfer", [16, 18], ids=["pq", "hlg"])
+async def test_hdr_within_sdr_is_tone_mapped(children: MediaChildren, tmp_path: Path, transfer: int) -> None:
+    """Up to the knee the light is the same; white, which is nine tenths then, is left out."""
+    path = joined(tmp_path / "all.ts", sdr_and_hdr(tmp_path, transfer))
+    encoded = await encode(children, path, tmp_path / "out", H264)
+    before, after = bars_in(encoded.file("180p", tmp_path), [5, 15])
+    assert after[:6] == pytest.approx(before[:6], abs=0.03)
 
 
 # ── how it is held ──────────────────────────────────────────────────────────────────────────────────────────────────
