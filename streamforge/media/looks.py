@@ -99,7 +99,8 @@ class _ShapeReader:
         graph = Graph()
         graph.threads = 1
         self._source = graph.add("buffer", buffer_of(picture))
-        corner = graph.add("crop", f"{min(CORNER, picture.width)}:{min(CORNER, picture.height)}:0:0")
+        across, down = min(CORNER, picture.width), min(CORNER, picture.height)
+        corner = graph.add("crop", f"{across}:{down}:0:0")
         known = graph.add("setparams", _any_colors(picture))
         oblong = f"w='max(2,round({UNIT}*min({MOST_OBLONG + 1},max(sar,1/sar))))':h='if(gte(sar,1),2,4)'"
         scale = graph.add("scale", f"{oblong}:eval=frame:flags=neighbor")

@@ -327,6 +327,19 @@ async def test_what_matroska_crops_is_not_seen(children: MediaChildren, tmp_path
         assert np.abs(shown[number] - wanted[number]).mean() < 2
 
 
+async def test_what_the_stream_crops_may_change_on_the_way(children: MediaChildren, tmp_path: Path) -> None:
+    """By the cropping in H.264's parameter sets: the middle alone, in the second half."""
+    whole = quarters(tmp_path / "0.ts", "-c:v", "libx264", "-qp", "4")
+    cut = ["-bsf:v", "h264_metadata=crop_top=44:crop_bottom=58"]  # 12 of them were cropped before.
+    ffmpeg("-i", whole, "-c", "copy", *cut, tmp_path / "1.ts")
+    encoded = await encode(children, joined(tmp_path / "all.ts", [whole, tmp_path / "1.ts"]), tmp_path / "out", H264)
+    shown = top(encoded, tmp_path)
+    assert {luma.shape for luma in shown} == {(180, 320)}
+    assert shown[5][5, 5] == pytest.approx(200, abs=6)
+    assert shown[15][:44].max() < 24
+    assert shown[15][np.ix_([60, 120], [80, 240])] == pytest.approx(np.array([[200, 60], [120, 20]]), abs=6)
+
+
 @pytest.mark.parametrize("ending", ["mp4", "mov"])
 async def test_what_a_clean_aperture_leaves_out_is_not_seen(
     children: MediaChildren, tmp_path: Path, ending: str
