@@ -25,6 +25,8 @@ def fresh_decoder(stream: VideoStream) -> VideoCodecContext:
 def _decoder(name: str, stream: VideoStream) -> VideoCodecContext:
     decoder = CodecContext.create(name, "r")
     assert isinstance(decoder, VideoCodecContext)
-    decoder.extradata = stream.codec_context.extradata
-    decoder.thread_count = stream.codec_context.thread_count
+    told = stream.codec_context
+    decoder.extradata, decoder.thread_count = told.extradata, told.thread_count
+    decoder.color_primaries, decoder.color_trc = told.color_primaries, told.color_trc
+    decoder.colorspace, decoder.color_range = told.colorspace, told.color_range
     return decoder
