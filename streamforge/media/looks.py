@@ -23,6 +23,9 @@ UPRIGHT = (0, False)
 CORNER = 16
 """Pixels of a picture, across and down, that its shape is read from."""
 
+MOST_WAITING = 16
+"""Pictures between here and an encoder: a filter holds two, the window one."""
+
 UNIT = 720
 """What the longer side of a pixel is told in, as a multiple of the shorter: 64:45, 16:15, 4:3 and 10:11 come out exactly or
 within 0.1 %."""
@@ -73,7 +76,7 @@ class LookReader:
 
 
 class LookLog:
-    """Looks of pictures until somebody asks for them, by their time in ticks."""
+    """Looks of the last pictures, by their time in ticks, for whoever gets them a little later."""
 
     def __init__(self) -> None:
         self._reader = LookReader()
@@ -82,13 +85,13 @@ class LookLog:
     def noted(self, frames: Iterable[tuple[int, VideoFrame]]) -> Iterator[tuple[int, VideoFrame]]:
         for ticks, picture in frames:
             self._looks[ticks] = self._reader.of(picture)
+            if len(self._looks) > MOST_WAITING:
+                del self._looks[next(iter(self._looks))]
             yield ticks, picture
 
     def at(self, ticks: int) -> Look | None:
-        """None where none was noted. Ask in order: those before are forgotten."""
-        look = self._looks.get(ticks)
-        self._looks = {later: each for later, each in self._looks.items() if later > ticks}
-        return look
+        """None where none was noted, or long ago."""
+        return self._looks.get(ticks)
 
 
 class _ShapeReader:
