@@ -172,6 +172,12 @@ class UnsupportedDimensions(SourceError):
     code = "input.unsupported_dimensions"
 
 
+class UnsupportedDolbyVision(SourceError):
+    """Without Dolby's decoder its colours are not to be had."""
+
+    code = "input.dolby_vision"
+
+
 class SourceTooLong(SourceError):
     code = "input.too_long"
 

@@ -35,6 +35,7 @@ class Coding(BaseModel):
         description="each key frame is a fresh start: nothing before it in the file is shown after it, nor the reverse"
     )
     longest_gop: float
+    tags_agree: bool = Field(True, description="container and stream tell the same colours, as far as both do")
     reorder_delay: float = Field(description="what decode times must be ahead, so that none is after its presentation")
 
 
@@ -68,8 +69,18 @@ class ContentLight(BaseModel):
     max_frame_average: int
 
 
+class Crop(BaseModel):
+    """What the container says is to be cut off each side of the coded picture before it is turned, in its own pixels."""
+
+    left: int = 0
+    top: int = 0
+    right: int = 0
+    bottom: int = 0
+
+
 class VideoSource(BaseModel):
-    """The stream that will be encoded. `width` × `height` is what a viewer sees: rotated, with square pixels."""
+    """The stream that will be encoded. `width` × `height` is what a viewer sees: cropped, rotated, with square pixels; where
+    the size changes on the way, the largest. What else may change at any picture is told of the first one."""
 
     index: int
     codec: str
@@ -92,6 +103,9 @@ class VideoSource(BaseModel):
     bit_depth: int = 8
     has_alpha: bool = False
     interlaced: bool = Field(False, description="some pictures are two fields, taken one after the other")
+    fields: bool = Field(
+        False, description="its fields are coded one by one; sizes and rates are those of whole pictures"
+    )
     dynamic_range: DynamicRange = "sdr"
     color: Color = Field(Color(), description="as it is understood: what is missing or cannot be is filled in")
     full_range: bool = Field(False, description="black is 0 and not 16, on a scale of 8 bits")
@@ -102,6 +116,15 @@ class VideoSource(BaseModel):
         [], description="bytes at which the packets of key_frame_ticks lie, where a clock cannot be asked for them"
     )
     undecodable: int = Field(0, description="of frame_count: pictures that lack what they refer to, as at a late start")
+    crop: Crop = Field(Crop(), description="of pictures of the coded size")
+    pixel_shape: float = Field(1.0, description="width of a pixel by its height; the container's word goes first")
+    told_shape: float = Field(1.0, description="the same as the stream itself tells; 1 where it tells nothing")
+    told_tags: tuple[int, int, int, int] | None = Field(
+        None, description="primaries, transfer, matrix and range (FFmpeg's AVCOL_RANGE), as told; None: not noted"
+    )
+    changing: list[str] = Field(
+        [], description="what is not the same in all pictures, like `size`, so far as headers tell"
+    )
 
 
 class AudioRole(StrEnum):

@@ -11,7 +11,7 @@ import av
 from av.filter import Graph
 from av.video.frame import VideoFrame
 
-from streamforge.contracts.media import VIDEO_TIMESCALE
+from streamforge.media.first_picture import buffer_of
 
 SMALLEST = 16
 """Lines and columns. A damaged header can make pictures of less, which bwdif refuses."""
@@ -45,12 +45,7 @@ class _Bwdif:
         self._times: deque[int] = deque()
         graph = Graph()
         graph.threads = 1
-        self._source = graph.add(
-            "buffer",
-            f"video_size={picture.width}x{picture.height}:pix_fmt={picture.format.name}"
-            f":time_base=1/{VIDEO_TIMESCALE}:pixel_aspect=1/1"
-            f":colorspace={int(picture.colorspace)}:range={int(picture.color_range)}",
-        )
+        self._source = graph.add("buffer", buffer_of(picture))
         bwdif = graph.add("bwdif", "mode=send_frame:parity=auto:deint=interlaced")
         self._sink = graph.add("buffersink")
         self._source.link_to(bwdif)

@@ -21,6 +21,8 @@ from streamforge.contracts.media import VIDEO_TIMESCALE, Chunk, VideoSource
 from streamforge.contracts.timeline import PictureCount
 from streamforge.errors import TruncatedSource, UndecodableSource
 from streamforge.media.deinterlace import Timed, deinterlaced
+from streamforge.media.fields import woven
+from streamforge.media.looks import Look, LookLog
 from streamforge.media.packet_clock import AnyPacket
 from streamforge.media.source import decoded, open_source, stream_by_index
 from streamforge.planning.completeness import stops_at, tolerated_seconds
@@ -47,11 +49,13 @@ Seek: TypeAlias = Callable[[InputContainer, VideoStream], None]
 
 @dataclass(frozen=True)
 class SourceFrame:
-    """`ticks` counts from the first frame of the source, in 1/VIDEO_TIMESCALE s; `duration` likewise."""
+    """`ticks` counts from the first frame of the source, in 1/VIDEO_TIMESCALE s; `duration` likewise. `look` is None where
+    the picture itself is to be asked."""
 
     ticks: int
     duration: int
     picture: VideoFrame
+    look: Look | None = None
 
 
 class Frames(Protocol):
@@ -94,6 +98,7 @@ class FrameWindow:
         self._nominal = max(1, round(VIDEO_TIMESCALE / min(video.frame_rate, max_frame_rate)))
         self._stack = ExitStack()
         self._entry = chunk.entry
+        self._looks = LookLog()
         self._packets: list[int] = []
         self._pictures: list[int] = []
         self._decode_times: list[int] = []
@@ -118,7 +123,7 @@ class FrameWindow:
         held: Timed | None = None
         for ticks, picture in self._thinned(self._counted(self._whole(self._timed(self._decoded_from_start())))):
             if held is not None:
-                yield SourceFrame(held[0], ticks - held[0], held[1])
+                yield SourceFrame(held[0], ticks - held[0], held[1], self._looks.at(held[0]))
                 held = None
             if self._end is not None and ticks >= self._end:
                 self.goes_on = True
@@ -132,7 +137,8 @@ class FrameWindow:
         self.goes_on = self.goes_on or self._keeps_damage or len(self._pictures) > 0
         if held is not None:
             left = _ticks(self._video.duration) - held[0]
-            yield SourceFrame(held[0], left if left > 0 else self._nominal, held[1])
+            duration = left if left > 0 else self._nominal
+            yield SourceFrame(held[0], duration, held[1], self._looks.at(held[0]))
 
     @property
     def count(self) -> PictureCount:
@@ -170,7 +176,8 @@ class FrameWindow:
             yield ticks, picture
 
     def _whole(self, frames: Iterator[Timed]) -> Iterator[Timed]:
-        return deinterlaced(frames) if self._video.interlaced else frames
+        noted = self._looks.noted(woven(frames) if self._video.fields else frames)
+        return deinterlaced(noted) if self._video.interlaced else noted
 
     def _thinned(self, frames: Iterator[Timed]) -> Iterator[Timed]:
         last_slot = -1

@@ -51,10 +51,10 @@ class Measure:
     def see(self, number: int, frame: SourceFrame) -> None:
         self._observer.see(frame.picture, frame.ticks)
         if self._sampling.needs(number):
-            pictures = self._scaler.scale(frame.picture, frame.ticks)
+            pictures = self._scaler.scale(frame.picture, frame.ticks, frame.look)
             self._scorer.reference(number, dict(zip(self._ranges, pictures, strict=True)))
         if self._unencoded and self._sampling.measures(number):
-            pictures = self._smaller.scale(frame.picture, frame.ticks)
+            pictures = self._smaller.scale(frame.picture, frame.ticks, frame.look)
             for name, picture in zip(self._unencoded, pictures, strict=True):
                 self._scorer.distorted(name, number, picture)
 

@@ -22,6 +22,7 @@ from av.video.stream import VideoStream
 from streamforge.contracts.media import COPY, VIDEO_TIMESCALE, EncodedTrack, VideoSource
 from streamforge.errors import CannotBeCopied
 from streamforge.media.fragments import GopMuxer, Shown, TrackFolder
+from streamforge.media.looks import Look, LookReader
 from streamforge.media.progress import FrameProgress, Progress
 from streamforge.media.proof import decoder_of
 from streamforge.media.source import open_source, packets, stream_by_index
@@ -153,7 +154,9 @@ class _Proof:
 
     def __init__(self, video: VideoSource, stream: VideoStream) -> None:
         self._start = Fraction(video.start)
-        self._shape = (video.coded_width, video.coded_height, video.pixel_format)
+        self._video = video
+        self._reader = LookReader()
+        self._first: Look | None = None
         self._decoder: VideoCodecContext = decoder_of(stream.codec_context, threads=0)
 
     def decode(self, gop: "Gop") -> None:
@@ -161,8 +164,7 @@ class _Proof:
         begin = float(expected[0][0] * expected[0][1] - self._start)
         try:
             for frame in self._frames(gop):
-                if (frame.width, frame.height, frame.format.name) != self._shape:
-                    raise CannotBeCopied(not_copied(f"its format changes at {begin:.1f} s"))
+                self._refuse_change(self._reader.of(frame), begin)
                 if frame.interlaced_frame:
                     raise CannotBeCopied(not_copied(f"it is interlaced from {begin:.1f} s on"))
                 if not expected or frame.pts != expected.popleft()[0]:
@@ -173,6 +175,13 @@ class _Proof:
             raise _damaged(begin, str(error)) from error
         if expected:
             raise _damaged(begin, f"{len(expected)} pictures are missing")
+
+    def _refuse_change(self, look: Look, begin: float) -> None:
+        """Players are told once what the pictures of a rendition are like."""
+        self._first = self._first or look
+        size = (look.samples.width, look.samples.height, look.pixel_format)
+        if look != self._first or size != (self._video.coded_width, self._video.coded_height, self._video.pixel_format):
+            raise CannotBeCopied(not_copied(f"its format changes at {begin:.1f} s"))
 
     def _frames(self, gop: "Gop") -> Iterator[VideoFrame]:
         for packet in chain(gop, [None]):

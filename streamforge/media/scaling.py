@@ -13,8 +13,9 @@ from av.filter import Graph
 from av.filter.context import FilterContext
 from av.video.frame import VideoFrame
 
-from streamforge.contracts.media import VIDEO_TIMESCALE, Color, DynamicRange, VideoSource
-from streamforge.media.first_picture import is_rgb
+from streamforge.contracts.media import VIDEO_TIMESCALE, Color, Crop, DynamicRange, VideoSource
+from streamforge.media.first_picture import buffer_of, is_rgb
+from streamforge.media.looks import Look, LookReader, crop_of, like
 from streamforge.media.tone_mapping import write_cube
 from streamforge.planning.dynamic_range import color_of, needs_mapping
 
@@ -28,7 +29,7 @@ MATRICES = {1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 
 """As `scale` calls them, by their code in H.273."""
 
 SAME_SHAPE = 0.02
-"""Relative. Sizes are rounded; pictures whose shape differs more than this have got another one on the way."""
+"""Relative. Sizes are rounded; pictures whose shape differs more than this have another one than the film."""
 
 
 @dataclass(frozen=True)
@@ -49,26 +50,31 @@ class Output:
 class Scaler:
     """Pictures in, one picture per output out, with the time stamps they came with; a Size stands for an 8-bit SDR output.
 
-    The graph is rebuilt when the source changes its size or pixel format on the way. A picture whose shape has changed
-    is not stretched, but gets black bars.
+    Each picture is understood by itself, and the graph is rebuilt when one is not like the one before it. A picture of
+    another shape than the film has is not stretched, but gets black bars.
     """
 
     def __init__(self, video: VideoSource, outputs: Sequence[Output | Size]) -> None:
         self._video = video
         self._outputs = [output if isinstance(output, Output) else Output(output) for output in outputs]
         self._colors = [color_of(output.dynamic_range, video) for output in self._outputs]
-        self._shape: tuple[object, ...] | None = None
+        self._reader = LookReader()
+        self._look: Look | None = None
+        self._like = video
         self._source: FilterContext | None = None
         self._sinks: list[FilterContext] = []
         self._graph: Graph | None = None
 
-    def scale(self, picture: VideoFrame, ticks: int) -> list[VideoFrame]:
-        """`ticks` in 1/VIDEO_TIMESCALE s becomes the time stamp of every picture that comes out."""
-        shape = (picture.width, picture.height, picture.format.name)
-        _tag(picture, self._color_of_source(picture), full_range=self._is_full_range(picture))
-        if shape != self._shape:
-            self._build(picture)
-            self._shape = shape
+    def scale(self, picture: VideoFrame, ticks: int, look: Look | None = None) -> list[VideoFrame]:
+        """`ticks` in 1/VIDEO_TIMESCALE s becomes the time stamp of every picture that comes out. Where its look is not
+        known yet, the picture is asked."""
+        look = look or self._reader.of(picture)
+        if is_new := look != self._look:
+            self._look, self._like = look, like(self._video, look)
+        full_range = self._is_full_range(picture) or _is_limited_gray(look, self._like)
+        _tag(picture, self._color_of_source(picture), full_range=full_range)
+        if is_new:
+            self._build(picture, look)
         picture.pts = ticks
         picture.time_base = Fraction(1, VIDEO_TIMESCALE)
         assert self._source is not None
@@ -82,37 +88,32 @@ class Scaler:
         return frame
 
     def _color_of_source(self, picture: VideoFrame) -> Color:
-        color = self._video.color
+        color = self._like.color
         return color.model_copy(update={"matrix": RGB_MATRIX}) if is_rgb(picture) else color
 
     def _is_full_range(self, picture: VideoFrame) -> bool:
-        return self._video.full_range or is_rgb(picture)
+        return self._like.full_range or is_rgb(picture)
 
     # ── the graph ───────────────────────────────────────────────────────────────────────────────────────────────────
-    def _build(self, picture: VideoFrame) -> None:
+    def _build(self, picture: VideoFrame, look: Look) -> None:
         graph = Graph()
         graph.threads = 1  # The encoders fill the cores; more threads here only add switches.
-        self._source = graph.add(
-            "buffer",
-            f"video_size={picture.width}x{picture.height}:pix_fmt={picture.format.name}"
-            f":time_base=1/{VIDEO_TIMESCALE}:pixel_aspect=1/1"
-            f":colorspace={int(picture.colorspace)}:range={int(picture.color_range)}",
-        )
+        self._source = graph.add("buffer", buffer_of(picture))
         upright = self._source
-        for name, args in self._turns():
+        for name, args in [*_cropping(crop_of(self._video, look)), *self._turns(), *_in_color(look, self._like)]:
             upright = _linked(upright, graph.add(name, args or None))
-        if self._video.has_alpha:
+        if self._like.has_alpha:
             upright = _linked(upright, graph.add("premultiply", "inplace=1"))  # What is transparent becomes black.
         self._graph = graph
         split = _linked(upright, graph.add("split", str(len(self._outputs))))
         self._sinks = []
         for position, output in enumerate(self._outputs):
-            fitted = self._fitted(picture, output.size)
+            fitted = self._fitted(output.size)
             scale = graph.add(
                 "scale", f"{fitted.width}:{fitted.height}:flags=bicubic{self._conversion(position, picture)}"
             )
             split.link_to(scale, position, 0)
-            last = self._mapped(scale) if needs_mapping(output.dynamic_range, self._video) else scale
+            last = self._mapped(scale, position) if needs_mapping(output.dynamic_range, self._like) else scale
             square = _linked(last, graph.add("setsar", "1"))
             last = _linked(square, graph.add("format", output.pixel_format))
             if fitted != output.size:
@@ -121,36 +122,57 @@ class Scaler:
         graph.configure(auto_buffer=False)
 
     def _turns(self) -> list[tuple[str, str]]:
-        return [*([("hflip", "")] if self._video.mirrored else []), *TURNS[self._video.rotation]]
+        return [*([("hflip", "")] if self._like.mirrored else []), *TURNS[self._like.rotation]]
 
     def _conversion(self, position: int, picture: VideoFrame) -> str:
         """Options of `scale` for colours that are only written in another way; nothing for those of most sources."""
-        if needs_mapping(self._outputs[position].dynamic_range, self._video):
+        if needs_mapping(self._outputs[position].dynamic_range, self._like):
             return ""
         matrix = self._colors[position].matrix
         limited = ":out_range=limited" if self._is_full_range(picture) else ""
         rewritten = matrix != self._color_of_source(picture).matrix
         return limited + (f":out_color_matrix={MATRICES[matrix]}" if rewritten else "")
 
-    def _mapped(self, scaled: FilterContext) -> FilterContext:
+    def _mapped(self, scaled: FilterContext, position: int) -> FilterContext:
         """In each output's own size: what a picture looks like must not depend on what others are made beside it."""
         assert self._graph is not None
         rgb = _linked(scaled, self._graph.add("format", "gbrp16le"))
         with tempfile.NamedTemporaryFile(suffix=".cube") as file:
-            write_cube(self._video, Path(file.name))
+            wanted = self._outputs[position].dynamic_range
+            write_cube(self._like, Path(file.name), wanted, self._colors[position].primaries)
             mapped = _linked(rgb, self._graph.add("lut3d", file=file.name))
-        return _linked(mapped, self._graph.add("scale", "out_range=limited:out_color_matrix=bt709"))
+        matrix = MATRICES[self._colors[position].matrix]
+        return _linked(mapped, self._graph.add("scale", f"out_range=limited:out_color_matrix={matrix}"))
 
-    def _fitted(self, picture: VideoFrame, size: Size) -> Size:
-        """All of `size`, unless the picture has another shape than the source began with."""
-        video = self._video
-        change = (picture.width * video.coded_height) / (picture.height * video.coded_width)
-        if abs(change - 1) <= SAME_SHAPE:
+    def _fitted(self, size: Size) -> Size:
+        """All of `size`, unless the picture has another shape than the film."""
+        film, picture = self._video, self._like
+        wider = (picture.width * film.height) / (picture.height * film.width)
+        if abs(wider - 1) <= SAME_SHAPE:
             return size
-        wider = 1 / change if video.rotation in {90, 270} else change
         if wider > 1:
             return Size(size.width, _even(size.height / wider))
         return Size(_even(size.width * wider), size.height)
+
+
+def _cropping(crop: Crop) -> list[tuple[str, str]]:
+    if crop == Crop():
+        return []
+    across, down = crop.left + crop.right, crop.top + crop.bottom
+    return [("crop", f"iw-{across}:ih-{down}:{crop.left}:{crop.top}:exact=1")]
+
+
+def _is_limited_gray(look: Look, picture: VideoSource) -> bool:
+    return look.pixel_format.startswith("gray") and not picture.full_range
+
+
+def _in_color(look: Look, picture: VideoSource) -> list[tuple[str, str]]:
+    """`scale` takes all gray for full range, whatever it is told. So limited range goes through as full, which leaves its
+    samples as they are, and is called limited behind that."""
+    if not _is_limited_gray(look, picture):
+        return []
+    finer = f"{look.samples.bit_depth}le" if look.samples.bit_depth > 8 else ""
+    return [("scale", "out_range=full"), ("format", f"yuv420p{finer}"), ("setparams", "range=limited")]
 
 
 def _even(length: float) -> int:

@@ -141,7 +141,7 @@ class Montage:
             )
             with suppress(UndecodableSource, TruncatedSource):  # Whether a hole can be borne is for the encode to say.
                 for frame in self._frames_of(sample):
-                    yield SourceFrame(frame.ticks + moved, frame.duration, frame.picture)
+                    yield SourceFrame(frame.ticks + moved, frame.duration, frame.picture, frame.look)
 
     @property
     def count(self) -> PictureCount:

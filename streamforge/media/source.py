@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from typing import overload
+from typing import TypeAlias, overload
 
 import av
 from av.audio.frame import AudioFrame
@@ -14,12 +14,14 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Disposition, Stream
 from av.subtitles.stream import SubtitleStream
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from streamforge.contracts.media import VIDEO_TIMESCALE
 from streamforge.contracts.timeline import TrackClock
 from streamforge.errors import NotAVideo, TruncatedSource, UndecodableSource
+from streamforge.media.decoders import own_decoder
 from streamforge.media.packet_clock import AS_IT_IS, AnyPacket, PacketClock
 
 CONTAINERS = (
@@ -36,6 +38,7 @@ OPTIONS = {
     "use_absolute_path": "0",
 }
 
+Decoder: TypeAlias = VideoStream | AudioStream | VideoCodecContext
 OnPacket = Callable[[AnyPacket], None]
 OnFailure = Callable[[Exception], None]
 
@@ -132,14 +135,15 @@ def decoded(
 ) -> Iterator[VideoFrame | AudioFrame]:
     """Every frame that can be decoded, at its time by `clock`, of the stream and of those that continue it;
     `on_packet` gets each packet at its time, `on_failure` hears why one could not be decoded."""
-    current = stream
+    current, decoder = stream, _decoder_of(stream)
     for packet in chain(clocked(container, stream, clock), [None]):
         if packet is not None and packet.stream is not current:
-            yield from _frames(current, _flush(current), on_failure)
+            yield from _frames(decoder, _flush(current), on_failure)
             current = _continuing(packet.stream)
+            decoder = _decoder_of(current)
         if packet is not None:
             on_packet(packet)
-        yield from _frames(current, packet or _flush(current), on_failure)
+        yield from _frames(decoder, packet or _flush(current), on_failure)
 
 
 def clocked(container: InputContainer, stream: VideoStream | AudioStream, clock: TrackClock) -> Iterator[AnyPacket]:
@@ -151,11 +155,13 @@ def clocked(container: InputContainer, stream: VideoStream | AudioStream, clock:
         yield packet
 
 
-def _frames(
-    stream: VideoStream | AudioStream, packet: AnyPacket, on_failure: OnFailure
-) -> Iterator[VideoFrame | AudioFrame]:
+def _decoder_of(stream: VideoStream | AudioStream) -> Decoder:
+    return (own_decoder(stream) if isinstance(stream, VideoStream) else None) or stream
+
+
+def _frames(decoder: Decoder, packet: AnyPacket, on_failure: OnFailure) -> Iterator[VideoFrame | AudioFrame]:
     try:
-        frames = stream.decode(packet)
+        frames = decoder.decode(packet)
     except av.error.MemoryError:
         raise
     except av.error.FFmpegError as error:

@@ -47,7 +47,7 @@ class TileMaker:
             self._failure = f"{type(error).__name__}: {error}"
 
     def _keep(self, slot: int, frame: SourceFrame) -> None:
-        (small,) = self._scaler.scale(frame.picture, frame.ticks)
+        (small,) = self._scaler.scale(frame.picture, frame.ticks, frame.look)
         planes = jpeg.in_jpeg_colors(small, frame.picture.height).to_ndarray()
         self._folder.mkdir(parents=True, exist_ok=True)
         with (self._folder / TILES).open("ab") as file:
@@ -71,7 +71,7 @@ class TileMaker:
     def _write_poster(self, frame: SourceFrame) -> None:
         plan = self._plan
         sizes = [Size(plan.poster_width, plan.poster_height), Size(plan.thumbnail_width, plan.thumbnail_height)]
-        large, small = Scaler(self._video, sizes).scale(frame.picture, frame.ticks)
+        large, small = Scaler(self._video, sizes).scale(frame.picture, frame.ticks, frame.look)
         self._write(POSTER, large, POSTER_QUALITY, frame.picture.height)
         self._write(THUMBNAIL, small, THUMBNAIL_QUALITY, frame.picture.height)
 

@@ -18,6 +18,7 @@ from streamforge.media.coding import CONFIGURATIONS, PacketLog
 from streamforge.media.extent import OVERHEAD, Extent
 from streamforge.media.packet_clock import AnyPacket
 from streamforge.media.progress import Progress
+from streamforge.media.set_ups import SetUps
 from streamforge.media.source import packets
 from streamforge.planning.clocks import NO_TIME, FilmPackets
 from streamforge.planning.timeline import BACKWARD, DEEPEST_REORDERING, Packet, RunFinder
@@ -115,6 +116,7 @@ class Timeline(TrackReading):
     packed: int = 0
     log: PacketLog | None = None
     is_avi: bool = False
+    set_ups: SetUps | None = None
 
     @property
     def frame_count(self) -> int:

@@ -1,4 +1,5 @@
-"""From HDR, or from a wide gamut, to what an SDR screen shows: BT.709, 8 bits.
+"""From HDR, or from a wide gamut, to what an SDR screen shows: BT.709, 8 bits. And for films that are HDR with something
+else in between, from that to HDR.
 
 All of it is one function from colour to colour, computed once as a table with three axes (a 3D LUT) that FFmpeg's `lut3d`
 applies. FFmpeg 8 can map colours itself in `scale`, but takes 4 s of CPU for each graph and leaves white at a third of
@@ -6,7 +7,7 @@ its light.
 
 Signal → light in cd/m² (BT.2100 for PQ and HLG, BT.1886 for SDR) → less light in the highlights (the curve of BT.2390
 §5.4.1, on the largest of R, G and B, so that their ratio and with it the hue stay) → BT.709's primaries, with what lies
-outside of them drawn towards grey of the same luminance → signal by BT.1886.
+outside of them drawn towards grey of the same luminance → signal by BT.1886. To HDR light stays as it is.
 """
 
 from collections.abc import Callable
@@ -41,22 +42,31 @@ PRIMARIES = {
 }
 """Chromaticities of red, green and blue by their code in H.273; all with the white of D65."""
 
+BT709 = 1
 CINEMA = 11
 """P3 with the white of a cinema: treated like that with D65, as players do."""
 
 D65 = (0.3127, 0.3290)
 
 
-def write_cube(video: VideoSource, path: Path) -> None:
-    """The table for `lut3d`, red running fastest (Cube LUT Specification 1.0)."""
-    path.write_text(_cube(video.dynamic_range, video.color.primaries, peak(video)))
+def write_cube(video: VideoSource, path: Path, wanted: DynamicRange = "sdr", primaries: int = 1) -> None:
+    """The table for `lut3d`, red running fastest (Cube LUT Specification 1.0). `primaries` are those that are wanted; SDR is
+    always BT.709's."""
+    path.write_text(_cube(video.dynamic_range, video.color.primaries, peak(video), wanted, primaries))
 
 
 @cache
-def _cube(dynamic_range: DynamicRange, primaries: int, source_peak: float) -> str:
+def _cube(
+    dynamic_range: DynamicRange, primaries: int, source_peak: float, wanted: DynamicRange, wanted_primaries: int
+) -> str:
     axis = np.linspace(0, 1, LEVELS)
     blue, green, red = np.meshgrid(axis, axis, axis, indexing="ij")
-    mapped = _to_sdr(np.stack([red, green, blue], axis=-1), dynamic_range, primaries, source_peak)
+    signal = np.stack([red, green, blue], axis=-1)
+    if wanted == "sdr":
+        mapped = _to_sdr(signal, dynamic_range, primaries, source_peak)
+    else:
+        light = np.maximum(_LIGHT[dynamic_range](signal) @ _matrix(primaries, wanted_primaries).T, 0)
+        mapped = _pq_signal(light) if wanted == "hdr10" else _hlg_signal(light)
     return f"LUT_3D_SIZE {LEVELS}\n" + "%.5f %.5f %.5f\n" * LEVELS**3 % tuple(mapped.ravel())
 
 
@@ -65,7 +75,7 @@ def _to_sdr(signal: Rgb, dynamic_range: DynamicRange, primaries: int, source_pea
     light = _LIGHT[dynamic_range](signal)
     if dynamic_range != "sdr":
         light = _rolled_off(light, source_peak)
-    matrix = _matrix_to_bt709(primaries)
+    matrix = _matrix(primaries, BT709)
     return np.asarray(_within_gamut(light / HDR_WHITE @ matrix.T) ** (1 / SDR_GAMMA))
 
 
@@ -108,6 +118,14 @@ def _hlg_light(signal: Rgb) -> Rgb:
     return np.asarray(USUAL_PEAK * luminance ** (HLG_GAMMA - 1) * scene)
 
 
+def _hlg_signal(light: Rgb) -> Rgb:
+    """The other way round, for a screen of 1,000 cd/m²."""
+    luminance = np.maximum(light @ BT2020_LUMINANCE / USUAL_PEAK, 1e-12)[..., None]
+    scene = np.clip(light / USUAL_PEAK * luminance ** (1 / HLG_GAMMA - 1), 0, 1)
+    bright = HLG_A * np.log(np.maximum(12 * scene - HLG_B, 1e-6)) + HLG_C
+    return np.asarray(np.where(scene <= 1 / 12, np.sqrt(3 * scene), bright))
+
+
 def _sdr_light(signal: Rgb) -> Rgb:
     return np.asarray(HDR_WHITE * np.clip(signal, 0, 1) ** SDR_GAMMA)
 
@@ -143,9 +161,14 @@ def _within_gamut(rgb: Rgb) -> Rgb:
     return np.asarray(np.clip(grey + share * chroma, 0, 1))
 
 
-def _matrix_to_bt709(primaries: int) -> NDArray[np.float64]:
-    known = 12 if primaries == CINEMA else primaries
-    return np.asarray(np.linalg.inv(_to_xyz(1)) @ _to_xyz(known if known in PRIMARIES else 1))
+def _matrix(primaries: int, wanted: int) -> NDArray[np.float64]:
+    """Between linear colours of two primaries."""
+    return np.asarray(np.linalg.inv(_to_xyz(_known(wanted))) @ _to_xyz(_known(primaries)))
+
+
+def _known(primaries: int) -> int:
+    found = 12 if primaries == CINEMA else primaries
+    return found if found in PRIMARIES else BT709
 
 
 def _to_xyz(primaries: int) -> NDArray[np.float64]:

@@ -153,7 +153,7 @@ class _Pass:
 
     def _feed(self, lanes: list[Lane], frame: SourceFrame) -> None:
         is_key = self._cuts.starts_gop(frame.ticks, frame.duration)
-        pictures = self._scaler.scale(frame.picture, frame.ticks + self._window.plan.edit_offset_ticks)
+        pictures = self._scaler.scale(frame.picture, frame.ticks + self._window.plan.edit_offset_ticks, frame.look)
         for lane, picture in zip(lanes, pictures, strict=True):
             lane.put(Picture(picture, frame.ticks, frame.duration, is_key))
 

@@ -27,12 +27,21 @@ NAMES = {0: "GBR", 8: "YCgCo", 10: "BT.2020 constant luminance", 14: "ICtCp", 16
 
 @dataclass(frozen=True)
 class Tags:
-    """What the first picture says, or where it is silent the container."""
+    """What a picture says, or where it is silent the container."""
 
     primaries: int
     transfer: int
     matrix: int
     range: int
+
+    def as_tuple(self) -> tuple[int, int, int, int]:
+        return self.primaries, self.transfer, self.matrix, self.range
+
+
+def agree(one: Tags, other: Tags) -> bool:
+    """What one of them is silent about is no contradiction."""
+    pairs = zip(one.as_tuple(), other.as_tuple(), (UNSPECIFIED, UNSPECIFIED, UNSPECIFIED, 0), strict=True)
+    return all(here == there or silent in {here, there} for here, there, silent in pairs)
 
 
 @dataclass(frozen=True)

@@ -59,8 +59,9 @@ def color_of(dynamic_range: DynamicRange, video: VideoSource) -> Color:
 
 
 def needs_mapping(dynamic_range: DynamicRange, video: VideoSource) -> bool:
-    """Whether colours have to be moved, and not only written in another way: from HDR, or from a wide gamut."""
-    return dynamic_range == "sdr" and (video.dynamic_range != "sdr" or video.color.primaries in WIDE_GAMUTS)
+    """Whether colours have to be moved, and not only written in another way: between HDR and SDR, or from a wide gamut."""
+    is_too_wide = dynamic_range == "sdr" and video.color.primaries in WIDE_GAMUTS
+    return dynamic_range != video.dynamic_range or is_too_wide
 
 
 def with_hdr_metadata(encoder: str, options: dict[str, str], video: VideoSource) -> dict[str, str]:

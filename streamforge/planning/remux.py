@@ -1,6 +1,6 @@
 """Copying instead of encoding: which sources already are what a rendition should be."""
 
-from streamforge.contracts.media import COPY, Coding, Source, VideoRendition, VideoSource
+from streamforge.contracts.media import COPY, Coding, Crop, Source, VideoRendition, VideoSource
 from streamforge.planning.dynamic_range import needs_mapping
 from streamforge.planning.encoders import encoder_for
 from streamforge.settings import Settings, TranscodeSettings
@@ -18,6 +18,7 @@ LONGEST_GOP_SECONDS = 10.0
 """A player can only begin at a key frame, and a segment is never shorter than the distance of two."""
 
 SAME_RATE = 1.01
+SAME_SHAPE = 0.02
 
 
 def why_not(source: Source, wanted: Settings) -> str | None:
@@ -61,6 +62,13 @@ def _about_pictures(video: VideoSource, coding: Coding, settings: TranscodeSetti
             coding.profile not in PROFILES[coding.codec] or video.pixel_format not in PIXEL_FORMATS,
             f"it is {coding.codec} {coding.profile} in {video.pixel_format}, which not every player has",
         ),
+        (video.changing != [], _changes(video.changing)),
+        (video.crop != Crop(), "its container cuts off edges, which are in its packets all the same"),
+        (not coding.tags_agree, "its container tells other colours than its pictures"),
+        (
+            abs(video.pixel_shape - video.told_shape) > SAME_SHAPE,
+            "its container tells another pixel shape than its pictures",
+        ),
         (video.interlaced, "it is interlaced"),
         (needs_mapping("sdr", video), "its colours or its contrast are wider than most screens"),
         (video.mirrored, "it has to be mirrored"),
@@ -77,6 +85,11 @@ def _about_pictures(video: VideoSource, coding: Coding, settings: TranscodeSetti
             f"its {coding.bitrate / 1e6:.1f} Mbit/s are more than the {ceiling / 1e6:.1f} that the profile gives this size",
         ),
     ]
+
+
+def _changes(aspects: list[str]) -> str:
+    many = len(aspects) > 1 or aspects == ["colours"]
+    return " and ".join(f"its {aspect}" for aspect in aspects) + f" change{'' if many else 's'} on the way"
 
 
 def _about_packets(coding: Coding) -> list[tuple[bool, str]]:

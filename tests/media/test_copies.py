@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 import pytest
 from clips import BOTTLES, BUNNY, Clips, ffmpeg, picture
-from encoding import Encoded, encode
+from encoding import Encoded, encode, encode_chunk
 from playback import decode
 from test_probe import probe
 
@@ -239,5 +239,9 @@ async def test_a_size_that_changes_on_the_way_is_never_copied(children: MediaChi
         ffmpeg(*picture(size, 25, 2), *arguments, tmp_path / f"{number}.mkv")
     (tmp_path / "list").write_text("file 0.mkv\nfile 1.mkv\n")
     ffmpeg("-f", "concat", "-i", tmp_path / "list", "-c", "copy", tmp_path / "both.mkv")
+    source = await probe(children, tmp_path / "both.mkv")
+    assert make_plan(source, REMUX).warnings == ["The video was encoded, not copied: its size changes on the way."]
+    source.pictures.changing.clear()  # As if the packets had not told.
+    plan = make_plan(source, REMUX)
     with pytest.raises(CannotBeCopied, match=r"its format changes at 2\.0 s"):
-        await copied(children, tmp_path / "both.mkv", tmp_path / "out")
+        await encode_chunk(children, tmp_path / "both.mkv", source, plan, plan.chunks[0], tmp_path / "out")

@@ -141,6 +141,55 @@ async def test_progressive_pictures_between_interlaced_ones_stay_as_they_are(
     assert max(combing(luma) for luma in shown[55:95]) < 2
 
 
+def fields_apart(path: Path, seconds: float = 2.6, *, top_first: bool = True) -> Path:
+    """The same film in HEVC, each field a picture of its own."""
+    moments = [bar(number) for number in range(round(seconds * 50))]
+    raw = b"".join(np.tile(line, HEIGHT // 2).tobytes() + b"\x80" * (WIDTH * HEIGHT // 4) for line in moments)
+    order = "tff" if top_first else "bff"
+    coding = ["-c:v", "libx265", "-x265-params", f"log-level=none:qp=8:keyint=24:interlace={order}"]
+    write_raw(path, raw, "yuv420p", (WIDTH, HEIGHT // 2), *coding, rate="50")
+    return path
+
+
+@pytest.mark.parametrize("ending", ["ts", "mkv", "mp4"])
+@pytest.mark.parametrize("top_first", [True, False], ids=["top", "bottom"])
+async def test_fields_that_are_coded_one_by_one_are_woven(
+    children: MediaChildren, tmp_path: Path, ending: str, top_first: bool
+) -> None:
+    path = fields_apart(tmp_path / f"a.{ending}", top_first=top_first)
+    encoded = await encode(children, path, tmp_path / "out", SETTINGS)
+    film = encoded.source.pictures
+    assert (film.width, film.height, film.interlaced) == (WIDTH, HEIGHT, True)
+    assert (film.frame_rate, film.frame_count) == (pytest.approx(25), 65)
+    after = lumas(encoded.file("180p", tmp_path))
+    assert len(after) == 65
+    for number, luma in enumerate(after[1:-1], start=1):
+        assert combing(luma) < 1
+        assert np.abs(luma - bar(2 * number)).mean() < 4
+    with av.open(str(encoded.file("180p", tmp_path))) as container:
+        times = [float(frame.pts * frame.time_base) for frame in container.decode(video=0)]
+    assert times == pytest.approx([number / 25 for number in range(65)], abs=0.002)
+
+
+async def test_the_order_of_fields_may_change_on_the_way(children: MediaChildren, tmp_path: Path) -> None:
+    """Top first for a second, then bottom first: each picture shows its own first moment."""
+    kind = "25i MPEG-2 in a transport stream"
+    (tmp_path / "0").mkdir()
+    (tmp_path / "1").mkdir()
+    pieces = [film(tmp_path / str(n), kind, 1, top_first=not n) for n in (0, 1)]
+    (tmp_path / "list.txt").write_text("".join(f"file '{piece}'\n" for piece in pieces))
+    path = tmp_path / "all.ts"
+    ffmpeg("-f", "concat", "-safe", "0", "-i", tmp_path / "list.txt", "-c", "copy", path)
+    encoded = await encode(children, path, tmp_path / "out", SETTINGS)
+    after = lumas(encoded.file("180p", tmp_path))
+    assert len(after) == 50
+    for number, luma in enumerate(after):
+        if number % 25 not in {0, 24}:  # Those at the joint have no neighbours that belong to them.
+            assert combing(luma) < 1, number
+            first, second = (np.abs(luma - bar(2 * (number % 25) + later)).mean() for later in (0, 1))
+            assert first < min(4, second), number
+
+
 async def test_what_is_progressive_is_not_touched(children: MediaChildren, tmp_path: Path) -> None:
     write_raw(tmp_path / "a.mkv", b"\x80" * (WIDTH * HEIGHT * 3 // 2) * 10, "yuv420p", SIZE, "-c:v", "libx264")
     assert not (await probe(children, tmp_path / "a.mkv")).pictures.interlaced
