@@ -137,6 +137,9 @@ class Source(BaseModel):
     """What the probe found out. `video` is None where there is only sound."""
 
     container: str
+    analysed_bytes: int = Field(
+        0, description="how far FFmpeg must look to find all streams; 0 = as far as it does by itself"
+    )
     size_bytes: int
     start: float | None = Field(
         None,
@@ -144,8 +147,13 @@ class Source(BaseModel):
     )
     duration: float
     video: VideoSource | None = None
+    unusable_video: str | None = Field(
+        None, description="the sentence that says why `video` is null though the file has video"
+    )
     audio: list[AudioSource] = []
-    audio_track_count: int = Field(0, description="how many the file has; of very many not all are described")
+    audio_track_count: int = Field(
+        0, description="how many can be decoded and belong to the film; of very many not all are described"
+    )
     subtitles: list[SubtitleSource] = []
     warnings: list[str] = Field([], description="what was left out or had to be guessed, for the job's owner")
 

@@ -43,12 +43,12 @@ class Extent:
             self.bytes = max(self.bytes, packet.pos + packet.size * OVERHEAD)
 
 
-def refuse_early_end(path: Path, read: Extent) -> None:
+def refuse_early_end(path: Path, read: Extent, analysed_bytes: int = 0) -> None:
     """`read` is how far the video goes; when that looks too short, the other streams are asked, too.
 
     Raises TruncatedSource, saying where it stops.
     """
-    with open_source(path) as container:
+    with open_source(path, analysed_bytes) as container:
         if _complaint(path, container, read) is None:
             return
         for packet in packets(container, *container.streams.video, *container.streams.audio):

@@ -55,9 +55,19 @@ class FrameWindow:
     all chunks agree.
     """
 
-    def __init__(self, path: Path, video: VideoSource, chunk: Chunk, max_frame_rate: float, threads: int = 0) -> None:
-        """`threads` of the decoder; 0 = one for each core."""
+    def __init__(
+        self,
+        path: Path,
+        video: VideoSource,
+        chunk: Chunk,
+        max_frame_rate: float,
+        threads: int = 0,
+        *,
+        analysed_bytes: int = 0,
+    ) -> None:
+        """`threads` of the decoder; 0 = one for each core. `analysed_bytes` is the source's."""
         self._path = path
+        self._analysed_bytes = analysed_bytes
         self._threads = threads
         self._video = video
         self._start = _ticks(chunk.start)
@@ -143,7 +153,7 @@ class FrameWindow:
 
     def _decode(self, seek_to: float | None) -> Iterator[Timed]:
         self._stack.close()
-        container = self._stack.enter_context(open_source(self._path))
+        container = self._stack.enter_context(open_source(self._path, self._analysed_bytes))
         stream = stream_by_index(container, self._video.index)
         stream.thread_type = "AUTO"
         stream.codec_context.thread_count = self._threads

@@ -4,9 +4,11 @@ The header's own claims (duration, frame count, frame rate) are not trusted: Web
 truncated or hostile files lie.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 
 import av
@@ -27,10 +29,20 @@ from streamforge.errors import (
 )
 from streamforge.media import first_picture
 from streamforge.media.extent import refuse_early_end
+from streamforge.media.late_streams import analysis_needed
 from streamforge.media.progress import Progress
-from streamforge.media.source import decoded, films, main_video, open_source, stream_by_index
+from streamforge.media.source import decoded, open_source, stream_by_index
+from streamforge.media.tallies import SoundFormat, Tallies
 from streamforge.media.timeline import Timeline, as_declared, check_complete, read_timeline
 from streamforge.planning.color_tags import Understood, understand
+from streamforge.planning.stream_choice import (
+    PICTURE_CODECS,
+    Choice,
+    Seen,
+    choose,
+    why_no_picture,
+    why_no_sound,
+)
 from streamforge.settings import InputSettings
 
 MIN_SIDE = 16
@@ -47,9 +59,7 @@ MAX_FAILURES = 1000
 
 MAX_AUDIO_TRACKS = 64
 MAX_SUBTITLE_TRACKS = 64
-MAX_NAMED = 5
 MAX_TITLE = 200
-MAX_LANGUAGE = 35
 """What is told of a source goes along with every chunk of it; a megabyte of title in each would stop the job."""
 
 DENSE_KEY_FRAMES = 1.0
@@ -78,64 +88,113 @@ def probe_task(path: Path, limits: InputSettings) -> ProbeTask:
 
 def run(task: ProbeTask, on_progress: Progress) -> Source:
     """Raises NotAVideo, NoVideoStream, TruncatedSource, UndecodableSource, UnsupportedDimensions, SourceTooLong."""
-    with open_source(task.path) as container:
-        stream = main_video(container)
-        if stream is None:
-            return _only_sound(task, container, on_progress)
-        _check_dimensions(stream.width, stream.height, task)
-        index, declared_frames = stream.index, stream.frames
-        timeline = read_timeline(container, stream, on_progress)
-        found = as_declared(container, timeline)
+    reading = _read_all(task, on_progress)
+    film = reading.choice.film
+    if film is None:
+        return _only_sound(task, reading)
+    timeline = reading.timeline
     if timeline.frame_count == 0:
         raise UndecodableSource("The video stream is empty; there is no picture in this file.")
-    check_complete(found, declared_frames)
-    if declared_frames == 0:
-        refuse_early_end(task.path, timeline.extent)
-    with open_source(task.path) as container:
-        stream = stream_by_index(container, index)
+    _check_complete(task, reading)
+    with open_source(task.path, reading.analysed_bytes) as container:
+        stream = stream_by_index(container, film.index)
+        _check_dimensions(stream.width, stream.height, task)
         frame = _first_frame(container, stream)
         colors = understand(first_picture.color_tags(frame, stream), first_picture.samples(frame))
         video = _describe_video(stream, frame, timeline, colors)
         _check_dimensions(video.width, video.height, task)
         _check_length(video.duration, task)
-        source = _source(task, container, video.start if video.seekable else None, video.duration, video)
+        source = _source(task, container, reading, video.start if video.seekable else None, video.duration)
         video.interlaced = _is_interlaced(container, stream, frame, video)
-        warnings = [*_left_out(container, stream), *_doubts(timeline), *colors.warnings]
-        return source.model_copy(update={"warnings": warnings})
+        warnings = [*reading.choice.warnings, *_doubts(timeline), *colors.warnings]
+        return source.model_copy(update={"video": video, "warnings": warnings})
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What came of reading every packet: the timeline of one stream, `index`, and what there is of all. `declared` is how
+    many frames its index lists, 0 where it has none; `found` is how many of them are there."""
+
+    analysed_bytes: int
+    index: int
+    timeline: Timeline
+    declared: int
+    found: int
+    streams: Sequence[Seen]
+    sound: Mapping[int, SoundFormat]
+
+    @cached_property
+    def choice(self) -> Choice:
+        return choose(self.streams)
+
+
+def _read_all(task: ProbeTask, on_progress: Progress) -> _Reading:
+    """What the header speaks for is taken for the film; where the packets speak for another stream the file is read again.
+
+    Raises UndecodableSource, NoVideoStream: there is neither a picture nor a sound that can be decoded.
+    """
+    analysed_bytes = analysis_needed(task.path)
+    reading = _read(task, analysed_bytes, None, on_progress)
+    right = _main(reading.streams)
+    return reading if right == reading.index else _read(task, analysed_bytes, right, on_progress)
+
+
+def _read(task: ProbeTask, analysed_bytes: int, index: int | None, on_progress: Progress) -> _Reading:
+    with open_source(task.path, analysed_bytes) as container:
+        tallies = Tallies(container)
+        stream = container.streams[_main(tallies.declared()) if index is None else index]
+        assert isinstance(stream, VideoStream | AudioStream)
+        declared = stream.frames
+        timeline = read_timeline(container, stream, tallies, on_progress)
+        found = as_declared(container, timeline)
+        streams, sound = tallies.seen(), tallies.sound()
+        return _Reading(analysed_bytes, stream.index, timeline, declared, found, streams, sound)
+
+
+def _main(streams: Sequence[Seen]) -> int:
+    """The stream whose timeline is that of the result: the film, or the first track where there is only sound."""
+    choice = choose(streams)
+    found = [choice.film] if choice.film is not None else choice.sound
+    if found:
+        return found[0].index
+    if (why := why_no_picture(streams) or why_no_sound(streams)) is not None:
+        raise UndecodableSource(why)
+    raise NoVideoStream("The file has neither video nor sound, only pictures, text or data; send a file with video.")
+
+
+def _check_complete(task: ProbeTask, reading: _Reading) -> None:
+    check_complete(reading.found, reading.declared)
+    if reading.declared == 0:
+        refuse_early_end(task.path, reading.timeline.extent, reading.analysed_bytes)
 
 
 def _source(
-    task: ProbeTask, container: InputContainer, start: float | None, duration: float, video: VideoSource | None
+    task: ProbeTask, container: InputContainer, reading: _Reading, start: float | None, duration: float
 ) -> Source:
     return Source(
         container=container.format.name,
+        analysed_bytes=reading.analysed_bytes,
         size_bytes=task.path.stat().st_size,
         start=start,
         duration=duration,
-        video=video,
-        audio=list(_describe_audio(container)),
-        audio_track_count=len(container.streams.audio),
-        subtitles=list(_describe_subtitles(container)),
+        audio=list(_describe_audio(container, reading)),
+        audio_track_count=len(reading.choice.sound),
+        subtitles=list(_describe_subtitles(container, reading)),
     )
 
 
-def _only_sound(task: ProbeTask, container: InputContainer, on_progress: Progress) -> Source:
+def _only_sound(task: ProbeTask, reading: _Reading) -> Source:
     """The timeline is that of the first track. Whether sound is wanted without pictures is for the plan to say."""
-    tracks = list(_describe_audio(container))
-    if not tracks:
-        raise NoVideoStream("The file has no video stream, only pictures or data; send a file with video.")
-    stream = container.streams[tracks[0].index]
-    assert isinstance(stream, AudioStream)
-    declared_packets = stream.frames
-    timeline = read_timeline(container, stream, on_progress)
-    check_complete(as_declared(container, timeline), declared_packets)
-    if declared_packets == 0:
-        refuse_early_end(task.path, timeline.extent)
+    _check_complete(task, reading)
+    timeline = reading.timeline
     if not timeline.times:
         raise UndecodableSource("The sound in this file has no time stamps; it is damaged.")
     start = float(min(timeline.times) * timeline.time_base)
     _check_length(timeline.extent.seconds - start, task)
-    return _source(task, container, start, timeline.extent.seconds - start, None)
+    with open_source(task.path, reading.analysed_bytes) as container:
+        source = _source(task, container, reading, start, timeline.extent.seconds - start)
+    told = {"unusable_video": why_no_picture(reading.streams), "warnings": reading.choice.warnings}
+    return source.model_copy(update=told)
 
 
 def _check_length(seconds: float, task: ProbeTask) -> None:
@@ -175,19 +234,6 @@ def _first_frame(container: InputContainer, stream: VideoStream) -> VideoFrame:
     raise refused(failures[-1] if failures else None)
 
 
-def _left_out(container: InputContainer, used: VideoStream) -> Iterator[str]:
-    """What a viewer would miss: other films. Cover art, timecode, data and attachments are none."""
-    streams = films(container)
-    if len(streams) > 1:
-        others = [_named(stream) for stream in streams if stream.index != used.index]
-        told = ", ".join(others[:MAX_NAMED]) + (" and more" if len(others) > MAX_NAMED else "")
-        yield f"The file has {len(streams)} video streams; {_named(used)} is used, {told} left out."
-
-
-def _named(stream: VideoStream) -> str:
-    return f"number {stream.index} ({stream.width}×{stream.height})"
-
-
 def _doubts(timeline: Timeline) -> Iterator[str]:
     if (rate := timeline.average_rate) > MAX_FRAME_RATE:
         yield (
@@ -223,7 +269,7 @@ def _describe_video(stream: VideoStream, frame: VideoFrame, timeline: Timeline, 
     rotation, mirrored = first_picture.orientation(frame)
     width, height = _display_size(stream, frame, rotation)
     start = float((frame.pts or 0) * (frame.time_base or seconds)) if seekable else 0.0
-    if stream.codec_context.name in {"png", "mjpeg", "bmp", "webp"} and timeline.frame_count == 1:
+    if stream.codec_context.name in PICTURE_CODECS and timeline.frame_count == 1:
         raise NotAVideo("This is a single picture, not a video.")
     return VideoSource(
         index=stream.index,
@@ -303,33 +349,32 @@ def _display_size(stream: VideoStream, frame: VideoFrame, rotation: int) -> tupl
     return round(width), round(height)
 
 
-def _describe_audio(container: InputContainer) -> Iterator[AudioSource]:
-    for stream in container.streams.audio[:MAX_AUDIO_TRACKS]:
-        context = stream.codec_context
-        if context is None or context.channels < 1 or context.sample_rate < 1:
-            continue  # A track whose header is empty cannot be decoded.
+def _describe_audio(container: InputContainer, reading: _Reading) -> Iterator[AudioSource]:
+    for seen in reading.choice.sound[:MAX_AUDIO_TRACKS]:
+        stream, sound = container.streams[seen.index], reading.sound[seen.index]
         yield AudioSource(
-            index=stream.index,
-            codec=context.name,
-            channels=context.channels,
-            layout=context.layout.name,
-            sample_rate=context.sample_rate,
-            language=_language(stream.metadata.get("language")),
+            index=seen.index,
+            codec=sound.codec,
+            channels=sound.channels,
+            layout=sound.layout,
+            sample_rate=sound.sample_rate,
+            language=seen.language,
             title=stream.metadata.get("title", "")[:MAX_TITLE] or None,
-            default=bool(stream.disposition & Disposition.default),
+            default=seen.is_default,
             role=_role(stream.disposition),
         )
 
 
-def _describe_subtitles(container: InputContainer) -> Iterator[SubtitleSource]:
-    for stream in container.streams.subtitles[:MAX_SUBTITLE_TRACKS]:
-        context, about = stream.codec_context, stream.disposition
+def _describe_subtitles(container: InputContainer, reading: _Reading) -> Iterator[SubtitleSource]:
+    for seen in reading.choice.text[:MAX_SUBTITLE_TRACKS]:
+        stream = container.streams[seen.index]
+        about = stream.disposition
         yield SubtitleSource(
-            index=stream.index,
-            codec=context.name if context is not None else "unknown",
-            language=_language(stream.metadata.get("language")),
+            index=seen.index,
+            codec=seen.codec,
+            language=seen.language,
             title=stream.metadata.get("title", "")[:MAX_TITLE] or None,
-            default=bool(about & Disposition.default),
+            default=seen.is_default,
             forced=bool(about & Disposition.forced),
             hearing_impaired=bool(about & (Disposition.hearing_impaired | Disposition.captions)),
         )
@@ -341,11 +386,3 @@ def _role(disposition: Disposition) -> AudioRole:
     if disposition & Disposition.hearing_impaired:
         return AudioRole.CLEAR_SPEECH
     return AudioRole.COMMENTARY if disposition & Disposition.comment else AudioRole.PROGRAMME
-
-
-def _language(tag: str | None) -> str | None:
-    return (
-        tag
-        if tag and tag != "und" and len(tag) <= MAX_LANGUAGE and tag.isascii() and tag.replace("-", "").isalnum()
-        else None
-    )

@@ -144,8 +144,10 @@ class Montage:
 
     def _frames_of(self, sample: Chunk) -> FrameWindow:
         self._open.close()
-        window = self._window
-        frames = FrameWindow(window.path, window.source.pictures, sample, window.plan.max_frame_rate, self._threads)
+        source, limit = self._window.source, self._window.plan.max_frame_rate
+        frames = FrameWindow(
+            self._window.path, source.pictures, sample, limit, self._threads, analysed_bytes=source.analysed_bytes
+        )
         return self._open.enter_context(frames)
 
 

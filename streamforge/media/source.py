@@ -12,7 +12,7 @@ from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
-from av.stream import Disposition, Stream
+from av.stream import Stream
 from av.subtitles.stream import SubtitleStream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -34,6 +34,8 @@ OPTIONS = {
     "use_absolute_path": "0",
 }
 
+ANALYSED_MICROSECONDS = 24 * 3600 * 1_000_000
+
 if TYPE_CHECKING:
     AnyPacket: TypeAlias = Packet[Stream]
 else:
@@ -46,14 +48,23 @@ MAX_STUMBLES = 10_000
 
 
 @contextmanager
-def open_source(path: Path) -> Iterator[InputContainer]:
-    """The container, closed at the end. Raises TruncatedSource or NotAVideo, naming what to do."""
+def open_source(path: Path, analysed_bytes: int = 0) -> Iterator[InputContainer]:
+    """The container, closed at the end. Raises TruncatedSource or NotAVideo, naming what to do.
+
+    `analysed_bytes` of it are read to find its streams, whatever time they last; 0 = FFmpeg's own 5 MB and some seconds.
+    The streams of a file must have the same numbers whenever it is opened: it is Source.analysed_bytes everywhere.
+    """
     try:
-        container = av.open(str(path), options=OPTIONS, metadata_errors="replace")
+        container = av.open(str(path), options=OPTIONS | _analysis(analysed_bytes), metadata_errors="replace")
     except (av.error.FFmpegError, ValueError) as error:
         raise _cannot_open(path, error) from error
     with container:
         yield container
+
+
+def _analysis(analysed_bytes: int) -> dict[str, str]:
+    """Microseconds are the unit of FFmpeg's analyzeduration."""
+    return {"probesize": str(analysed_bytes), "analyzeduration": str(ANALYSED_MICROSECONDS)} if analysed_bytes else {}
 
 
 def _cannot_open(path: Path, error: Exception) -> Exception:
@@ -66,21 +77,6 @@ def _cannot_open(path: Path, error: Exception) -> Exception:
         return TruncatedSource(message, debug=str(error))
     message = "This is not a video in a format that can be read; send MP4, MOV, WebM, MKV, AVI or MPEG-TS, for example."
     return NotAVideo(message, debug=str(error))
-
-
-def main_video(container: InputContainer) -> VideoStream | None:
-    """The video that the file marks as its default, as players do; the largest of several that are, or if none is."""
-    return max(
-        films(container),
-        key=lambda s: (bool(s.disposition & Disposition.default), s.width * s.height),
-        default=None,
-    )
-
-
-def films(container: InputContainer) -> list[VideoStream]:
-    """All real video streams; cover art does not count."""
-    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-    return [s for s in streams if s.codec_context is not None]
 
 
 def stream_by_index(container: InputContainer, index: int) -> VideoStream:

@@ -67,7 +67,7 @@ def _placed(path: Path, source: Source, stream_index: int) -> "Iterator[tuple[in
     offset = None if source.start is None else Fraction(source.start)
     cursor = 0
     resampler, shape = None, None
-    for frame in _frames(path, stream_index):
+    for frame in _frames(path, source, stream_index):
         found = (frame.format.name, frame.layout.name, frame.sample_rate)
         if resampler is None or found != shape:
             resampler, shape = av.AudioResampler(format="s16", layout="mono", rate=RATE), found
@@ -83,8 +83,8 @@ def _placed(path: Path, source: Source, stream_index: int) -> "Iterator[tuple[in
             cursor += len(samples)
 
 
-def _frames(path: Path, stream_index: int) -> Iterator[AudioFrame]:
-    with open_source(path) as container:
+def _frames(path: Path, source: Source, stream_index: int) -> Iterator[AudioFrame]:
+    with open_source(path, source.analysed_bytes) as container:
         stream = container.streams[stream_index]
         if isinstance(stream, AudioStream):
             yield from (frame for frame in decoded(container, stream) if frame.sample_rate and frame.samples)

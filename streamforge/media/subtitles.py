@@ -57,7 +57,7 @@ class _Track:
 def run(task: SubtitlesTask, on_progress: Progress) -> Text:
     """All tracks in one pass. A track that says nothing is left out; whatever is wrong with one is a warning."""
     tracks = {rendition.stream_index: _Track(rendition) for rendition in task.renditions}
-    with open_source(task.path) as container:
+    with open_source(task.path, task.source.analysed_bytes) as container:
         for number, (packet, track) in enumerate(_packets(container, tracks)):
             _take(track, packet, task.source)
             if number % 1000 == 0:

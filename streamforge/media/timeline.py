@@ -15,6 +15,7 @@ from streamforge.media.coding import CONFIGURATIONS, PacketLog
 from streamforge.media.extent import Extent
 from streamforge.media.progress import Progress
 from streamforge.media.source import AnyPacket, packets
+from streamforge.media.tallies import Tallies
 
 COMPLETE = 0.98
 """A source with less than this share of the frames its index lists was cut off."""
@@ -49,9 +50,15 @@ class Timeline:
         return (later - earlier for earlier, later in itertools.pairwise(ordered) if later > earlier)
 
 
-def read_timeline(container: InputContainer, stream: VideoStream | AudioStream, on_progress: Progress) -> Timeline:
+def read_timeline(
+    container: InputContainer, stream: VideoStream | AudioStream, tallies: Tallies, on_progress: Progress
+) -> Timeline:
+    """In one pass, in which the tallies see the packets of all pictures and sounds, too."""
     timeline = Timeline(time_base=stream.time_base or Fraction(1, 90_000), log=_packet_log(stream))
-    for packet in packets(container, stream):
+    for packet in packets(container, *tallies.streams):
+        tallies.take(packet)
+        if packet.stream_index != stream.index:
+            continue
         _add_packet(timeline, packet)
         if timeline.packet_count % 5000 == 1:
             on_progress({"packets": timeline.packet_count})

@@ -40,7 +40,8 @@ class Window:
     on_gpu: frozenset[str] = frozenset()
 
     def frames(self, threads: int) -> Frames:
-        return FrameWindow(self.path, self.source.pictures, self.chunk, self.plan.max_frame_rate, threads)
+        source, limit = self.source, self.plan.max_frame_rate
+        return FrameWindow(self.path, source.pictures, self.chunk, limit, threads, analysed_bytes=source.analysed_bytes)
 
 
 @dataclass(frozen=True)
