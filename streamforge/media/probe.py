@@ -159,7 +159,8 @@ def _main(streams: Sequence[Seen]) -> int:
         return found[0].index
     if (why := why_no_picture(streams) or why_no_sound(streams)) is not None:
         raise UndecodableSource(why)
-    raise NoVideoStream("The file has neither video nor sound, only pictures, text or data; send a file with video.")
+    held = "only pictures, text or data" if streams else "nor anything else that can be read"
+    raise NoVideoStream(f"The file has neither video nor sound, {held}; send a file with video.")
 
 
 def _check_complete(task: ProbeTask, reading: _Reading) -> None:

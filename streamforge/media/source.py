@@ -19,6 +19,7 @@ from av.video.stream import VideoStream
 
 from streamforge.contracts.media import VIDEO_TIMESCALE
 from streamforge.errors import NotAVideo, TruncatedSource, UndecodableSource
+from streamforge.media.cut_off import is_cut_off, is_film
 
 CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf,mxf,nut,ivf,dv,gif,h264,hevc,obu,mpegvideo,m4v,"
@@ -49,7 +50,7 @@ MAX_STUMBLES = 10_000
 
 @contextmanager
 def open_source(path: Path, analysed_bytes: int = 0) -> Iterator[InputContainer]:
-    """The container, closed at the end. Raises TruncatedSource or NotAVideo, naming what to do.
+    """The container, closed at the end. Raises TruncatedSource, UndecodableSource or NotAVideo, naming what to do.
 
     `analysed_bytes` of it are read to find its streams, whatever time they last; 0 = FFmpeg's own 5 MB and some seconds.
     The streams of a file must have the same numbers whenever it is opened: it is Source.analysed_bytes everywhere.
@@ -68,13 +69,13 @@ def _analysis(analysed_bytes: int) -> dict[str, str]:
 
 
 def _cannot_open(path: Path, error: Exception) -> Exception:
-    with path.open("rb") as file:
-        head = file.read(16)
-    if head[4:8] == b"ftyp" or head[:4] == b"\x1aE\xdf\xa3":
+    if is_cut_off(path):
         message = (
-            "The video is cut off or damaged: its index is missing, as after an interrupted recording or transfer."
+            "The video is cut off: its header or its index is missing, as after an interrupted recording or transfer."
         )
         return TruncatedSource(message, debug=str(error))
+    if is_film(path):
+        return UndecodableSource("The video is damaged: its header cannot be read.", debug=str(error))
     message = "This is not a video in a format that can be read; send MP4, MOV, WebM, MKV, AVI or MPEG-TS, for example."
     return NotAVideo(message, debug=str(error))
 

@@ -100,13 +100,17 @@ def _write(track: _Track, task: SubtitlesTask, kept: Text) -> None:
     if found.lost:
         kept.warnings.append(f"{told}: some characters could not be read, because their encoding is unknown.")
     elif found.repaired_from:
-        kept.warnings.append(f"{told} were not in UTF-8; they were read as {found.repaired_from}.")
+        kept.warnings.append(f"{told} were not in plain UTF-8; they were read as {found.repaired_from}.")
     if garbage:
-        kept.warnings.append(f"{told}: {garbage} with a time outside of the video or without one were left out.")
+        kept.warnings.append(
+            f"{told}: {garbage} were left out, which have no time, none within the video, or stay for more than "
+            f"{LONGEST_CUE_SECONDS // 60} minutes."
+        )
     if track.too_many:
         kept.warnings.append(f"{told}: only the first {MAX_CUES} were kept; {track.too_many} were left out.")
     if not cues:
-        kept.warnings.append(f"{told} have no text, so there is no such track.")
+        why = "hold nothing" if not garbage else "have nothing else"
+        kept.warnings.append(f"{told} {why} that can be shown, so there is no such track.")
         return
     kept.tracks.append(
         write_track(
