@@ -96,6 +96,9 @@ class VideoSource(BaseModel):
     full_range: bool = Field(False, description="black is 0 and not 16, on a scale of 8 bits")
     mastering_display: MasteringDisplay | None = None
     content_light: ContentLight | None = None
+    highest_frame_rate: float = Field(
+        0.0, description="in the fastest passage of some pictures; 0 = not known to be more than `frame_rate`"
+    )
 
 
 class AudioRole(StrEnum):

@@ -35,6 +35,7 @@ from streamforge.media.source import decoded, open_source, stream_by_index
 from streamforge.media.tallies import SoundFormat, Tallies
 from streamforge.media.timeline import Timeline, as_declared, check_complete, read_timeline
 from streamforge.planning.color_tags import Understood, understand
+from streamforge.planning.frame_rates import highest_rate
 from streamforge.planning.stream_choice import (
     PICTURE_CODECS,
     Choice,
@@ -297,6 +298,7 @@ def _describe_video(stream: VideoStream, frame: VideoFrame, timeline: Timeline, 
         full_range=colors.full_range,
         mastering_display=first_picture.mastering_display(frame),
         content_light=first_picture.content_light(frame),
+        highest_frame_rate=highest_rate(sorted(timeline.times), seconds, frame_rate) if seekable else 0.0,
         coding=timeline.log and timeline.log.coding(stream, frame, timeline.times, duration),
     )
 

@@ -251,7 +251,7 @@ def _variant_line(
         f"CODECS={_quoted(','.join(codecs))}",
         f"RESOLUTION={track.rendition.width}x{track.rendition.height}",
         *_video_range(track, presentation),
-        f"FRAME-RATE={float(presentation.frame_rate):.3f}",
+        f"FRAME-RATE={float(presentation.highest_frame_rate):.3f}",  # RFC 8216 §4.3.4.2: the maximum.
         "CLOSED-CAPTIONS=NONE",  # Else players search the pictures for captions, and some list a track of unknown ones.
         *([f"AUDIO={_quoted(chosen)}"] if chosen is not None else []),
     ]

@@ -53,6 +53,15 @@ def tags(playlist: str, tag: str) -> list[str]:
     return [line.removeprefix(f"#{tag}:") for line in playlist.splitlines() if line.startswith(f"#{tag}:")]
 
 
+def test_the_frame_rate_is_the_highest_of_the_film_within_what_is_encoded() -> None:
+    """RFC 8216 §4.3.4.2. A screen recording of 5 pictures a second, in which somebody scrolls."""
+    for highest, told in ((0.0, "5.000"), (50.0, "50.000"), (75.0, "60.000")):
+        film = stream(picture=video(rate=5, highest_frame_rate=highest))
+        variants = tags(master(film), "EXT-X-STREAM-INF")
+        assert variants
+        assert all(f"FRAME-RATE={told}," in variant for variant in variants)
+
+
 # ── media playlists ─────────────────────────────────────────────────────────────────────────────────────────────────
 def test_a_whole_rendition_reads_like_this() -> None:
     assert media_playlist(track("720p", [360_000, 90_090], [1000, 500])) == (
