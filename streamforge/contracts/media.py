@@ -134,6 +134,9 @@ class SubtitleSource(BaseModel):
     default: bool = False
     forced: bool = Field(default=False, description="only what the film's own audience needs, like signs")
     hearing_impaired: bool = False
+    channel: int | None = Field(
+        None, description="1 to 4, of captions of CEA-608; `index` may then be that of the video"
+    )
 
 
 class Source(BaseModel):
@@ -229,6 +232,7 @@ class SubtitleRendition(BaseModel):
     default: bool = False
     forced: bool = False
     hearing_impaired: bool = False
+    channel: int | None = Field(None, description="1 to 4, of captions of CEA-608")
 
 
 class Transcription(BaseModel):

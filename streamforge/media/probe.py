@@ -32,7 +32,7 @@ from streamforge.media.extent import refuse_early_end
 from streamforge.media.late_streams import analysis_needed
 from streamforge.media.progress import Progress
 from streamforge.media.source import decoded, open_source, stream_by_index
-from streamforge.media.tallies import SoundFormat, Tallies
+from streamforge.media.tallies import CAPTIONS, SoundFormat, Tallies
 from streamforge.media.timeline import Timeline, as_declared, check_complete, read_timeline
 from streamforge.planning.color_tags import Understood, understand
 from streamforge.planning.frame_rates import highest_rate
@@ -44,6 +44,7 @@ from streamforge.planning.stream_choice import (
     why_no_picture,
     why_no_sound,
 )
+from streamforge.planning.text import CEA_608
 from streamforge.settings import InputSettings
 
 MIN_SIDE = 16
@@ -123,6 +124,7 @@ class _Reading:
     found: int
     streams: Sequence[Seen]
     sound: Mapping[int, SoundFormat]
+    captions: Mapping[int, Sequence[int]]
 
     @cached_property
     def choice(self) -> Choice:
@@ -148,8 +150,16 @@ def _read(task: ProbeTask, analysed_bytes: int, index: int | None, on_progress: 
         declared = stream.frames
         timeline = read_timeline(container, stream, tallies, on_progress)
         found = as_declared(container, timeline)
-        streams, sound = tallies.seen(), tallies.sound()
-        return _Reading(analysed_bytes, stream.index, timeline, declared, found, streams, sound)
+        return _Reading(
+            analysed_bytes=analysed_bytes,
+            index=stream.index,
+            timeline=timeline,
+            declared=declared,
+            found=found,
+            streams=tallies.seen(),
+            sound=tallies.sound(),
+            captions=tallies.captions(),
+        )
 
 
 def _main(streams: Sequence[Seen]) -> int:
@@ -181,7 +191,7 @@ def _source(
         duration=duration,
         audio=list(_describe_audio(container, reading)),
         audio_track_count=len(reading.choice.sound),
-        subtitles=list(_describe_subtitles(container, reading)),
+        subtitles=[*_describe_subtitles(container, reading), *_captions_in(reading.choice.film, reading)],
     )
 
 
@@ -370,6 +380,9 @@ def _describe_audio(container: InputContainer, reading: _Reading) -> Iterator[Au
 
 def _describe_subtitles(container: InputContainer, reading: _Reading) -> Iterator[SubtitleSource]:
     for seen in reading.choice.text[:MAX_SUBTITLE_TRACKS]:
+        if seen.codec == CAPTIONS:
+            yield from _captions_in(seen, reading)
+            continue
         stream = container.streams[seen.index]
         about = stream.disposition
         yield SubtitleSource(
@@ -380,6 +393,21 @@ def _describe_subtitles(container: InputContainer, reading: _Reading) -> Iterato
             default=seen.is_default,
             forced=bool(about & Disposition.forced),
             hearing_impaired=bool(about & (Disposition.hearing_impaired | Disposition.captions)),
+        )
+
+
+def _captions_in(seen: Seen | None, reading: _Reading) -> Iterator[SubtitleSource]:
+    """A track for each channel, of which nobody says what language it is in; in a track of their own, at least the first."""
+    if seen is None:
+        return
+    for channel in reading.captions.get(seen.index, [1] if seen.kind == "subtitle" else []):
+        yield SubtitleSource(
+            index=seen.index,
+            codec=CEA_608,
+            language=seen.language if seen.kind == "subtitle" else None,
+            title=f"CC{channel}",
+            hearing_impaired=True,
+            channel=channel,
         )
 
 

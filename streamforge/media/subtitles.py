@@ -3,26 +3,35 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from heapq import heappop, heappush
 from itertools import zip_longest
 from math import inf, isfinite
 from pathlib import Path
 
 from av.container import InputContainer
 from av.subtitles.stream import SubtitleStream
+from av.video.stream import VideoStream
 from pydantic import BaseModel
 
 from streamforge.contracts.media import Source, SubtitleRendition, Text, TextTrack
+from streamforge.media.cea608 import Caption, CaptionReader, cc_data
 from streamforge.media.progress import Progress
 from streamforge.media.source import AnyPacket, open_source, packets
 from streamforge.media.subtitle_text import decode, payload, plain
 from streamforge.planning.manifests import TEXT_FILE
-from streamforge.planning.text import subtitle_label
+from streamforge.planning.text import CEA_608, subtitle_label
 from streamforge.planning.webvtt import Cue, escaped, read_webvtt, webvtt
 
 MAX_CUES = 50_000
 """Of one track. Twelve hours of talk have ten thousand; animated letters have a cue for every picture."""
 
 MAX_CUE_BYTES = 4096
+LINE_21_SECONDS = 1001 / 30_000
+"""Between two pairs of bytes of CEA-608, of which a sample of a track of their own may hold many."""
+
+MAX_REORDERED = 64
+"""Pictures that are held back, at most, to bring their captions into order. Codecs reorder within 16."""
+
 LONGEST_CUE_SECONDS = 600
 WITHOUT_END_SECONDS = 5
 """A cue that does not say how long it lasts stays until the next one, but no longer than this."""
@@ -53,40 +62,93 @@ class _Track:
     without_time: int = 0
     too_many: int = 0
 
+    def take(self, packet: AnyPacket, source: Source) -> None:
+        held = payload(self.rendition.codec, bytes(packet))[:MAX_CUE_BYTES]
+        if not held.strip(b"\0 \r\n\t"):
+            return  # MP4 fills the time between two cues with empty ones.
+        if packet.pts is None or packet.time_base is None:
+            self.without_time += 1
+            return
+        start = float(packet.pts * packet.time_base - Fraction(source.start or 0))
+        lasts = float(packet.duration * packet.time_base) if packet.duration and packet.duration > 0 else inf
+        self.add(Entry(start, start + lasts, held))
+
+    def add(self, entry: Entry) -> None:
+        if len(self.entries) >= MAX_CUES:
+            self.too_many += 1
+        else:
+            self.entries.append(entry)
+
+    def finish(self) -> None:
+        """All packets were taken."""
+
+
+class _Captions(_Track):
+    """Of a channel of CEA-608. What is among pictures comes in the order of decoding, and is held back until it is in that
+    of the screen."""
+
+    def __init__(self, rendition: SubtitleRendition) -> None:
+        super().__init__(rendition)
+        self._reader = CaptionReader(rendition.channel or 1)
+        self._waiting: list[tuple[float, int, bytes]] = []
+        self._count = 0
+
+    def take(self, packet: AnyPacket, source: Source) -> None:
+        if packet.pts is None or packet.time_base is None:
+            return
+        start = float(packet.pts * packet.time_base - Fraction(source.start or 0))
+        if isinstance(packet.stream, SubtitleStream):
+            lasts = float((packet.duration or 0) * packet.time_base)
+            for number, triple in enumerate(_triples(bytes(packet))):
+                self._wait(start + min(number * LINE_21_SECONDS, lasts), triple)
+        elif data := cc_data(bytes(packet)):
+            self._wait(start, data)
+
+    def _wait(self, seconds: float, data: bytes) -> None:
+        self._count += 1
+        heappush(self._waiting, (seconds, self._count, data))
+        if len(self._waiting) > MAX_REORDERED:
+            self._read_next()
+
+    def _read_next(self) -> None:
+        seconds, _, data = heappop(self._waiting)
+        self._keep(self._reader.take(seconds, data))
+
+    def _keep(self, captions: list[Caption]) -> None:
+        for caption in captions:
+            self.add(Entry(caption.start, caption.end, caption.text.encode()))
+
+    def finish(self) -> None:
+        while self._waiting:
+            self._read_next()
+        self._keep(self._reader.finish())
+
+
+def _triples(data: bytes) -> Iterator[bytes]:
+    return (data[at : at + 3] for at in range(0, len(data), 3))
+
 
 def run(task: SubtitlesTask, on_progress: Progress) -> Text:
     """All tracks in one pass. A track that says nothing is left out; whatever is wrong with one is a warning."""
-    tracks = {rendition.stream_index: _Track(rendition) for rendition in task.renditions}
+    tracks = [_Captions(each) if each.codec == CEA_608 else _Track(each) for each in task.renditions]
     with open_source(task.path, task.source.analysed_bytes) as container:
-        for number, (packet, track) in enumerate(_packets(container, tracks)):
-            _take(track, packet, task.source)
+        for number, packet in enumerate(_packets(container, {each.stream_index for each in task.renditions})):
+            for track in tracks:
+                if track.rendition.stream_index == packet.stream_index:
+                    track.take(packet, task.source)
             if number % 1000 == 0:
                 on_progress({"packets": number})
     kept = Text()
-    for track in tracks.values():
+    for track in tracks:
+        track.finish()
         _write(track, task, kept)
     return kept
 
 
-def _packets(container: InputContainer, tracks: dict[int, _Track]) -> Iterator[tuple[AnyPacket, _Track]]:
-    streams = [stream for stream in container.streams.subtitles if stream.index in tracks]
-    for packet in packets(container, *streams) if streams else ():
-        if packet.stream_index in tracks and isinstance(packet.stream, SubtitleStream):
-            yield packet, tracks[packet.stream_index]
-
-
-def _take(track: _Track, packet: AnyPacket, source: Source) -> None:
-    held = payload(track.rendition.codec, bytes(packet))[:MAX_CUE_BYTES]
-    if not held.strip(b"\0 \r\n\t"):
-        return  # MP4 fills the time between two cues with empty ones.
-    if packet.pts is None or packet.time_base is None:
-        track.without_time += 1
-    elif len(track.entries) >= MAX_CUES:
-        track.too_many += 1
-    else:
-        start = packet.pts * packet.time_base - Fraction(source.start or 0)
-        lasts = float(packet.duration * packet.time_base) if packet.duration and packet.duration > 0 else inf
-        track.entries.append(Entry(float(start), float(start) + lasts, held))
+def _packets(container: InputContainer, indexes: set[int]) -> Iterator[AnyPacket]:
+    streams = [stream for stream in container.streams if stream.index in indexes]
+    known = [stream for stream in streams if isinstance(stream, SubtitleStream | VideoStream)]
+    return packets(container, *known) if known else iter(())
 
 
 def _write(track: _Track, task: SubtitlesTask, kept: Text) -> None:

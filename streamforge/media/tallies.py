@@ -13,6 +13,7 @@ from av.stream import Disposition
 from av.subtitles.stream import SubtitleStream
 from av.video.stream import VideoStream
 
+from streamforge.media.cea608 import cc_data, channels
 from streamforge.media.header import Described, described
 from streamforge.media.source import AnyPacket
 from streamforge.planning.stream_choice import Seen
@@ -24,6 +25,14 @@ MAX_STREAMS = 512
 
 MAX_TRIES = 500
 """Packets of a track that are decoded to find out how its sound is made: ten seconds, should all of them be broken."""
+
+HEAD_BYTES = 8192
+
+CAPTIONS = "cc_dec"
+"""FFmpeg's name for the reader of a track of CEA-608 (`c608` in QuickTime)."""
+
+CAPTIONED = {"h264", "hevc", "mpeg2video", "av1", "libdav1d"}
+"""Codecs that may have captions among their pictures, by the names of FFmpeg's decoders."""
 
 ENCRYPTED_FOURCCS = {"drmi", "drms", "drmt", "drmw", "enca", "encv"}
 """Sample entries that say so by their name: FairPlay, and ISO/IEC 14496-12 §8.12 where the way back is missing."""
@@ -55,7 +64,8 @@ class _Tally:
     last: int = 0
     is_encrypted: bool = False
     tries: int = 0
-    sound: SoundFormat | None = field(default=None)
+    sound: SoundFormat | None = None
+    captions: set[int] = field(default_factory=set)
 
     def take(self, packet: AnyPacket) -> None:
         self.packets += 1
@@ -63,8 +73,19 @@ class _Tally:
         if packet.pts is not None:
             self.first = packet.pts if self.first is None else min(self.first, packet.pts)
             self.last = max(self.last, packet.pts + (packet.duration or 0))
+        if self._may_have_captions:
+            self.captions |= channels(self._cc_data(packet))
         if isinstance(self.stream, AudioStream) and self.sound is None and self.tries < MAX_TRIES:
             self._listen(self.stream, packet)
+
+    @property
+    def _may_have_captions(self) -> bool:
+        return self.header.codec in CAPTIONED or self.header.codec == CAPTIONS
+
+    def _cc_data(self, packet: AnyPacket) -> bytes:
+        """In a picture it stands before what is drawn, so not all of it is looked through."""
+        held = bytes(memoryview(packet)[:HEAD_BYTES])
+        return held if self.header.codec == CAPTIONS else cc_data(held)
 
     def _listen(self, stream: AudioStream, packet: AnyPacket) -> None:
         """FFmpeg looks at the first seconds of MPEG-TS for what its header does not say; sound may begin later. It is
@@ -113,8 +134,10 @@ class Tallies:
             tally.sound = _declared_sound(tally.stream)
 
     @property
-    def streams(self) -> list[VideoStream | AudioStream]:
-        return [each.stream for each in self._tallies.values() if not isinstance(each.stream, SubtitleStream)]
+    def streams(self) -> list[Track]:
+        """What is to be read: all but text, unless it has to be looked into to know what there is."""
+        every = self._tallies.values()
+        return [each.stream for each in every if each.header.kind != "subtitle" or each.header.codec == CAPTIONS]
 
     def take(self, packet: AnyPacket) -> None:
         if (tally := self._tallies.get(packet.stream_index)) is not None:
@@ -130,6 +153,10 @@ class Tallies:
     def sound(self) -> dict[int, SoundFormat]:
         """Of every track of which it is known, by its index."""
         return {index: each.sound for index, each in self._tallies.items() if each.sound is not None}
+
+    def captions(self) -> dict[int, list[int]]:
+        """The channels of CEA-608 in which something is said, by the index of the stream that they are in."""
+        return {index: sorted(each.captions) for index, each in self._tallies.items() if each.captions}
 
 
 def _as_declared(stream: Track, about: Described | None) -> Seen:

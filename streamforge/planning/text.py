@@ -16,7 +16,10 @@ from streamforge.contracts.media import (
 from streamforge.planning.languages import language_name, language_tag
 from streamforge.settings import CaptionsSettings, Settings
 
-TEXT_CODECS = {"subrip", "srt", "ass", "ssa", "mov_text", "webvtt", "text"}
+CEA_608 = "cea608"
+"""Captions of a channel, in a track of their own or among the pictures."""
+
+TEXT_CODECS = {"subrip", "srt", "ass", "ssa", "mov_text", "webvtt", "text", CEA_608}
 PICTURE_CODECS = {"dvbsub", "dvb_subtitle", "dvdsub", "dvd_subtitle", "pgssub", "hdmv_pgs_subtitle", "xsub"}
 """By the names of FFmpeg's decoders, or of its codecs where it has no decoder."""
 
@@ -59,6 +62,7 @@ def subtitle_renditions(tracks: Sequence[SubtitleSource]) -> list[SubtitleRendit
             default=track.default,
             forced=track.forced,
             hearing_impaired=track.hearing_impaired,
+            channel=track.channel,
         )
         for position, track in enumerate(kept)
     ]

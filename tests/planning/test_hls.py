@@ -8,9 +8,9 @@ import m3u8
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sources import audio, source, stream, track, tracks, video, with_storyboard
+from sources import audio, coding, source, stream, track, tracks, video, with_storyboard
 
-from streamforge.contracts.media import AudioRole, EncodedTrack, KeyFrame, Plan, Source
+from streamforge.contracts.media import COPY, AudioRole, EncodedTrack, KeyFrame, Plan, Source, SubtitleSource
 from streamforge.planning.hls import iframe_playlist, media_playlist, playlists
 from streamforge.planning.manifests import (
     HLS_MASTER,
@@ -60,6 +60,16 @@ def test_the_frame_rate_is_the_highest_of_the_film_within_what_is_encoded() -> N
         variants = tags(master(film), "EXT-X-STREAM-INF")
         assert variants
         assert all(f"FRAME-RATE={told}," in variant for variant in variants)
+
+
+def test_a_copy_of_pictures_with_captions_is_not_said_to_have_none() -> None:
+    film = stream(picture=video(coding=coding()))
+    captions = SubtitleSource(index=0, codec="cea608", title="CC1", channel=1)
+    captioned = replace(film, source=film.source.model_copy(update={"subtitles": [captions]}))
+    assert "CLOSED-CAPTIONS=NONE" in master(captioned)
+    copies = [replace(each, rendition=each.rendition.model_copy(update={"encoder": COPY})) for each in film.video]
+    assert "CLOSED-CAPTIONS=NONE" in master(replace(film, video=copies))
+    assert "CLOSED-CAPTIONS" not in master(replace(captioned, video=copies))
 
 
 # ── media playlists ─────────────────────────────────────────────────────────────────────────────────────────────────
