@@ -18,6 +18,7 @@ from streamforge.media.cea608 import Caption, CaptionReader, cc_data
 from streamforge.media.progress import Progress
 from streamforge.media.source import AnyPacket, open_source, packets
 from streamforge.media.subtitle_text import decode, payload, plain
+from streamforge.media.ttml import Said, read_ttml
 from streamforge.planning.manifests import TEXT_FILE
 from streamforge.planning.text import CEA_608, subtitle_label
 from streamforge.planning.webvtt import Cue, escaped, read_webvtt, webvtt
@@ -61,6 +62,7 @@ class _Track:
     entries: list[Entry] = field(default_factory=list)
     without_time: int = 0
     too_many: int = 0
+    unreadable: int = 0
 
     def take(self, packet: AnyPacket, source: Source) -> None:
         held = payload(self.rendition.codec, bytes(packet))[:MAX_CUE_BYTES]
@@ -124,13 +126,39 @@ class _Captions(_Track):
         self._keep(self._reader.finish())
 
 
+class _Documents(_Track):
+    """Of TTML: each packet is one, whose times are those of the track (ISO/IEC 14496-30 §5.2), and within the packet's."""
+
+    def take(self, packet: AnyPacket, source: Source) -> None:
+        if packet.pts is None or packet.time_base is None:
+            self.without_time += 1
+            return
+        first = float(packet.pts * packet.time_base)
+        last = first + float(packet.duration * packet.time_base) if packet.duration else inf
+        offset = source.start or 0.0
+        for said in self._read(bytes(packet)):
+            begin, end = max(first, said.begin), min(last, said.end)
+            if begin < end:
+                self.add(Entry(begin - offset, end - offset, said.text.encode()[:MAX_CUE_BYTES]))
+
+    def _read(self, document: bytes) -> list[Said]:
+        try:
+            return read_ttml(document)
+        except ValueError:
+            self.unreadable += 1
+            return []
+
+
+READERS = {CEA_608: _Captions, "ttml": _Documents}
+
+
 def _triples(data: bytes) -> Iterator[bytes]:
     return (data[at : at + 3] for at in range(0, len(data), 3))
 
 
 def run(task: SubtitlesTask, on_progress: Progress) -> Text:
     """All tracks in one pass. A track that says nothing is left out; whatever is wrong with one is a warning."""
-    tracks = [_Captions(each) if each.codec == CEA_608 else _Track(each) for each in task.renditions]
+    tracks = [READERS.get(each.codec, _Track)(each) for each in task.renditions]
     with open_source(task.path, task.source.analysed_bytes) as container:
         for number, packet in enumerate(_packets(container, {each.stream_index for each in task.renditions})):
             for track in tracks:
@@ -168,6 +196,8 @@ def _write(track: _Track, task: SubtitlesTask, kept: Text) -> None:
             f"{told}: {garbage} were left out, which have no time, none within the video, or stay for more than "
             f"{LONGEST_CUE_SECONDS // 60} minutes."
         )
+    if track.unreadable:
+        kept.warnings.append(f"{told}: {track.unreadable} of its documents could not be read and were left out.")
     if track.too_many:
         kept.warnings.append(f"{told}: only the first {MAX_CUES} were kept; {track.too_many} were left out.")
     if not cues:

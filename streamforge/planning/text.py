@@ -19,7 +19,7 @@ from streamforge.settings import CaptionsSettings, Settings
 CEA_608 = "cea608"
 """Captions of a channel, in a track of their own or among the pictures."""
 
-TEXT_CODECS = {"subrip", "srt", "ass", "ssa", "mov_text", "webvtt", "text", CEA_608}
+TEXT_CODECS = {"subrip", "srt", "ass", "ssa", "mov_text", "webvtt", "text", "ttml", CEA_608}
 PICTURE_CODECS = {"dvbsub", "dvb_subtitle", "dvdsub", "dvd_subtitle", "pgssub", "hdmv_pgs_subtitle", "xsub"}
 """By the names of FFmpeg's decoders, or of its codecs where it has no decoder."""
 
