@@ -33,7 +33,8 @@ _ROWS = {
     0x17: (9, 10),
 }
 
-SEI, MPEG2_USER_DATA = b"\xb5\x00\x31GA94\x03", b"\x00\x00\x01\xb2GA94\x03"
+MARK = b"GA94\x03"
+SEI, MPEG2_USER_DATA = b"\xb5\x00\x31" + MARK, b"\x00\x00\x01\xb2" + MARK
 """What cc_data stands behind (ATSC A/53 part 4 §6.2.3): in messages of H.264, HEVC and AV1, and between the pictures of
 MPEG-2. No byte of it has to be escaped: after two zeros comes the first byte of a triple, which is at least F8."""
 
@@ -50,6 +51,8 @@ class Caption:
 # ── where it is found ───────────────────────────────────────────────────────────────────────────────────────────────
 def cc_data(packet: bytes) -> bytes:
     """All that a video packet holds; empty where there is none."""
+    if MARK not in packet:
+        return b""
     return b"".join(_held(packet, SEI)) or b"".join(_held(packet, MPEG2_USER_DATA))
 
 

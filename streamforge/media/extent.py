@@ -44,9 +44,10 @@ class Extent:
     def take(self, packet: AnyPacket) -> None:
         time = packet.pts if packet.pts is not None else packet.dts
         if time is not None and packet.time_base is not None:
-            at = float(time * packet.time_base)
+            base = float(packet.time_base)
+            at = time * base
             self.begin = at if self.begin is None else min(self.begin, at)
-            self.seconds = max(self.seconds, float((time + (packet.duration or 0)) * packet.time_base))
+            self.seconds = max(self.seconds, at + (packet.duration or 0) * base)
         if packet.pos is not None:
             self.bytes = max(self.bytes, packet.pos + packet.size * OVERHEAD)
 

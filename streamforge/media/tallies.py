@@ -3,6 +3,7 @@ encrypted, and how sound is made that the header does not describe."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Literal, TypeAlias
 
 import av
@@ -37,6 +38,9 @@ CAPTIONED = {"h264", "hevc", "mpeg2video", "av1", "libdav1d"}
 ENCRYPTED_FOURCCS = {"drmi", "drms", "drmt", "drmw", "enca", "encv"}
 """Sample entries that say so by their name: FairPlay, and ISO/IEC 14496-12 §8.12 where the way back is missing."""
 
+LOCKS_EVERY = 16
+"""Packets of which one is asked whether it is encrypted: to ask is dear, and whoever encrypts a track does so with most."""
+
 IS_ENCRYPTED = "it is encrypted"
 HAS_NO_DECODER = "there is no decoder for it"
 SAYS_NOTHING = "nothing in it can be decoded"
@@ -68,18 +72,19 @@ class _Tally:
     captions: set[int] = field(default_factory=set)
 
     def take(self, packet: AnyPacket) -> None:
+        if self.packets % LOCKS_EVERY == 0:
+            self.is_encrypted = self.is_encrypted or packet.has_sidedata("encryption_info")
         self.packets += 1
-        self.is_encrypted = self.is_encrypted or packet.has_sidedata("encryption_info")
         if packet.pts is not None:
             self.first = packet.pts if self.first is None else min(self.first, packet.pts)
             self.last = max(self.last, packet.pts + (packet.duration or 0))
-        if self._may_have_captions:
+        if self.may_have_captions:
             self.captions |= channels(self._cc_data(packet))
-        if isinstance(self.stream, AudioStream) and self.sound is None and self.tries < MAX_TRIES:
+        if self.sound is None and isinstance(self.stream, AudioStream) and self.tries < MAX_TRIES:
             self._listen(self.stream, packet)
 
-    @property
-    def _may_have_captions(self) -> bool:
+    @cached_property
+    def may_have_captions(self) -> bool:
         return self.header.codec in CAPTIONED or self.header.codec == CAPTIONS
 
     def _cc_data(self, packet: AnyPacket) -> bytes:
