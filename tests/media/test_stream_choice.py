@@ -125,6 +125,17 @@ async def test_streams_that_turn_up_late_are_found(
     assert encoded.segments
 
 
+async def test_a_picture_that_turns_up_late_is_found(children: MediaChildren, tmp_path: Path) -> None:
+    """And has the same number wherever the file is opened."""
+    path = tmp_path / "late.flv"
+    late = ["-itsoffset", "110", *picture("320x180", 25, 3)]
+    ffmpeg(*tone(113), *late, "-map", "1", "-map", "0", "-c:v", "flv1", "-c:a", "libmp3lame", path)
+    encoded = await encode(children, path, tmp_path / "out", H264)
+    assert encoded.source.analysed_bytes > 0
+    assert encoded.source.duration == pytest.approx(3, abs=0.1)
+    assert decode(encoded.file("180p", tmp_path)).frame_count == 75
+
+
 async def test_films_whose_streams_are_all_there_are_opened_as_ever(children: MediaChildren, tmp_path: Path) -> None:
     ffmpeg(*picture(), *tone(), "-c:v", "flv1", "-c:a", "aac", tmp_path / "both.flv")
     assert (await probe(children, tmp_path / "both.flv")).analysed_bytes == 0
