@@ -107,6 +107,7 @@ class _Tally:
         return replace(
             self.header,
             packets=self.packets,
+            begin=float((self.first or 0) * base),
             seconds=float((self.last - self.first) * base) if self.first is not None else 0.0,
             obstacle=self.header.obstacle or self._obstacle(),
         )

@@ -23,14 +23,15 @@ OUTNUMBERED = 10
 
 @dataclass(frozen=True)
 class Seen:
-    """One stream, as its header and, once they are read, its packets describe it. `seconds` is how much time its packets
-    cover, `programs` are the numbers of the programs it is in, `obstacle` is what stands against decoding it, if anything.
-    Size is 0×0 for sound, and where nobody knows it yet."""
+    """One stream, as its header and, once they are read, its packets describe it. `begin` and `seconds` say which time its
+    packets cover, `programs` are the numbers of the programs it is in, `obstacle` is what stands against decoding it, if
+    anything. Size is 0×0 for sound, and where nobody knows it yet."""
 
     index: int
     kind: Literal["video", "audio", "subtitle"]
     codec: str
     packets: int = 0
+    begin: float = 0
     seconds: float = 0
     width: int = 0
     height: int = 0
@@ -102,9 +103,18 @@ def _left_out(streams: Sequence[Seen], film: Seen | None) -> Iterator[str]:
 
 def _other_films(films: Sequence[Seen], film: Seen) -> Iterator[str]:
     """What a viewer would miss. Cover art, timecode, data and attachments are none."""
-    if others := [each for each in films if each.index != film.index]:
+    others = [each for each in films if each.index != film.index]
+    if others and all(_takes_over(each, film) for each in others):
+        ends = f"{_numbered(film)} ends at {film.seconds:.1f} s"
+        yield f"The picture goes on in another stream when {ends}; that, {_named(others)}, is left out."
+    elif others:
         used = f"{_numbered(film)} is used, {_named(others)} left out"
         yield f"The file has {len(films)} video streams; {used}."
+
+
+def _takes_over(stream: Seen, film: Seen) -> bool:
+    """As in a broadcast whose streams get other numbers on the way."""
+    return stream.packets > FEW_PICTURES and stream.begin > film.begin + film.seconds - 1
 
 
 def _other_programs(streams: Sequence[Seen], film: Seen) -> Iterator[str]:

@@ -73,6 +73,14 @@ async def test_picture_and_sound_are_of_one_program(children: MediaChildren) -> 
     assert [(track.language, track.default) for track in plan.audio] == [("en", True)]
 
 
+async def test_a_picture_that_goes_on_in_another_stream_is_told(children: MediaChildren) -> None:
+    source = await probe(children, CASES / "09-ts-pid-change.ts")
+    assert source.pictures.frame_count == 125
+    assert source.warnings == [
+        "The picture goes on in another stream when number 0 (320×180) ends at 5.0 s; that, number 2 (h264), is left out."
+    ]
+
+
 # ── sound that begins late ──────────────────────────────────────────────────────────────────────────────────────────
 def beep(channel: Samples, begin: float, rate: int = 48_000) -> float:
     """The pitch of 80 ms of sound, in Hz."""
