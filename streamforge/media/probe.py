@@ -96,7 +96,7 @@ def run(task: ProbeTask, on_progress: Progress) -> Source:
         return _only_sound(task, reading)
     timeline = reading.timeline
     if timeline.frame_count == 0:
-        raise UndecodableSource("The video stream is empty; there is no picture in this file.")
+        raise UndecodableSource("There is no picture in the video stream; it is empty, or damaged beyond reading.")
     _check_complete(task, reading)
     with open_source(task.path, reading.analysed_bytes) as container:
         stream = stream_by_index(container, film.index)

@@ -4,6 +4,7 @@ encrypted, and how sound is made that the header does not describe."""
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Literal, TypeAlias
 
 import av
@@ -16,6 +17,7 @@ from av.video.stream import VideoStream
 
 from streamforge.media.cea608 import cc_data, channels
 from streamforge.media.header import Described, described
+from streamforge.media.scrambling import scrambled
 from streamforge.media.source import AnyPacket
 from streamforge.planning.stream_choice import Seen
 
@@ -44,7 +46,7 @@ LOCKS_EVERY = 16
 IS_ENCRYPTED = "it is encrypted"
 HAS_NO_DECODER = "there is no decoder for it"
 SAYS_NOTHING = "nothing in it can be decoded"
-IS_EMPTY = "it is empty"
+IS_EMPTY = "it is empty, or damaged beyond reading"
 
 
 @dataclass(frozen=True)
@@ -134,8 +136,9 @@ class Tallies:
 
     def __init__(self, container: InputContainer) -> None:
         about = described(container)
+        locked = scrambled(Path(container.name)) if container.format.name == "mpegts" else frozenset()
         tracks = [each for each in container.streams if isinstance(each, Track)][:MAX_STREAMS]
-        self._tallies = {each.index: _Tally(each, _as_declared(each, about.get(each.index))) for each in tracks}
+        self._tallies = {each.index: _Tally(each, _as_declared(each, about.get(each.index), locked)) for each in tracks}
         for tally in self._tallies.values():
             tally.sound = _declared_sound(tally.stream)
 
@@ -165,7 +168,8 @@ class Tallies:
         return {index: sorted(each.captions) for index, each in self._tallies.items() if each.captions}
 
 
-def _as_declared(stream: Track, about: Described | None) -> Seen:
+def _as_declared(stream: Track, about: Described | None, locked: frozenset[int]) -> Seen:
+    """`locked` are numbers that an MPEG transport stream has for what is scrambled."""
     context = stream.codec_context
     width, height = _size(stream)
     return Seen(
@@ -178,7 +182,7 @@ def _as_declared(stream: Track, about: Described | None) -> Seen:
         is_default=bool(stream.disposition & Disposition.default),
         is_cover=bool(stream.disposition & Disposition.attached_pic),
         programs=about.programs if about is not None else frozenset(),
-        obstacle=_declared_obstacle(stream, about),
+        obstacle=IS_ENCRYPTED if stream.id in locked else _declared_obstacle(stream, about),
     )
 
 

@@ -207,6 +207,33 @@ async def test_a_track_that_is_locked_by_its_name_is_called_encrypted(
     assert source.warnings == ["The audio track number 1 (aac) is left out: it is encrypted."]
 
 
+@pytest.mark.parametrize("timestamp", [b"", b"time"], ids=["broadcast", "Blu-ray"])
+async def test_a_scrambled_broadcast_is_called_encrypted(
+    children: MediaChildren, tmp_path: Path, timestamp: bytes
+) -> None:
+    """FFmpeg drops packets that are scrambled, so that their stream looks empty."""
+    ffmpeg(*picture("320x180", 25, 3), *tone(3), *X264, "-c:a", "aac", tmp_path / "a.ts")
+    clear = (tmp_path / "a.ts").read_bytes()
+    packets = [clear[at : at + 188] for at in range(0, len(clear), 188)]
+
+    def scrambled(*pids: int) -> Path:
+        path = tmp_path / "scrambled.ts"
+        path.write_bytes(b"".join(timestamp + _locked(packet, pids) for packet in packets))
+        return path
+
+    source = await probe(children, scrambled(0x101))
+    assert source.warnings == ["The audio track number 1 (aac) is left out: it is encrypted."]
+    assert source.pictures.frame_count == 75
+    with pytest.raises(UndecodableSource, match=r"number 0 \(h264.*\), cannot be decoded: it is encrypted"):
+        await probe(children, scrambled(0x100, 0x101))
+
+
+def _locked(packet: bytes, pids: tuple[int, ...]) -> bytes:
+    if int.from_bytes(packet[1:3]) & 0x1FFF not in pids:
+        return packet
+    return packet[:3] + bytes([packet[3] | 0x80]) + packet[4:]
+
+
 async def test_a_track_that_never_comes_is_told(children: MediaChildren, tmp_path: Path) -> None:
     """Announced by the program's map alone: its packets are made those of nobody."""
     ffmpeg(*picture("320x180", 25, 2), *tone(2), *X264, "-c:a", "aac", tmp_path / "a.ts")
@@ -217,7 +244,7 @@ async def test_a_track_that_never_comes_is_told(children: MediaChildren, tmp_pat
     (tmp_path / "mute.ts").write_bytes(data)
     source = await probe(children, tmp_path / "mute.ts")
     assert source.audio == []
-    assert source.warnings == ["The audio track number 1 (aac) is left out: it is empty."]
+    assert source.warnings == ["The audio track number 1 (aac) is left out: it is empty, or damaged beyond reading."]
 
 
 async def test_neither_video_nor_sound(children: MediaChildren, tmp_path: Path) -> None:
