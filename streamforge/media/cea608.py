@@ -12,7 +12,12 @@ ROWS, COLUMNS = 15, 32
 LONGEST_SECONDS = 16.0
 """What nobody erases goes after that time (CEA-608 §C.9)."""
 
+LINE_21_SECONDS = 1001 / 30_000
+
 VALID = 0x04
+FIELD_1, FIELD_2 = 0xFC, 0xFD
+"""The first byte of a triple, where it is valid."""
+
 CAPTION_COMMANDS = {0x20, 0x25, 0x26, 0x27, 0x29}
 """Each begins captions, of the kinds pop-on, roll-up (of 2, 3 and 4 rows) and paint-on."""
 
@@ -35,8 +40,10 @@ _ROWS = {
 
 MARK = b"GA94\x03"
 SEI, MPEG2_USER_DATA = b"\xb5\x00\x31" + MARK, b"\x00\x00\x01\xb2" + MARK
+DVD_USER_DATA = b"\x00\x00\x01\xb2CC\x01\xf8"
 """What cc_data stands behind (ATSC A/53 part 4 §6.2.3): in messages of H.264, HEVC and AV1, and between the pictures of
-MPEG-2. No byte of it has to be escaped: after two zeros comes the first byte of a triple, which is at least F8."""
+MPEG-2. No byte of it has to be escaped: after two zeros comes the first byte of a triple, which is at least F8.
+DVDs have a form of their own."""
 
 
 @dataclass(frozen=True)
@@ -51,18 +58,40 @@ class Caption:
 # ── where it is found ───────────────────────────────────────────────────────────────────────────────────────────────
 def cc_data(packet: bytes) -> bytes:
     """All that a video packet holds; empty where there is none."""
-    if MARK not in packet:
-        return b""
-    return b"".join(_held(packet, SEI)) or b"".join(_held(packet, MPEG2_USER_DATA))
+    if MARK in packet:
+        return b"".join(_held(packet, SEI)) or b"".join(_held(packet, MPEG2_USER_DATA))
+    return b"".join(_of_dvd(packet)) if DVD_USER_DATA in packet else b""
 
 
 def _held(packet: bytes, mark: bytes) -> Iterator[bytes]:
-    at = packet.find(mark)
-    while at >= 0:
-        at += len(mark)
+    for at in _behind(packet, mark):
         count = packet[at] & 0x1F if at < len(packet) and packet[at] & 0x40 else 0
         yield packet[at + 2 : at + 2 + 3 * count]
-        at = packet.find(mark, at)
+
+
+def _of_dvd(packet: bytes) -> Iterator[bytes]:
+    """That of a whole GOP, before its first picture: a byte says for how many pictures, and whether there is a field more;
+    each pair of bytes has one before it of which the last bit is set for the first field."""
+    for at in _behind(packet, DVD_USER_DATA):
+        count = (packet[at] & 0x3E) + (packet[at] & 1) if at < len(packet) else 0
+        for pair in range(at + 1, min(at + 1 + 3 * count, len(packet) - 2), 3):
+            yield bytes([FIELD_1 if packet[pair] & 1 else FIELD_2]) + packet[pair + 1 : pair + 3]
+
+
+def _behind(packet: bytes, mark: bytes) -> Iterator[int]:
+    at = packet.find(mark)
+    while at >= 0:
+        yield at + len(mark)
+        at = packet.find(mark, at + len(mark))
+
+
+def spread(data: bytes) -> Iterator[tuple[float, bytes]]:
+    """Each triple of line 21, and how many seconds after the first of its field it is to be read: line 21 has room for one
+    in each picture."""
+    before = [0, 0]
+    for field, first, second in _pairs(data):
+        yield before[field] * LINE_21_SECONDS, bytes([FIELD_2 if field else FIELD_1, first, second])
+        before[field] += 1
 
 
 def channels(data: bytes) -> set[int]:

@@ -14,7 +14,7 @@ from av.video.stream import VideoStream
 from pydantic import BaseModel
 
 from streamforge.contracts.media import Source, SubtitleRendition, Text, TextTrack
-from streamforge.media.cea608 import Caption, CaptionReader, cc_data
+from streamforge.media.cea608 import Caption, CaptionReader, cc_data, spread
 from streamforge.media.progress import Progress
 from streamforge.media.source import AnyPacket, open_source, packets
 from streamforge.media.subtitle_text import decode, payload, plain
@@ -27,11 +27,9 @@ MAX_CUES = 50_000
 """Of one track. Twelve hours of talk have ten thousand; animated letters have a cue for every picture."""
 
 MAX_CUE_BYTES = 4096
-LINE_21_SECONDS = 1001 / 30_000
-"""Between two pairs of bytes of CEA-608, of which a sample of a track of their own may hold many."""
-
-MAX_REORDERED = 64
-"""Pictures that are held back, at most, to bring their captions into order. Codecs reorder within 16."""
+MAX_REORDERED = 512
+"""Pairs of bytes that are held back, at most, to bring them into order. Codecs reorder within 16 pictures, of which each
+has four at most; DVDs have those of a whole GOP in one."""
 
 LONGEST_CUE_SECONDS = 600
 WITHOUT_END_SECONDS = 5
@@ -99,18 +97,12 @@ class _Captions(_Track):
         if packet.pts is None or packet.time_base is None:
             return
         start = float(packet.pts * packet.time_base - Fraction(source.start or 0))
-        if isinstance(packet.stream, SubtitleStream):
-            lasts = float((packet.duration or 0) * packet.time_base)
-            for number, triple in enumerate(_triples(bytes(packet))):
-                self._wait(start + min(number * LINE_21_SECONDS, lasts), triple)
-        elif data := cc_data(bytes(packet)):
-            self._wait(start, data)
-
-    def _wait(self, seconds: float, data: bytes) -> None:
-        self._count += 1
-        heappush(self._waiting, (seconds, self._count, data))
-        if len(self._waiting) > MAX_REORDERED:
-            self._read_next()
+        held = bytes(packet)
+        for later, triple in spread(held if isinstance(packet.stream, SubtitleStream) else cc_data(held)):
+            self._count += 1
+            heappush(self._waiting, (start + later, self._count, triple))
+            if len(self._waiting) > MAX_REORDERED:
+                self._read_next()
 
     def _read_next(self) -> None:
         seconds, _, data = heappop(self._waiting)
@@ -150,10 +142,6 @@ class _Documents(_Track):
 
 
 READERS = {CEA_608: _Captions, "ttml": _Documents}
-
-
-def _triples(data: bytes) -> Iterator[bytes]:
-    return (data[at : at + 3] for at in range(0, len(data), 3))
 
 
 def run(task: SubtitlesTask, on_progress: Progress) -> Text:

@@ -29,7 +29,11 @@ MAX_STREAMS = 512
 MAX_TRIES = 500
 """Packets of a track that are decoded to find out how its sound is made: ten seconds, should all of them be broken."""
 
+MAX_LANGUAGE = 35
+"""What is told of a source goes along with every chunk of it; a megabyte in each would stop the job."""
+
 HEAD_BYTES = 8192
+"""Of a picture, in which its captions stand: before what is drawn."""
 
 CAPTIONS = "cc_dec"
 """FFmpeg's name for the reader of a track of CEA-608 (`c608` in QuickTime)."""
@@ -90,7 +94,6 @@ class _Tally:
         return self.header.codec in CAPTIONED or self.header.codec == CAPTIONS
 
     def _cc_data(self, packet: AnyPacket) -> bytes:
-        """In a picture it stands before what is drawn, so not all of it is looked through."""
         held = bytes(memoryview(packet)[:HEAD_BYTES])
         return held if self.header.codec == CAPTIONS else cc_data(held)
 
@@ -213,10 +216,6 @@ def _declared_sound(stream: Track) -> SoundFormat | None:
     if context is None or context.channels < 1 or context.sample_rate < 1:
         return None
     return SoundFormat(context.name, context.channels, context.layout.name, context.sample_rate)
-
-
-MAX_LANGUAGE = 35
-"""What is told of a source goes along with every chunk of it; a megabyte in each would stop the job."""
 
 
 def language(tag: str | None) -> str | None:

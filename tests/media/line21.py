@@ -78,6 +78,12 @@ def _in_mpeg2(packet: bytes, data: bytes) -> bytes:
 WRITERS = {"h264": _in_h264, "hevc": _in_hevc, "mpeg2video": _in_mpeg2}
 
 
+def on_dvd(pairs: Pairs) -> bytes:
+    """Both fields of one picture after the other; nothing in the second."""
+    blocks = b"".join(bytes([0xFF, _odd(first), _odd(second), 0xFE, 0x80, 0x80]) for first, second in pairs)
+    return b"\0\0\1\xb2CC\1\xf8" + bytes([0x80 | len(pairs) << 1]) + blocks
+
+
 def one_pair_a_picture(first: int, pairs: Pairs, field: int = 0) -> dict[int, bytes]:
     return dict(enumerate(_each(pairs, field), start=first))
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import av
 import pytest
 from clips import MEDIA, X264, ffmpeg, picture
 from encoding import encode
@@ -22,6 +23,7 @@ from line21 import (
     Pairs,
     captioned,
     control,
+    on_dvd,
     one_pair_a_picture,
     pop_on,
     text,
@@ -31,7 +33,7 @@ from test_probe import probe
 from test_sources import settings
 from texts import cues_of, keep_subtitles
 
-from streamforge.media.cea608 import LONGEST_SECONDS, Caption, CaptionReader, cc_data, channels
+from streamforge.media.cea608 import LONGEST_SECONDS, Caption, CaptionReader, cc_data, channels, spread
 from streamforge.media.child import MediaChildren
 
 
@@ -113,7 +115,8 @@ def test_whatever_the_bytes_are_captions_come_in_order(pairs: list[tuple[int, in
 @given(st.binary(max_size=200))
 def test_whatever_follows_its_mark_it_is_read_within_the_packet(rest: bytes) -> None:
     data = cc_data(b"\xb5\x00\x31GA94\x03" + rest)
-    assert len(data) <= 93
+    assert len(data) <= 93 + len(rest)
+    assert all(seconds < 2 for seconds, _ in spread(cc_data(b"\0\0\1\xb2CC\1\xf8" + rest[:60])))
     assert channels(data) <= {1, 2, 3, 4}
 
 
@@ -172,6 +175,28 @@ async def test_no_encoder_passes_captions_on(children: MediaChildren, tmp_path: 
     encoded = await encode(children, film, tmp_path / "out", settings(codec))
     for name in encoded.tracks:
         assert b"GA94" not in encoded.file(name, tmp_path).read_bytes()
+
+
+async def test_captions_of_a_dvd_are_kept(children: MediaChildren, tmp_path: Path) -> None:
+    """Those of half a second lie together, before the first picture of a GOP."""
+    ffmpeg(*picture("320x180", 25, 4), "-c:v", "mpeg2video", "-g", "25", tmp_path / "plain.mpg")
+    with av.open(str(tmp_path / "plain.mpg")) as source, av.open(str(tmp_path / "dvd.ts"), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        said = iter([on_dvd(pop_on("First")), on_dvd(pop_on("Second")), on_dvd(control(EDM))])
+        for packet in source.demux(video=0):
+            held = bytes(packet)
+            if packet.is_keyframe and packet.size:
+                at = held.index(b"\0\0\1\0")
+                new = av.Packet(held[:at] + next(said, b"") + held[at:])
+                new.pts, new.dts, new.time_base, new.is_keyframe = packet.pts, packet.dts, packet.time_base, True
+                packet = new  # noqa: PLW2901
+            packet.stream = stream
+            if packet.size:
+                target.mux(packet)
+    _, kept = await keep_subtitles(children, tmp_path / "dvd.ts", tmp_path)
+    cues = cues_of(tmp_path, kept.tracks[0].name)
+    assert [cue.text for cue in cues] == ["First", "Second"]
+    assert [cue.start_ms for cue in cues] == [pytest.approx(300, abs=90), pytest.approx(1300, abs=90)]
 
 
 async def test_a_film_whose_captions_say_nothing_has_none(children: MediaChildren, tmp_path: Path) -> None:
