@@ -13,7 +13,7 @@ from activities.stream import read_presentation
 from streamforge.contracts import names
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import AudioView, RenditionView, Stage
-from streamforge.contracts.media import VIDEO_TIMESCALE, StoredFile
+from streamforge.contracts.media import VIDEO_TIMESCALE, AudioRendition, StoredFile
 from streamforge.contracts.pictures import Pictures, PicturesView
 from streamforge.contracts.pipeline import DownloadView, ProcessVideoResult, StoreInput, ValidatedStream
 from streamforge.contracts.receipt import RESULT
@@ -173,7 +173,12 @@ def _audio_view(track: AudioTrack) -> AudioView:
 def _lost_tracks(presentation: Presentation) -> list[str]:
     there = {track.rendition.name for track in presentation.audio}
     lost = [r for r in presentation.plan.audio if r.name not in there and not r.is_surround]
-    return [f"Audio track {rendition.track + 1} cannot be decoded and is left out." for rendition in lost]
+    return [f"The audio track {_numbered(rendition)} is left out: none of it can be played." for rendition in lost]
+
+
+def _numbered(rendition: AudioRendition) -> str:
+    """As the probe numbers the tracks that it leaves out: by their place in the file."""
+    return f"number {rendition.stream_index}" + (f" ({rendition.language})" if rendition.language else "")
 
 
 def _pictures_view(job_id: UUID, pictures: Pictures | None) -> PicturesView | None:

@@ -66,7 +66,7 @@ def pyav(video: Path, source: Source, plan: Plan, folder: Path) -> Cost:
     scaler = Scaler(source.video, [Size(rendition.width, rendition.height) for rendition in plan.renditions])
     everything = Chunk(index=0, start=0, end=None, expected_frames=0)
     with ExitStack() as stack:
-        frames = stack.enter_context(FrameWindow(video, source.video, everything, plan.max_frame_rate))
+        frames = stack.enter_context(FrameWindow(video, source, everything, plan.max_frame_rate))
         encoders = [stack.enter_context(_Encoder(rendition, source, folder)) for rendition in plan.renditions]
         for number, frame in enumerate(frames):
             is_key = number % round(plan.gop_seconds * source.video.frame_rate) == 0

@@ -48,7 +48,7 @@ def _decoded(film: Path, source: Source, plan: Plan) -> int:
 
     with patch.object(frames, "decoded", counted):
         for chunk in plan.chunks:
-            with FrameWindow(film, source.video, chunk, plan.max_frame_rate) as window:
+            with FrameWindow(film, source, chunk, plan.max_frame_rate) as window:
                 for _ in window:
                     pass
     return count

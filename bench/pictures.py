@@ -78,7 +78,7 @@ def _keeping(video: Path) -> float:
     with tempfile.TemporaryDirectory(prefix="streamforge-bench-") as scratch:
         for chunk in plan.chunks:
             maker = TileMaker(source.pictures, plan.pictures, Path(scratch) / str(chunk.index))
-            with FrameWindow(video, source.pictures, chunk, plan.max_frame_rate) as window:
+            with FrameWindow(video, source, chunk, plan.max_frame_rate) as window:
                 for frame in window:
                     began = time.thread_time()
                     maker.see(frame)

@@ -125,6 +125,9 @@ class VideoSource(BaseModel):
     changing: list[str] = Field(
         [], description="what is not the same in all pictures, like `size`, so far as headers tell"
     )
+    highest_frame_rate: float = Field(
+        0.0, description="in the fastest passage of some pictures; 0 = not known to be more than `frame_rate`"
+    )
 
 
 class AudioRole(StrEnum):
@@ -161,12 +164,18 @@ class SubtitleSource(BaseModel):
     default: bool = False
     forced: bool = Field(default=False, description="only what the film's own audience needs, like signs")
     hearing_impaired: bool = False
+    channel: int | None = Field(
+        None, description="1 to 4, of captions of CEA-608; `index` may then be that of the video"
+    )
 
 
 class Source(BaseModel):
     """What the probe found out. `video` is None where there is only sound."""
 
     container: str
+    analysed_bytes: int = Field(
+        0, description="how far FFmpeg must look to find all streams; 0 = as far as it does by itself"
+    )
     size_bytes: int
     start: float | None = Field(
         None,
@@ -174,8 +183,13 @@ class Source(BaseModel):
     )
     duration: float
     video: VideoSource | None = None
+    unusable_video: str | None = Field(
+        None, description="the sentence that says why `video` is null though the file has video"
+    )
     audio: list[AudioSource] = []
-    audio_track_count: int = Field(0, description="how many the file has; of very many not all are described")
+    audio_track_count: int = Field(
+        0, description="how many can be decoded and belong to the film; of very many not all are described"
+    )
     subtitles: list[SubtitleSource] = []
     warnings: list[str] = Field([], description="what was left out or had to be guessed, for the job's owner")
     keeps_damage: bool = Field(False, description="what cannot be decoded does not fail the job")
@@ -261,6 +275,7 @@ class SubtitleRendition(BaseModel):
     default: bool = False
     forced: bool = False
     hearing_impaired: bool = False
+    channel: int | None = Field(None, description="1 to 4, of captions of CEA-608")
 
 
 class Transcription(BaseModel):

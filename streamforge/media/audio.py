@@ -55,7 +55,10 @@ def run(task: AudioTask, on_progress: Progress) -> EncodedTrack:
     writer = SegmentWriter(task, on_progress)
     meter = _meter(task)
     sink = FragmentSplitter(writer.write_init, writer.write_segment)
-    with open_source(task.path) as source, av.open(sink, "w", format="mp4", options=_options(task)) as target:
+    with (
+        open_source(task.path, task.source.analysed_bytes) as source,
+        av.open(sink, "w", format="mp4", options=_options(task)) as target,
+    ):
         resampler = Resampler(task.source, task.rendition, gain)
         writer.track.frames = _encode(task, resampler.frames(source), meter, target)
     writer.track.sound = resampler.count
@@ -70,7 +73,7 @@ def _gain(task: AudioTask, on_progress: Progress) -> float | None:
     if rendition.loudness_target is None:
         return None
     meter = _meter(task)
-    with open_source(task.path) as source:
+    with open_source(task.path, task.source.analysed_bytes) as source:
         for number, frame in enumerate(Resampler(task.source, rendition, gain=0.0).frames(source)):
             meter.take(frame)
             if number % MEASURED_FRAMES == 0:

@@ -10,6 +10,7 @@ from pathlib import Path
 from av.container import InputContainer
 
 from streamforge.errors import TruncatedSource
+from streamforge.media.cut_off import is_cut_matroska
 from streamforge.media.packet_clock import AnyPacket
 from streamforge.media.source import open_source, packets
 from streamforge.planning.completeness import TOLERATED_SHARE, tolerated_seconds
@@ -31,28 +32,38 @@ PAGES = {"ogg": 65_307}
 
 @dataclass
 class Extent:
-    """How far something was read: in seconds of its own clock, and in bytes."""
+    """How far something was read: in seconds of its own clock, and in bytes. `begin` is the clock's first time."""
 
+    begin: float | None = None
     seconds: float = 0.0
     bytes: float = 0.0
+
+    @property
+    def length(self) -> float:
+        return self.seconds - (self.begin or 0)
 
     def take(self, packet: AnyPacket) -> None:
         time = packet.pts if packet.pts is not None else packet.dts
         if time is not None and packet.time_base is not None:
-            self.seconds = max(self.seconds, float((time + (packet.duration or 0)) * packet.time_base))
+            base = float(packet.time_base)
+            at = time * base
+            self.begin = at if self.begin is None else min(self.begin, at)
+            self.seconds = max(self.seconds, at + (packet.duration or 0) * base)
         if packet.pos is not None:
             self.bytes = max(self.bytes, packet.pos + packet.size * OVERHEAD)
 
 
-def refuse_early_end(path: Path, read: Extent) -> None:
+def refuse_early_end(path: Path, read: Extent, analysed_bytes: int = 0) -> None:
     """`read` is how far the video goes; when that looks too short, the other streams are asked, too.
 
     Raises TruncatedSource, saying where it stops.
     """
-    with open_source(path) as container:
+    with open_source(path, analysed_bytes) as container:
         if _complaint(path, container, read) is None:
             return
-        for packet in packets(container, *container.streams.video, *container.streams.audio):
+        for packet in packets(
+            container, *container.streams.video, *container.streams.audio, *container.streams.subtitles
+        ):
             read.take(packet)
         if (complaint := _complaint(path, container, read)) is not None:
             raise TruncatedSource(complaint)
@@ -65,36 +76,14 @@ def _complaint(path: Path, container: InputContainer, read: Extent) -> str | Non
     unread = (size - read.bytes - PAGES.get(kind, 0)) / size
     if kind in SEQUENTIAL and unread > TOLERATED_SHARE:
         return (
-            f"The video stops at {read.seconds:.1f} s: the last {100 * unread:.0f} % of the file cannot be read. "
+            f"The video stops at {read.length:.1f} s: the last {100 * unread:.0f} % of the file cannot be read. "
             "Send the complete file."
         )
     if kind in CLAIMING and claimed - read.seconds > tolerated_seconds(claimed):
-        if kind == MATROSKA and unread <= TOLERATED_SHARE and not _is_cut(path):
+        if kind == MATROSKA and unread <= TOLERATED_SHARE and not is_cut_matroska(path):
             return None  # The recording of a still screen: its last picture was meant to stay.
         return (
-            f"The video stops at {read.seconds:.1f} s of {claimed:.1f} s; the rest is missing or damaged. "
+            f"The video stops at {read.length:.1f} s of {claimed - (read.begin or 0):.1f} s; the rest is missing or damaged. "
             "Send the complete file."
         )
     return None
-
-
-def _is_cut(path: Path) -> bool:
-    """Whether the file ends before its Segment does (RFC 8794 §4.4, RFC 9559 §4.5)."""
-    with path.open("rb") as file:
-        head = file.read(4096)
-    segment_at = _element_end(head, 0)
-    size, width = _vint(head[segment_at + 4 :])
-    unknown = size == (1 << 7 * width) - 1  # Written while it was recorded.
-    return not unknown and _element_end(head, segment_at) > path.stat().st_size
-
-
-def _element_end(data: bytes, at: int) -> int:
-    """For an element with an ID of four bytes, as both on the top level have."""
-    size, width = _vint(data[at + 4 :])
-    return at + 4 + width + size
-
-
-def _vint(data: bytes) -> tuple[int, int]:
-    """EBML's variable-size integer, and how many bytes it takes."""
-    width = 9 - data[0].bit_length() if data else 1
-    return int.from_bytes(data[:width]) & ((1 << 7 * width) - 1), width

@@ -1,6 +1,6 @@
 """The film of a file and its sound on one timeline: what its packets say, and what is made of it."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from fractions import Fraction
 from math import floor
 
@@ -28,12 +28,15 @@ class Film:
     """Stream `index`, and what continues it. Times are ticks of its clock (streamforge.planning.clocks)."""
 
     def __init__(self, reading: Reading, index: int, container: str, declared_end: float | None = None) -> None:
-        """`declared_end`: when the film is over by what a complete container says, in seconds."""
+        """The reading is used up. `declared_end`: when the film is over by what a complete container says, in seconds."""
         self.index = index
         self.timeline = reading.films[index]
         self._declared_end = None if declared_end is None else round(declared_end * VIDEO_TIMESCALE)
-        self._continuing = _continuing(self.timeline, reading.films.values()) if container in JOINED else []
+        self._joints: list[tuple[int, int]] = []
+        self._continuing = _after(self.timeline, reading.films.values()) if container in JOINED else []
         for other in self._continuing:
+            assert isinstance(other, Timeline)
+            self._joints.append((other.index, self.timeline.frame_count))
             self.timeline.go_on_with(other)
         self._packets = self.timeline.film_packets()
         self._sounds = dict(reading.sounds)
@@ -60,11 +63,6 @@ class Film:
     @property
     def is_seekable(self) -> bool:
         return self.has_times and not self.clock.clock.in_output_order and self.average_rate > 0
-
-    @property
-    def continuing_sounds(self) -> set[int]:
-        """Streams that are no tracks of their own."""
-        return {index for indexes in self._continued_sounds.values() for index in indexes}
 
     def sound_clock(self, index: int) -> TrackClock:
         clock = self.clock.sounds.get(index, TrackClock())
@@ -104,7 +102,16 @@ class Film:
 
     def notes(self, times: FilmTimes, start: float) -> list[TimelineNote]:
         """From the start of the film on."""
-        return [*self._about_start(times, start), *from_start(self.clock.notes, start), *self._about_end(times)]
+        found = [*self.clock.notes, *self._about_joints()]
+        return [*self._about_start(times, start), *from_start(found, start), *self._about_end(times)]
+
+    def _about_joints(self) -> Iterator[TimelineNote]:
+        for index, number in self._joints:
+            later = self.clock.times[number:]
+            known = later[later != NO_TIME]
+            at = int(known[0]) / VIDEO_TIMESCALE if len(known) else 0.0
+            text = f"The film goes on in stream {index} of the file."
+            yield TimelineNote(kind=NoteKind.CONTINUED, at=at, seconds=0, track=index, text=text)
 
     def _about_start(self, times: FilmTimes, start: float) -> list[TimelineNote]:
         notes = []
@@ -133,29 +140,42 @@ class Film:
         return [TimelineNote(kind=NoteKind.HELD, at=round(times.picture_end, 3), seconds=round(held, 3), text=text)]
 
     def _join_sounds(self) -> None:
-        """Sound that begins, in the file, where a track ends goes on with it; each track has one that does at most."""
+        """Sound that begins, in the file, where a track ends goes on with it."""
         for track in list(self._sounds.values()):
-            end = track
-            while track.index in self._sounds and (later := _next(end, self._sounds.values())) is not None:
+            if track.index not in self._sounds:
+                continue
+            for later in _after(track, self._sounds.values()):
                 self._continued_sounds.setdefault(track.index, []).append(later.index)
                 track.finder.runs += later.finder.runs
                 track.finder.outliers += later.finder.outliers
                 del self._sounds[later.index]
-                end = later
 
 
-def _continuing(film: Timeline, others: Iterable[TrackReading]) -> list[Timeline]:
-    found: list[Timeline] = []
-    end: TrackReading = film
+def continuing_streams(reading: Reading, container: str, usable: Collection[int]) -> set[int]:
+    """Streams of the file that are only others going on under another number: no films and no tracks of their own."""
+    if container not in JOINED:
+        return set()
+    found: set[int] = set()
+    kinds: list[dict[int, TrackReading]] = [{**reading.films}, {**reading.sounds}]
+    for tracks in kinds:
+        left = [track for index, track in tracks.items() if index in usable]
+        for track in left:
+            if track.index not in found:
+                found |= {later.index for later in _after(track, [each for each in left if each.index not in found])}
+    return found
+
+
+def _after(track: TrackReading, others: Iterable[TrackReading]) -> list[TrackReading]:
+    """Those that begin one behind the other, in the file, where `track` and the one before them ends."""
+    found: list[TrackReading] = []
+    end = track
     while (later := _next(end, others)) is not None:
-        assert isinstance(later, Timeline)
         found.append(later)
         end = later
     return found
 
 
 def _next(track: TrackReading, others: Iterable[TrackReading]) -> TrackReading | None:
-    """The first one that begins, in the file, behind the end of `track`."""
     if not track.finder.runs:
         return None
     end = track.finder.runs[-1].last_position

@@ -17,7 +17,7 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from streamforge.contracts.media import VIDEO_TIMESCALE, Chunk, VideoSource
+from streamforge.contracts.media import VIDEO_TIMESCALE, Chunk, Source
 from streamforge.contracts.timeline import PictureCount
 from streamforge.errors import TruncatedSource, UndecodableSource
 from streamforge.media.deinterlace import Timed, deinterlaced
@@ -77,18 +77,11 @@ class FrameWindow:
     all chunks agree.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        video: VideoSource,
-        chunk: Chunk,
-        max_frame_rate: float,
-        threads: int = 0,
-        *,
-        keeps_damage: bool = False,
-    ) -> None:
-        """`threads` of the decoder; 0 = one for each core. `keeps_damage`: nothing is refused for what does not decode."""
-        self._keeps_damage = keeps_damage
+    def __init__(self, path: Path, source: Source, chunk: Chunk, max_frame_rate: float, threads: int = 0) -> None:
+        """`threads` of the decoder; 0 = one for each core."""
+        video = source.pictures
+        self._keeps_damage = source.keeps_damage
+        self._analysed_bytes = source.analysed_bytes
         self._path = path
         self._threads = threads
         self._video = video
@@ -144,11 +137,13 @@ class FrameWindow:
     def count(self) -> PictureCount:
         """What became of the window's pictures; known when they have all been taken."""
         decoded_here = self._within(self._pictures)
+        # Where fields are coded one by one, two packets are a picture.
+        in_source = self._within(self._packets) // (2 if self._video.fields else 1)
         return PictureCount(
-            in_source=self._within(self._packets),
+            in_source=in_source,
             decoded=decoded_here + self._without_room,
             shown=self._shown,
-            missing=self._missing() if self._within(self._packets) > decoded_here + TOLERATED else [],
+            missing=self._missing() if in_source > decoded_here + TOLERATED else [],
             thinned=decoded_here - self._shown if self._slot is not None else 0,
         )
 
@@ -215,7 +210,7 @@ class FrameWindow:
 
     def _decode(self, seek: Seek) -> Iterator[Placed]:
         self._stack.close()
-        container = self._stack.enter_context(open_source(self._path))
+        container = self._stack.enter_context(open_source(self._path, self._analysed_bytes))
         stream = stream_by_index(container, self._video.index)
         for each in [stream, *(stream_by_index(container, index) for index in self._video.clock.continued_by)]:
             each.thread_type = "AUTO"

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from itertools import islice
 
-from streamforge.media.source import AnyPacket
+from streamforge.media.packet_clock import AnyPacket
 
 HEAD = 16 * 2**10
 """Bytes of a packet in which its headers are looked for."""

@@ -42,7 +42,7 @@ def copy_film(window: Window, target: Path, on_progress: Progress) -> EncodedTra
     """
     [rendition] = window.plan.renditions
     folder = track_folder(window, rendition, target)
-    with open_source(window.path) as source:
+    with open_source(window.path, window.source.analysed_bytes) as source:
         stream = stream_by_index(source, window.source.pictures.index)
         found = cast("Iterator[Packet[VideoStream]]", packets(source, stream))
         with closing(_Copy(window, stream, folder)) as copy:

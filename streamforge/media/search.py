@@ -150,9 +150,8 @@ class Montage:
 
     def _frames_of(self, sample: Chunk) -> FrameWindow:
         self._open.close()
-        window = self._window
-        frames = FrameWindow(window.path, window.source.pictures, sample, window.plan.max_frame_rate, self._threads)
-        return self._open.enter_context(frames)
+        source, limit = self._window.source, self._window.plan.max_frame_rate
+        return self._open.enter_context(FrameWindow(self._window.path, source, sample, limit, self._threads))
 
 
 class _Round:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from streamforge.media.nal_units import HEAD, MAX_UNITS, units_in
-from streamforge.media.source import AnyPacket
+from streamforge.media.packet_clock import AnyPacket
 
 MAX_KEPT = 32
 MAX_KEPT_BYTES = 64 * 2**20

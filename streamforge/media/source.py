@@ -12,7 +12,7 @@ from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
-from av.stream import Disposition, Stream
+from av.stream import Stream
 from av.subtitles.stream import SubtitleStream
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
@@ -21,6 +21,7 @@ from av.video.stream import VideoStream
 from streamforge.contracts.media import VIDEO_TIMESCALE
 from streamforge.contracts.timeline import TrackClock
 from streamforge.errors import NotAVideo, TruncatedSource, UndecodableSource
+from streamforge.media.cut_off import is_cut_off, is_film
 from streamforge.media.decoders import own_decoder
 from streamforge.media.packet_clock import AS_IT_IS, AnyPacket, PacketClock
 
@@ -38,6 +39,8 @@ OPTIONS = {
     "use_absolute_path": "0",
 }
 
+ANALYSED_MICROSECONDS = 24 * 3600 * 1_000_000
+
 Decoder: TypeAlias = VideoStream | AudioStream | VideoCodecContext
 OnPacket = Callable[[AnyPacket], None]
 OnFailure = Callable[[Exception], None]
@@ -47,41 +50,35 @@ MAX_STUMBLES = 10_000
 
 
 @contextmanager
-def open_source(path: Path) -> Iterator[InputContainer]:
-    """The container, closed at the end. Raises TruncatedSource or NotAVideo, naming what to do."""
+def open_source(path: Path, analysed_bytes: int = 0) -> Iterator[InputContainer]:
+    """The container, closed at the end. Raises TruncatedSource, UndecodableSource or NotAVideo, naming what to do.
+
+    `analysed_bytes` of it are read to find its streams, whatever time they last; 0 = FFmpeg's own 5 MB and some seconds.
+    The streams of a file must have the same numbers whenever it is opened: it is Source.analysed_bytes everywhere.
+    """
     try:
-        container = av.open(str(path), options=OPTIONS, metadata_errors="replace")
+        container = av.open(str(path), options=OPTIONS | _analysis(analysed_bytes), metadata_errors="replace")
     except (av.error.FFmpegError, ValueError) as error:
         raise _cannot_open(path, error) from error
     with container:
         yield container
 
 
+def _analysis(analysed_bytes: int) -> dict[str, str]:
+    """Microseconds are the unit of FFmpeg's analyzeduration."""
+    return {"probesize": str(analysed_bytes), "analyzeduration": str(ANALYSED_MICROSECONDS)} if analysed_bytes else {}
+
+
 def _cannot_open(path: Path, error: Exception) -> Exception:
-    with path.open("rb") as file:
-        head = file.read(16)
-    if head[4:8] == b"ftyp" or head[:4] == b"\x1aE\xdf\xa3":
+    if is_cut_off(path):
         message = (
-            "The video is cut off or damaged: its index is missing, as after an interrupted recording or transfer."
+            "The video is cut off: its header or its index is missing, as after an interrupted recording or transfer."
         )
         return TruncatedSource(message, debug=str(error))
+    if is_film(path):
+        return UndecodableSource("The video is damaged: its header cannot be read.", debug=str(error))
     message = "This is not a video in a format that can be read; send MP4, MOV, WebM, MKV, AVI or MPEG-TS, for example."
     return NotAVideo(message, debug=str(error))
-
-
-def main_video(container: InputContainer) -> VideoStream | None:
-    """The video that the file marks as its default, as players do; the largest of several that are, or if none is."""
-    return max(
-        films(container),
-        key=lambda s: (bool(s.disposition & Disposition.default), s.width * s.height),
-        default=None,
-    )
-
-
-def films(container: InputContainer) -> list[VideoStream]:
-    """All real video streams; cover art does not count."""
-    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-    return [s for s in streams if s.codec_context is not None]
 
 
 def stream_by_index(container: InputContainer, index: int) -> VideoStream:

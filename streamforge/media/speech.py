@@ -11,7 +11,6 @@ from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 
 from streamforge.contracts.media import Source
-from streamforge.contracts.timeline import TrackClock
 from streamforge.media.progress import Progress
 from streamforge.media.source import decoded, open_source
 
@@ -68,7 +67,7 @@ def _placed(path: Path, source: Source, stream_index: int) -> "Iterator[tuple[in
     offset = None if source.start is None else Fraction(source.start)
     cursor = 0
     resampler, shape = None, None
-    for frame in _frames(path, stream_index, source.audio_clock(stream_index)):
+    for frame in _frames(path, source, stream_index):
         found = (frame.format.name, frame.layout.name, frame.sample_rate)
         if resampler is None or found != shape:
             resampler, shape = av.AudioResampler(format="s16", layout="mono", rate=RATE), found
@@ -84,9 +83,9 @@ def _placed(path: Path, source: Source, stream_index: int) -> "Iterator[tuple[in
             cursor += len(samples)
 
 
-def _frames(path: Path, stream_index: int, clock: TrackClock) -> Iterator[AudioFrame]:
-    with open_source(path) as container:
+def _frames(path: Path, source: Source, stream_index: int) -> Iterator[AudioFrame]:
+    with open_source(path, source.analysed_bytes) as container:
         stream = container.streams[stream_index]
         if isinstance(stream, AudioStream):
-            found = decoded(container, stream, clock)
+            found = decoded(container, stream, source.audio_clock(stream_index))
             yield from (frame for frame in found if frame.sample_rate and frame.samples)

@@ -3,27 +3,35 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from heapq import heappop, heappush
 from itertools import zip_longest
 from math import inf, isfinite
 from pathlib import Path
 
 from av.container import InputContainer
 from av.subtitles.stream import SubtitleStream
+from av.video.stream import VideoStream
 from pydantic import BaseModel
 
 from streamforge.contracts.media import Source, SubtitleRendition, Text, TextTrack
+from streamforge.media.cea608 import Caption, CaptionReader, cc_data, spread
 from streamforge.media.packet_clock import AnyPacket, PacketClock
 from streamforge.media.progress import Progress
 from streamforge.media.source import open_source, packets
 from streamforge.media.subtitle_text import decode, payload, plain
+from streamforge.media.ttml import Said, read_ttml
 from streamforge.planning.manifests import TEXT_FILE
-from streamforge.planning.text import subtitle_label
+from streamforge.planning.text import CEA_608, subtitle_label
 from streamforge.planning.webvtt import Cue, escaped, read_webvtt, webvtt
 
 MAX_CUES = 50_000
 """Of one track. Twelve hours of talk have ten thousand; animated letters have a cue for every picture."""
 
 MAX_CUE_BYTES = 4096
+MAX_REORDERED = 512
+"""Pairs of bytes that are held back, at most, to bring them into order. Codecs reorder within 16 pictures, of which each
+has four at most; DVDs have those of a whole GOP in one."""
+
 LONGEST_CUE_SECONDS = 600
 WITHOUT_END_SECONDS = 5
 """A cue that does not say how long it lasts stays until the next one, but no longer than this."""
@@ -53,43 +61,113 @@ class _Track:
     entries: list[Entry] = field(default_factory=list)
     without_time: int = 0
     too_many: int = 0
+    unreadable: int = 0
+
+    def take(self, packet: AnyPacket, source: Source) -> None:
+        held = payload(self.rendition.codec, bytes(packet))[:MAX_CUE_BYTES]
+        if not held.strip(b"\0 \r\n\t"):
+            return  # MP4 fills the time between two cues with empty ones.
+        if packet.pts is None or packet.time_base is None:
+            self.without_time += 1
+            return
+        start = float(packet.pts * packet.time_base - Fraction(source.start or 0))
+        lasts = float(packet.duration * packet.time_base) if packet.duration and packet.duration > 0 else inf
+        self.add(Entry(start, start + lasts, held))
+
+    def add(self, entry: Entry) -> None:
+        if len(self.entries) >= MAX_CUES:
+            self.too_many += 1
+        else:
+            self.entries.append(entry)
+
+    def finish(self) -> None:
+        """All packets were taken."""
+
+
+class _Captions(_Track):
+    """Of a channel of CEA-608. What is among pictures comes in the order of decoding, and is held back until it is in that
+    of the screen."""
+
+    def __init__(self, rendition: SubtitleRendition) -> None:
+        super().__init__(rendition)
+        self._reader = CaptionReader(rendition.channel or 1)
+        self._waiting: list[tuple[float, int, bytes]] = []
+        self._count = 0
+
+    def take(self, packet: AnyPacket, source: Source) -> None:
+        if packet.pts is None or packet.time_base is None:
+            return
+        start = float(packet.pts * packet.time_base - Fraction(source.start or 0))
+        held = bytes(packet)
+        for later, triple in spread(held if isinstance(packet.stream, SubtitleStream) else cc_data(held)):
+            self._count += 1
+            heappush(self._waiting, (start + later, self._count, triple))
+            if len(self._waiting) > MAX_REORDERED:
+                self._read_next()
+
+    def _read_next(self) -> None:
+        seconds, _, data = heappop(self._waiting)
+        self._keep(self._reader.take(seconds, data))
+
+    def _keep(self, captions: list[Caption]) -> None:
+        for caption in captions:
+            self.add(Entry(caption.start, caption.end, caption.text.encode()))
+
+    def finish(self) -> None:
+        while self._waiting:
+            self._read_next()
+        self._keep(self._reader.finish())
+
+
+class _Documents(_Track):
+    """Of TTML: each packet is one, whose times are those of the track (ISO/IEC 14496-30 §5.2), and within the packet's."""
+
+    def take(self, packet: AnyPacket, source: Source) -> None:
+        if packet.pts is None or packet.time_base is None:
+            self.without_time += 1
+            return
+        first = float(packet.pts * packet.time_base)
+        last = first + float(packet.duration * packet.time_base) if packet.duration else inf
+        offset = source.start or 0.0
+        for said in self._read(bytes(packet)):
+            begin, end = max(first, said.begin), min(last, said.end)
+            if begin < end:
+                self.add(Entry(begin - offset, end - offset, said.text.encode()[:MAX_CUE_BYTES]))
+
+    def _read(self, document: bytes) -> list[Said]:
+        try:
+            return read_ttml(document)
+        except ValueError:
+            self.unreadable += 1
+            return []
+
+
+READERS = {CEA_608: _Captions, "ttml": _Documents}
 
 
 def run(task: SubtitlesTask, on_progress: Progress) -> Text:
     """All tracks in one pass. A track that says nothing is left out; whatever is wrong with one is a warning."""
-    tracks = {rendition.stream_index: _Track(rendition) for rendition in task.renditions}
-    with open_source(task.path) as container:
+    tracks = [READERS.get(each.codec, _Track)(each) for each in task.renditions]
+    with open_source(task.path, task.source.analysed_bytes) as container:
         clocks = {stream.index: PacketClock(task.source.text_clock, stream.time_base) for stream in container.streams}
-        for number, (packet, track) in enumerate(_packets(container, tracks)):
+        for number, packet in enumerate(_packets(container, {each.stream_index for each in task.renditions})):
             clocks[packet.stream_index].correct(packet)
-            _take(track, packet, task.source)
+            for track in tracks:
+                if track.rendition.stream_index == packet.stream_index:
+                    track.take(packet, task.source)
             if number % 1000 == 0:
                 on_progress({"packets": number})
     kept = Text()
-    for track in tracks.values():
+    for track in tracks:
+        track.finish()
         _write(track, task, kept)
     return kept
 
 
-def _packets(container: InputContainer, tracks: dict[int, _Track]) -> Iterator[tuple[AnyPacket, _Track]]:
-    streams = [stream for stream in container.streams.subtitles if stream.index in tracks]
-    for packet in packets(container, *streams) if streams else ():
-        if packet.stream_index in tracks and isinstance(packet.stream, SubtitleStream):
-            yield packet, tracks[packet.stream_index]
-
-
-def _take(track: _Track, packet: AnyPacket, source: Source) -> None:
-    held = payload(track.rendition.codec, bytes(packet))[:MAX_CUE_BYTES]
-    if not held.strip(b"\0 \r\n\t"):
-        return  # MP4 fills the time between two cues with empty ones.
-    if packet.pts is None or packet.time_base is None:
-        track.without_time += 1
-    elif len(track.entries) >= MAX_CUES:
-        track.too_many += 1
-    else:
-        start = packet.pts * packet.time_base - Fraction(source.start or 0)
-        lasts = float(packet.duration * packet.time_base) if packet.duration and packet.duration > 0 else inf
-        track.entries.append(Entry(float(start), float(start) + lasts, held))
+def _packets(container: InputContainer, indexes: set[int]) -> Iterator[AnyPacket]:
+    streams = [stream for stream in container.streams if stream.index in indexes]
+    known = [stream for stream in streams if isinstance(stream, SubtitleStream | VideoStream)]
+    return packets(container, *known) if known else iter(())
 
 
 def _write(track: _Track, task: SubtitlesTask, kept: Text) -> None:
@@ -103,13 +181,19 @@ def _write(track: _Track, task: SubtitlesTask, kept: Text) -> None:
     if found.lost:
         kept.warnings.append(f"{told}: some characters could not be read, because their encoding is unknown.")
     elif found.repaired_from:
-        kept.warnings.append(f"{told} were not in UTF-8; they were read as {found.repaired_from}.")
+        kept.warnings.append(f"{told} were not in plain UTF-8; they were read as {found.repaired_from}.")
     if garbage:
-        kept.warnings.append(f"{told}: {garbage} with a time outside of the video or without one were left out.")
+        kept.warnings.append(
+            f"{told}: {garbage} were left out, which have no time, none within the video, or stay for more than "
+            f"{LONGEST_CUE_SECONDS // 60} minutes."
+        )
+    if track.unreadable:
+        kept.warnings.append(f"{told}: {track.unreadable} of its documents could not be read and were left out.")
     if track.too_many:
         kept.warnings.append(f"{told}: only the first {MAX_CUES} were kept; {track.too_many} were left out.")
     if not cues:
-        kept.warnings.append(f"{told} have no text, so there is no such track.")
+        why = "hold nothing" if not garbage else "have nothing else"
+        kept.warnings.append(f"{told} {why} that can be shown, so there is no such track.")
         return
     kept.tracks.append(
         write_track(

@@ -1,7 +1,6 @@
 """Reads every packet header of a source once, and finds out when its pictures and its sound are shown."""
 
 from array import array
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import floor
@@ -20,6 +19,7 @@ from streamforge.media.packet_clock import AnyPacket
 from streamforge.media.progress import Progress
 from streamforge.media.set_ups import SetUps
 from streamforge.media.source import packets
+from streamforge.media.tallies import Tallies
 from streamforge.planning.clocks import NO_TIME, FilmPackets
 from streamforge.planning.timeline import BACKWARD, DEEPEST_REORDERING, Packet, RunFinder
 
@@ -52,6 +52,7 @@ class TrackReading:
     without_time: int = 0
     last_duration: int = 0
     _position: int = -1
+    _begin: int | None = None
     _end: int | None = None
     _furthest: int = -1
     _last_size: int = 0
@@ -65,7 +66,8 @@ class TrackReading:
     @property
     def extent(self) -> Extent:
         seconds = 0.0 if self._end is None else max(0.0, float(self._end * self.time_base))
-        return Extent(seconds, max(0.0, self._furthest + self._last_size * OVERHEAD))
+        begin = None if self._begin is None else float(self._begin * self.time_base)
+        return Extent(begin, seconds, max(0.0, self._furthest + self._last_size * OVERHEAD))
 
     def ticks(self, time: int) -> int:
         return floor(time * self._rate)
@@ -83,6 +85,8 @@ class TrackReading:
             end = duration + (time if shown is None else shown)
             if self._end is None or end > self._end:
                 self._end = end
+            if self._begin is None or end - duration < self._begin:
+                self._begin = end - duration
         if packet.is_discard:
             return  # Outside the edit list: decoded for reference, never shown.
         if duration:
@@ -128,6 +132,8 @@ class Timeline(TrackReading):
         super().take(packet)
         if packet.is_discard:
             return
+        if self.set_ups is not None:
+            self.set_ups.take(packet)
         self.times.append(NO_TIME if packet.pts is None else packet.pts)
         self.positions.append(self._position)
         self.keys.append(bool(packet.is_keyframe))
@@ -176,28 +182,32 @@ class Timeline(TrackReading):
         self.log = None  # It cannot be copied.
 
 
-@dataclass
+@dataclass(frozen=True)
 class Reading:
-    """All films and all sound of a file."""
+    """All pictures and all sound of a file, by the indexes of their streams."""
 
     films: dict[int, Timeline]
     sounds: dict[int, TrackReading]
 
+    def track(self, index: int) -> TrackReading:
+        return self.films.get(index) or self.sounds[index]
 
-def read_packets(container: InputContainer, films: Iterable[VideoStream], on_progress: Progress) -> Reading:
+
+def read_packets(container: InputContainer, tallies: Tallies, on_progress: Progress) -> Reading:
+    """In one pass, in which the tallies see the packets, too."""
     kind = container.format.name
+    videos = [stream for stream in tallies.streams if isinstance(stream, VideoStream) and stream.codec_context]
+    audios = [stream for stream in tallies.streams if isinstance(stream, AudioStream)]
     has_decode_times = kind in WITH_DECODE_TIMES
     reading = Reading(
-        {stream.index: _timeline(stream, has_decode_times, is_avi=kind == "avi") for stream in films},
-        {
-            stream.index: TrackReading(stream.index, _time_base(stream), has_decode_times)
-            for stream in container.streams.audio
-        },
+        {stream.index: _timeline(stream, has_decode_times, is_avi=kind == "avi") for stream in videos},
+        {stream.index: TrackReading(stream.index, _time_base(stream), has_decode_times) for stream in audios},
     )
     tracks: dict[int, TrackReading] = {**reading.films, **reading.sounds}
-    streams = [stream for stream in container.streams if stream.index in tracks]
-    for number, packet in enumerate(packets(container, *streams)):  # type: ignore[arg-type]
-        tracks[packet.stream_index].take(packet)
+    for number, packet in enumerate(packets(container, *tallies.streams)):
+        tallies.take(packet)
+        if (track := tracks.get(packet.stream_index)) is not None:
+            track.take(packet)
         if number % 5000 == 0:
             on_progress({"packets": number})
     for track in tracks.values():
@@ -206,9 +216,15 @@ def read_packets(container: InputContainer, films: Iterable[VideoStream], on_pro
 
 
 def _timeline(stream: VideoStream, has_decode_times: bool, *, is_avi: bool) -> Timeline:
-    reorders = bool(stream.codec_context.has_b_frames)
+    context = stream.codec_context
     return Timeline(
-        stream.index, _time_base(stream), has_decode_times, reorders, log=_packet_log(stream), is_avi=is_avi
+        stream.index,
+        _time_base(stream),
+        has_decode_times,
+        reorders=bool(context.has_b_frames),
+        log=_packet_log(stream),
+        set_ups=SetUps(context.codec.canonical_name, context.extradata),
+        is_avi=is_avi,
     )
 
 

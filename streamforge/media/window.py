@@ -41,8 +41,7 @@ class Window:
     on_gpu: frozenset[str] = frozenset()
 
     def frames(self, threads: int) -> Frames:
-        source, rate = self.source, self.plan.max_frame_rate
-        return FrameWindow(self.path, source.pictures, self.chunk, rate, threads, keeps_damage=source.keeps_damage)
+        return FrameWindow(self.path, self.source, self.chunk, self.plan.max_frame_rate, threads)
 
 
 @dataclass(frozen=True)

@@ -35,12 +35,17 @@ class Encoder:
         return {"preset": str(preset), "crf": f"{crf:g}"} | self.private_options(max_bitrate // 1000)
 
 
+NO_CAPTIONS = {"a53cc": "0"}
+"""Else encoders pass on what a source's pictures hold of CEA-608 (ATSC A/53), of which HLS says that there is none: it has
+become WebVTT. SVT-AV1 passes nothing on."""
+
+
 def _x264(kbit: int) -> dict[str, str]:
     params = (
         "keyint=infinite:min-keyint=1:scenecut=0:open-gop=0:threads=1:cpu-independent=1:stitchable=1"
         f":vbv-maxrate={kbit}:vbv-bufsize={kbit * 2}"
     )
-    return {"profile": "high", "x264-params": params}
+    return NO_CAPTIONS | {"profile": "high", "x264-params": params}
 
 
 def _x265(kbit: int) -> dict[str, str]:
@@ -48,7 +53,7 @@ def _x265(kbit: int) -> dict[str, str]:
         "keyint=-1:min-keyint=1:scenecut=0:open-gop=0:frame-threads=1:pools=none:wpp=0:repeat-headers=0:info=0"
         f":log-level=error:vbv-maxrate={kbit}:vbv-bufsize={kbit * 2}"
     )
-    return {"forced-idr": "1", "x265-params": params}
+    return NO_CAPTIONS | {"forced-idr": "1", "x265-params": params}
 
 
 def _svt_av1(kbit: int) -> dict[str, str]:
@@ -83,7 +88,7 @@ def nvenc_options(options: Mapping[str, str], max_bitrate: int, profile: int, le
     key_frames = {"g": "1000000", "forced-idr": "1", "no-scenecut": "1", "strict_gop": "1"}
     pictures = {"preset": "p5", "tune": "hq", "bf": "0" if profile == BASELINE else "2", "b_ref_mode": "disabled"}
     asked_of_players = {"profile": NVENC_PROFILES[profile], "level": str(level)}
-    return constant_quality | ceiling | key_frames | pictures | asked_of_players
+    return constant_quality | ceiling | key_frames | pictures | asked_of_players | NO_CAPTIONS
 
 
 def encoder_for(codec: str) -> Encoder:

@@ -32,6 +32,8 @@ class FilmTimes:
     reorder_gap: float
     average_rate: float
     is_variable: bool
+    shown: list[int]
+    """Times of all of them in ticks, in the order of the screen."""
     in_front: int
     """Pictures that lie before the first one that can be decoded."""
     key_frame_ticks: list[int]
@@ -72,6 +74,7 @@ def film_times(
         reorder_gap=int(wide.max()) / VIDEO_TIMESCALE if len(wide) else 0.0,
         average_rate=(len(shown) - 1) * VIDEO_TIMESCALE / span if span > 0 else 0.0,
         is_variable=len(gaps) > 0 and int(gaps.max()) > 1.5 * int(gaps.min()) + 2 * VIDEO_TIMESCALE / 1000,
+        shown=shown.tolist(),
         in_front=int(np.count_nonzero(known < start)),
         key_frame_ticks=ticks,
         key_positions=places,

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from math import floor
 from types import MappingProxyType
 
-from streamforge.contracts.media import VIDEO_TIMESCALE, AudioRole, EncodedTrack, Segment, TextTrack
+from streamforge.contracts.media import VIDEO_TIMESCALE, AudioRole, EncodedTrack, Segment, Source, TextTrack
 from streamforge.contracts.pictures import Storyboard
 from streamforge.planning.manifests import (
     GROWING_PLAYLIST,
@@ -251,13 +251,20 @@ def _variant_line(
         f"CODECS={_quoted(','.join(codecs))}",
         f"RESOLUTION={track.rendition.width}x{track.rendition.height}",
         *_video_range(track, presentation),
-        f"FRAME-RATE={float(presentation.frame_rate):.3f}",
-        "CLOSED-CAPTIONS=NONE",  # Else players search the pictures for captions, and some list a track of unknown ones.
+        f"FRAME-RATE={float(presentation.highest_frame_rate):.3f}",  # RFC 8216 §4.3.4.2: the maximum.
+        *_closed_captions(track, presentation.source),
         *([f"AUDIO={_quoted(chosen)}"] if chosen is not None else []),
     ]
     if presentation.text:
         attributes.append(f"SUBTITLES={_quoted(TEXT_GROUP)}")
     return f"#EXT-X-STREAM-INF:{','.join(attributes)}"
+
+
+def _closed_captions(track: VideoTrack, source: Source) -> list[str]:
+    """Without the attribute players search the pictures for captions, and some list a track of unknown ones. Encoders are
+    told to pass none on; a copy has what the source has."""
+    among_pictures = any(text.channel and text.index == source.pictures.index for text in source.subtitles)
+    return [] if track.rendition.is_copy and among_pictures else ["CLOSED-CAPTIONS=NONE"]
 
 
 def _video_range(track: VideoTrack, presentation: Presentation) -> list[str]:

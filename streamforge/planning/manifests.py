@@ -84,13 +84,22 @@ class Presentation:
 
     @property
     def frame_rate(self) -> Fraction:
-        """Broadcast rates are exact fractions: 29.97 means 30000/1001."""
-        rate = min(self.source.pictures.frame_rate, self.plan.max_frame_rate)
-        broadcast = Fraction(round(rate * 1.001) * 1000, 1001)
-        if abs(float(broadcast) - rate) < rate * SAME_RATE:
-            return broadcast
-        # A slide show's rate is a small fraction, and must not become 0.
-        return Fraction(rate).limit_denominator(100 if rate >= 1 else 10_000)
+        return _exact(min(self.source.pictures.frame_rate, self.plan.max_frame_rate))
+
+    @property
+    def highest_frame_rate(self) -> Fraction:
+        """In the fastest passage of the film."""
+        video = self.source.pictures
+        return _exact(min(max(video.frame_rate, video.highest_frame_rate), self.plan.max_frame_rate))
+
+
+def _exact(rate: float) -> Fraction:
+    """Broadcast rates are exact fractions: 29.97 means 30000/1001."""
+    broadcast = Fraction(round(rate * 1.001) * 1000, 1001)
+    if abs(float(broadcast) - rate) < rate * SAME_RATE:
+        return broadcast
+    # A slide show's rate is a small fraction, and must not become 0.
+    return Fraction(rate).limit_denominator(100 if rate >= 1 else 10_000)
 
 
 def presentation(

@@ -10,7 +10,7 @@ from streamforge.contracts.media import (
     Source,
     VideoSource,
 )
-from streamforge.errors import NoAudioStream, NoVideoStream
+from streamforge.errors import NoAudioStream, NoVideoStream, UndecodableSource
 from streamforge.planning.audio import audio_renditions, audio_warnings
 from streamforge.planning.chunks import cut_into_chunks
 from streamforge.planning.ladder import build_ladder
@@ -34,7 +34,8 @@ ROUNDING_TICKS = 1
 def make_plan(source: Source, settings: Settings, copy_failed: str | None = None) -> Plan:
     """`copy_failed` is the sentence that says why a copy, which this source seemed fit for, failed: it is encoded.
 
-    Raises NoVideoStream, NoAudioStream: what the profile is for is not in the file; InvalidSettings for a codec that
+    Raises NoVideoStream, NoAudioStream: what the profile is for is not in the file; UndecodableSource: it is there, but
+    nobody can decode it; InvalidSettings for a codec that
     cannot be protected.
     """
     plan = _pictures_and_sound(source, settings, copy_failed)
@@ -49,6 +50,8 @@ def _pictures_and_sound(source: Source, settings: Settings, copy_failed: str | N
 
 
 def _plan_of_film(source: Source, audio: list[AudioRendition], settings: Settings, copy_failed: str | None) -> Plan:
+    if source.unusable_video is not None:
+        raise UndecodableSource(source.unusable_video)
     if source.video is None:
         raise NoVideoStream(
             "The file has no video stream, only sound; send a file with video, or ask for a profile of sound alone."

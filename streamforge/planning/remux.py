@@ -56,6 +56,7 @@ def copied(video: VideoSource, settings: TranscodeSettings) -> VideoRendition:
 
 def _about_pictures(video: VideoSource, coding: Coding, settings: TranscodeSettings) -> list[tuple[bool, str]]:
     lower = min(video.width, video.height)
+    rate = max(video.frame_rate, video.highest_frame_rate)
     ceiling = _ceiling(video, coding, settings)
     return [
         (
@@ -77,8 +78,8 @@ def _about_pictures(video: VideoSource, coding: Coding, settings: TranscodeSetti
         (video.width % 2 + video.height % 2 > 0, f"{video.width}×{video.height} is odd"),
         (lower > max(settings.heights), f"its {lower} lines are more than the {max(settings.heights)} of the profile"),
         (
-            video.frame_rate > settings.max_frame_rate * SAME_RATE,
-            f"its {video.frame_rate:g} frames per second are more than the {settings.max_frame_rate:g} of the profile",
+            rate > settings.max_frame_rate * SAME_RATE,
+            f"its {rate:g} frames per second are more than the {settings.max_frame_rate:g} of the profile",
         ),
         (
             coding.bitrate > ceiling,

@@ -16,8 +16,12 @@ from streamforge.contracts.media import (
 from streamforge.planning.languages import language_name, language_tag
 from streamforge.settings import CaptionsSettings, Settings
 
-TEXT_CODECS = {"subrip", "srt", "ass", "ssa", "mov_text", "webvtt", "text"}
-"""By the names of FFmpeg's decoders. Everything else is pictures of text, or closed captions inside of something."""
+CEA_608 = "cea608"
+"""Captions of a channel, in a track of their own or among the pictures."""
+
+TEXT_CODECS = {"subrip", "srt", "ass", "ssa", "mov_text", "webvtt", "text", "ttml", CEA_608}
+PICTURE_CODECS = {"dvbsub", "dvb_subtitle", "dvdsub", "dvd_subtitle", "pgssub", "hdmv_pgs_subtitle", "xsub"}
+"""By the names of FFmpeg's decoders, or of its codecs where it has no decoder."""
 
 MAX_SUBTITLE_TRACKS = 32
 """Each is an entry in the menu of every player."""
@@ -58,6 +62,7 @@ def subtitle_renditions(tracks: Sequence[SubtitleSource]) -> list[SubtitleRendit
             default=track.default,
             forced=track.forced,
             hearing_impaired=track.hearing_impaired,
+            channel=track.channel,
         )
         for position, track in enumerate(kept)
     ]
@@ -66,16 +71,23 @@ def subtitle_renditions(tracks: Sequence[SubtitleSource]) -> list[SubtitleRendit
 def left_out(tracks: Sequence[SubtitleSource]) -> list[str]:
     """A sentence for each kind of subtitles that is not kept."""
     kinds = Counter(track.codec for track in tracks if track.codec not in TEXT_CODECS)
-    sentences = [
-        f"{many} subtitle tracks of the kind {codec} cannot be kept: they hold no text."
-        if many > 1
-        else f"A subtitle track of the kind {codec} cannot be kept: it holds no text."
-        for codec, many in kinds.items()
-    ]
+    sentences = [_not_kept(codec, many) for codec, many in kinds.items()]
     more = sum(track.codec in TEXT_CODECS for track in tracks) - MAX_SUBTITLE_TRACKS
     if more > 0:
         sentences.append(f"Of the subtitle tracks only the first {MAX_SUBTITLE_TRACKS} are kept; {more} are left out.")
     return sentences
+
+
+def _not_kept(codec: str, many: int) -> str:
+    holds = "hold" if many > 1 else "holds"
+    why = (
+        f"{holds} pictures of text"
+        if codec in PICTURE_CODECS
+        else f"{'are' if many > 1 else 'is'} not of a kind that is read"
+    )
+    if many > 1:
+        return f"{many} subtitle tracks of the kind {codec} cannot be kept: they {why}."
+    return f"A subtitle track of the kind {codec} cannot be kept: it {why}."
 
 
 def transcription(source: Source, settings: CaptionsSettings) -> Transcription | None:
@@ -95,7 +107,7 @@ def transcription(source: Source, settings: CaptionsSettings) -> Transcription |
 
 def unheard(source: Source, settings: CaptionsSettings) -> list[str]:
     if settings.enabled and not source.audio:
-        return ["The video has no sound, so there are no captions."]
+        return ["The file has no sound that can be decoded, so there are no captions from it."]
     return []
 
 

@@ -102,15 +102,15 @@ async def test_time_stamps_are_those_of_the_source(children: MediaChildren, tmp_
 async def test_chunks_have_the_pictures_of_the_whole(children: MediaChildren, tmp_path: Path, kind: str) -> None:
     """Also the first and last of each, which are made with the help of pictures outside."""
     path = film(tmp_path, kind)
-    video = (await probe(children, path)).pictures
+    source = await probe(children, path)
 
     def pictures(start: float, end: float | None) -> list[tuple[int, int, bytes]]:
         chunk = Chunk(index=0, start=start, end=end, expected_frames=1)
-        with FrameWindow(path, video, chunk, 60) as window:
+        with FrameWindow(path, source, chunk, 60) as window:
             return [(frame.ticks, frame.duration, plane_of(frame.picture, 0).tobytes()) for frame in window]
 
     whole = pictures(0, None)
-    assert len(whole) == video.frame_count
+    assert len(whole) == source.pictures.frame_count
     for cuts in [(0.0, 1.0, 2.0, None), (0.0, 0.48, 0.96, 1.44, None), (0.0, 0.5005, 1.5, None)]:
         assert [picture for cut in pairwise(cuts) for picture in pictures(cut[0] or 0.0, cut[1])] == whole
 
@@ -130,9 +130,9 @@ async def test_progressive_pictures_between_interlaced_ones_stay_as_they_are(
     joined_list = tmp_path / "list.txt"
     joined_list.write_text(f"file '{tmp_path / 'p.ts'}'\nfile '{woven}'\n")
     ffmpeg("-f", "concat", "-safe", "0", "-i", joined_list, "-c", "copy", joined)
-    video = (await probe(children, joined)).pictures
-    assert video.interlaced
-    with FrameWindow(joined, video, Chunk(index=0, start=0, end=None, expected_frames=1), 60) as window:
+    source = await probe(children, joined)
+    assert source.pictures.interlaced
+    with FrameWindow(joined, source, Chunk(index=0, start=0, end=None, expected_frames=1), 60) as window:
         shown = [plane_of(frame.picture, 0).astype(int) for frame in window]
     before = lumas(joined)
     assert len(shown) == len(before) == 100

@@ -150,7 +150,7 @@ async def test_a_montage_is_the_pictures_of_its_samples_without_the_gaps(childre
         montage = [(frame.ticks, _luma(frame)) for frame in frames]
     length, position = round(target.sample_seconds * VIDEO_TIMESCALE), 0
     for number, sample in enumerate(target.samples):
-        with FrameWindow(path, source.pictures, sample, plan.max_frame_rate) as expected:
+        with FrameWindow(path, source, sample, plan.max_frame_rate) as expected:
             for frame in expected:
                 ticks, luma = montage[position]
                 assert ticks - number * length == frame.ticks - round(sample.start * VIDEO_TIMESCALE)

@@ -255,6 +255,17 @@ async def test_a_variable_frame_rate_keeps_every_time(children: MediaChildren, t
     assert decode(encoded.file("180p", tmp_path)).times == pytest.approx([time / 25 for time in times], abs=0.001)
 
 
+async def test_the_highest_frame_rate_is_that_of_the_fastest_passage(children: MediaChildren, tmp_path: Path) -> None:
+    """A screen recording: at rest ten pictures a second, and sixty while somebody scrolls."""
+    path = tmp_path / "screen.mkv"
+    ffmpeg(*picture("320x180", 60, 6), "-vf", "select='between(t,2,3)+not(mod(n,6))'", "-fps_mode", "vfr", *X264, path)
+    source = await probe(children, path)
+    assert source.pictures.highest_frame_rate == 60
+    ffmpeg(*picture("320x180", 60, 2), *X264, tmp_path / "even.mkv")
+    even = (await probe(children, tmp_path / "even.mkv")).pictures
+    assert even.highest_frame_rate == even.frame_rate == 60
+
+
 @pytest.mark.parametrize(
     ("ending", "offset"),
     [("mkv", "-0.6"), ("ts", "-0.6"), *((e, o) for e in ("mkv", "ts", "mp4", "nut") for o in ("0.7", "9000", "95000"))],

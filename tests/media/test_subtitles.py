@@ -92,7 +92,7 @@ async def test_pictures_of_text_cannot_be_kept_and_are_told(
     )
     ffmpeg("-i", clips.subtitled, "-i", graphics, "-map", "0:v", "-map", "0:s:0", "-map", "1", "-c", "copy", clip)
     plan, text = await keep_subtitles(children, clip, tmp_path)
-    assert plan.warnings == ["A subtitle track of the kind pgssub cannot be kept: it holds no text."]
+    assert plan.warnings == ["A subtitle track of the kind pgssub cannot be kept: it holds pictures of text."]
     assert [track.label for track in text.tracks] == ["German (SDH)"]
 
 
@@ -103,7 +103,9 @@ async def test_impossible_times_are_left_out(children: MediaChildren, clips: Cli
     ffmpeg("-i", clips.small, "-i", srt, *["-map", "0:v", "-map", "1", "-c:v", "copy", "-c:s", "srt"], clip)
     _, text = await keep_subtitles(children, clip, tmp_path)
     assert cues_of(tmp_path, text.tracks[0].name) == [Cue(1000, 2000, "here")]
-    assert text.warnings == ["Subtitles “Subtitles”: 1 with a time outside of the video or without one were left out."]
+    assert text.warnings == [
+        "Subtitles “Subtitles”: 1 were left out, which have no time, none within the video, or stay for more than 10 minutes."
+    ]
 
 
 async def test_more_tracks_than_a_menu_can_hold(children: MediaChildren, clips: Clips, tmp_path: Path) -> None:
@@ -132,7 +134,7 @@ async def test_files_in_old_encodings(
     _, text = await keep_subtitles(children, clips.in_encoding(lines, encoding, language), tmp_path)
     (track,) = text.tracks
     assert [cue.text for cue in cues_of(tmp_path, track.name)] == lines
-    assert text.warnings == [f"Subtitles “{track.label}” were not in UTF-8; they were read as {found}."]
+    assert text.warnings == [f"Subtitles “{track.label}” were not in plain UTF-8; they were read as {found}."]
 
 
 @pytest.mark.parametrize(

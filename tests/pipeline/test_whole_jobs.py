@@ -136,7 +136,7 @@ async def test_audio_tracks_that_are_left_out_are_told(system: System, clips: Cl
     result = finished.job["result"]
     assert result["warnings"] == [
         "The file has 18 audio tracks; the first 16 are kept, 2 are left out.",
-        "Audio track 3 cannot be decoded and is left out.",
+        "The audio track number 3 is left out: none of it can be played.",
     ]
     assert [track["name"] for track in result["audio"]] == [f"audio-{n}" for n in range(16) if n != 2]
 

@@ -8,9 +8,9 @@ import m3u8
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sources import audio, source, stream, track, tracks, video, with_storyboard
+from sources import audio, coding, source, stream, track, tracks, video, with_storyboard
 
-from streamforge.contracts.media import AudioRole, EncodedTrack, KeyFrame, Plan, Source
+from streamforge.contracts.media import COPY, AudioRole, EncodedTrack, KeyFrame, Plan, Source, SubtitleSource
 from streamforge.planning.hls import iframe_playlist, media_playlist, playlists
 from streamforge.planning.manifests import (
     HLS_MASTER,
@@ -51,6 +51,25 @@ def master(found: Presentation) -> str:
 
 def tags(playlist: str, tag: str) -> list[str]:
     return [line.removeprefix(f"#{tag}:") for line in playlist.splitlines() if line.startswith(f"#{tag}:")]
+
+
+def test_the_frame_rate_is_the_highest_of_the_film_within_what_is_encoded() -> None:
+    """RFC 8216 §4.3.4.2. A screen recording of 5 pictures a second, in which somebody scrolls."""
+    for highest, told in ((0.0, "5.000"), (50.0, "50.000"), (75.0, "60.000")):
+        film = stream(picture=video(rate=5, highest_frame_rate=highest))
+        variants = tags(master(film), "EXT-X-STREAM-INF")
+        assert variants
+        assert all(f"FRAME-RATE={told}," in variant for variant in variants)
+
+
+def test_a_copy_of_pictures_with_captions_is_not_said_to_have_none() -> None:
+    film = stream(picture=video(coding=coding()))
+    captions = SubtitleSource(index=0, codec="cea608", title="CC1", channel=1)
+    captioned = replace(film, source=film.source.model_copy(update={"subtitles": [captions]}))
+    assert "CLOSED-CAPTIONS=NONE" in master(captioned)
+    copies = [replace(each, rendition=each.rendition.model_copy(update={"encoder": COPY})) for each in film.video]
+    assert "CLOSED-CAPTIONS=NONE" in master(replace(film, video=copies))
+    assert "CLOSED-CAPTIONS" not in master(replace(captioned, video=copies))
 
 
 # ── media playlists ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -49,7 +49,7 @@ def test_the_default_track_is_listened_to() -> None:
 def test_a_film_without_sound_says_so() -> None:
     plan = make_plan(source(), LISTENING)
     assert plan.transcription is None
-    assert plan.warnings == ["The video has no sound, so there are no captions."]
+    assert plan.warnings == ["The file has no sound that can be decoded, so there are no captions from it."]
 
 
 def test_text_is_kept_and_pictures_of_text_are_told() -> None:
@@ -66,7 +66,7 @@ def test_text_is_kept_and_pictures_of_text_are_told() -> None:
     plan = make_plan(film, Settings())
     kept = [(track.name, track.stream_index, track.language, track.forced) for track in plan.subtitles]
     assert kept == [("subtitles-0", 2, "de", False), ("subtitles-1", 5, None, True)]
-    assert plan.warnings == ["2 subtitle tracks of the kind dvbsub cannot be kept: they hold no text."]
+    assert plan.warnings == ["2 subtitle tracks of the kind dvbsub cannot be kept: they hold pictures of text."]
 
 
 def test_the_parts_of_a_chunk_know_nothing_of_text() -> None:
