@@ -1,0 +1,254 @@
+"""What recorders, networks and editors do to clocks. Each takes a film and gives it back with a lie in it, and says which.
+
+None of them moves what a packet holds: `at` stays the truth, so the law needs no list of exceptions.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from random import Random
+
+from film import TICKS, Film, Packet, Track, keys, seconds
+from mpeg_systems import CLOCK, STARTS_AT
+
+HOUR = 3600 * TICKS
+
+Lie = Callable[[Film, Random], tuple[Film, str]]
+
+
+# ── clocks of the whole file ────────────────────────────────────────────────────────────────────────────────────────
+def begins_late(film: Film, chance: Random) -> tuple[Film, str]:
+    offset = chance.choice([7 * TICKS, 100 * TICKS, 10 * HOUR, 20 * HOUR + 12_345])
+    return _from(film, 0, offset), f"the clock begins at {seconds(offset):.1f} s"
+
+
+def wraps(film: Film, chance: Random) -> tuple[Film, str]:
+    """The clock of 33 bits passes its end within the film."""
+    at = _some_time(film, chance)
+    return _from(film, 0, CLOCK - STARTS_AT - at), f"the clock of 33 bits ends at {seconds(at):.2f} s"
+
+
+# ── clocks that leap ────────────────────────────────────────────────────────────────────────────────────────────────
+def resets(film: Film, chance: Random) -> tuple[Film, str]:
+    """Two recordings, one behind the other: both clocks begin at the same value."""
+    at = _key_time(film, chance)
+    return _joined(film, at, -at), f"joined at {seconds(at):.2f} s, both clocks begin at the same value"
+
+
+def resets_twice(film: Film, chance: Random) -> tuple[Film, str]:
+    first, second = sorted(chance.sample(_key_times(film), 2))
+    twice = _joined(_joined(film, first, -first), second, first - second)
+    return twice, f"joined at {seconds(first):.2f} s and {seconds(second):.2f} s, all clocks begin at the same value"
+
+
+def leaps_an_hour(film: Film, chance: Random) -> tuple[Film, str]:
+    at = _key_time(film, chance)
+    return _from(film, at, HOUR), f"at {seconds(at):.2f} s the clock leaps an hour ahead"
+
+
+def leaps_ahead(film: Film, chance: Random) -> tuple[Film, str]:
+    at, leap = _key_time(film, chance), chance.choice([2, 3, 8]) * TICKS
+    return _from(film, at, leap), f"at {seconds(at):.2f} s the clock leaps {seconds(leap):.0f} s ahead"
+
+
+def falls_back(film: Film, chance: Random) -> tuple[Film, str]:
+    at, leap = _key_time(film, chance), chance.randrange(TICKS // 2, 2 * TICKS)
+    return _joined(film, at, -leap), f"at {seconds(at):.2f} s the clock falls back by {seconds(leap):.2f} s"
+
+
+def changes_pids(film: Film, chance: Random) -> tuple[Film, str]:
+    at = _key_time(film, chance)
+    return _joined(film, at, 0), f"at {seconds(at):.2f} s both PIDs change"
+
+
+# ── single time stamps ──────────────────────────────────────────────────────────────────────────────────────────────
+def strays(film: Film, chance: Random) -> tuple[Film, str]:
+    """One to three pictures have a time far off, ahead or behind."""
+    far = chance.choice([60 * TICKS, 7 * TICKS, -TICKS // 2])
+    which = _some_pictures(film, chance, chance.randint(1, 3))
+    told = film.with_pictures(lambda packet: replace(packet, stray=far) if packet.number in which else packet)
+    return told, f"pictures {sorted(which)} carry a time that is {seconds(far):+.1f} s off"
+
+
+def sound_strays(film: Film, chance: Random) -> tuple[Film, str]:
+    which = set(chance.sample(range(len(film.sound.packets)), 2))
+    told = [replace(p, stray=60 * TICKS) if n in which else p for n, p in enumerate(film.sound.packets)]
+    at = [round(seconds(film.sound.packets[number].at), 2) for number in sorted(which)]
+    return replace(film, sound=replace(film.sound, packets=tuple(told))), f"sound at {at} s carries a time 60 s off"
+
+
+def one_untimed(film: Film, chance: Random) -> tuple[Film, str]:
+    which = _some_pictures(film, chance, 1)
+    return _untimed(film, which), f"picture {sorted(which)[0]} has no time"
+
+
+def many_untimed(film: Film, chance: Random) -> tuple[Film, str]:
+    """Only key frames have times: all that ISO 13818-1 asks of some recorders, who take 0.7 s very literally."""
+    which = {packet.number for packet in film.pictures.packets if not packet.key}
+    return _untimed(film, which), "only key frames have times"
+
+
+def some_untimed(film: Film, chance: Random) -> tuple[Film, str]:
+    which = _some_pictures(film, chance, len(film.pictures.packets) // 5)
+    return _untimed(film, which), f"{len(which)} pictures have no time"
+
+
+def sound_untimed(film: Film, chance: Random) -> tuple[Film, str]:
+    """Every tenth packet of sound has a time."""
+    packets = [replace(packet, untimed=number % 10 > 0) for number, packet in enumerate(film.sound.packets)]
+    return replace(film, sound=replace(film.sound, packets=tuple(packets))), "nine of ten packets of sound have no time"
+
+
+# ── what is not there ───────────────────────────────────────────────────────────────────────────────────────────────
+def pictures_lost(film: Film, chance: Random) -> tuple[Film, str]:
+    """All from a key frame to another one, so that none of the others is harmed."""
+    first, second = _two_key_times(film, chance)
+    kept = film.pictures.kept(lambda packet: not first <= packet.due < second and not first <= packet.at < second)
+    return replace(film, pictures=kept), f"pictures of {seconds(first):.2f}-{seconds(second):.2f} s are lost"
+
+
+def packets_lost(film: Film, chance: Random) -> tuple[Film, str]:
+    """Few pictures anywhere, and with them what needed them."""
+    which = _some_pictures(film, chance, chance.randint(1, 6))
+    return replace(
+        film, pictures=film.pictures.kept(lambda p: p.number not in which)
+    ), f"pictures {sorted(which)} are lost"
+
+
+def all_lost(film: Film, chance: Random) -> tuple[Film, str]:
+    """Nothing came through for a while, of pictures and sound alike."""
+    first, second = _two_key_times(film, chance)
+    pictures = film.pictures.kept(lambda packet: not first <= packet.due < second and not first <= packet.at < second)
+    sound = film.sound.kept(lambda packet: not first <= packet.at < second)
+    return replace(film, pictures=pictures, sound=sound), f"all of {seconds(first):.2f}-{seconds(second):.2f} s is lost"
+
+
+def sound_lost(film: Film, chance: Random) -> tuple[Film, str]:
+    first = chance.randrange(TICKS // 2, _length(film) - 2 * TICKS)
+    second = first + chance.randrange(TICKS // 2, 2 * TICKS)
+    kept = film.sound.kept(lambda packet: not first <= packet.at < second)
+    return replace(film, sound=kept), f"sound of {seconds(first):.2f}-{seconds(second):.2f} s is lost"
+
+
+def sound_begins_late(film: Film, chance: Random) -> tuple[Film, str]:
+    at = chance.randrange(TICKS // 2, _length(film) - TICKS)
+    return replace(film, sound=film.sound.kept(lambda p: p.at >= at)), f"sound begins at {seconds(at):.2f} s"
+
+
+def sound_begins_early(film: Film, chance: Random) -> tuple[Film, str]:
+    at = _key_time(film, chance)
+    kept = film.pictures.kept(lambda packet: packet.due >= at and packet.at >= at)
+    kept = kept.kept(lambda packet: packet.at >= at)
+    return replace(film, pictures=_from_first_key(kept)), f"sound begins {seconds(at):.2f} s before the pictures"
+
+
+def begins_in_a_gop(film: Film, chance: Random) -> tuple[Film, str]:
+    """Switched on while the film was running."""
+    first, second, *_ = keys(film.pictures.packets)
+    lost = chance.randrange(first + 1, second)
+    at = film.pictures.packets[lost].due
+    pictures = replace(film.pictures, packets=film.pictures.packets[lost:])
+    sound = film.sound.kept(lambda packet: packet.at >= at)
+    return replace(film, pictures=pictures, sound=sound), f"recorded from {seconds(at):.2f} s on, within a GOP"
+
+
+def last_picture_stays(film: Film, chance: Random) -> tuple[Film, str]:
+    """Sound goes on; where the container can say how long the last picture lasts, it lasts as long."""
+    at = chance.randrange(TICKS, _length(film) - TICKS)
+    kept = film.pictures.kept(lambda packet: packet.at < at).packets
+    last = max(kept, key=lambda packet: packet.at)
+    stays = tuple(replace(p, lasts=film.sound.packets[-1].ends - p.at) if p is last else p for p in kept)
+    return replace(
+        film, pictures=replace(film.pictures, packets=stays)
+    ), f"the picture at {seconds(last.at):.2f} s is the last"
+
+
+def null_frames(film: Film, chance: Random) -> tuple[Film, str]:
+    """In AVI, a picture that does not change is a chunk of no bytes."""
+    first, second = _two_key_times(film, chance)
+    which = frozenset(p.number for p in film.pictures.packets if first <= p.due < second and p.number is not None)
+    return replace(film, null_frames=which), f"null frames at {seconds(first):.2f}-{seconds(second):.2f} s"
+
+
+def ends_in_null_frames(film: Film, chance: Random) -> tuple[Film, str]:
+    at = _key_time(film, chance)
+    which = frozenset(p.number for p in film.pictures.packets if p.due >= at and p.number is not None)
+    return replace(film, null_frames=which), f"null frames from {seconds(at):.2f} s on"
+
+
+# ── what is hidden or out of place ──────────────────────────────────────────────────────────────────────────────────
+def begins_below_zero(film: Film, chance: Random) -> tuple[Film, str]:
+    """As phones and editors trim: an edit list hides the beginning, from within a GOP on."""
+    at = film.pictures.packets[chance.randrange(3, len(film.pictures.packets) // 2)].at
+    return replace(film, hidden_before=at), f"an edit list hides what is before {seconds(at):.2f} s"
+
+
+def badly_interleaved(film: Film, chance: Random) -> tuple[Film, str]:
+    """Sound lies in the file a second behind the pictures it belongs to. Its times are right."""
+    late = chance.randrange(TICKS // 2, 3 * TICKS // 2)
+    return replace(film, sound_behind=late), f"sound lies {seconds(late):.2f} s behind its pictures in the file"
+
+
+def honest(film: Film, chance: Random) -> tuple[Film, str]:
+    return film, "no lie"
+
+
+# ── where ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+def _length(film: Film) -> int:
+    return max(packet.ends for packet in film.pictures.packets)
+
+
+def _some_time(film: Film, chance: Random) -> int:
+    return chance.randrange(TICKS, _length(film) - TICKS)
+
+
+def _key_times(film: Film) -> list[int]:
+    """When key frames are shown that have something before and behind them; of many, few."""
+    times = [film.pictures.packets[number].at for number in keys(film.pictures.packets)]
+    apart = [time for time in times if film.pictures.packets[0].at + TICKS // 2 < time < _length(film) - TICKS // 2]
+    return apart or times[1:] or times
+
+
+def _key_time(film: Film, chance: Random) -> int:
+    return chance.choice(_key_times(film))
+
+
+def _two_key_times(film: Film, chance: Random) -> tuple[int, int]:
+    times = _key_times(film)
+    first = chance.choice(times[:-1] or times)
+    later = [time for time in times if first < time <= first + 2 * TICKS]
+    return first, (chance.choice(later) if later else first + TICKS // 2)
+
+
+def _some_pictures(film: Film, chance: Random, count: int) -> set[int]:
+    """Neither the first nor the last: at the ends nothing could say that they are wrong."""
+    numbers = sorted(packet.number for packet in film.pictures.packets if packet.number is not None)
+    return set(chance.sample(numbers[3:-3], min(count, len(numbers) - 6)))
+
+
+def _from_first_key(track: Track) -> Track:
+    return replace(track, packets=track.packets[keys(track.packets)[0] :])
+
+
+# ── how ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+def _from(film: Film, at: int, moved: int) -> Film:
+    """From a key frame on the clock is off, and sound's clock from the same moment on."""
+    return _in_second_part(film, at, lambda packet: replace(packet, moved=packet.moved + moved))
+
+
+def _joined(film: Film, at: int, moved: int) -> Film:
+    """The same, as a recording of its own."""
+    return _in_second_part(film, at, lambda packet: replace(packet, moved=packet.moved + moved, part=packet.part + 1))
+
+
+def _in_second_part(film: Film, at: int, change: Callable[[Packet], Packet]) -> Film:
+    """Pictures behind a key frame in decode order belong to its part, and sound that is heard from then on."""
+    packets = film.pictures.packets
+    begins = next((number for number, packet in enumerate(packets) if packet.key and packet.at >= at), len(packets))
+    changed = tuple(change(packet) if number >= begins else packet for number, packet in enumerate(packets))
+    return replace(film, pictures=replace(film.pictures, packets=changed)).with_sound(
+        lambda packet: change(packet) if packet.at >= at else packet
+    )
+
+
+def _untimed(film: Film, which: set[int | None]) -> Film:
+    return film.with_pictures(lambda packet: replace(packet, untimed=True) if packet.number in which else packet)
