@@ -17,7 +17,7 @@ def avi(film: Film) -> bytes:
     chunks = list(_chunks(film))
     header = _list(
         b"hdrl",
-        _main_header(film) + _picture_header(film.pictures) + _sound_header(film.sound, film.pictures.packets[0].at),
+        _main_header(film) + _stream_headers(film),
     )
     movie = _list(b"movi", b"".join(_chunk(name, data) for name, data, _ in chunks))
     return _chunk(b"RIFF", b"AVI " + header + movie + _chunk(b"idx1", _index(chunks)))
@@ -49,9 +49,16 @@ def _main_header(film: Film) -> bytes:
     )
 
 
-def _picture_header(track: Track) -> bytes:
+def _stream_headers(film: Film) -> bytes:
+    """What begins later says by how much."""
+    begins = min(film.pictures.packets[0].at, film.sound.packets[0].at)
+    return _picture_header(film.pictures, begins) + _sound_header(film.sound, begins)
+
+
+def _picture_header(track: Track, begins: int) -> bytes:
     name, count = FOURCC[track.codec], len(track.packets)
-    about = _stream_header(b"vids", name, track.rate.denominator, track.rate.numerator, 0, count, 0)
+    starts = round((track.packets[0].at - begins) * track.rate / TICKS)
+    about = _stream_header(b"vids", name, track.rate.denominator, track.rate.numerator, starts, count, 0)
     size = WIDTH * HEIGHT * 3
     return _list(
         b"strl", about + _chunk(b"strf", struct.pack("<IiiHH4sIiiII", 40, WIDTH, HEIGHT, 1, 24, name, size, 0, 0, 0, 0))
@@ -65,7 +72,7 @@ def _sound_header(track: Track, begins: int) -> bytes:
     bytes_a_second = (
         rate * 2 if samples == 1 else sum(len(p.data) for p in track.packets) * TICKS // _length(track.packets)
     )
-    starts = max(0, round((track.packets[0].at - begins) * rate / samples / TICKS))
+    starts = round((track.packets[0].at - begins) * rate / samples / TICKS)
     count = sum(len(p.data) for p in track.packets) // 2 if samples == 1 else len(track.packets)
     about = _stream_header(b"auds", bytes(4), samples, rate, starts, count, 2 if samples == 1 else 0)
     form = struct.pack("<HHIIHHH", WAVE[track.codec], 1, rate, bytes_a_second, block, 16 if samples == 1 else 0, 0)

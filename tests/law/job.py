@@ -30,8 +30,8 @@ SMALL_AND_CUT = Settings.model_validate(
 )
 """One small rendition; chunks of one and two seconds, so that there are joints beside every lie."""
 
-LONGEST = 4 * 3600.0
-"""A clock that leaps an hour and is believed makes a long film: that is for the law to find out."""
+LONGEST = 300.0
+"""A clock that leaps an hour and is believed makes a long film; nobody needs to see all of it."""
 
 
 @dataclass

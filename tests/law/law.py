@@ -6,13 +6,14 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from itertools import groupby
+from dataclasses import dataclass
+from itertools import accumulate, groupby, permutations
 from statistics import median
 
 from film import Film, Packet, seconds
 from marks import BEEP_AT, BEEP_SECONDS
 from oracle import Seen
+
 from streamforge.contracts.media import Source
 
 MISSING_PICTURES = 2
@@ -34,6 +35,10 @@ class Truth:
     picture: float
     loose: float = 0.0
     """How far off sound may be where a container has no times and pictures are reordered."""
+    early: float = 0.0
+    """How long sound goes on before the first picture."""
+    rubble: float = 0.0
+    """How long what a decoder makes of the remains of a GOP lasts, before the first picture that can be read."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ class Told:
 # ── what goes in ────────────────────────────────────────────────────────────────────────────────────────────────────
 def truth_of(film: Film, decodable: Seen, has_times: bool = True) -> Truth:
     """What a plain decoder can show of a film, at the moments that nobody has lied about."""
-    readable = set(decodable.numbers)
+    readable = _reliable(decodable.numbers)
     shown = [
         packet for packet in film.pictures.packets if packet.number in readable and packet.at >= film.hidden_before
     ]
@@ -72,6 +77,8 @@ def truth_of(film: Film, decodable: Seen, has_times: bool = True) -> Truth:
     return Truth(
         pictures=[(packet.number, seconds(packet.at - begins)) for packet in shown if packet.number is not None],
         beeps=[(second, at - seconds(begins)) for second, at in _whole_beeps(film) if second in heard],
+        early=seconds(max(0, begins - max(film.hidden_before, film.sound.packets[0].at))),
+        rubble=_rubble(film, decodable, shown[0]),
         ends=seconds(_end(film, shown) - begins),
         picture=max(
             1 / float(film.pictures.rate), seconds(sorted(packet.lasts for packet in shown)[len(shown) * 9 // 10])
@@ -80,10 +87,23 @@ def truth_of(film: Film, decodable: Seen, has_times: bool = True) -> Truth:
     )
 
 
+def _reliable(numbers: list[int]) -> set[int]:
+    """A decoder that misses a picture shows an old one in its place: such numbers come twice, or go back."""
+    once = [number for number in numbers if numbers.count(number) == 1]
+    highest = list(accumulate(once, max))
+    return {number for number, most in zip(once, highest, strict=True) if number == most}
+
+
+def _rubble(film: Film, decodable: Seen, first: Packet) -> float:
+    if not decodable.pictures or decodable.pictures[0][1] == first.number:
+        return 0.0
+    return seconds(first.at - min(packet.at for packet in film.pictures.packets))
+
+
 def _end(film: Film, shown: list[Packet]) -> int:
     """Null frames let the last picture stay, too."""
     pictures = max(packet.ends for packet in [*shown, *_null(film)])
-    return max(pictures, max(packet.ends for packet in film.sound.packets))
+    return max(pictures, *(packet.ends for packet in film.sound.packets))
 
 
 def _null(film: Film) -> list[Packet]:
@@ -102,7 +122,8 @@ def _whole_beeps(film: Film) -> Iterator[tuple[int, float]]:
 
 # ── what comes out ──────────────────────────────────────────────────────────────────────────────────────────────────
 def differences(truth: Truth, seen: Seen) -> list[Difference]:
-    shown = [(time, number) for time, number in seen.pictures if time is not None and number is not None]
+    moments = dict(truth.pictures)
+    shown = [(time, number) for time, number in seen.pictures if time is not None and number in moments]
     if not shown:
         return [Difference("no picture", 0.0, truth.ends, f"none of {len(truth.pictures)} comes out")]
     clock = _Clock(truth, shown)
@@ -110,6 +131,7 @@ def differences(truth: Truth, seen: Seen) -> list[Difference]:
         *_missing_pictures(truth, shown),
         *_disorder(shown),
         *clock.steps(),
+        *_early_sound(truth, seen),
         *_beeps(truth, clock, seen),
         *_length(truth, clock, seen),
     ]
@@ -121,16 +143,17 @@ class _Clock:
     def __init__(self, truth: Truth, shown: list[tuple[float, int]]) -> None:
         moments = dict(truth.pictures)
         self._tolerated = truth.picture + JITTER
-        self._behind = [(moments[number], time - moments[number]) for time, number in shown if number in moments]
+        self._behind = [(moments[number], time - moments[number]) for time, number in shown]
+        self._begins = min(max(0.0, self._behind[0][1]), truth.rubble)
 
     def at(self, moment: float) -> float:
-        """By the last picture before that moment, or the first of all."""
+        """By the last pictures before that moment, or the first of all."""
         before = [behind for at, behind in self._behind if at <= moment]
-        return before[-1] if before else (self._behind[0][1] if self._behind else 0.0)
+        return median(before[-3:] or [behind for _, behind in self._behind[:3]])
 
     def steps(self) -> Iterator[Difference]:
         """Where the film waits or leaps: pictures from there on come later, or sooner, than those before them."""
-        usual = 0.0
+        usual = self._begins
         for number, (at, _) in enumerate(self._behind):
             near = median(behind for _, behind in self._behind[number : number + 3])
             if abs(near - usual) > self._tolerated:
@@ -161,12 +184,23 @@ def _disorder(shown: list[tuple[float, int]]) -> Iterator[Difference]:
         highest = max(highest, number)
 
 
+def _early_sound(truth: Truth, seen: Seen) -> Iterator[Difference]:
+    """Moment 0 is the first picture's; what was to be heard before it is gone."""
+    gone = {second for second, moment in truth.beeps if moment < 0} - {second for _, second in seen.beeps}
+    if gone:
+        yield Difference(
+            "early sound", 0.0, truth.early, f"{truth.early:.2f} s of it before the first picture are gone"
+        )
+
+
 def _beeps(truth: Truth, clock: _Clock, seen: Seen) -> Iterator[Difference]:
     tolerated = max(IN_SYNC, truth.picture + JITTER) + truth.loose
     heard: dict[int, list[float]] = {}
     for time, second in seen.beeps:
         heard.setdefault(second, []).append(time)
     for second, moment in truth.beeps:
+        if moment < 0:
+            continue
         if not (times := heard.pop(second, [])):
             yield Difference("missing sound", moment, BEEP_SECONDS, f"the beep of second {second}")
             continue
@@ -190,6 +224,7 @@ def _length(truth: Truth, clock: _Clock, seen: Seen) -> Iterator[Difference]:
 
 
 # ── what the job says ───────────────────────────────────────────────────────────────────────────────────────────────
+SECONDS = re.compile(r"(\d[\d,]*(?:\.\d+)?) s\b")
 NEAR = 1.0
 """Seconds that a sentence may be off, of place and of length."""
 
@@ -210,12 +245,8 @@ def _names(told: Told, difference: Difference) -> bool:
         begins, ends = difference.at, difference.at + difference.seconds
         there = told.at - NEAR <= ends and begins <= told.at + told.seconds + NEAR
         return there and difference.seconds <= told.seconds + NEAR
-    numbers = [float(number.replace(",", "")) for number in re.findall(r"\d[\d,]*(?:\.\d+)?", told.text)]
-    return any(abs(number - difference.at) <= NEAR for number in numbers) and any(
-        abs(number - difference.seconds) <= NEAR for number in numbers
+    numbers = [float(number.replace(",", "")) for number in SECONDS.findall(told.text)]
+    return any(
+        abs(at - difference.at) <= NEAR and abs(length - difference.seconds) <= NEAR
+        for at, length in permutations(numbers, 2)
     )
-
-
-def shifted(seen: Seen, by: float) -> Seen:
-    """The same with its sound that much later."""
-    return replace(seen, beeps=[(time + by, second) for time, second in seen.beeps])

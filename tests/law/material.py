@@ -8,7 +8,6 @@ from functools import cache
 import av
 import numpy as np
 from av.bitstream import BitStreamFilterContext
-
 from film import TICKS, Film, Packet, Track, ticks
 from marks import HEIGHT, WIDTH, beeping, numbered_picture
 
@@ -69,24 +68,25 @@ def _pictures(kind: str, rate: Fraction, gop: int, seconds: int, elementary: boo
         stream = container.streams.video[0]
         codec, private = CODECS[ENCODERS[kind][0]], stream.codec_context.extradata or b""
         spacing = 1 / nominal / stream.time_base
-        stamped = [(round(p.pts / spacing), round(p.dts / spacing), p) for p in container.demux(stream) if p.size]
+        packets = [packet for packet in container.demux(stream) if packet.size]
+        stamped = [(round(p.pts / spacing), round(p.dts / spacing), p.is_keyframe) for p in packets]
         if elementary and codec in START_CODES:
-            data = _with_start_codes(START_CODES[codec], stream, [packet for _, _, packet in stamped])
+            data = _with_start_codes(START_CODES[codec], stream, packets)
         else:
             front = private if elementary and codec in HEADERS_IN_FRONT else b""
-            data = [(front if packet.is_keyframe else b"") + bytes(packet) for _, _, packet in stamped]
-        packets = [
+            data = [(front if packet.is_keyframe else b"") + bytes(packet) for packet in packets]
+        held = [
             Packet(
-                data=held,
+                data=content,
                 at=times[number],
                 due=times[due] if due >= 0 else round(due * TICKS / nominal),
                 lasts=times[number + 1] - times[number],
-                key=packet.is_keyframe,
+                key=is_key,
                 number=number,
             )
-            for (number, due, packet), held in zip(stamped, data, strict=True)
+            for (number, due, is_key), content in zip(stamped, data, strict=True)
         ]
-    return Track(codec, private, tuple(packets), nominal)
+    return Track(codec, private, tuple(held), nominal)
 
 
 def _times(rate: Fraction, seconds: int) -> list[int]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from random import Random
 
-from film import TICKS, Film, Packet, Track, keys, seconds
+from film import TICKS, Film, Packet, keys, seconds
 from mpeg_systems import CLOCK, STARTS_AT
 
 HOUR = 3600 * TICKS
@@ -35,7 +35,8 @@ def resets(film: Film, chance: Random) -> tuple[Film, str]:
 
 
 def resets_twice(film: Film, chance: Random) -> tuple[Film, str]:
-    first, second = sorted(chance.sample(_key_times(film), 2))
+    times = _key_times(film)
+    first, second = sorted(chance.sample(times, 2)) if len(times) > 1 else (times[0] // 2, times[0])
     twice = _joined(_joined(film, first, -first), second, first - second)
     return twice, f"joined at {seconds(first):.2f} s and {seconds(second):.2f} s, all clocks begin at the same value"
 
@@ -101,9 +102,10 @@ def sound_untimed(film: Film, chance: Random) -> tuple[Film, str]:
 # ── what is not there ───────────────────────────────────────────────────────────────────────────────────────────────
 def pictures_lost(film: Film, chance: Random) -> tuple[Film, str]:
     """All from a key frame to another one, so that none of the others is harmed."""
-    first, second = _two_key_times(film, chance)
-    kept = film.pictures.kept(lambda packet: not first <= packet.due < second and not first <= packet.at < second)
-    return replace(film, pictures=kept), f"pictures of {seconds(first):.2f}-{seconds(second):.2f} s are lost"
+    first, second = _two_keys(film, chance)
+    packets = film.pictures.packets
+    kept = replace(film, pictures=replace(film.pictures, packets=packets[:first] + packets[second:]))
+    return kept, f"pictures of {_span(packets[first].at, packets[second].at)} are lost"
 
 
 def packets_lost(film: Film, chance: Random) -> tuple[Film, str]:
@@ -116,17 +118,19 @@ def packets_lost(film: Film, chance: Random) -> tuple[Film, str]:
 
 def all_lost(film: Film, chance: Random) -> tuple[Film, str]:
     """Nothing came through for a while, of pictures and sound alike."""
-    first, second = _two_key_times(film, chance)
-    pictures = film.pictures.kept(lambda packet: not first <= packet.due < second and not first <= packet.at < second)
-    sound = film.sound.kept(lambda packet: not first <= packet.at < second)
-    return replace(film, pictures=pictures, sound=sound), f"all of {seconds(first):.2f}-{seconds(second):.2f} s is lost"
+    first, second = _two_keys(film, chance)
+    packets = film.pictures.packets
+    begins, ends = packets[first].at, packets[second].at
+    pictures = replace(film.pictures, packets=packets[:first] + packets[second:])
+    sound = film.sound.kept(lambda packet: not begins <= packet.at < ends)
+    return replace(film, pictures=pictures, sound=sound), f"all of {_span(begins, ends)} is lost"
 
 
 def sound_lost(film: Film, chance: Random) -> tuple[Film, str]:
     first = chance.randrange(TICKS // 2, _length(film) - 2 * TICKS)
     second = first + chance.randrange(TICKS // 2, 2 * TICKS)
     kept = film.sound.kept(lambda packet: not first <= packet.at < second)
-    return replace(film, sound=kept), f"sound of {seconds(first):.2f}-{seconds(second):.2f} s is lost"
+    return replace(film, sound=kept), f"sound of {_span(first, second)} is lost"
 
 
 def sound_begins_late(film: Film, chance: Random) -> tuple[Film, str]:
@@ -135,10 +139,10 @@ def sound_begins_late(film: Film, chance: Random) -> tuple[Film, str]:
 
 
 def sound_begins_early(film: Film, chance: Random) -> tuple[Film, str]:
-    at = _key_time(film, chance)
-    kept = film.pictures.kept(lambda packet: packet.due >= at and packet.at >= at)
-    kept = kept.kept(lambda packet: packet.at >= at)
-    return replace(film, pictures=_from_first_key(kept)), f"sound begins {seconds(at):.2f} s before the pictures"
+    first = chance.choice(_inner_keys(film))
+    packets = film.pictures.packets[first:]
+    pictures = replace(film.pictures, packets=tuple(packet for packet in packets if packet.at >= packets[0].at))
+    return replace(film, pictures=pictures), f"sound begins {seconds(packets[0].at):.2f} s before the pictures"
 
 
 def begins_in_a_gop(film: Film, chance: Random) -> tuple[Film, str]:
@@ -164,15 +168,18 @@ def last_picture_stays(film: Film, chance: Random) -> tuple[Film, str]:
 
 def null_frames(film: Film, chance: Random) -> tuple[Film, str]:
     """In AVI, a picture that does not change is a chunk of no bytes."""
-    first, second = _two_key_times(film, chance)
-    which = frozenset(p.number for p in film.pictures.packets if first <= p.due < second and p.number is not None)
-    return replace(film, null_frames=which), f"null frames at {seconds(first):.2f}-{seconds(second):.2f} s"
+    first, second = _two_keys(film, chance)
+    return _null(film, first, second)
 
 
 def ends_in_null_frames(film: Film, chance: Random) -> tuple[Film, str]:
-    at = _key_time(film, chance)
-    which = frozenset(p.number for p in film.pictures.packets if p.due >= at and p.number is not None)
-    return replace(film, null_frames=which), f"null frames from {seconds(at):.2f} s on"
+    return _null(film, chance.choice(_inner_keys(film)), len(film.pictures.packets))
+
+
+def _null(film: Film, first: int, second: int) -> tuple[Film, str]:
+    null = film.pictures.packets[first:second]
+    which = frozenset(packet.number for packet in null if packet.number is not None)
+    return replace(film, null_frames=which), f"null frames at {_span(null[0].at, null[-1].ends)}"
 
 
 # ── what is hidden or out of place ──────────────────────────────────────────────────────────────────────────────────
@@ -201,32 +208,38 @@ def _some_time(film: Film, chance: Random) -> int:
     return chance.randrange(TICKS, _length(film) - TICKS)
 
 
+def _inner_keys(film: Film) -> list[int]:
+    """Where in decode order key frames are that have half a second before and behind them; else all but the first."""
+    packets = film.pictures.packets
+    inner = keys(packets)[1:]
+    begins, ends = packets[0].at + TICKS // 2, _length(film) - TICKS // 2
+    return [number for number in inner if begins < packets[number].at < ends] or inner or [0]
+
+
 def _key_times(film: Film) -> list[int]:
-    """When key frames are shown that have something before and behind them; of many, few."""
-    times = [film.pictures.packets[number].at for number in keys(film.pictures.packets)]
-    apart = [time for time in times if film.pictures.packets[0].at + TICKS // 2 < time < _length(film) - TICKS // 2]
-    return apart or times[1:] or times
+    return [film.pictures.packets[number].at for number in _inner_keys(film)]
 
 
 def _key_time(film: Film, chance: Random) -> int:
     return chance.choice(_key_times(film))
 
 
-def _two_key_times(film: Film, chance: Random) -> tuple[int, int]:
-    times = _key_times(film)
-    first = chance.choice(times[:-1] or times)
-    later = [time for time in times if first < time <= first + 2 * TICKS]
-    return first, (chance.choice(later) if later else first + TICKS // 2)
+def _two_keys(film: Film, chance: Random) -> tuple[int, int]:
+    """Less than two seconds from each other, if possible."""
+    packets, inner = film.pictures.packets, _inner_keys(film)
+    first = chance.choice(inner[:-1] or inner)
+    later = [number for number in inner if first < number and packets[number].at <= packets[first].at + 2 * TICKS]
+    return first, (chance.choice(later) if later else inner[-1] if inner[-1] > first else len(packets) - 1)
+
+
+def _span(first: int, second: int) -> str:
+    return f"{seconds(first):.2f}-{seconds(second):.2f} s"
 
 
 def _some_pictures(film: Film, chance: Random, count: int) -> set[int]:
     """Neither the first nor the last: at the ends nothing could say that they are wrong."""
     numbers = sorted(packet.number for packet in film.pictures.packets if packet.number is not None)
     return set(chance.sample(numbers[3:-3], min(count, len(numbers) - 6)))
-
-
-def _from_first_key(track: Track) -> Track:
-    return replace(track, packets=track.packets[keys(track.packets)[0] :])
 
 
 # ── how ─────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,9 +1,9 @@
 """A source for every seed: some material in some container, with some lies. The same seed makes the same bytes."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache, partial
+from functools import partial
 from random import Random
 
 import mutations as lies
@@ -11,7 +11,7 @@ from avi import avi
 from film import Film
 from flash_video import flash_video
 from iso_media import iso_media
-from material import RATES, VARIABLE, Making, material
+from material import PCM, RATES, VARIABLE, Making, material
 from matroska import matroska
 from mpeg_systems import program_stream, transport_stream
 
@@ -41,7 +41,12 @@ class Container:
 
 _mpeg = partial(Container, elementary=True)
 _late = (lies.begins_late,)
-_iso = (lies.begins_late, lies.begins_below_zero, lies.leaps_ahead, lies.strays)
+_iso = (lies.begins_late, lies.begins_below_zero, lies.strays)
+
+IN_ORDER = {lies.null_frames, lies.ends_in_null_frames}
+"""A chunk of no bytes among reordered pictures could stand for any of them."""
+HOLES_IN_SOUND = {lies.all_lost, lies.sound_lost, lies.sound_strays}
+"""FFmpeg's muxer of MOV closes them where sound is not coded."""
 
 CONTAINERS = {
     "ts": _mpeg(
@@ -112,22 +117,22 @@ def control(container: str, pictures: str, sound: str, rate: Fraction = Fraction
 
 def one_lie(container: str, lie: lies.Lie, seed: int) -> LyingSource:
     chance = Random(f"{container} {lie.__name__} {seed}")
-    return _made(f"{container}:{lie.__name__}:{seed}", container, _making(container, chance), [lie], chance)
+    return _made(f"{container}:{lie.__name__}:{seed}", container, _making(container, [lie], chance), [lie], chance)
 
 
 def some_lies(seed: int) -> LyingSource:
     """One to three lies, in a container and codecs that can hold them."""
     chance = Random(seed)
     container = chance.choice(list(CONTAINERS))
-    making = _making(container, chance)
-    count = chance.choice([1, 1, 2, 2, 3])
-    possible = CONTAINERS[container].lies
-    return _made(f"seed {seed}", container, making, chance.sample(possible, min(count, len(possible))), chance)
+    chosen = chance.sample(CONTAINERS[container].lies, chance.choice([1, 1, 2, 2, 3]))
+    return _made(f"seed {seed}", container, _making(container, chosen, chance), chosen, chance)
 
 
-def _making(container: str, chance: Random) -> Making:
+def _making(container: str, chosen: list[lies.Lie], chance: Random) -> Making:
     kind = CONTAINERS[container]
-    pictures, sound = chance.choice(kind.pictures), chance.choice(kind.sounds)
+    pictures = chance.choice([p for p in kind.pictures if not (p.endswith("-b") and IN_ORDER.intersection(chosen))])
+    holes = container == "mov" and HOLES_IN_SOUND.intersection(chosen)
+    sound = chance.choice([s for s in kind.sounds if not (s == PCM and holes)])
     rates = FULL if pictures.startswith("mpeg2") else kind.rates
     return Making(
         pictures=pictures,

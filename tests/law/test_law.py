@@ -46,6 +46,8 @@ class Court:
                 made = self.runner.run(asyncio.wait_for(processed(self.children, path, folder), LONGEST_SECONDS))
             except StreamForgeError as error:
                 return [Difference("refused", 0.0, truth.ends, f"{error.code}: {error.message}")]
+            except TimeoutError:
+                return [Difference("stuck", 0.0, truth.ends, f"not done after {LONGEST_SECONDS} s")]
             return untold(differences(truth, played(made.pictures, made.sound)), account(made.source))
 
     def judge(self, source: LyingSource) -> None:
