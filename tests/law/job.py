@@ -44,10 +44,10 @@ class Made:
     sound: Path | None
 
 
-async def processed(children: MediaChildren, path: Path, folder: Path) -> Made:
+async def processed(children: MediaChildren, path: Path, folder: Path, wanted: Settings = SMALL_AND_CUT) -> Made:
     task = ProbeTask(path=path, max_width=8192, max_height=8192, max_duration=LONGEST)
     source = await children.run("probe", task, Source)
-    plan = make_plan(source, SMALL_AND_CUT)
+    plan = make_plan(source, wanted)
     sound = _sound(children, path, source, plan, folder) if plan.audio else None
     pictures = _pictures(children, path, source, plan, folder)
     if sound is None:

@@ -14,7 +14,7 @@ from film import Film, Packet, seconds
 from marks import BEEP_AT, BEEP_SECONDS
 from oracle import Seen
 
-from streamforge.contracts.media import Source
+from streamforge.contracts.media import Plan, Source
 
 MISSING_PICTURES = 2
 """So many may be missing in the whole film without a word."""
@@ -229,10 +229,10 @@ NEAR = 1.0
 """Seconds that a sentence may be off, of place and of length."""
 
 
-def account(source: Source) -> list[Told]:
+def account(source: Source, plan: Plan) -> list[Told]:
     """All that a job says of the clock of its source, and of what is missing: the only place that knows how."""
     notes = [Told(note.text, note.at, note.seconds) for note in getattr(source, "timeline_notes", [])]
-    return [*notes, *(Told(warning) for warning in source.warnings)]
+    return [*notes, *(Told(warning) for warning in [*source.warnings, *plan.warnings])]
 
 
 def untold(found: list[Difference], told: list[Told]) -> list[Difference]:

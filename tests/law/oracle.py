@@ -1,6 +1,6 @@
 """Reads a file without anything of StreamForge: every packet into a plain decoder, and then the marks."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -44,7 +44,7 @@ def decodable(path: Path) -> Seen:
     return Seen(numbers, beeps_in(sound, rate))
 
 
-def played(pictures: Path | None, sound: Path | None) -> Seen:
+def played(pictures: Path | None, sound: Path | None, read: Callable[[VideoFrame], int | None] = number_of) -> Seen:
     """What a viewer sees and hears of a rendition, at its times."""
     seen = Seen()
     if pictures is not None:
@@ -52,7 +52,7 @@ def played(pictures: Path | None, sound: Path | None) -> Seen:
             stream = container.streams.video[0]
             lasts = 0.0
             for frame in container.decode(stream):
-                seen.pictures.append((float(frame.pts * frame.time_base), number_of(frame)))
+                seen.pictures.append((float(frame.pts * frame.time_base), read(frame)))
                 lasts = float((frame.duration or 0) * frame.time_base)
             seen.ends = max((time for time, _ in seen.pictures if time is not None), default=0.0) + lasts
     if sound is not None:

@@ -48,7 +48,7 @@ class Court:
                 return [Difference("refused", 0.0, truth.ends, f"{error.code}: {error.message}")]
             except TimeoutError:
                 return [Difference("stuck", 0.0, truth.ends, f"not done after {LONGEST_SECONDS} s")]
-            return untold(differences(truth, played(made.pictures, made.sound)), account(made.source))
+            return untold(differences(truth, played(made.pictures, made.sound)), account(made.source, made.plan))
 
     def judge(self, source: LyingSource) -> None:
         if found := self.finds(source):
