@@ -64,12 +64,18 @@ class Told:
 
 
 # ── what goes in ────────────────────────────────────────────────────────────────────────────────────────────────────
+class NothingToSee(Exception):
+    """A plain decoder makes nothing of this, and nobody else has to."""
+
+
 def truth_of(film: Film, decodable: Seen, has_times: bool = True) -> Truth:
-    """What a plain decoder can show of a film, at the moments that nobody has lied about."""
+    """What a plain decoder can show of a film, at the moments that nobody has lied about. Raises NothingToSee."""
     readable = _reliable(decodable.numbers)
     shown = [
         packet for packet in film.pictures.packets if packet.number in readable and packet.at >= film.hidden_before
     ]
+    if not shown:
+        raise NothingToSee
     shown.sort(key=lambda packet: packet.at)
     begins = shown[0].at
     heard = {second for _, second in decodable.beeps}

@@ -11,8 +11,13 @@ from film import TICKS, Film, Packet, keys, seconds
 from mpeg_systems import CLOCK, STARTS_AT
 
 HOUR = 3600 * TICKS
+HOLE = TICKS // 4
 
 Lie = Callable[[Film, Random], tuple[Film, str]]
+
+
+class CannotBeTold(Exception):
+    """This film has no place for such a lie: another one has taken it."""
 
 
 # ── clocks of the whole file ────────────────────────────────────────────────────────────────────────────────────────
@@ -36,7 +41,9 @@ def resets(film: Film, chance: Random) -> tuple[Film, str]:
 
 def resets_twice(film: Film, chance: Random) -> tuple[Film, str]:
     times = _key_times(film)
-    first, second = sorted(chance.sample(times, 2)) if len(times) > 1 else (times[0] // 2, times[0])
+    if len(times) < 2:
+        raise CannotBeTold
+    first, second = sorted(chance.sample(times, 2))
     twice = _joined(_joined(film, first, -first), second, first - second)
     return twice, f"joined at {seconds(first):.2f} s and {seconds(second):.2f} s, all clocks begin at the same value"
 
@@ -127,14 +134,14 @@ def all_lost(film: Film, chance: Random) -> tuple[Film, str]:
 
 
 def sound_lost(film: Film, chance: Random) -> tuple[Film, str]:
-    first = chance.randrange(TICKS // 2, _length(film) - 2 * TICKS)
+    first = _some_time(film, chance) - TICKS // 2
     second = first + chance.randrange(TICKS // 2, 2 * TICKS)
     kept = film.sound.kept(lambda packet: not first <= packet.at < second)
     return replace(film, sound=kept), f"sound of {_span(first, second)} is lost"
 
 
 def sound_begins_late(film: Film, chance: Random) -> tuple[Film, str]:
-    at = chance.randrange(TICKS // 2, _length(film) - TICKS)
+    at = _some_time(film, chance)
     return replace(film, sound=film.sound.kept(lambda p: p.at >= at)), f"sound begins at {seconds(at):.2f} s"
 
 
@@ -147,8 +154,8 @@ def sound_begins_early(film: Film, chance: Random) -> tuple[Film, str]:
 
 def begins_in_a_gop(film: Film, chance: Random) -> tuple[Film, str]:
     """Switched on while the film was running."""
-    first, second, *_ = keys(film.pictures.packets)
-    lost = chance.randrange(first + 1, second)
+    second = _inner_keys(film)[0]
+    lost = chance.randrange(1, second)
     at = film.pictures.packets[lost].due
     pictures = replace(film.pictures, packets=film.pictures.packets[lost:])
     sound = film.sound.kept(lambda packet: packet.at >= at)
@@ -157,7 +164,7 @@ def begins_in_a_gop(film: Film, chance: Random) -> tuple[Film, str]:
 
 def last_picture_stays(film: Film, chance: Random) -> tuple[Film, str]:
     """Sound goes on; where the container can say how long the last picture lasts, it lasts as long."""
-    at = chance.randrange(TICKS, _length(film) - TICKS)
+    at = _some_time(film, chance)
     kept = film.pictures.kept(lambda packet: packet.at < at).packets
     last = max(kept, key=lambda packet: packet.at)
     stays = tuple(replace(p, lasts=film.sound.packets[-1].ends - p.at) if p is last else p for p in kept)
@@ -179,7 +186,7 @@ def ends_in_null_frames(film: Film, chance: Random) -> tuple[Film, str]:
 def _null(film: Film, first: int, second: int) -> tuple[Film, str]:
     null = film.pictures.packets[first:second]
     which = frozenset(packet.number for packet in null if packet.number is not None)
-    return replace(film, null_frames=which), f"null frames at {_span(null[0].at, null[-1].ends)}"
+    return replace(film, null_frames=film.null_frames | which), f"null frames at {_span(null[0].at, null[-1].ends)}"
 
 
 # ── what is hidden or out of place ──────────────────────────────────────────────────────────────────────────────────
@@ -205,15 +212,25 @@ def _length(film: Film) -> int:
 
 
 def _some_time(film: Film, chance: Random) -> int:
-    return chance.randrange(TICKS, _length(film) - TICKS)
+    first, last = film.pictures.packets[0].at + TICKS, _length(film) - TICKS
+    if first >= last:
+        raise CannotBeTold
+    return chance.randrange(first, last)
 
 
 def _inner_keys(film: Film) -> list[int]:
-    """Where in decode order key frames are that have half a second before and behind them; else all but the first."""
+    """Where in decode order key frames are that have half a second before and behind them, and no hole before them: what
+    a clock did in a hole nobody can know."""
     packets = film.pictures.packets
-    inner = keys(packets)[1:]
     begins, ends = packets[0].at + TICKS // 2, _length(film) - TICKS // 2
-    return [number for number in inner if begins < packets[number].at < ends] or inner or [0]
+    inner = [
+        number
+        for number in keys(packets)[1:]
+        if begins < packets[number].at < ends and packets[number].due - packets[number - 1].due < HOLE
+    ]
+    if not inner:
+        raise CannotBeTold
+    return inner
 
 
 def _key_times(film: Film) -> list[int]:
@@ -225,11 +242,12 @@ def _key_time(film: Film, chance: Random) -> int:
 
 
 def _two_keys(film: Film, chance: Random) -> tuple[int, int]:
-    """Less than two seconds from each other, if possible."""
+    """Less than two seconds from each other."""
     packets, inner = film.pictures.packets, _inner_keys(film)
-    first = chance.choice(inner[:-1] or inner)
-    later = [number for number in inner if first < number and packets[number].at <= packets[first].at + 2 * TICKS]
-    return first, (chance.choice(later) if later else inner[-1] if inner[-1] > first else len(packets) - 1)
+    pairs = [(one, two) for one in inner for two in inner if 0 < packets[two].at - packets[one].at < 2 * TICKS]
+    if not pairs:
+        raise CannotBeTold
+    return chance.choice(pairs)
 
 
 def _span(first: int, second: int) -> str:

@@ -1,6 +1,7 @@
 """A source for every seed: some material in some container, with some lies. The same seed makes the same bytes."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -45,6 +46,8 @@ _iso = (lies.begins_late, lies.begins_below_zero, lies.strays)
 
 IN_ORDER = {lies.null_frames, lies.ends_in_null_frames}
 """A chunk of no bytes among reordered pictures could stand for any of them."""
+UNTIMED_PICTURES = {lies.one_untimed, lies.some_untimed, lies.many_untimed}
+"""Of a variable frame rate nobody could say when they are to be shown."""
 HOLES_IN_SOUND = {lies.all_lost, lies.sound_lost, lies.sound_strays}
 """FFmpeg's muxer of MOV closes them where sound is not coded."""
 
@@ -134,6 +137,8 @@ def _making(container: str, chosen: list[lies.Lie], chance: Random) -> Making:
     holes = container == "mov" and HOLES_IN_SOUND.intersection(chosen)
     sound = chance.choice([s for s in kind.sounds if not (s == PCM and holes)])
     rates = FULL if pictures.startswith("mpeg2") else kind.rates
+    if UNTIMED_PICTURES.intersection(chosen):
+        rates = tuple(rate for rate in rates if rate != VARIABLE)
     return Making(
         pictures=pictures,
         sound=sound,
@@ -147,8 +152,9 @@ def _making(container: str, chosen: list[lies.Lie], chance: Random) -> Making:
 def _made(name: str, container: str, making: Making, chosen: list[lies.Lie], chance: Random) -> LyingSource:
     film, told = material(making), []
     for lie in chosen:
-        film, words = lie(film, chance)
-        told.append(words)
+        with suppress(lies.CannotBeTold):
+            film, words = lie(film, chance)
+            told.append(words)
     kind = CONTAINERS[container]
     write = partial(transport_stream, new_pids=True) if lies.changes_pids in chosen else kind.write
     return LyingSource(name, container, making, film, tuple(told), write(film), kind.has_times)

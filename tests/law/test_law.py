@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory, gettempdir
 
 import pytest
 from job import processed
-from law import Difference, account, differences, truth_of, untold
+from law import Difference, NothingToSee, account, differences, truth_of, untold
 from oracle import decodable, played
 from sources import CONTAINERS, LyingSource, control, one_lie, some_lies
 
@@ -41,9 +41,11 @@ class Court:
             folder = Path(name)
             path = folder / "original"
             path.write_bytes(source.content)
-            truth = truth_of(source.film, decodable(path), source.has_times)
             try:
+                truth = truth_of(source.film, decodable(path), source.has_times)
                 made = self.runner.run(asyncio.wait_for(processed(self.children, path, folder), LONGEST_SECONDS))
+            except NothingToSee:
+                return []
             except StreamForgeError as error:
                 return [Difference("refused", 0.0, truth.ends, f"{error.code}: {error.message}")]
             except TimeoutError:
