@@ -63,13 +63,15 @@ class Track:
 @dataclass(frozen=True)
 class Film:
     """`hidden_before` is where an edit list lets the film begin; `null_frames` have their place in the file and nothing
-    in it; `sound_behind` is how much later than its pictures sound lies in the file."""
+    in it; `sound_behind` is how much later than its pictures sound lies in the file; `torn` are the places, in thousandths
+    of it, at which a packet of the transport is lost."""
 
     pictures: Track
     sound: Track
     hidden_before: int = 0
     null_frames: frozenset[int] = frozenset()
     sound_behind: int = 0
+    torn: frozenset[int] = frozenset()
 
     def with_pictures(self, change: Callable[[Packet], Packet]) -> "Film":
         return replace(self, pictures=self.pictures.changed(change))

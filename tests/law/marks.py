@@ -12,6 +12,10 @@ WIDTH, HEIGHT = 160, 96
 BITS = 10
 BOX = 16
 DARK, LIGHT, MIDDLE = 30, 220, 125
+CLEAR = 30
+"""How far from the middle a box must be."""
+INNER = np.array([0.35, 0.45, 0.55, 0.65])
+"""Where in a box it is looked at, both ways."""
 
 BEEP_AT = 0.25
 """Seconds behind each whole one, so that a cut at a whole second cuts no beep."""
@@ -42,22 +46,29 @@ def numbered_picture(number: int) -> VideoFrame:
 
 def number_of(picture: VideoFrame) -> int | None:
     """The number that a picture bears, at whatever size; None where it cannot be read."""
-    luma = picture.reformat(format="gray").to_ndarray()
+    luma = luma_of(picture)
     above, below = _boxes(luma, 0), _boxes(luma, 1)
-    if (
-        np.abs(above - MIDDLE).min() < 30
-        or np.abs(below - MIDDLE).min() < 30
-        or ((above > MIDDLE) == (below > MIDDLE)).any()
-    ):
+    is_clear = min(np.abs(above - MIDDLE).min(), np.abs(below - MIDDLE).min()) >= CLEAR
+    is_set = above > MIDDLE
+    if not is_clear or (is_set == (below > MIDDLE)).any():
         return None
-    return int(sum(1 << bit for bit in range(BITS) if above[bit] > MIDDLE))
+    return int((is_set << np.arange(BITS)).sum())
+
+
+def luma_of(picture: VideoFrame) -> Luma:
+    """Its first plane, of 8 bits."""
+    assert picture.format.name in {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "gray"}, picture.format.name
+    plane = picture.planes[0]
+    return np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: picture.height, : picture.width]
 
 
 def _boxes(luma: Luma, row: int) -> NDArray[np.float64]:
     """How light the middle of each box in a row is."""
     box = luma.shape[1] / BITS
-    down = slice(int((row + 0.3) * box), int((row + 0.7) * box))
-    return np.array([luma[down, int((bit + 0.3) * box) : int((bit + 0.7) * box)].mean() for bit in range(BITS)])
+    down = ((row + INNER) * box).astype(int)
+    across = ((np.arange(BITS)[:, None] + INNER) * box).astype(int)
+    middles: NDArray[np.float64] = luma[down[:, None, None], across].mean(axis=(0, 2))
+    return middles
 
 
 # ── sound ───────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -58,7 +58,9 @@ def _adts(track: Track, packet: Packet) -> bytes:
 # ── transport streams ───────────────────────────────────────────────────────────────────────────────────────────────
 def transport_stream(film: Film, new_pids: bool = False) -> bytes:
     """`new_pids`: each part has PIDs of its own, and the table of the program changes with it."""
-    return b"".join(_ts_packets(film, new_pids))
+    packets = list(_ts_packets(film, new_pids))
+    lost = {len(packets) * place // 1000 for place in film.torn}
+    return b"".join(packet for number, packet in enumerate(packets) if number not in lost)
 
 
 def _ts_packets(film: Film, new_pids: bool) -> Iterator[bytes]:

@@ -39,6 +39,16 @@ def resets(film: Film, chance: Random) -> tuple[Film, str]:
     return _joined(film, at, -at), f"joined at {seconds(at):.2f} s, both clocks begin at the same value"
 
 
+def resets_within_a_gop(film: Film, chance: Random) -> tuple[Film, str]:
+    """The second recording was switched on while the film was running: its first pictures cannot be decoded."""
+    at, gone = _key_time(film, chance), chance.randint(1, 4)
+    joined, words = _joined(film, at, -at), f"joined at {seconds(at):.2f} s, both clocks begin at the same value"
+    packets = joined.pictures.packets
+    second = next(number for number, packet in enumerate(packets) if packet.part == packets[-1].part)
+    kept = replace(joined.pictures, packets=packets[:second] + packets[second + gone :])
+    return replace(joined, pictures=kept), f"{words}; the second one's first {gone} pictures are missing"
+
+
 def resets_twice(film: Film, chance: Random) -> tuple[Film, str]:
     times = _key_times(film)
     if len(times) < 2:
@@ -121,6 +131,12 @@ def packets_lost(film: Film, chance: Random) -> tuple[Film, str]:
     return replace(
         film, pictures=film.pictures.kept(lambda p: p.number not in which)
     ), f"pictures {sorted(which)} are lost"
+
+
+def torn(film: Film, chance: Random) -> tuple[Film, str]:
+    """Bad reception: packets of the transport are lost, of pictures, sound and tables alike."""
+    places = frozenset(chance.sample(range(50, 950), chance.choice([1, 3, 10])))
+    return replace(film, torn=places), f"{len(places)} transport packets are lost"
 
 
 def all_lost(film: Film, chance: Random) -> tuple[Film, str]:

@@ -20,7 +20,14 @@ ANY = (
     lies.sound_begins_late, lies.sound_begins_early, lies.begins_in_a_gop, lies.last_picture_stays, lies.badly_interleaved
 )  # fmt: skip
 GAPS = (lies.pictures_lost, lies.packets_lost, lies.all_lost, lies.sound_lost)
-LEAPS = (lies.resets, lies.resets_twice, lies.leaps_an_hour, lies.leaps_ahead, lies.falls_back)
+LEAPS = (
+    lies.resets,
+    lies.resets_twice,
+    lies.resets_within_a_gop,
+    lies.leaps_an_hour,
+    lies.leaps_ahead,
+    lies.falls_back,
+)
 STRAYS = (lies.strays, lies.sound_strays)
 UNTIMED = (lies.one_untimed, lies.some_untimed, lies.many_untimed, lies.sound_untimed)
 
@@ -56,7 +63,7 @@ CONTAINERS = {
         transport_stream,
         ("h264-b", "h264", "hevc-b", "mpeg2-b", "mpeg2", "mpeg4"),
         ("aac", "mp2", "ac3", "mp3"),
-        (*ANY, *GAPS, *LEAPS, *STRAYS, *UNTIMED, *_late, lies.wraps, lies.changes_pids),
+        (*ANY, *GAPS, *LEAPS, *STRAYS, *UNTIMED, *_late, lies.wraps, lies.changes_pids, lies.torn),
     ),
     "ps": _mpeg(
         program_stream,
@@ -76,6 +83,12 @@ CONTAINERS = {
         ("h264-b", "hevc-b", "h264", "vp9", "mpeg4-b"),
         ("aac", "mp3", "ac3", "opus"),
         (*ANY, *GAPS, *_iso),
+    ),
+    "fmp4": Container(
+        partial(iso_media, kind="mp4", fragmented=True),
+        ("h264-b", "hevc-b", "vp9"),
+        ("aac", "opus"),
+        (*ANY, *GAPS, *_late),
     ),
     "mov": Container(
         partial(iso_media, kind="mov"), ("h264-b", "mjpeg", "mpeg4"), ("pcm_s16le", "aac"), (*ANY, *GAPS, *_iso)
