@@ -14,7 +14,7 @@ def iso_media(film: Film, kind: str, fragmented: bool = False) -> bytes:
     """What lies before time 0 is hidden by the edit list."""
     options = {"avoid_negative_ts": "disabled", "use_editlist": "1"}
     if fragmented:
-        options["movflags"] = "frag_keyframe+empty_moov+default_base_moof"
+        options["movflags"] = "frag_keyframe+delay_moov+default_base_moof"
     file = io.BytesIO()
     with (
         av.open(io.BytesIO(matroska(film))) as described,
