@@ -122,7 +122,7 @@ def test_whatever_follows_its_mark_it_is_read_within_the_packet(rest: bytes) -> 
 
 # ── where it is in a file ───────────────────────────────────────────────────────────────────────────────────────────
 async def test_a_track_of_captions_is_kept(children: MediaChildren, tmp_path: Path) -> None:
-    plan, kept = await keep_subtitles(children, MEDIA / "cases" / "20-eia608-track.mov", tmp_path)
+    plan, kept = await keep_subtitles(children, MEDIA / "cases" / "clocks" / "20-eia608-track.mov", tmp_path)
     [track] = kept.tracks
     assert (track.label, track.language, track.hearing_impaired) == ("CC1", None, True)
     [cue] = cues_of(tmp_path, track.name)

@@ -27,7 +27,7 @@ CENC = [
 # ── the film is what moves ──────────────────────────────────────────────────────────────────────────────────────────
 async def test_a_larger_still_beside_it_is_not_the_film(children: MediaChildren, tmp_path: Path) -> None:
     """Both are called the default, and the still comes first."""
-    encoded = await encode(children, CASES / "cover_plain_first.mkv", tmp_path, H264)
+    encoded = await encode(children, CASES / "pictures" / "cover_plain_first.mkv", tmp_path, H264)
     assert encoded.source.pictures.index == 1
     played = decode(encoded.file("360p", tmp_path))
     assert (played.frame_count, played.sizes) == (encoded.source.pictures.frame_count, {(640, 360)})
@@ -62,7 +62,7 @@ async def test_a_single_picture_beside_sound_is_its_cover(children: MediaChildre
 
 # ── programs ────────────────────────────────────────────────────────────────────────────────────────────────────────
 async def test_picture_and_sound_are_of_one_program(children: MediaChildren) -> None:
-    source = await probe(children, CASES / "07-mpts-two-programs.ts")
+    source = await probe(children, CASES / "clocks" / "07-mpts-two-programs.ts")
     assert (source.pictures.width, source.pictures.height) == (320, 180)
     assert [track.language for track in source.audio] == ["eng"]
     assert source.warnings == [
@@ -74,7 +74,7 @@ async def test_picture_and_sound_are_of_one_program(children: MediaChildren) -> 
 
 
 async def test_a_picture_that_goes_on_in_another_stream_is_told(children: MediaChildren) -> None:
-    source = await probe(children, CASES / "09-ts-pid-change.ts")
+    source = await probe(children, CASES / "clocks" / "09-ts-pid-change.ts")
     assert source.pictures.frame_count == 125
     assert source.warnings == [
         "The picture goes on in another stream when number 0 (320×180) ends at 5.0 s; that, number 2 (h264), is left out."
@@ -90,7 +90,7 @@ def beep(channel: Samples, begin: float, rate: int = 48_000) -> float:
 
 
 async def test_sound_that_begins_behind_what_is_analysed_is_heard(children: MediaChildren, tmp_path: Path) -> None:
-    encoded, file = await encode_audio(children, CASES / "34-ts-sound-begins-at-8s.ts", tmp_path)
+    encoded, file = await encode_audio(children, CASES / "clocks" / "34-ts-sound-begins-at-8s.ts", tmp_path)
     assert encoded.segments
     heard = samples_of(file)[0]
     assert level(heard, 0, 7.9) < 0.001

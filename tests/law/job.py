@@ -1,0 +1,99 @@
+"""What StreamForge makes of a source: the media tasks that a job consists of, without workflow and store around them."""
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from streamforge.contracts.media import EncodedTrack, Plan, Source
+from streamforge.media.audio import AudioTask
+from streamforge.media.child import MediaChildren
+from streamforge.media.encode import EncodeResult, EncodeTask
+from streamforge.media.probe import ProbeTask
+from streamforge.planning.manifests import INIT_SEGMENT, joined
+from streamforge.planning.plan import make_plan
+from streamforge.settings import Settings
+
+T = TypeVar("T")
+
+SMALL_AND_CUT = Settings.model_validate(
+    {
+        "transcode": {
+            "presets": {"h264": "ultrafast"},
+            "heights": [96],
+            "segment_seconds": 1,
+            "gop_seconds": 0.5,
+            "max_chunk_seconds": 2,
+        },
+        "validation": {"enabled": False},
+        "pictures": {"enabled": False},
+    }
+)
+"""One small rendition; chunks of one and two seconds, so that there are joints beside every lie."""
+
+LONGEST = 300.0
+"""A clock that leaps an hour and is believed makes a long film; nobody needs to see all of it."""
+
+
+@dataclass
+class Made:
+    """`pictures` and `sound` are playable files of the only rendition of each."""
+
+    source: Source
+    plan: Plan
+    pictures: Path
+    sound: Path | None
+
+
+async def processed(children: MediaChildren, path: Path, folder: Path, wanted: Settings = SMALL_AND_CUT) -> Made:
+    """All parts side by side, as workers do; none is left running when one fails."""
+    task = ProbeTask(path=path, max_width=8192, max_height=8192, max_duration=LONGEST)
+    source = await children.run("probe", task, Source)
+    plan = make_plan(source, wanted)
+    shown, heard = await _all_done(
+        _pictures(children, path, source, plan, folder), _sound(children, path, source, plan, folder)
+    )
+    return Made(source, plan, shown, heard)
+
+
+async def _all_done(*parts: Coroutine[Any, Any, T]) -> list[T]:
+    done = await asyncio.gather(*parts, return_exceptions=True)
+    for outcome in done:
+        if isinstance(outcome, BaseException):
+            raise outcome
+    return [outcome for outcome in done if not isinstance(outcome, BaseException)]
+
+
+async def _pictures(children: MediaChildren, path: Path, source: Source, plan: Plan, folder: Path) -> Path:
+    tasks = [
+        EncodeTask(path=path, source=source, plan=plan, chunk=chunk, target=folder / str(chunk.index))
+        for chunk in plan.chunks
+    ]
+    results = await _all_done(*(children.run("encode", task, EncodeResult) for task in tasks))
+    (track,) = joined([result.tracks for result in results])
+    parts = [tasks[0].target / track.name / INIT_SEGMENT]
+    for task, result in zip(tasks, results, strict=True):
+        parts += _segments(task.target, result.tracks[0])
+    return _together(parts, folder / "pictures.mp4")
+
+
+async def _sound(children: MediaChildren, path: Path, source: Source, plan: Plan, folder: Path) -> Path | None:
+    if not plan.audio:
+        return None
+    target = folder / "sound"
+    target.mkdir()
+    task = AudioTask(path=path, source=source, rendition=plan.audio[0], segment_seconds=1, target=target)
+    track = await children.run("audio", task, EncodedTrack)
+    if not track.segments:
+        return None
+    return _together([target / track.name / INIT_SEGMENT, *_segments(target, track)], folder / "sound.mp4")
+
+
+def _segments(folder: Path, track: EncodedTrack) -> list[Path]:
+    return [folder / track.name / segment.file_name for segment in track.segments]
+
+
+def _together(parts: list[Path], target: Path) -> Path:
+    target.write_bytes(b"".join(part.read_bytes() for part in parts))
+    return target

@@ -1,0 +1,114 @@
+"""What goes in comes out, or the job says what did not: whatever the clock of the source says.
+
+`make test` tries the same sources every time, `make fuzz` new ones for FUZZ_MINUTES. What breaks the law is kept in
+LAW_FOLDER; `LAW_SEED=…` tries one seed again.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory, gettempdir
+
+import pytest
+from job import processed
+from law import Difference, NothingToSee, account, differences, truth_of, untold
+from oracle import decodable, played
+from sources import CONTAINERS, LyingSource, control, one_lie, some_lies
+
+from streamforge.errors import StreamForgeError
+from streamforge.media.child import MediaChildren
+
+MINUTES = float(os.environ.get("FUZZ_MINUTES", "0"))
+SEED = os.environ.get("LAW_SEED")
+FOLDER = Path(os.environ.get("LAW_FOLDER", Path(gettempdir()) / "streamforge-law"))
+LONGEST_SECONDS = 60
+"""That a job of a few seconds of film may take."""
+
+
+@dataclass
+class Court:
+    """Runs sources through a worker's media children and holds what comes out against the law."""
+
+    runner: asyncio.Runner
+    children: MediaChildren
+
+    def finds(self, source: LyingSource) -> list[Difference]:
+        """What differs, and of which the job says nothing."""
+        with TemporaryDirectory() as name:
+            folder = Path(name)
+            path = folder / "original"
+            path.write_bytes(source.content)
+            try:
+                truth = truth_of(source.film, decodable(path), source.has_times)
+                made = self.runner.run(asyncio.wait_for(processed(self.children, path, folder), LONGEST_SECONDS))
+            except NothingToSee:
+                return []
+            except StreamForgeError as error:
+                return [Difference("refused", 0.0, truth.ends, f"{error.code}: {error.message}")]
+            except TimeoutError:
+                return [Difference("stuck", 0.0, truth.ends, f"not done after {LONGEST_SECONDS} s")]
+            return untold(differences(truth, played(made.pictures, made.sound)), account(made.source, made.plan))
+
+    def judge(self, source: LyingSource) -> None:
+        if found := self.finds(source):
+            pytest.fail(verdict(source, found), pytrace=False)
+
+
+@pytest.fixture(scope="module")
+def court() -> Iterator[Court]:
+    with asyncio.Runner() as runner:
+        children = MediaChildren(memory_bytes=2**30, stall_seconds=LONGEST_SECONDS / 2)
+        runner.run(children.__aenter__())
+        yield Court(runner, children)
+        runner.run(children.__aexit__())
+
+
+def verdict(source: LyingSource, found: list[Difference]) -> str:
+    """What differs, in one block; the source lies beside it."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    path = FOLDER / f"{source.name.replace(' ', '-').replace(':', '-')}.{source.container}"
+    path.write_bytes(source.content)
+    return "\n  ".join([str(source), *map(str, found), f"kept as {path}"])
+
+
+CONTROLS = [
+    (container, pictures, kind.sounds[number % len(kind.sounds)])
+    for container, kind in CONTAINERS.items()
+    for number, pictures in enumerate(kind.pictures)
+]
+
+
+@pytest.mark.parametrize(("container", "pictures", "sound"), CONTROLS, ids=lambda each: each)
+def test_an_honest_source_comes_out_whole(court: Court, container: str, pictures: str, sound: str) -> None:
+    court.judge(control(container, pictures, sound))
+
+
+LIES = [(container, lie) for container, kind in CONTAINERS.items() for lie in kind.lies]
+
+
+@pytest.mark.parametrize(("container", "lie"), [pytest.param(c, lie, id=f"{c}-{lie.__name__}") for c, lie in LIES])
+def test_what_goes_in_comes_out_or_the_job_says_what_did_not(court: Court, container: str, lie) -> None:
+    court.judge(one_lie(container, lie, seed=0))
+
+
+@pytest.mark.skipif(SEED is None, reason="no LAW_SEED")
+def test_a_seed(court: Court) -> None:
+    court.judge(some_lies(int(SEED or 0)))
+
+
+@pytest.mark.timeout(0)
+@pytest.mark.skipif(not MINUTES, reason="only with FUZZ_MINUTES")
+def test_new_sources_come_out_or_the_job_says_what_did_not(court: Court) -> None:
+    """Goes on after a find: one fault must not hide the others."""
+    end, seed, verdicts = time.monotonic() + 60 * MINUTES, time.time_ns() % 10**9, []
+    print(f"seeds from {seed}")
+    while time.monotonic() < end:
+        source = some_lies(seed)
+        if found := court.finds(source):
+            verdicts.append(verdict(source, found))
+            print(verdicts[-1], flush=True)
+        seed += 1
+    assert not verdicts, f"{len(verdicts)} sources break the law:\n" + "\n".join(verdicts)

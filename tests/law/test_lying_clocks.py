@@ -1,0 +1,191 @@
+"""Files from the field whose clocks lie, each with what is right. Where they come from: tests/media/cases/README.md."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+
+import mutations
+import pytest
+from av.video.frame import VideoFrame
+from job import SMALL_AND_CUT, Made, processed
+from law import account, truth_of
+from material import Making, material
+from mpeg_systems import transport_stream
+from oracle import Seen, decodable, played
+
+from streamforge.media.child import MediaChildren
+from streamforge.settings import Settings
+
+CASES = Path(__file__).parents[1] / "media" / "cases"
+COPIED = Settings.model_validate(SMALL_AND_CUT.model_dump() | {"transcode": {"remux": True}})
+IN_SYNC = 0.06
+LENGTH = 0.1
+BITS = 10
+
+
+@dataclass
+class Outcome:
+    made: Made
+    seen: Seen
+
+    @property
+    def length(self) -> float:
+        """Of the presentation: until the last picture or sound is over."""
+        return max(self.seen.ends, self.seen.sound_ends)
+
+    @property
+    def says(self) -> str:
+        return " ".join(told.text for told in account(self.made.source, self.made.plan))
+
+    def assert_pictures(self, first: int, last: int, missing: int = 0) -> None:
+        """All from one number to another, in order, at 25 a second."""
+        numbers = self.seen.numbers
+        assert numbers == sorted(numbers)
+        gone = set(range(first, last + 1)) - set(numbers)
+        assert len(gone) <= missing, f"{len(gone)} pictures are missing: {sorted(gone)}"
+        for time, number in self.seen.pictures:
+            assert time == pytest.approx((number - first) / 25, abs=0.045), f"picture {number}"
+
+    def assert_beeps(self, at: Callable[[int], float], seconds: range) -> None:
+        heard = {second: time for time, second in self.seen.beeps}
+        late = {second: heard.get(second, -99) - at(second) for second in seconds}
+        assert all(abs(off) <= IN_SYNC for off in late.values()), late
+
+
+@pytest.fixture
+def outcome_of() -> Callable[..., Outcome]:
+    def run(path: Path, wanted: Settings = SMALL_AND_CUT) -> Outcome:
+        return asyncio.run(_outcome(path, wanted))
+
+    return run
+
+
+async def _outcome(path: Path, wanted: Settings) -> Outcome:
+    with TemporaryDirectory() as folder:
+        async with MediaChildren(memory_bytes=2**30, stall_seconds=60) as children:
+            made = await processed(children, path, Path(folder), wanted)
+        return Outcome(made, played(made.pictures, made.sound, number_of))
+
+
+def number_of(picture: VideoFrame) -> int:
+    luma = picture.reformat(format="gray").to_ndarray()
+    height, box = luma.shape[0], luma.shape[1] / BITS
+    row = luma[int(height * 0.04) : int(height * 0.14)]
+    return sum(1 << bit for bit in range(BITS) if row[:, int((bit + 0.3) * box) : int((bit + 0.7) * box)].mean() > 125)
+
+
+Run = Callable[..., Outcome]
+
+
+def test_a_film_whose_clock_is_right_comes_out_as_it_is(outcome_of: Run) -> None:
+    outcome = outcome_of(CASES / "clocks/00-control.mp4")
+    outcome.assert_pictures(0, 199)
+    outcome.assert_beeps(float, range(8))
+    assert outcome.length == pytest.approx(8.0, abs=LENGTH)
+
+
+@pytest.mark.parametrize("name", ["01-ts-concat-reset.ts", "02-ts-jump-forward.ts"])
+def test_two_recordings_one_behind_the_other_are_one_film(outcome_of: Run, name: str) -> None:
+    outcome = outcome_of(CASES / "clocks" / name)
+    outcome.assert_pictures(0, 249)
+    outcome.assert_beeps(float, range(10))
+    assert outcome.length == pytest.approx(10.0, abs=LENGTH)
+
+
+def test_two_pictures_a_minute_too_late_do_not_make_the_film_longer(outcome_of: Run) -> None:
+    outcome = outcome_of(CASES / "clocks/05b-mp4-pts-outliers-60s.mp4")
+    outcome.assert_pictures(0, 199, missing=2)
+    outcome.assert_beeps(float, range(8))
+    assert outcome.length == pytest.approx(8.0, abs=LENGTH)
+    assert outcome.made.source.pictures.frame_rate == pytest.approx(25, abs=0.1)
+
+
+def test_what_was_switched_on_within_a_gop_begins_at_its_first_whole_picture(outcome_of: Run) -> None:
+    outcome = outcome_of(CASES / "clocks/06c-ts-mid-gop-2s.ts")
+    outcome.assert_pictures(50, 249)
+    outcome.assert_beeps(lambda second: second - 2.0, range(2, 10))
+    assert outcome.length == pytest.approx(8.0, abs=LENGTH)
+
+
+def test_of_two_programs_the_larger_one_comes_with_its_own_sound(outcome_of: Run) -> None:
+    outcome = outcome_of(CASES / "clocks/07-mpts-two-programs.ts")
+    assert outcome.made.source.pictures.width == 320
+    assert [track.language for track in outcome.made.plan.audio if track.default] == ["eng"]
+    outcome.assert_pictures(0, 149)
+
+
+def test_what_comes_under_new_pids_is_there_or_named(outcome_of: Run) -> None:
+    outcome = outcome_of(CASES / "clocks/09-ts-pid-change.ts")
+    if outcome.length == pytest.approx(10.0, abs=LENGTH):
+        outcome.assert_pictures(0, 249)
+        outcome.assert_beeps(float, range(10))
+    else:
+        assert "5.0 s" in outcome.says
+
+
+def test_a_last_picture_stays_as_long_as_there_is_sound(outcome_of: Run) -> None:
+    outcome = outcome_of(CASES / "clocks/10-last-picture-6s.mp4")
+    outcome.assert_pictures(0, 100)
+    outcome.assert_beeps(float, range(10))
+    assert outcome.seen.ends == pytest.approx(10.0, abs=LENGTH)
+
+
+def test_packed_pictures_come_in_order(outcome_of: Run) -> None:
+    outcome = outcome_of(CASES / "clocks/15-avi-xvid-packed-bframes.avi")
+    outcome.assert_pictures(0, 199, missing=2)
+    outcome.assert_beeps(float, range(8))
+
+
+def test_captions_in_a_track_of_their_own_are_kept_or_named(outcome_of: Run) -> None:
+    outcome = outcome_of(CASES / "clocks/20-eia608-track.mov")
+    outcome.assert_pictures(0, 124)
+    assert outcome.made.plan.subtitles or "caption" in outcome.says.lower()
+
+
+def test_one_picture_without_a_time_moves_nothing(outcome_of: Run) -> None:
+    outcome = outcome_of(CASES / "clocks/27b-ts-one-picture-without-pts.ts")
+    assert outcome.seen.numbers == sorted(outcome.seen.numbers)
+    assert {second: time for time, second in outcome.seen.beeps}[1] == pytest.approx(0.04, abs=0.05)
+
+
+def test_sound_that_begins_after_eight_seconds_is_preceded_by_silence(outcome_of: Run) -> None:
+    outcome = outcome_of(CASES / "clocks/34-ts-sound-begins-at-8s.ts")
+    outcome.assert_pictures(0, 299)
+    outcome.assert_beeps(float, range(8, 12))
+    assert outcome.seen.beeps[0][1] == 8
+
+
+@pytest.mark.parametrize("wanted", [SMALL_AND_CUT, COPIED], ids=["encoded", "copied"])
+def test_the_recording_of_a_still_screen_is_as_long_as_it_was(outcome_of: Run, wanted: Settings) -> None:
+    outcome = outcome_of(CASES / "pictures/screen_last_stays_8s.mp4", wanted)
+    assert outcome.seen.ends == pytest.approx(8.98, abs=LENGTH)
+
+
+def test_a_picture_stays_while_null_frames_come(outcome_of: Run) -> None:
+    outcome = outcome_of(CASES / "pictures/avi_null_frames.avi")
+    assert outcome.seen.ends == pytest.approx(8.0, abs=LENGTH)
+    assert len(outcome.seen.pictures) >= 25
+
+
+def test_a_first_key_frame_after_nine_seconds_is_where_the_film_begins(tmp_path: Path) -> None:
+    """livepeer/lpms#58: all in front of it cannot be decoded. No sentence tells of a time below zero."""
+    whole = material(Making("h264-b", "aac", gop=216, seconds=12, elementary=True))
+    film, _ = mutations.begins_in_a_gop(whole, Random(1))
+    path = tmp_path / "late.ts"
+    path.write_bytes(transport_stream(film))
+    truth = truth_of(film, decodable(path))
+    outcome = asyncio.run(_law_outcome(path))
+    assert outcome.seen.numbers == [number for number, _ in truth.pictures]
+    assert outcome.length == pytest.approx(truth.ends, abs=LENGTH)
+    assert "cannot be decoded" in outcome.says
+    assert "-" not in outcome.says.replace("–", "")
+
+
+async def _law_outcome(path: Path) -> Outcome:
+    with TemporaryDirectory() as folder:
+        async with MediaChildren(memory_bytes=2**30, stall_seconds=60) as children:
+            made = await processed(children, path, Path(folder))
+        return Outcome(made, played(made.pictures, made.sound))
