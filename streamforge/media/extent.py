@@ -71,7 +71,9 @@ def refuse_early_end(path: Path, read: Extent, analysed_bytes: int = 0) -> None:
 
 def _complaint(path: Path, container: InputContainer, read: Extent) -> str | None:
     kind = container.format.name
-    claimed = ((container.start_time or 0) + (container.duration or 0)) / MICROSECONDS
+    # What FFmpeg has for the length of FLV is the time of its last tag: the clock's start is in it already.
+    begin = 0 if kind == "flv" else container.start_time or 0
+    claimed = (begin + (container.duration or 0)) / MICROSECONDS
     size = path.stat().st_size
     unread = (size - read.bytes - PAGES.get(kind, 0)) / size
     if kind in SEQUENTIAL and unread > TOLERATED_SHARE:

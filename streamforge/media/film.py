@@ -117,8 +117,8 @@ class Film:
         notes = []
         if times.in_front:
             text = (
-                f"The first {times.in_front} pictures lack what they refer to, because the recording begins between two "
-                "key frames; the film begins behind them."
+                f"The first {times.in_front} pictures cannot be decoded, because the recording begins between two key "
+                "frames; the film begins behind them."
             )
             notes.append(
                 TimelineNote(

@@ -219,11 +219,12 @@ class FrameWindow:
             seek(container, stream)
         except av.error.FFmpegError:
             return
-        yield from self._stamped(container, stream)
+        yield from self._stamped(container, stream, from_key_frame=seek is not _from_the_beginning)
 
-    def _stamped(self, container: InputContainer, stream: VideoStream) -> Iterator[Placed]:
+    def _stamped(self, container: InputContainer, stream: VideoStream, *, from_key_frame: bool) -> Iterator[Placed]:
         self._packets, self._pictures, self._decode_times = [], [], []
-        found = decoded(container, stream, self._video.clock, self._note_packet, self._note_failure)
+        clock, note, fail = self._video.clock, self._note_packet, self._note_failure
+        found = decoded(container, stream, clock, note, fail, from_key_frame=from_key_frame)
         for number, picture in enumerate(found):
             yield self._place(picture, number), picture
 

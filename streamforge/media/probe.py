@@ -23,12 +23,14 @@ from streamforge.media.late_streams import analysis_needed
 from streamforge.media.progress import Progress
 from streamforge.media.source import open_source, stream_by_index
 from streamforge.media.tallies import Tallies
-from streamforge.media.timeline import SEND_COMPLETE, Reading, as_declared, check_complete, read_packets
+from streamforge.media.timeline import SEND_COMPLETE, Reading, as_declared, check_complete, reaches_its_end, read_packets
 from streamforge.media.tracks import Found, captions_in, describe_audio, describe_subtitles
 from streamforge.planning.clocks import sound_clock
 from streamforge.planning.stream_choice import Seen, choose, why_no_picture, why_no_sound
 from streamforge.planning.timeline_notes import from_start, warnings_of
 from streamforge.settings import InputSettings
+
+ISO_MEDIA = "mov,mp4,m4a,3gp,3g2,mj2"
 
 MIN_SIDE = 16
 MAX_ASPECT = 32
@@ -96,7 +98,8 @@ def _read(task: ProbeTask, on_progress: Progress) -> _File:
             raise UndecodableSource("There is no picture in the video stream; it is empty, or damaged beyond reading.")
         repeated = null_frames(task.path, main) if kind == "avi" and isinstance(stream, VideoStream) else 0
         track = reading.track(main)
-        there = as_declared(container, track) + repeated
+        is_edited = kind == ISO_MEDIA and reaches_its_end(stream, track)
+        there = stream.frames if is_edited else as_declared(container, track) + repeated
         damage = _damage(task, there, stream.frames, track.extent, analysed_bytes)
         return _File(
             container=kind,

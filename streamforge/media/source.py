@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, dropwhile
 from pathlib import Path
 from typing import TypeAlias, overload
 
@@ -114,6 +114,8 @@ def decoded(
     clock: TrackClock = ...,
     on_packet: OnPacket = ...,
     on_failure: OnFailure = ...,
+    *,
+    from_key_frame: bool = ...,
 ) -> Iterator[VideoFrame]: ...
 @overload
 def decoded(
@@ -122,6 +124,8 @@ def decoded(
     clock: TrackClock = ...,
     on_packet: OnPacket = ...,
     on_failure: OnFailure = ...,
+    *,
+    from_key_frame: bool = ...,
 ) -> Iterator[AudioFrame]: ...
 def decoded(
     container: InputContainer,
@@ -129,11 +133,16 @@ def decoded(
     clock: TrackClock = AS_IT_IS,
     on_packet: OnPacket = lambda _: None,
     on_failure: OnFailure = lambda _: None,
+    *,
+    from_key_frame: bool = False,
 ) -> Iterator[VideoFrame | AudioFrame]:
     """Every frame that can be decoded, at its time by `clock`, of the stream and of those that continue it;
-    `on_packet` gets each packet at its time, `on_failure` hears why one could not be decoded."""
+    `on_packet` gets each packet at its time, `on_failure` hears why one could not be decoded. `from_key_frame`: what comes
+    before the first one is passed over, as behind a seek into MPEG-TS: some decoders would make something of it."""
     current, decoder = stream, _decoder_of(stream)
-    for packet in chain(clocked(container, stream, clock), [None]):
+    found = clocked(container, stream, clock)
+    found = dropwhile(lambda packet: not packet.is_keyframe, found) if from_key_frame else found
+    for packet in chain(found, [None]):
         if packet is not None and packet.stream is not current:
             yield from _frames(decoder, _flush(current), on_failure)
             current = _continuing(packet.stream)

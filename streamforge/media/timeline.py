@@ -246,6 +246,15 @@ def as_declared(container: InputContainer, track: TrackReading) -> int:
     return max(track.packet_count, round(track.extent.seconds / track.time_base))
 
 
+def reaches_its_end(stream: VideoStream | AudioStream, track: TrackReading) -> bool:
+    """Whether the last packet is where an index says that the stream is over. An edit list hides what FFmpeg then leaves
+    out, so that fewer packets are found than the index lists."""
+    if stream.duration is None or stream.time_base is None:
+        return False
+    end = float(((stream.start_time or 0) + stream.duration) * stream.time_base)
+    return track.extent.seconds >= COMPLETE * end
+
+
 def check_complete(found: int, declared: int) -> None:
     if declared > 1 and found < declared * COMPLETE - 1:
         raise TruncatedSource(

@@ -17,6 +17,10 @@ DENSE_KEY_FRAMES = 1.0
 KEY_FRAME_STEP = VIDEO_TIMESCALE // 2
 """Where key frames have to be told by their places in the file, more of them than this are not."""
 
+MOSTLY_TIMED = 1.1
+"""Pictures for each that has a time. Where there are more, as in broadcasts that give times to key frames only, the
+distance of two times is not that of two pictures."""
+
 OUTLASTED = VIDEO_TIMESCALE // 2
 """Sound that goes on behind the last picture for longer than this keeps it on the screen."""
 
@@ -58,21 +62,24 @@ def film_times(
     start = max(start, int(shown[0]))
     gaps = np.diff(shown)
     gaps = gaps[gaps > 0]
+    span = int(shown[-1] - shown[0])
+    pictures = len(shown) + int(np.count_nonzero(film.times == NO_TIME))
     usual = int(np.median(gaps)) if len(gaps) else 0
+    if pictures > MOSTLY_TIMED * len(shown):
+        usual = span // (pictures - 1)
     picture_end = int(shown[-1]) + _last(last_duration, usual)
     if declared_end is not None:
         picture_end = max(picture_end, declared_end)
     latest_sound = max(film.sound_ends.values(), default=picture_end)
     end = latest_sound if latest_sound > picture_end + OUTLASTED else picture_end
     ticks, places = _key_frames(film, start, end, keys, positions)
-    span = int(shown[-1] - shown[0])
     wide = shown[2:] - shown[:-2]
     return FilmTimes(
         duration=(end - start) / VIDEO_TIMESCALE,
         picture_end=(picture_end - start) / VIDEO_TIMESCALE,
         usual_gap=usual / VIDEO_TIMESCALE,
         reorder_gap=int(wide.max()) / VIDEO_TIMESCALE if len(wide) else 0.0,
-        average_rate=(len(shown) - 1) * VIDEO_TIMESCALE / span if span > 0 else 0.0,
+        average_rate=(pictures - 1) * VIDEO_TIMESCALE / span if span > 0 else 0.0,
         is_variable=len(gaps) > 0 and int(gaps.max()) > 1.5 * int(gaps.min()) + 2 * VIDEO_TIMESCALE / 1000,
         shown=shown.tolist(),
         in_front=int(np.count_nonzero(known < start)),

@@ -45,8 +45,9 @@ memory."""
 MOST_STRETCHES = 200
 """Each is told to everyone who reads the source."""
 
-OVERLAP = VIDEO_TIMESCALE // 10
-"""Sound of two stretches that would overlap by more than this is not cut: the later one waits, and the picture stays."""
+OVERLAP = VIDEO_TIMESCALE // 20
+"""Sound of two stretches that would overlap by more than this is not cut: the later one waits, and the picture stays. Less
+is what an encoder puts before the first sample and behind the last one."""
 
 INSIDE = VIDEO_TIMESCALE
 """What a track has this long behind the edges of a leap, it has inside of it."""

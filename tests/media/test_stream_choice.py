@@ -73,12 +73,13 @@ async def test_picture_and_sound_are_of_one_program(children: MediaChildren) -> 
     assert [(track.language, track.default) for track in plan.audio] == [("en", True)]
 
 
-async def test_a_picture_that_goes_on_in_another_stream_is_told(children: MediaChildren) -> None:
+async def test_a_picture_that_goes_on_in_another_stream_is_joined_to_it(children: MediaChildren) -> None:
+    """Also its sound; neither is a film or a track of its own."""
     source = await probe(children, CASES / "clocks" / "09-ts-pid-change.ts")
-    assert source.pictures.frame_count == 125
-    assert source.warnings == [
-        "The picture goes on in another stream when number 0 (320×180) ends at 5.0 s; that, number 2 (h264), is left out."
-    ]
+    assert source.duration == pytest.approx(10, abs=0.01)
+    assert source.pictures.frame_count == 250
+    assert [track.index for track in source.audio] == [1]
+    assert source.warnings == ["At 5.0 s: the film goes on in stream 2 of the file."]
 
 
 # ── sound that begins late ──────────────────────────────────────────────────────────────────────────────────────────
