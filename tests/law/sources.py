@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 from random import Random
@@ -132,8 +132,11 @@ def control(container: str, pictures: str, sound: str, rate: Fraction = Fraction
 
 
 def one_lie(container: str, lie: lies.Lie, seed: int) -> LyingSource:
+    """Five seconds, of 60 pictures each at no time: there are a hundred of these."""
     chance = Random(f"{container} {lie.__name__} {seed}")
-    return _made(f"{container}:{lie.__name__}:{seed}", container, _making(container, [lie], chance), [lie], chance)
+    making = _making(container, [lie], chance)
+    short = replace(making, seconds=5, rate=Fraction(25) if making.rate == 60 else making.rate)
+    return _made(f"{container}:{lie.__name__}:{seed}", container, short, [lie], chance)
 
 
 def some_lies(seed: int) -> LyingSource:

@@ -1,23 +1,25 @@
 """Files from the field whose clocks lie, each with what is right. Where they come from: tests/media/cases/README.md."""
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
+import marks
 import mutations
 import pytest
 from av.video.frame import VideoFrame
-from job import SMALL_AND_CUT, Made, processed
+from job import SMALL_AND_CUT, Made
 from law import account, truth_of
 from material import Making, material
 from mpeg_systems import transport_stream
 from oracle import Seen, decodable, played
 
-from streamforge.media.child import MediaChildren
 from streamforge.settings import Settings
+
+if TYPE_CHECKING:
+    from conftest import Worker
 
 CASES = Path(__file__).parents[1] / "media" / "cases"
 COPIED = Settings.model_validate(SMALL_AND_CUT.model_dump() | {"transcode": {"remux": True}})
@@ -55,26 +57,22 @@ class Outcome:
         assert all(abs(off) <= IN_SYNC for off in late.values()), late
 
 
-@pytest.fixture
-def outcome_of() -> Callable[..., Outcome]:
-    def run(path: Path, wanted: Settings = SMALL_AND_CUT) -> Outcome:
-        return asyncio.run(_outcome(path, wanted))
-
-    return run
-
-
-async def _outcome(path: Path, wanted: Settings) -> Outcome:
-    with TemporaryDirectory() as folder:
-        async with MediaChildren(memory_bytes=2**30, stall_seconds=60) as children:
-            made = await processed(children, path, Path(folder), wanted)
-        return Outcome(made, played(made.pictures, made.sound, number_of))
-
-
 def number_of(picture: VideoFrame) -> int:
     luma = picture.reformat(format="gray").to_ndarray()
     height, box = luma.shape[0], luma.shape[1] / BITS
     row = luma[int(height * 0.04) : int(height * 0.14)]
     return sum(1 << bit for bit in range(BITS) if row[:, int((bit + 0.3) * box) : int((bit + 0.7) * box)].mean() > 125)
+
+
+@pytest.fixture
+def outcome_of(worker: "Worker", tmp_path: Path) -> "Run":
+    def run(
+        path: Path, wanted: Settings = SMALL_AND_CUT, read: Callable[[VideoFrame], int | None] = number_of
+    ) -> Outcome:
+        made = worker.process(path, tmp_path, wanted)
+        return Outcome(made, played(made.pictures, made.sound, read))
+
+    return run
 
 
 Run = Callable[..., Outcome]
@@ -174,22 +172,15 @@ def test_a_picture_stays_while_null_frames_come(outcome_of: Run) -> None:
     assert len(outcome.seen.pictures) >= 25
 
 
-def test_a_first_key_frame_after_nine_seconds_is_where_the_film_begins(tmp_path: Path) -> None:
+def test_a_first_key_frame_after_nine_seconds_is_where_the_film_begins(outcome_of: Run, tmp_path: Path) -> None:
     """livepeer/lpms#58: all in front of it cannot be decoded. No sentence tells of a time below zero."""
     whole = material(Making("h264-b", "aac", gop=216, seconds=12, elementary=True))
     film, _ = mutations.begins_in_a_gop(whole, Random(1))
     path = tmp_path / "late.ts"
     path.write_bytes(transport_stream(film))
     truth = truth_of(film, decodable(path))
-    outcome = asyncio.run(_law_outcome(path))
+    outcome = outcome_of(path, read=marks.number_of)
     assert outcome.seen.numbers == [number for number, _ in truth.pictures]
     assert outcome.length == pytest.approx(truth.ends, abs=LENGTH)
     assert "cannot be decoded" in outcome.says
     assert "-" not in outcome.says.replace("–", "")
-
-
-async def _law_outcome(path: Path) -> Outcome:
-    with TemporaryDirectory() as folder:
-        async with MediaChildren(memory_bytes=2**30, stall_seconds=60) as children:
-            made = await processed(children, path, Path(folder))
-        return Outcome(made, played(made.pictures, made.sound))
