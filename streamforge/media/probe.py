@@ -23,7 +23,14 @@ from streamforge.media.late_streams import analysis_needed
 from streamforge.media.progress import Progress
 from streamforge.media.source import open_source, stream_by_index
 from streamforge.media.tallies import Tallies
-from streamforge.media.timeline import SEND_COMPLETE, Reading, as_declared, check_complete, reaches_its_end, read_packets
+from streamforge.media.timeline import (
+    SEND_COMPLETE,
+    Reading,
+    as_declared,
+    check_complete,
+    reaches_its_end,
+    read_packets,
+)
 from streamforge.media.tracks import Found, captions_in, describe_audio, describe_subtitles
 from streamforge.planning.clocks import sound_clock
 from streamforge.planning.stream_choice import Seen, choose, why_no_picture, why_no_sound

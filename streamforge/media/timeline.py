@@ -21,7 +21,7 @@ from streamforge.media.set_ups import SetUps
 from streamforge.media.source import packets
 from streamforge.media.tallies import Tallies
 from streamforge.planning.clocks import NO_TIME, FilmPackets
-from streamforge.planning.timeline import BACKWARD, DEEPEST_REORDERING, Packet, RunFinder
+from streamforge.planning.timeline import BACKWARD, Packet, RunFinder
 
 COMPLETE = 0.98
 """A source with less than this share of the frames its index lists was cut off."""
@@ -46,7 +46,8 @@ class TrackReading:
     index: int
     time_base: Fraction
     has_decode_times: bool
-    reorders: bool = False
+    reordered: int = 0
+    """Pictures that one may be shown behind, which are coded behind it."""
     finder: RunFinder = field(init=False)
     packet_count: int = 0
     without_time: int = 0
@@ -80,7 +81,8 @@ class TrackReading:
             self._position = position
             if position > self._furthest:
                 self._furthest, self._last_size = position, packet.size
-        time = shown if decoded is None else decoded
+        # What FFmpeg guesses for decoding lags behind a clock that breaks, by as many packets as are reordered.
+        time = shown if decoded is None or not (self.has_decode_times or shown is None) else decoded
         if time is not None:
             end = duration + (time if shown is None else shown)
             if self._end is None or end > self._end:
@@ -103,9 +105,9 @@ class TrackReading:
         return self.packet_count
 
     def _slack(self, packet: AnyPacket, duration: int) -> int:
-        if self.has_decode_times or packet.is_keyframe or not self.reorders:
+        if self.has_decode_times or packet.is_keyframe or not self.reordered:
             return self._backward
-        return max(self._backward, DEEPEST_REORDERING * duration)
+        return max(self._backward, (self.reordered + 1) * duration)
 
 
 @dataclass
@@ -147,7 +149,7 @@ class Timeline(TrackReading):
     def film_packets(self) -> FilmPackets:
         """In ticks. Where the times are those of decoding (AVI, when its codec reorders pictures) they are given instead."""
         is_guess = self.without_time > 0 or self.packed > 0
-        in_output_order = self.is_avi and self.reorders and is_guess
+        in_output_order = self.is_avi and self.reordered > 0 and is_guess
         return FilmPackets(
             times=self._in_ticks(self.decode_times if in_output_order else self.times),
             positions=np.array(self.positions, np.int64),
@@ -221,7 +223,7 @@ def _timeline(stream: VideoStream, has_decode_times: bool, *, is_avi: bool) -> T
         stream.index,
         _time_base(stream),
         has_decode_times,
-        reorders=bool(context.has_b_frames),
+        reordered=context.reorder_depth,
         log=_packet_log(stream),
         set_ups=SetUps(context.codec.canonical_name, context.extradata),
         is_avi=is_avi,

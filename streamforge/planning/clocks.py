@@ -86,7 +86,7 @@ def film_clock(film: FilmPackets, sounds: Mapping[int, RunFinder], container: st
         in_output_order=film.in_output_order,
     )
     shown = _shifted(times, aligned.leading)
-    gaps = [] if container in EXPLICIT else _gaps(shown)
+    gaps = [] if container in EXPLICIT or any(note.kind == NoteKind.GAP for note in aligned.notes) else _gaps(shown)
     notes = [*aligned.notes, *_about_times(film, wrong, shown), *gaps]
     return FilmClock(
         times=shown,

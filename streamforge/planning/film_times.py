@@ -63,11 +63,11 @@ def film_times(
     gaps = np.diff(shown)
     gaps = gaps[gaps > 0]
     span = int(shown[-1] - shown[0])
-    pictures = len(shown) + int(np.count_nonzero(film.times == NO_TIME))
+    between, behind = _counted(film.times)
     usual = int(np.median(gaps)) if len(gaps) else 0
-    if pictures > MOSTLY_TIMED * len(shown):
-        usual = span // (pictures - 1)
-    picture_end = int(shown[-1]) + _last(last_duration, usual)
+    if between > MOSTLY_TIMED * len(shown):
+        usual = span // between
+    picture_end = int(shown[-1]) + behind * usual + _last(last_duration, usual)
     if declared_end is not None:
         picture_end = max(picture_end, declared_end)
     latest_sound = max(film.sound_ends.values(), default=picture_end)
@@ -79,13 +79,20 @@ def film_times(
         picture_end=(picture_end - start) / VIDEO_TIMESCALE,
         usual_gap=usual / VIDEO_TIMESCALE,
         reorder_gap=int(wide.max()) / VIDEO_TIMESCALE if len(wide) else 0.0,
-        average_rate=(pictures - 1) * VIDEO_TIMESCALE / span if span > 0 else 0.0,
+        average_rate=max(between, len(shown) - 1) * VIDEO_TIMESCALE / span if span > 0 else 0.0,
         is_variable=len(gaps) > 0 and int(gaps.max()) > 1.5 * int(gaps.min()) + 2 * VIDEO_TIMESCALE / 1000,
         shown=shown.tolist(),
         in_front=int(np.count_nonzero(known < start)),
         key_frame_ticks=ticks,
         key_positions=places,
     )
+
+
+def _counted(times: NDArray[np.int64]) -> tuple[int, int]:
+    """How many pictures of those in the order of the file lie from the first one that has a time to the last one, and how
+    many lie behind that."""
+    timed = np.flatnonzero(times != NO_TIME)
+    return (int(timed[-1] - timed[0]), len(times) - 1 - int(timed[-1])) if len(timed) else (0, 0)
 
 
 def _last(duration: int, usual: int) -> int:

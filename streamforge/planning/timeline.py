@@ -12,7 +12,7 @@ All times are ticks of 1/VIDEO_TIMESCALE s.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import pairwise
+from itertools import islice, pairwise
 from math import floor
 
 import numpy as np
@@ -41,6 +41,9 @@ MOST_RUNS = 20_000
 MOST_PAUSES = 5_000
 """Of one track. A clock that breaks more often says nothing, and pauses are many in a film of slides: they are held in
 memory."""
+
+MOST_SILENCES = 100
+"""Pauses that are looked into, for being told."""
 
 MOST_STRETCHES = 200
 """Each is told to everyone who reads the source."""
@@ -233,6 +236,7 @@ def align(leading: Sequence[Run], others: Sequence[Sequence[Run]], *, is_explici
     """`is_explicit`: the container says of each picture when it is shown, as MP4 and Matroska do; a broadcast's or a live
     stream's says what the sender's clock was. None when there are more than MOST_STRETCHES."""
     stretches = _stretches(leading, others, is_explicit=is_explicit)
+    silences = _silences(stretches, others) if any(others) else {}
     if len(stretches) > MOST_STRETCHES:
         return None
     tracks = [_Track(runs, stretches) for runs in others]
@@ -240,6 +244,7 @@ def align(leading: Sequence[Run], others: Sequence[Sequence[Run]], *, is_explici
     for number, stretch in enumerate(stretches):
         if number:
             notes.append(_follow(stretch, stretches[number - 1], number, tracks))
+        notes += [_silence(begin + stretch.shift, length) for begin, length in silences.get(number, [])]
         for track in tracks:
             track.place(number)
     leading_placed = [Placed(run, stretch.shift) for stretch in stretches for run in stretch.runs]
@@ -299,6 +304,31 @@ def _is_one_clock(earlier: Run, later: Run, usual: int, others: Sequence[Sequenc
     if any(others):
         return any(_is_inside(run, earlier, later) for runs in others for run in runs)
     return is_explicit and pause <= STILL_SECONDS * VIDEO_TIMESCALE
+
+
+def _silences(stretches: Sequence[Stretch], others: Sequence[Sequence[Run]]) -> dict[int, list[tuple[int, int]]]:
+    """By the number of the stretch, pauses within it in which no track has anything: when and how long."""
+    found: dict[int, list[tuple[int, int]]] = {}
+    pauses = (
+        (number, earlier, later)
+        for number, stretch in enumerate(stretches)
+        for earlier, later in pairwise(stretch.runs)
+        if later.first - earlier.end > INSIDE
+    )
+    for number, earlier, later in islice(pauses, MOST_SILENCES):
+        if not any(_is_inside(run, earlier, later) for runs in others for run in runs):
+            found.setdefault(number, []).append((earlier.end, later.first - earlier.end))
+    return found
+
+
+def _silence(at: int, length: int) -> TimelineNote:
+    seconds = length / VIDEO_TIMESCALE
+    return TimelineNote(
+        kind=NoteKind.GAP,
+        at=at / VIDEO_TIMESCALE,
+        seconds=round(seconds, 3),
+        text=f"For {seconds:.1f} s there is neither picture nor sound; the picture before stays.",
+    )
 
 
 def _is_inside(run: Run, earlier: Run, later: Run) -> bool:

@@ -4,18 +4,22 @@ import asyncio
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
+from streamforge.contracts.account import Account
 from streamforge.contracts.media import EncodedTrack, Plan, Source
+from streamforge.contracts.timeline import PictureCount
 from streamforge.media.audio import AudioTask
 from streamforge.media.child import MediaChildren
 from streamforge.media.encode import EncodeResult, EncodeTask
 from streamforge.media.probe import ProbeTask
+from streamforge.planning.account import account_of
 from streamforge.planning.manifests import INIT_SEGMENT, joined
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 SMALL_AND_CUT = Settings.model_validate(
     {
@@ -42,6 +46,7 @@ class Made:
 
     source: Source
     plan: Plan
+    account: Account
     pictures: Path
     sound: Path | None
 
@@ -51,10 +56,21 @@ async def processed(children: MediaChildren, path: Path, folder: Path, wanted: S
     task = ProbeTask(path=path, max_width=8192, max_height=8192, max_duration=LONGEST)
     source = await children.run("probe", task, Source)
     plan = make_plan(source, wanted)
-    shown, heard = await _all_done(
+    pictures, sound = await _both(
         _pictures(children, path, source, plan, folder), _sound(children, path, source, plan, folder)
     )
-    return Made(source, plan, shown, heard)
+    shown, counts = pictures
+    heard, track = sound
+    account = account_of(source, plan, counts, [track] if track else [])
+    return Made(source, plan, account, shown, heard)
+
+
+async def _both(first: Coroutine[Any, Any, T], second: Coroutine[Any, Any, U]) -> tuple[T, U]:
+    done = await asyncio.gather(first, second, return_exceptions=True)
+    for outcome in done:
+        if isinstance(outcome, BaseException):
+            raise outcome
+    return cast("tuple[T, U]", tuple(done))
 
 
 async def _all_done(*parts: Coroutine[Any, Any, T]) -> list[T]:
@@ -65,7 +81,9 @@ async def _all_done(*parts: Coroutine[Any, Any, T]) -> list[T]:
     return [outcome for outcome in done if not isinstance(outcome, BaseException)]
 
 
-async def _pictures(children: MediaChildren, path: Path, source: Source, plan: Plan, folder: Path) -> Path:
+async def _pictures(
+    children: MediaChildren, path: Path, source: Source, plan: Plan, folder: Path
+) -> tuple[Path, list[PictureCount | None]]:
     tasks = [
         EncodeTask(path=path, source=source, plan=plan, chunk=chunk, target=folder / str(chunk.index))
         for chunk in plan.chunks
@@ -75,19 +93,21 @@ async def _pictures(children: MediaChildren, path: Path, source: Source, plan: P
     parts = [tasks[0].target / track.name / INIT_SEGMENT]
     for task, result in zip(tasks, results, strict=True):
         parts += _segments(task.target, result.tracks[0])
-    return _together(parts, folder / "pictures.mp4")
+    return _together(parts, folder / "pictures.mp4"), [result.count for result in results]
 
 
-async def _sound(children: MediaChildren, path: Path, source: Source, plan: Plan, folder: Path) -> Path | None:
+async def _sound(
+    children: MediaChildren, path: Path, source: Source, plan: Plan, folder: Path
+) -> tuple[Path | None, EncodedTrack | None]:
     if not plan.audio:
-        return None
+        return None, None
     target = folder / "sound"
     target.mkdir()
     task = AudioTask(path=path, source=source, rendition=plan.audio[0], segment_seconds=1, target=target)
     track = await children.run("audio", task, EncodedTrack)
     if not track.segments:
-        return None
-    return _together([target / track.name / INIT_SEGMENT, *_segments(target, track)], folder / "sound.mp4")
+        return None, None
+    return _together([target / track.name / INIT_SEGMENT, *_segments(target, track)], folder / "sound.mp4"), track
 
 
 def _segments(folder: Path, track: EncodedTrack) -> list[Path]:

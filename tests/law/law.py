@@ -14,7 +14,7 @@ from film import Film, Packet, seconds
 from marks import BEEP_AT, BEEP_SECONDS
 from oracle import Seen
 
-from streamforge.contracts.media import Plan, Source
+from streamforge.contracts.account import Account
 
 MISSING_PICTURES = 2
 """So many may be missing in the whole film without a word."""
@@ -235,10 +235,17 @@ NEAR = 1.0
 """Seconds that a sentence may be off, of place and of length."""
 
 
-def account(source: Source, plan: Plan) -> list[Told]:
+def told_by(account: Account, warnings: list[str]) -> list[Told]:
     """All that a job says of the clock of its source, and of what is missing: the only place that knows how."""
-    notes = [Told(note.text, note.at, note.seconds) for note in getattr(source, "timeline_notes", [])]
-    return [*notes, *(Told(warning) for warning in [*source.warnings, *plan.warnings])]
+    notes = [Told(note.text, note.at, note.seconds) for note in account.timeline]
+    missing = account.pictures.missing if account.pictures else []
+    gaps = [gap for sound in account.sounds for gap in sound.gaps]
+    return [
+        *notes,
+        *(Told("cannot be decoded", at, length) for at, length in missing),
+        *(Told("silence", at, length) for at, length in gaps),
+        *(Told(warning) for warning in [*warnings, *account.lines]),
+    ]
 
 
 def untold(found: list[Difference], told: list[Told]) -> list[Difference]:

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory, gettempdir
 from typing import TYPE_CHECKING
 
 import pytest
-from law import Difference, NothingToSee, account, differences, truth_of, untold
+from law import Difference, NothingToSee, differences, told_by, truth_of, untold
 from oracle import decodable, played
 from sources import CONTAINERS, LyingSource, control, one_lie, some_lies
 
@@ -51,7 +51,9 @@ class Court:
                 return [Difference("refused", 0.0, truth.ends, f"{error.code}: {error.message}")]
             except TimeoutError:
                 return [Difference("stuck", 0.0, truth.ends, "the job takes far too long")]
-            return untold(differences(truth, played(made.pictures, made.sound)), account(made.source, made.plan))
+            return untold(
+                differences(truth, played(made.pictures, made.sound)), told_by(made.account, made.plan.warnings)
+            )
 
     def judge(self, source: LyingSource) -> None:
         if found := self.finds(source):
