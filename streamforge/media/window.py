@@ -23,6 +23,7 @@ from streamforge.media.progress import FrameProgress, Progress
 from streamforge.media.protection import lock_for
 from streamforge.media.rendition import Cuts, Picture, RenditionEncoder, output_of
 from streamforge.media.scaling import Output, Scaler
+from streamforge.media.stills import with_stills
 from streamforge.media.tiles import TileMaker
 from streamforge.media.vmaf import Scorer
 from streamforge.planning.sampling import Sampling
@@ -100,7 +101,14 @@ def _encoder(window: Window, rendition: VideoRendition, target: Path, measure: M
     frame_rate = min(window.source.pictures.frame_rate, window.plan.max_frame_rate)
     listener = (lambda number, frame: None) if measure is None else measure.listener(rendition.name)
     folder = track_folder(window, rendition, target)
-    return RenditionEncoder(rendition, folder, frame_rate, listener, on_gpu=rendition.name in window.on_gpu)
+    return RenditionEncoder(
+        rendition,
+        folder,
+        frame_rate,
+        listener,
+        on_gpu=rendition.name in window.on_gpu,
+        reorders=window.plan.edit_offset_ticks > 0,
+    )
 
 
 def track_folder(window: Window, rendition: VideoRendition, target: Path) -> TrackFolder:
@@ -134,7 +142,7 @@ class _Pass:
         with ExitStack() as stack:
             frames = stack.enter_context(window.frames(threads))
             lanes = [stack.enter_context(Lane(encoder)) for encoder in self._encoders]
-            for number, frame in enumerate(frames):
+            for number, frame in enumerate(with_stills(frames)):
                 if self._measure is not None:
                     self._measure.see(number, frame)
                 if self._tiles is not None:
