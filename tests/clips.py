@@ -262,6 +262,32 @@ class Clips:
         )
 
     @property
+    def slides(self) -> Path:
+        """A picture every six seconds, with sound; 36 s."""
+        args = ["-c:v", "libx264", "-pix_fmt", "yuv420p", "-c:a", "aac"]
+        return self._made("every-six.mp4", lambda p: ffmpeg(*picture("320x180", 1 / 6, 36), *tone(36), *args, p))
+
+    @property
+    def lecture(self) -> Path:
+        """A second of film and nine in which nothing moves, three times, with sound; 30 s."""
+        held = "settb=1/25,setpts='N+225*floor(N/25)'"
+        args = ["-vf", held, "-fps_mode", "passthrough", *X264, "-c:a", "aac"]
+        return self._made("lecture.mkv", lambda p: ffmpeg(*picture("320x180", 25, 3), *tone(30), *args, p))
+
+    @property
+    def gif(self) -> Path:
+        """Five pictures a second and, twice, none for two and a half; 8 s."""
+        held = "settb=1/100,setpts='20*N+230*floor(N/8)'"
+        args = ["-vf", held, "-fps_mode", "passthrough"]
+        return self._made("animated.gif", lambda p: ffmpeg(*picture("320x180", 5, 4), *args, p))
+
+    @property
+    def one_picture(self) -> Path:
+        """Under 20 s of sound."""
+        args = ["-map", "0", "-map", "1", *X264, "-c:a", "aac"]
+        return self._made("cover.mp4", lambda p: ffmpeg(*picture("320x180", 25, 0.04), *tone(20), *args, p))
+
+    @property
     def late_sound(self) -> Path:
         """Sound begins a second after the picture."""
         return self._made(

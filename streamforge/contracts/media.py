@@ -375,7 +375,7 @@ class Plan(BaseModel):
     max_frame_rate: float
     edit_offset_ticks: int = Field(
         description="Added to all video time stamps so that no decode time is negative; the edit list in the init "
-        "segment takes it away again (CMAF, ISO/IEC 23000-19 §7.5.13)."
+        "segment takes it away again (CMAF, ISO/IEC 23000-19 §7.5.13). 0 where nothing is reordered: there is none."
     )
     quality: QualityTarget
     opening_seconds: float | None = Field(

@@ -65,11 +65,16 @@ class FragmentSplitter:
 
 
 def init_segment(moov: bytes, edit_offset_ticks: int) -> bytes:
-    """`ftyp` + `moov`, with an edit list that takes `edit_offset_ticks` away from every presentation time.
+    """`ftyp` + `moov`; if `edit_offset_ticks` are not 0, with an edit list that takes them away from every presentation
+    time.
 
     FFmpeg writes the box only when it sees the first sample before the header, and then differently for each chunk; all
     init segments of a rendition must be the same bytes.
     """
+    return FTYP + (_with_edit_list(moov, edit_offset_ticks) if edit_offset_ticks else moov)
+
+
+def _with_edit_list(moov: bytes, edit_offset_ticks: int) -> bytes:
     elst = struct.pack(">I4sIIIiI", 28, b"elst", 0, 1, 0, edit_offset_ticks, 0x10000)
     edts = struct.pack(">I4s", 8 + len(elst), b"edts") + elst
     patched = bytearray(moov)
@@ -80,7 +85,7 @@ def init_segment(moov: bytes, edit_offset_ticks: int) -> bytes:
         (size,) = struct.unpack_from(">I", patched, container)
         struct.pack_into(">I", patched, container, size + len(edts))
     patched[tkhd + tkhd_size : tkhd + tkhd_size] = edts
-    return FTYP + bytes(patched)
+    return bytes(patched)
 
 
 def _child(data: bytes | bytearray, container: int, kind: str) -> int:

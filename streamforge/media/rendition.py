@@ -20,7 +20,7 @@ from streamforge.media.cmaf import avc_profile_and_level, codec_string
 from streamforge.media.fragments import GopMuxer, Shown, TrackFolder
 from streamforge.media.proof import OnPicture, Proof
 from streamforge.media.scaling import LIMITED, Output, Size
-from streamforge.planning.encoders import nvenc_options
+from streamforge.planning.encoders import LONGEST_REORDERED_SECONDS, nvenc_options
 
 SIGNATURE = re.compile(rb"x264 - core \d+(?: r\d+)?(?: [0-9a-f]{6,})?|x265 \(build \d+\) - [\w.+-]+")
 
@@ -72,8 +72,10 @@ class RenditionEncoder:
         on_picture: OnPicture,
         *,
         on_gpu: bool = False,
+        reorders: bool = True,
     ) -> None:
-        """`on_picture` gets every picture as a player will see it. `on_gpu`: by the rendition's GPU encoder.
+        """`on_picture` gets every picture as a player will see it. `on_gpu`: by the rendition's GPU encoder. `reorders`:
+        whether it may decode pictures in another order than they are shown.
 
         A GPU encoder raises GpuFailed, from `encode` and `flush`.
         """
@@ -87,9 +89,11 @@ class RenditionEncoder:
         self._frame_rate = Fraction(frame_rate).limit_denominator(1001)
         self._muxer = GopMuxer(self._set_moov, self._fragments.append)
         self._stream: VideoStream | None = None
+        self._held: Picture | None = None
         self._shown: list[Shown] = []
         self._gop: list[av.Packet[VideoStream]] = []
         self._on_gpu = on_gpu
+        self._reorders = reorders
         self._encoder = rendition.gpu_encoder if on_gpu and rendition.gpu_encoder else rendition.encoder
         self._written_by = self._encoder
 
@@ -97,11 +101,30 @@ class RenditionEncoder:
         self._moov = moov
 
     def encode(self, picture: Picture) -> None:
+        """One picture is held back: what kind it becomes depends on the next one, too."""
+        self._encode_held(picture)
+        self._held = picture
+
+    def _encode_held(self, following: Picture | None) -> None:
+        if self._held is not None:
+            self._encode(self._held, self._kind(self._held, following))
+        self._held = None
+
+    def _kind(self, picture: Picture, following: Picture | None) -> PictureType:
+        """NONE leaves it to the encoder. Only what lies between two P-frames is reordered, so a picture that stays for
+        long becomes one, and the picture before it, too. NVENC does not listen."""
+        if picture.is_key:
+            return PictureType.I
+        if not self._reorders or stays_long(picture) or (following is not None and stays_long(following)):
+            return PictureType.P
+        return PictureType.NONE
+
+    def _encode(self, picture: Picture, kind: PictureType) -> None:
         frame = picture.frame
         if self._stream is None:
             self._stream = self._add_encoder()
         # A decoded frame carries its source's picture type; left alone, every I-frame of it would become a key frame.
-        frame.pict_type = PictureType.I if picture.is_key else PictureType.NONE
+        frame.pict_type = kind
         frame.duration = picture.duration
         self._shown.append(Shown(picture.ticks, picture.duration))
         self.proof.expect(frame)
@@ -110,7 +133,7 @@ class RenditionEncoder:
     def _add_encoder(self) -> VideoStream:
         rendition = self._rendition
         if self._on_gpu:
-            return add_gpu_encoder(self._muxer.container, rendition, self._frame_rate)
+            return add_gpu_encoder(self._muxer.container, rendition, self._frame_rate, self._reorders)
         return add_encoder(self._muxer.container, rendition, self._frame_rate)
 
     def _encoded(self, stream: VideoStream, frame: VideoFrame | None) -> "list[Packet[VideoStream]]":
@@ -122,6 +145,7 @@ class RenditionEncoder:
         return [with_parameter_sets(packet, stream.codec_context) for packet in packets]
 
     def flush(self) -> None:
+        self._encode_held(None)
         if self._stream is not None:
             self._take(self._encoded(self._stream, None), self._stream)
             self._write_gop()
@@ -166,6 +190,10 @@ class RenditionEncoder:
             )
 
 
+def stays_long(picture: Picture) -> bool:
+    return picture.duration > LONGEST_REORDERED_SECONDS * VIDEO_TIMESCALE
+
+
 def output_of(rendition: VideoRendition) -> Output:
     return Output(Size(rendition.width, rendition.height), rendition.pixel_format, rendition.dynamic_range)
 
@@ -195,10 +223,12 @@ def add_encoder(container: OutputContainer, rendition: VideoRendition, frame_rat
     return _add_stream(container, rendition, frame_rate, rendition.encoder, rendition.options)
 
 
-def add_gpu_encoder(container: OutputContainer, rendition: VideoRendition, frame_rate: Fraction) -> VideoStream:
+def add_gpu_encoder(
+    container: OutputContainer, rendition: VideoRendition, frame_rate: Fraction, reorders: bool
+) -> VideoStream:
     assert rendition.gpu_encoder is not None
     profile, level = avc_profile_and_level(header_of(rendition, frame_rate))
-    options = nvenc_options(rendition.options, rendition.max_bitrate, profile, level)
+    options = nvenc_options(rendition.options, rendition.max_bitrate, profile, level, reorders)
     return _add_stream(container, rendition, frame_rate, rendition.gpu_encoder, options)
 
 

@@ -4,7 +4,7 @@ Key frames stand on the same time stamps in all renditions, at the first frame o
 timeline, so that a player can switch between them and chunks encoded apart join without a seam.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from streamforge.media.progress import FrameProgress, Progress
 from streamforge.media.protection import lock_for
 from streamforge.media.rendition import Cuts, Picture, RenditionEncoder, output_of
 from streamforge.media.scaling import Output, Scaler
+from streamforge.media.stills import with_stills
 from streamforge.media.tiles import TileMaker
 from streamforge.media.vmaf import Scorer
 from streamforge.planning.sampling import Sampling
@@ -100,7 +101,14 @@ def _encoder(window: Window, rendition: VideoRendition, target: Path, measure: M
     frame_rate = min(window.source.pictures.frame_rate, window.plan.max_frame_rate)
     listener = (lambda number, frame: None) if measure is None else measure.listener(rendition.name)
     folder = track_folder(window, rendition, target)
-    return RenditionEncoder(rendition, folder, frame_rate, listener, on_gpu=rendition.name in window.on_gpu)
+    return RenditionEncoder(
+        rendition,
+        folder,
+        frame_rate,
+        listener,
+        on_gpu=rendition.name in window.on_gpu,
+        reorders=window.plan.edit_offset_ticks > 0,
+    )
 
 
 def track_folder(window: Window, rendition: VideoRendition, target: Path) -> TrackFolder:
@@ -134,11 +142,9 @@ class _Pass:
         with ExitStack() as stack:
             frames = stack.enter_context(window.frames(threads))
             lanes = [stack.enter_context(Lane(encoder)) for encoder in self._encoders]
-            for number, frame in enumerate(frames):
+            for number, frame in enumerate(with_stills(self._kept(frames))):
                 if self._measure is not None:
                     self._measure.see(number, frame)
-                if self._tiles is not None:
-                    self._tiles.see(frame)
                 self._feed(lanes, frame)
                 self._progress.tell_now_and_then()
             for lane in lanes:
@@ -149,6 +155,13 @@ class _Pass:
                 f"No picture can be decoded from {window.chunk.start:.1f} s on; the video is damaged."
             )
         return self._cuts, frames.count
+
+    def _kept(self, frames: Frames) -> Iterator[SourceFrame]:
+        """Each picture is looked at once, however often it is encoded."""
+        for frame in frames:
+            if self._tiles is not None:
+                self._tiles.see(frame)
+            yield frame
 
     def _feed(self, lanes: list[Lane], frame: SourceFrame) -> None:
         is_key = self._cuts.starts_gop(frame.ticks, frame.duration)

@@ -15,6 +15,13 @@ from dataclasses import dataclass
 BITS_FOLLOW_PIXELS = 0.75
 """Larger pictures need fewer bits per pixel: the ceiling grows with pixels to this power."""
 
+LONGEST_REORDERED_SECONDS = 1 / 8
+"""A picture that stays on the screen for longer is decoded when it is shown, neither before nor after another one. Players
+that go by decode times would take it for as long as the one in whose place it is decoded."""
+
+LONGEST_STILL_SECONDS = 1
+"""A picture that stays for longer is encoded again: players must have some pictures ahead, or they wait for more."""
+
 
 @dataclass(frozen=True)
 class Encoder:
@@ -33,6 +40,11 @@ class Encoder:
 
     def options(self, preset: str | int, crf: float, max_bitrate: int) -> dict[str, str]:
         return {"preset": str(preset), "crf": f"{crf:g}"} | self.private_options(max_bitrate // 1000)
+
+    def without_reordering(self, options: dict[str, str]) -> dict[str, str]:
+        """The options, with which the stream also says in its header that its pictures are decoded in the order in which
+        they are shown: no decoder then waits for the next one. AV1 is not reordered at all, from packet to packet."""
+        return {name: f"{value}:bframes=0" if name in REORDERING else value for name, value in options.items()}
 
 
 NO_CAPTIONS = {"a53cc": "0"}
@@ -60,6 +72,8 @@ def _svt_av1(kbit: int) -> dict[str, str]:
     return {"svtav1-params": f"keyint=-1:scd=0:irefresh-type=2:mbr={kbit}:lp=1:enable-force-key-frames=1"}
 
 
+REORDERING = {"x264-params", "x265-params"}
+
 ENCODERS = {
     "h264": Encoder("libx264", 1.0, _x264),
     "hevc": Encoder("libx265", 0.65, _x265),
@@ -77,18 +91,30 @@ NVENC_PROFILES = {BASELINE: "baseline", 77: "main", 100: "high"}
 """By profile_idc (ITU-T H.264 annex A)."""
 
 
-def nvenc_options(options: Mapping[str, str], max_bitrate: int, profile: int, level: int) -> dict[str, str]:
+def nvenc_options(
+    options: Mapping[str, str], max_bitrate: int, profile: int, level: int, reorders: bool
+) -> dict[str, str]:
     """For the same as the CPU's encoder is asked for with `options`: constant quality below a ceiling (bit/s), key frames
-    where they are told and nowhere else, closed GOPs, and no more reordering than the plan has room for.
+    where they are told and nowhere else, closed GOPs, and no more reordering than the plan has room for (`reorders`).
 
     `profile` and `level` are what manifests say (profile_idc, level_idc): a GPU must not ask more of players.
     """
     constant_quality = {"rc": "vbr", "cq": f"{max(1.0, float(options['crf'])):g}", "b": "0"}
     ceiling = {"maxrate": str(max_bitrate), "bufsize": str(2 * max_bitrate)}
     key_frames = {"g": "1000000", "forced-idr": "1", "no-scenecut": "1", "strict_gop": "1"}
-    pictures = {"preset": "p5", "tune": "hq", "bf": "0" if profile == BASELINE else "2", "b_ref_mode": "disabled"}
+    pictures = {
+        "preset": "p5",
+        "tune": "hq",
+        "bf": "2" if reorders and profile != BASELINE else "0",
+        "b_ref_mode": "disabled",
+    }
     asked_of_players = {"profile": NVENC_PROFILES[profile], "level": str(level)}
     return constant_quality | ceiling | key_frames | pictures | asked_of_players | NO_CAPTIONS
+
+
+def reorders(frame_rate: float) -> bool:
+    """Whether the usual picture of a film may be reordered."""
+    return 1 / frame_rate <= LONGEST_REORDERED_SECONDS
 
 
 def encoder_for(codec: str) -> Encoder:

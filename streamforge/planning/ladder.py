@@ -4,7 +4,7 @@ from itertools import groupby
 
 from streamforge.contracts.media import VideoRendition, VideoSource
 from streamforge.planning.dynamic_range import suited_to
-from streamforge.planning.encoders import encoder_for
+from streamforge.planning.encoders import encoder_for, reorders
 from streamforge.settings import Codec, TranscodeSettings
 
 WORTHWHILE_STEP = 0.85
@@ -21,7 +21,14 @@ def build_ladder(video: VideoSource, settings: TranscodeSettings) -> list[VideoR
         for codec in settings.codecs
         for rung in rungs
     ]
+    if not reorders(frame_rate):
+        renditions = [_without_reordering(rendition) for rendition in renditions]
     return [suited_to(video, rendition) for rendition in renditions]
+
+
+def _without_reordering(rendition: VideoRendition) -> VideoRendition:
+    options = encoder_for(rendition.codec).without_reordering(rendition.options)
+    return rendition.model_copy(update={"options": options})
 
 
 def rendition_of(

@@ -13,6 +13,7 @@ from streamforge.contracts.media import (
 from streamforge.errors import NoAudioStream, NoVideoStream, UndecodableSource
 from streamforge.planning.audio import audio_renditions, audio_warnings
 from streamforge.planning.chunks import cut_into_chunks
+from streamforge.planning.encoders import LONGEST_REORDERED_SECONDS, reorders
 from streamforge.planning.ladder import build_ladder
 from streamforge.planning.per_title import per_title_target
 from streamforge.planning.pictures import picture_plan
@@ -24,8 +25,8 @@ from streamforge.settings import Settings
 
 TOO_SHORT_TO_SEARCH = "A per-title search would cost more than per_title.max_cost allows; the fixed ladder is used"
 
-MAX_EDIT_OFFSET_SECONDS = 60
-"""Enough for any slide show; the field in the edit list ends at six hours."""
+MAX_COPY_OFFSET_SECONDS = 1
+"""hls.js knows nothing of edit lists: to it segments begin that much later than they do."""
 
 ROUNDING_TICKS = 1
 """Time stamps of a source come to whole ticks one by one."""
@@ -120,10 +121,15 @@ def _plan_of_sound(source: Source, audio: list[AudioRendition], settings: Settin
 
 
 def _edit_offset(video: VideoSource, max_frame_rate: float) -> int:
-    """Room for decode times before presentation times: x264, x265 and SVT-AV1 look at most two frames ahead."""
-    longest = max(video.reorder_gap, 2 / min(video.frame_rate, max_frame_rate))
-    return ceil(min(longest, MAX_EDIT_OFFSET_SECONDS) * VIDEO_TIMESCALE)
+    """Room for decode times before presentation times: x264, x265 and SVT-AV1 look at most two frames ahead. A longer gap
+    needs none, for nothing is reordered across it. 0 where nothing is reordered at all."""
+    frame_rate = min(video.frame_rate, max_frame_rate)
+    if not reorders(frame_rate):
+        return 0
+    return ceil(min(max(video.reorder_gap, 2 / frame_rate), 2 * LONGEST_REORDERED_SECONDS) * VIDEO_TIMESCALE)
 
 
 def _edit_offset_of_copy(reorder_delay: float) -> int:
-    return ceil(reorder_delay * VIDEO_TIMESCALE) + ROUNDING_TICKS if reorder_delay else 0
+    """Of one that needs more room than this, the muxer moves decode times closer together."""
+    room = min(reorder_delay, MAX_COPY_OFFSET_SECONDS)
+    return ceil(room * VIDEO_TIMESCALE) + ROUNDING_TICKS if room else 0

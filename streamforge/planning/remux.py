@@ -2,7 +2,7 @@
 
 from streamforge.contracts.media import COPY, Coding, Crop, Source, VideoRendition, VideoSource
 from streamforge.planning.dynamic_range import needs_mapping
-from streamforge.planning.encoders import encoder_for
+from streamforge.planning.encoders import LONGEST_STILL_SECONDS, encoder_for
 from streamforge.settings import Settings, TranscodeSettings
 
 PROFILES = {
@@ -29,7 +29,7 @@ def why_not(source: Source, wanted: Settings) -> str | None:
         return not_copied("slices of other encoders cannot be protected by cbcs")
     if video.coding is None or video.coding.codec not in settings.codecs:
         return not_copied(f"its codec is {video.codec}, and the profile has {', '.join(settings.codecs)}")
-    complaints = [*_about_pictures(video, video.coding, settings), *_about_packets(video.coding)]
+    complaints = [*_about_pictures(video, video.coding, settings), *_about_packets(video, video.coding)]
     return next((not_copied(complaint) for is_so, complaint in complaints if is_so), None)
 
 
@@ -93,12 +93,17 @@ def _changes(aspects: list[str]) -> str:
     return " and ".join(f"its {aspect}" for aspect in aspects) + f" change{'' if many else 's'} on the way"
 
 
-def _about_packets(coding: Coding) -> list[tuple[bool, str]]:
+def _about_packets(video: VideoSource, coding: Coding) -> list[tuple[bool, str]]:
+    stays = max(video.reorder_gap / 2, video.duration / video.frame_count)
     return [
         (coding.codec_string is None, "its container does not say in its header how to set up a decoder"),
         (not coding.is_whole, "some of it is damaged, or cut away by an edit list"),
         (not coding.one_configuration, "its format changes on the way"),
         (not coding.exact_times, "not every picture has a time stamp of its own"),
+        (
+            stays > LONGEST_STILL_SECONDS,
+            f"its pictures stay for up to {stays:.1f} s, and players that have no others ahead wait for more",
+        ),
         (not coding.closed_gops, "its key frames are not fresh starts (open GOPs)"),
         (
             coding.longest_gop > LONGEST_GOP_SECONDS,

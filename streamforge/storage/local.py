@@ -57,7 +57,13 @@ class LocalStorage:
         return await self._in_thread(self._stat, name)
 
     async def read(self, name: str, start: int, length: int) -> AsyncIterator[bytes]:
-        with await self._in_thread(self._open, name) as file:
+        opening = asyncio.ensure_future(self._in_thread(self._open, name))
+        try:
+            opened = await asyncio.shield(opening)
+        except asyncio.CancelledError:  # A viewer who went meanwhile; the thread goes on and opens it.
+            opening.add_done_callback(_close)
+            raise
+        with opened as file:
             await self._in_thread(file.seek, start)
             while length > 0 and (piece := await self._in_thread(file.read, min(length, PIECE_BYTES))):
                 length -= len(piece)
@@ -202,3 +208,8 @@ def _sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _close(opening: "asyncio.Future[IO[bytes]]") -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()

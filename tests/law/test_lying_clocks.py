@@ -1,5 +1,6 @@
 """Files from the field whose clocks lie, each with what is right. Where they come from: tests/media/cases/README.md."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path

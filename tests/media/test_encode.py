@@ -31,7 +31,7 @@ MANY_CHUNKS = Settings.model_validate({"transcode": {"presets": {"h264": "ultraf
         ("webm_without_duration", 180, 6.0),
         ("fast", 120, 2.0),
         ("one_frame", 1, 0.04),
-        ("slide_show", 50, 21.0),
+        ("slide_show", 50 + 19, 21.0),
     ],
 )
 async def test_every_source_comes_out_whole(

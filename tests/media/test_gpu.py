@@ -44,19 +44,24 @@ async def planned(children: MediaChildren, clip: Path) -> Encoded:
 def test_a_gpu_encoder_knows_every_option_it_is_given(encoder: str) -> None:
     known = av.CodecContext.create(encoder, "w").supported_options
     names = {option.name for option in (*known.generic, *known.private)}
-    assert set(nvenc_options({"crf": "23"}, 6_500_000, 100, 40)) <= names
+    assert set(nvenc_options({"crf": "23"}, 6_500_000, 100, 40, True)) <= names
 
 
 def test_a_gpu_is_asked_for_the_same_quality_below_the_same_ceiling() -> None:
-    options = nvenc_options({"crf": "23.5"}, 6_500_000, 100, 40)
+    options = nvenc_options({"crf": "23.5"}, 6_500_000, 100, 40, True)
     assert (options["rc"], options["cq"], options["maxrate"]) == ("vbr", "23.5", "6500000")
     assert (options["profile"], options["level"]) == ("high", "40")
-    assert nvenc_options({"crf": "0"}, 6_500_000, 100, 40)["cq"] == "1"  # 0 would be NVENC's own choice.
+    assert nvenc_options({"crf": "0"}, 6_500_000, 100, 40, True)["cq"] == "1"  # 0 would be NVENC's own choice.
 
 
 def test_of_players_of_the_simplest_profile_no_reordering_is_asked() -> None:
-    options = nvenc_options({"crf": "23"}, 6_500_000, 66, 30)
+    options = nvenc_options({"crf": "23"}, 6_500_000, 66, 30, True)
     assert (options["profile"], options["bf"]) == ("baseline", "0")
+
+
+@pytest.mark.parametrize(("reorders", "b_frames"), [(True, "2"), (False, "0")])
+def test_a_gpu_reorders_only_where_the_plan_leaves_room(reorders: bool, b_frames: str) -> None:
+    assert nvenc_options({"crf": "23"}, 6_500_000, 100, 40, reorders)["bf"] == b_frames
 
 
 @without_gpu

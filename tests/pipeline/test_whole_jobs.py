@@ -97,7 +97,7 @@ async def test_the_manifests_play_as_they_are_served(system: System) -> None:
         ("surround", 125, 5.0, {"180p", "audio-0", "audio-1", "audio-2", "audio-0-surround", "audio-2-surround"}),
         ("transport_stream", 350, 14.0, {"180p", "audio-0"}),
         ("one_frame", 1, 0.04, {"180p"}),
-        ("slide_show", 50, 21.0, {"180p"}),
+        ("slide_show", 50 + 19, 21.0, {"180p"}),
     ],
 )
 async def test_videos_of_very_different_kinds(

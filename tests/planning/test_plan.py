@@ -28,9 +28,20 @@ def test_a_plan_survives_the_wire() -> None:
     assert type(plan).model_validate_json(plan.model_dump_json()) == plan
 
 
-@given(rate=st.floats(0.01, 300), gap=st.floats(0, 1e9))
-def test_the_edit_offset_leaves_room_for_two_frames_and_ends_before_an_hour(rate: float, gap: float) -> None:
+@given(rate=st.floats(8, 300), gap=st.floats(0, 1e9))
+def test_the_edit_offset_leaves_room_for_two_frames_and_ends_with_those_that_are_reordered(
+    rate: float, gap: float
+) -> None:
     plan = make_plan(source(video(rate=rate, reorder_gap=gap, frame_count=10)), Settings())
     room = plan.edit_offset_ticks / VIDEO_TIMESCALE
-    assert room <= 3600
-    assert room >= min(60, max(gap, 2 / min(rate, 60)))
+    assert min(0.25, max(gap, 2 / min(rate, 60))) <= room <= 0.25 + 1 / VIDEO_TIMESCALE
+
+
+@given(rate=st.floats(0.01, 7.9), gap=st.floats(0, 1e9))
+def test_where_pictures_are_sparse_nothing_is_reordered_and_no_edit_list_needed(rate: float, gap: float) -> None:
+    settings = Settings.model_validate({"transcode": {"codecs": ["h264", "hevc", "av1"]}})
+    plan = make_plan(source(video(rate=rate, reorder_gap=gap, frame_count=10)), settings)
+    assert plan.edit_offset_ticks == 0
+    for rendition in plan.renditions:
+        private = next(value for name, value in rendition.options.items() if name.endswith("-params"))
+        assert private.endswith(":bframes=0") == (rendition.codec != "av1")

@@ -139,6 +139,14 @@ const adapters = {
     };
   },
 
+  "video.js": async (video, url, { complain }) => {
+    // Its own engine, also where the browser could do it by itself.
+    const player = videojs(video, { html5: { vhs: { overrideNative: true } }, preload: "auto" });
+    player.on("error", () => complain(`${player.error().code} ${player.error().message}`));
+    player.src({ src: url, type: url.endsWith(".mpd") ? "application/dash+xml" : "application/x-mpegURL" });
+    return {};
+  },
+
   // What the browser does by itself with an address in <video>.
   native: async (video, url) => {
     video.src = url;

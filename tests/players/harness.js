@@ -104,7 +104,8 @@ const harness = {
   },
 
   /** Go there, and see it move. */
-  async seek(time) {
+  async seek(time, rate = 1) {
+    video.playbackRate = rate;
     video.currentTime = time;
     await until(() => !video.seeking);
     await video.play();

@@ -34,6 +34,11 @@ KINDS = {
     "native HLS": Kind("native", HLS, has_menus=False),
 }
 
+VIDEO_JS = {
+    "video.js HLS": Kind("video.js", HLS, has_menus=False),
+    "video.js DASH": Kind("video.js", DASH, has_menus=False),
+}
+
 
 @dataclass(frozen=True)
 class Track:
@@ -87,8 +92,8 @@ class Player:
         """To the end, with whatever there is when it is needed."""
         await self._page.evaluate("harness.playOn()")
 
-    async def seek(self, time: float) -> None:
-        await self._page.evaluate("time => harness.seek(time)", time)
+    async def seek(self, time: float, rate: float = 1) -> None:
+        await self._page.evaluate("([time, rate]) => harness.seek(time, rate)", [time, rate])
 
     async def to_height(self, height: int, rate: float) -> None:
         await self._page.evaluate("([height, rate]) => harness.toHeight(height, rate)", [height, rate])
