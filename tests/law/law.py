@@ -148,7 +148,7 @@ class _Clock:
 
     def __init__(self, truth: Truth, shown: list[tuple[float, int]]) -> None:
         moments = dict(truth.pictures)
-        self._tolerated = truth.picture + JITTER
+        self._tolerated = max(truth.picture + JITTER, IN_SYNC)
         self._behind = [(moments[number], time - moments[number]) for time, number in shown]
         self._begins = min(max(0.0, self._behind[0][1]), truth.rubble)
 

@@ -24,6 +24,8 @@ class Seen:
     beeps: list[tuple[float, int]] = field(default_factory=list)
     ends: float = 0.0
     sound_ends: float = 0.0
+    frames: int = 0
+    """Of the rendition, with those that only show the same picture again."""
 
     @property
     def numbers(self) -> list[int]:
@@ -45,16 +47,19 @@ def decodable(path: Path) -> Seen:
 
 
 def played(pictures: Path | None, sound: Path | None, read: Callable[[VideoFrame], int | None] = number_of) -> Seen:
-    """What a viewer sees and hears of a rendition, at its times."""
+    """What a viewer sees and hears of a rendition, at its times. A picture that comes again and again is one that stays."""
     seen = Seen()
     if pictures is not None:
         with av.open(str(pictures)) as container:
             stream = container.streams.video[0]
-            lasts = 0.0
             for frame in container.decode(stream):
-                seen.pictures.append((float(frame.pts * frame.time_base), read(frame)))
+                seen.frames += 1
+                number = read(frame)
+                begins = float(frame.pts * frame.time_base)
+                if number is None or not seen.pictures or seen.pictures[-1][1] != number:
+                    seen.pictures.append((begins, number))
                 lasts = float((frame.duration or 0) * frame.time_base)
-            seen.ends = max((time for time, _ in seen.pictures if time is not None), default=0.0) + lasts
+                seen.ends = max(seen.ends, begins + lasts)
     if sound is not None:
         samples, rate = _laid_out(sound)
         seen.beeps = beeps_in(samples, rate)

@@ -137,7 +137,7 @@ def test_packed_pictures_come_in_order(outcome_of: Run) -> None:
     outcome = outcome_of(CASES / "clocks/15-avi-xvid-packed-bframes.avi")
     numbers = outcome.seen.numbers
     assert numbers == sorted(numbers)
-    assert len(numbers) >= 198
+    assert outcome.seen.frames >= 198
     assert outcome.seen.pictures[100][0] == pytest.approx((numbers[100] + 2) / 25, abs=0.045)
     outcome.assert_beeps(float, range(8))
 
@@ -170,7 +170,7 @@ def test_the_recording_of_a_still_screen_is_as_long_as_it_was(outcome_of: Run, w
 def test_a_picture_stays_while_null_frames_come(outcome_of: Run) -> None:
     outcome = outcome_of(CASES / "pictures/avi_null_frames.avi")
     assert outcome.seen.ends == pytest.approx(8.0, abs=LENGTH)
-    assert len(outcome.seen.pictures) >= 25
+    assert outcome.seen.frames >= 25
 
 
 def test_a_first_key_frame_after_nine_seconds_is_where_the_film_begins(outcome_of: Run, tmp_path: Path) -> None:
@@ -184,4 +184,4 @@ def test_a_first_key_frame_after_nine_seconds_is_where_the_film_begins(outcome_o
     assert outcome.seen.numbers == [number for number, _ in truth.pictures]
     assert outcome.length == pytest.approx(truth.ends, abs=LENGTH)
     assert "cannot be decoded" in outcome.says
-    assert not re.search(r"-\d", outcome.says)
+    assert not re.search(r"(?<!\w)-\d", outcome.says)
