@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from streamforge.contracts.media import Source
 from streamforge.errors import NoVideoStream, SourceTooLong, TruncatedSource, UndecodableSource, UnsupportedDimensions
 from streamforge.media.avi_index import null_frames
+from streamforge.media.cut_off import is_cut_off
 from streamforge.media.extent import Extent, refuse_early_end
 from streamforge.media.film import Film, continuing_streams
 from streamforge.media.film_description import DescribedFilm
@@ -28,7 +29,6 @@ from streamforge.media.timeline import (
     Reading,
     as_declared,
     check_complete,
-    reaches_its_end,
     read_packets,
 )
 from streamforge.media.tracks import Found, captions_in, describe_audio, describe_subtitles
@@ -70,9 +70,9 @@ def run(task: ProbeTask, on_progress: Progress) -> Source:
 @dataclass(frozen=True)
 class _File:
     """What came of reading every packet: those of pictures and of sound, what there is of all streams, and which of them are
-    used. `main` is the stream that the timeline is that of, `continuing` are those that only go on where others end;
-    `damage` is the sentence that says what is missing, where damage is kept; `repeated` pictures are meant to be the one
-    before them."""
+    used. `main` is the stream that the timeline is that of, `damage` is the sentence that says what is missing, where
+    damage is kept. `declared_end` is when the picture is over by an index, which has pictures that FFmpeg does not: those
+    that are the one before them again (AVI), and the last one, which may stay (MP4)."""
 
     container: str
     analysed_bytes: int
@@ -80,9 +80,7 @@ class _File:
     streams: Sequence[Seen]
     found: Found
     main: int
-    continuing: frozenset[int]
     damage: str | None
-    repeated: int
     declared_end: float | None
 
 
@@ -105,8 +103,8 @@ def _read(task: ProbeTask, on_progress: Progress) -> _File:
             raise UndecodableSource("There is no picture in the video stream; it is empty, or damaged beyond reading.")
         repeated = null_frames(task.path, main) if kind == "avi" and isinstance(stream, VideoStream) else 0
         track = reading.track(main)
-        is_edited = kind == ISO_MEDIA and reaches_its_end(stream, track)
-        there = stream.frames if is_edited else as_declared(container, track) + repeated
+        is_whole_film = kind == ISO_MEDIA and stream.frames > 0 and not is_cut_off(task.path)
+        there = stream.frames if is_whole_film else as_declared(container, track) + repeated
         damage = _damage(task, there, stream.frames, track.extent, analysed_bytes)
         return _File(
             container=kind,
@@ -115,10 +113,8 @@ def _read(task: ProbeTask, on_progress: Progress) -> _File:
             streams=streams,
             found=found,
             main=main,
-            continuing=frozenset(continuing),
             damage=damage,
-            repeated=repeated,
-            declared_end=_declared_end(stream),
+            declared_end=_declared_end(stream) if repeated or (is_whole_film and not damage) else None,
         )
 
 
@@ -160,7 +156,7 @@ def _declared_end(stream: VideoStream | AudioStream) -> float | None:
 
 # ── what came of it ─────────────────────────────────────────────────────────────────────────────────────────────────
 def _film(task: ProbeTask, file: _File, chosen: Seen) -> Source:
-    film = Film(file.reading, chosen.index, file.container, file.declared_end if file.repeated else None)
+    film = Film(file.reading, chosen.index, file.container, file.declared_end)
     with open_source(task.path, file.analysed_bytes) as container:
         stream = stream_by_index(container, chosen.index)
         _check_dimensions(stream.width, stream.height, task)

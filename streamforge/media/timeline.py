@@ -118,7 +118,7 @@ class Timeline(TrackReading):
     positions: "array[int]" = field(default_factory=lambda: array("q"))
     keys: bytearray = field(default_factory=bytearray)
     decode_times: "array[int]" = field(default_factory=lambda: array("q"))
-    """Of AVI only, whose times these are."""
+    """Where the container says them."""
     packed: int = 0
     log: PacketLog | None = None
     is_avi: bool = False
@@ -141,6 +141,7 @@ class Timeline(TrackReading):
         self.keys.append(bool(packet.is_keyframe))
         if self.is_avi:
             self.packed += packet.size <= NOT_CODED_BYTES
+        if self.has_decode_times:
             self.decode_times.append(NO_TIME if packet.dts is None else packet.dts)
 
     def _number(self) -> int:
@@ -150,8 +151,11 @@ class Timeline(TrackReading):
         """In ticks. Where the times are those of decoding (AVI, when its codec reorders pictures) they are given instead."""
         is_guess = self.without_time > 0 or self.packed > 0
         in_output_order = self.is_avi and self.reordered > 0 and is_guess
+        decoded = self._in_ticks(self.decode_times) if self.has_decode_times else None
         return FilmPackets(
-            times=self._in_ticks(self.decode_times if in_output_order else self.times),
+            times=decoded if in_output_order and decoded is not None else self._in_ticks(self.times),
+            decoded=decoded,
+            is_reordered=self.reordered > 0,
             positions=np.array(self.positions, np.int64),
             keys=np.frombuffer(bytes(self.keys), np.bool_),
             finder=self.finder,
@@ -246,15 +250,6 @@ def as_declared(container: InputContainer, track: TrackReading) -> int:
     if container.format.name != "avi":
         return track.packet_count
     return max(track.packet_count, round(track.extent.seconds / track.time_base))
-
-
-def reaches_its_end(stream: VideoStream | AudioStream, track: TrackReading) -> bool:
-    """Whether the last packet is where an index says that the stream is over. An edit list hides what FFmpeg then leaves
-    out, so that fewer packets are found than the index lists."""
-    if stream.duration is None or stream.time_base is None:
-        return False
-    end = float(((stream.start_time or 0) + stream.duration) * stream.time_base)
-    return track.extent.seconds >= COMPLETE * end
 
 
 def check_complete(found: int, declared: int) -> None:

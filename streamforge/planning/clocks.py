@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from streamforge.contracts.media import VIDEO_TIMESCALE
 from streamforge.contracts.timeline import ClockRun, NoteKind, TimelineNote, TrackClock
-from streamforge.planning.timeline import Placed, Run, RunFinder, align, misplaced
+from streamforge.planning.timeline import Placed, Run, RunFinder, align, behind_their_decoding, misplaced
 
 NO_TIME = -(2**63)
 
@@ -39,6 +39,9 @@ class FilmPackets:
     positions: NDArray[np.int64]
     keys: NDArray[np.bool_]
     finder: RunFinder
+    decoded: NDArray[np.int64] | None = None
+    """When each is decoded, where the container says so."""
+    is_reordered: bool = False
     in_output_order: bool = False
 
 
@@ -141,15 +144,14 @@ def _wrong(film: FilmPackets) -> NDArray[np.bool_]:
     for begin, end in pairwise([*_breaks(film, starts), len(film.times)]):
         timed = begin + np.flatnonzero((film.times[begin:end] != NO_TIME) & ~wrong[begin:end])
         wrong[timed] |= misplaced(film.times[timed])
+        if film.decoded is not None:
+            both = timed[film.decoded[timed] != NO_TIME]
+            wrong[both] |= behind_their_decoding(film.times[both], film.decoded[both], is_reordered=film.is_reordered)
     return wrong
 
 
 def _breaks(film: FilmPackets, starts: Sequence[int]) -> list[int]:
-    return [
-        start
-        for position, start in enumerate(starts)
-        if position == 0 or film.finder.runs[position].first < film.finder.runs[position - 1].end
-    ]
+    return [start for position, start in enumerate(starts) if position == 0 or film.finder.runs[position].goes_back]
 
 
 def _with_extents(runs: Sequence[Run], times: NDArray[np.int64]) -> list[Run]:

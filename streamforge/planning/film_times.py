@@ -68,8 +68,8 @@ def film_times(
     if between > MOSTLY_TIMED * len(shown):
         usual = span // between
     picture_end = int(shown[-1]) + behind * usual + _last(last_duration, usual)
-    if declared_end is not None:
-        picture_end = max(picture_end, declared_end)
+    if declared_end is not None and not film.clock.runs:
+        picture_end = max(picture_end, min(declared_end, int(shown[-1]) + LONGEST_LAST_SECONDS * VIDEO_TIMESCALE))
     latest_sound = max(film.sound_ends.values(), default=picture_end)
     end = latest_sound if latest_sound > picture_end + OUTLASTED else picture_end
     ticks, places = _key_frames(film, start, end, keys, positions)

@@ -12,7 +12,7 @@ All times are ticks of 1/VIDEO_TIMESCALE s.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import islice, pairwise
+from itertools import islice, pairwise, takewhile
 from math import floor
 
 import numpy as np
@@ -66,6 +66,8 @@ class Run:
     first: int
     end: int
     packets: int = 1
+    goes_back: bool = False
+    """Whether its clock begins before the end of that of the run before it."""
 
     def takes(self, packet: "Packet") -> None:
         self.last_position = packet.position
@@ -170,7 +172,8 @@ class RunFinder:
             self.is_lost = True
             return
         shown, end = packet.shown, packet.shown + packet.duration
-        self.runs.append(Run(packet.number, packet.position, packet.position, shown, end))
+        goes_back = bool(self.runs) and packet.time < self._last
+        self.runs.append(Run(packet.number, packet.position, packet.position, shown, end, goes_back=goes_back))
         self._last, self._gap = packet.time, packet.duration
 
     def _extend(self, packet: Packet) -> None:
@@ -253,7 +256,7 @@ def align(leading: Sequence[Run], others: Sequence[Sequence[Run]], *, is_explici
 
 class _Track:
     """The runs of another track than the leading one, and which stretch each belongs to; None for one whose clock is
-    nobody's: it is side by side with the first stretch, or follows what the track had before."""
+    nobody's: it lies in front of the first one that has a stretch, or follows what the track had before."""
 
     def __init__(self, runs: Sequence[Run], stretches: Sequence[Stretch]) -> None:
         self._stretches = stretches
@@ -274,12 +277,25 @@ class _Track:
             if owner is not None and owner > number:
                 return
             shift = self._follow(run) if owner is None else self._stretches[owner].shift
+            if self.end is not None and self.end - (run.first + shift) > INSIDE:
+                shift = self.end - run.first  # Its clock was set back, and the leading track's was not.
             self.placed.append(Placed(run, shift))
-            self.end = max(self.end or 0, run.end + shift)
+            self.end = max(run.end + shift, self.end if self.end is not None else run.end + shift)
 
     def _follow(self, run: Run) -> int:
-        begin = self._stretches[0].first if self.end is None else self.end
-        return begin - run.first
+        if self.end is not None:
+            return self.end - run.first
+        return self._beginning() - run.first
+
+    def _beginning(self) -> int:
+        """Where the first run is to begin whose clock is nobody's: so that it, and others like it, end where the first one
+        begins that has a stretch; with the first stretch, if there is no such run."""
+        in_front = list(takewhile(lambda owned: owned[1] is None, self._owned))
+        if len(in_front) == len(self._owned):
+            return self._stretches[0].first
+        following, owner = self._owned[len(in_front)]
+        assert owner is not None
+        return following.first + self._stretches[owner].shift - sum(run.end - run.first for run, _ in in_front)
 
 
 def _stretches(leading: Sequence[Run], others: Sequence[Sequence[Run]], *, is_explicit: bool) -> list[Stretch]:
@@ -339,8 +355,12 @@ def _is_inside(run: Run, earlier: Run, later: Run) -> bool:
 
 # ── which stretch a run of another track belongs to ─────────────────────────────────────────────────────────────────
 def _owner(run: Run, stretches: Sequence[Stretch]) -> int | None:
+    """Of several whose clocks it fits, that with which it shares most of the file; none, if it lies apart from all."""
     fitting = [number for number, stretch in enumerate(stretches) if _fits(run, stretch)]
-    return max(fitting, key=lambda number: _nearness(run, stretches[number]), default=None)
+    if len(fitting) == 1:
+        return fitting[0]
+    nearest = max(fitting, key=lambda number: _nearness(run, stretches[number]), default=None)
+    return nearest if nearest is not None and _nearness(run, stretches[nearest]) > 0 else None
 
 
 def _fits(run: Run, stretch: Stretch) -> bool:
@@ -405,6 +425,21 @@ def misplaced(times: NDArray[np.int64]) -> NDArray[np.bool_]:
     for number in np.flatnonzero(suspicious):
         suspicious[number] = _is_far(times, int(number))
     return suspicious
+
+
+def behind_their_decoding(
+    times: NDArray[np.int64], decoded: NDArray[np.int64], *, is_reordered: bool
+) -> NDArray[np.bool_]:
+    """Which of the last times of a run, behind which there is not enough to compare them with, are too late to be true: a
+    picture is shown when the last one is decoded, or soon after."""
+    late = np.zeros(len(times), np.bool_)
+    if len(times) < 2:
+        return late
+    usual = max(1, int(np.median(np.abs(np.diff(decoded)))))
+    longest = JUMP_SECONDS * VIDEO_TIMESCALE if is_reordered else FAR * usual
+    tail = slice(max(0, len(times) - DEEPEST_REORDERING), None)
+    late[tail] = times[tail] > int(decoded.max()) + longest
+    return late
 
 
 def _is_far(times: NDArray[np.int64], number: int) -> bool:

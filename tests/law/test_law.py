@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from conftest import Worker
 
 MINUTES = float(os.environ.get("FUZZ_MINUTES", "0"))
-SEED = os.environ.get("LAW_SEED")
+SEEDS = [int(seed) for seed in os.environ.get("LAW_SEED", "").replace(",", " ").split()]
 FOLDER = Path(os.environ.get("LAW_FOLDER", Path(gettempdir()) / "streamforge-law"))
 
 PINNED = (5, 24, 63, 87, 90, 104, 106, 111, 123, 127, 141)
@@ -98,9 +98,10 @@ def test_past_finds_are_found_no_more(court: Court, seed: int) -> None:
     court.judge(some_lies(seed))
 
 
-@pytest.mark.skipif(SEED is None, reason="no LAW_SEED")
-def test_a_seed(court: Court) -> None:
-    court.judge(some_lies(int(SEED or 0)))
+@pytest.mark.skipif(not SEEDS, reason="no LAW_SEED")
+@pytest.mark.parametrize("seed", SEEDS or [0])
+def test_a_seed(court: Court, seed: int) -> None:
+    court.judge(some_lies(seed))
 
 
 @pytest.mark.timeout(0)
