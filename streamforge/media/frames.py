@@ -245,7 +245,9 @@ class FrameWindow:
         if packet.dts is not None and packet.time_base is not None:
             self._decode_times.append(self._ticks_of(packet.dts * packet.time_base))
         placed = self._place(packet, len(self._packets))
-        self._packets.append(placed if placed is not None else self._packets[-1] if self._packets else 0)
+        if placed is None:  # Nearly: it only has to be counted in the same window by all of them.
+            placed = self._packets[-1] + self._nominal if self._packets else 0
+        self._packets.append(placed)
 
     def _is_lead_in(self, packet: AnyPacket) -> bool:
         at = packet.pos

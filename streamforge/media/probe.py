@@ -39,6 +39,8 @@ from streamforge.settings import InputSettings
 
 ISO_MEDIA = "mov,mp4,m4a,3gp,3g2,mj2"
 
+MICROSECONDS = 1_000_000
+
 MIN_SIDE = 16
 MAX_ASPECT = 32
 
@@ -103,6 +105,8 @@ def _read(task: ProbeTask, on_progress: Progress) -> _File:
             raise UndecodableSource("There is no picture in the video stream; it is empty, or damaged beyond reading.")
         repeated = null_frames(task.path, main) if kind == "avi" and isinstance(stream, VideoStream) else 0
         track = reading.track(main)
+        # Not behind an edit list, of which FFmpeg tells neither what it hides nor how long the rest is.
+        has_all = kind == ISO_MEDIA and 0 < stream.frames == track.packet_count
         is_whole_film = kind == ISO_MEDIA and stream.frames > 0 and not is_cut_off(task.path)
         there = stream.frames if is_whole_film else as_declared(container, track) + repeated
         damage = _damage(task, there, stream.frames, track.extent, analysed_bytes)
@@ -114,7 +118,7 @@ def _read(task: ProbeTask, on_progress: Progress) -> _File:
             found=found,
             main=main,
             damage=damage,
-            declared_end=_declared_end(stream) if repeated or (is_whole_film and not damage) else None,
+            declared_end=_declared_end(container, stream) if repeated or has_all else None,
         )
 
 
@@ -148,10 +152,12 @@ def _damage(task: ProbeTask, found: int, declared: int, extent: Extent, analysed
     return None
 
 
-def _declared_end(stream: VideoStream | AudioStream) -> float | None:
-    if stream.duration is None or stream.time_base is None:
+def _declared_end(container: InputContainer, stream: VideoStream | AudioStream) -> float | None:
+    """By the stream itself, and by the container: an edit list makes the film shorter than its track."""
+    if stream.duration is None or stream.time_base is None or container.duration is None:
         return None
-    return float(((stream.start_time or 0) + stream.duration) * stream.time_base)
+    end = float(((stream.start_time or 0) + stream.duration) * stream.time_base)
+    return min(end, ((container.start_time or 0) + container.duration) / MICROSECONDS)
 
 
 # ── what came of it ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -32,6 +32,8 @@ MOST_TICKS = 2**62
 WITH_DECODE_TIMES = {"mpegts", "mpeg", "flv", "mov,mp4,m4a,3gp,3g2,mj2", "avi"}
 """Containers that say when each packet is to be decoded. Elsewhere FFmpeg guesses it from the times of showing."""
 
+PLAINLY_REORDERED = {"mpeg1video", "mpeg2video", "mpeg4", "msmpeg4v3", "vc1", "wmv3"}
+
 NOT_CODED_BYTES = 8
 """MPEG-4's placeholder for a picture that was packed together with the one before it is no larger."""
 
@@ -122,6 +124,8 @@ class Timeline(TrackReading):
     packed: int = 0
     log: PacketLog | None = None
     is_avi: bool = False
+    has_plain_reordering: bool = True
+    """Only a picture and those right in front of it change places, as FFmpeg takes it where a container does not tell."""
     set_ups: SetUps | None = None
 
     @property
@@ -149,13 +153,13 @@ class Timeline(TrackReading):
 
     def film_packets(self) -> FilmPackets:
         """In ticks. Where the times are those of decoding (AVI, when its codec reorders pictures) they are given instead."""
-        is_guess = self.without_time > 0 or self.packed > 0
+        is_guess = self.without_time > 0 or self.packed > 0 or not self.has_plain_reordering
         in_output_order = self.is_avi and self.reordered > 0 and is_guess
         decoded = self._in_ticks(self.decode_times) if self.has_decode_times else None
         return FilmPackets(
             times=decoded if in_output_order and decoded is not None else self._in_ticks(self.times),
             decoded=decoded,
-            is_reordered=self.reordered > 0,
+            reordered=self.reordered,
             positions=np.array(self.positions, np.int64),
             keys=np.frombuffer(bytes(self.keys), np.bool_),
             finder=self.finder,
@@ -231,6 +235,7 @@ def _timeline(stream: VideoStream, has_decode_times: bool, *, is_avi: bool) -> T
         log=_packet_log(stream),
         set_ups=SetUps(context.codec.canonical_name, context.extradata),
         is_avi=is_avi,
+        has_plain_reordering=context.codec.canonical_name in PLAINLY_REORDERED,
     )
 
 

@@ -23,7 +23,7 @@ EXPLICIT = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "gif", "asf", "nu
 MOST_DISBELIEVED = 2_000
 """Positions that are told; of more the frames themselves are put in order one by one."""
 
-FEWEST_TIMED = 0.05
+FEWEST_TIMED = 0.002
 """Share of the pictures that must have a time. Broadcasters give one to every key frame, the rest can be counted."""
 
 NOTED_GAP = VIDEO_TIMESCALE // 2
@@ -41,7 +41,8 @@ class FilmPackets:
     finder: RunFinder
     decoded: NDArray[np.int64] | None = None
     """When each is decoded, where the container says so."""
-    is_reordered: bool = False
+    reordered: int = 0
+    """How many pictures one may be shown behind that are coded behind it."""
     in_output_order: bool = False
 
 
@@ -143,10 +144,10 @@ def _wrong(film: FilmPackets) -> NDArray[np.bool_]:
     # Pauses begin runs, too: neighbours are looked at across them, but not across a clock that was set anew.
     for begin, end in pairwise([*_breaks(film, starts), len(film.times)]):
         timed = begin + np.flatnonzero((film.times[begin:end] != NO_TIME) & ~wrong[begin:end])
-        wrong[timed] |= misplaced(film.times[timed])
+        wrong[timed] |= misplaced(film.times[timed], film.reordered)
         if film.decoded is not None:
             both = timed[film.decoded[timed] != NO_TIME]
-            wrong[both] |= behind_their_decoding(film.times[both], film.decoded[both], is_reordered=film.is_reordered)
+            wrong[both] |= behind_their_decoding(film.times[both], film.decoded[both], film.reordered)
     return wrong
 
 

@@ -260,7 +260,7 @@ class _Track:
 
     def __init__(self, runs: Sequence[Run], stretches: Sequence[Stretch]) -> None:
         self._stretches = stretches
-        self._owned = [(run, _owner(run, stretches)) for run in runs]
+        self._owned = _with_one_clock(runs, [_owner(run, stretches) for run in runs], stretches)
         self.placed: list[Placed] = []
         self.end: int | None = None
         """Where it ends so far, as it is shown."""
@@ -277,8 +277,6 @@ class _Track:
             if owner is not None and owner > number:
                 return
             shift = self._follow(run) if owner is None else self._stretches[owner].shift
-            if self.end is not None and self.end - (run.first + shift) > INSIDE:
-                shift = self.end - run.first  # Its clock was set back, and the leading track's was not.
             self.placed.append(Placed(run, shift))
             self.end = max(run.end + shift, self.end if self.end is not None else run.end + shift)
 
@@ -363,6 +361,28 @@ def _owner(run: Run, stretches: Sequence[Stretch]) -> int | None:
     return nearest if nearest is not None and _nearness(run, stretches[nearest]) > 0 else None
 
 
+def _with_one_clock(
+    runs: Sequence[Run], owners: Sequence[int | None], stretches: Sequence[Stretch]
+) -> list[tuple[Run, int | None]]:
+    """A clock that is set back while that of the leading track is not, or not there yet, has two parts, and only one of them
+    is the stretch's: that which shares most of the file with it."""
+    parts: list[list[int]] = []
+    for number, run in enumerate(runs):
+        if number and owners[number] == owners[number - 1] and not run.goes_back:
+            parts[-1].append(number)
+        else:
+            parts.append([number])
+    best: dict[int, tuple[int, list[int]]] = {}
+    for part in parts:
+        if (owner := owners[part[0]]) is not None:
+            shared = max(_nearness(runs[number], stretches[owner]) for number in part)
+            best[owner] = max(best.get(owner, (shared, part)), (shared, part), key=lambda each: each[0])
+    kept = {number for _, part in best.values() for number in part}
+    return [
+        (run, owner if number in kept else None) for number, (run, owner) in enumerate(zip(runs, owners, strict=True))
+    ]
+
+
 def _fits(run: Run, stretch: Stretch) -> bool:
     margin = JUMP_SECONDS * VIDEO_TIMESCALE
     return run.first <= stretch.end + margin and run.end >= stretch.first - margin
@@ -407,39 +427,51 @@ def positions(placed: Iterable[Placed]) -> list[tuple[int, int]]:
 DEEPEST_REORDERING = 17
 """No codec shows a picture earlier, or later, than so many that it is coded behind, or in front of."""
 
+MOST_PERCENT = 95
+"""Of a run's pictures have a time that is right, in a film with some that have not."""
+
 NEIGHBOURS = 31
-FAR = 40
+FAR = 8
 """A time this many usual distances away from the middle of its neighbours' is not one of them."""
 
 
-def misplaced(times: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which of a run's presentation times, in the order of decoding, are wrong: further from their neighbours than any
-    reordering takes them. Nothing but two passes over the array where all is well."""
-    if len(times) <= DEEPEST_REORDERING:
+def misplaced(times: NDArray[np.int64], reordered: int) -> NDArray[np.bool_]:
+    """Which of a run's presentation times, in the order of decoding, are wrong: further from their neighbours than
+    reordering takes them. `reordered`: 0 where the codec shows pictures in the order of decoding. Nothing but a few passes
+    over the array where all is well."""
+    depth = _depth(times) if reordered else 1
+    if len(times) <= depth:
         return np.zeros(len(times), np.bool_)
-    latest_before = np.maximum.accumulate(times)[:-DEEPEST_REORDERING]
-    earliest_behind = np.minimum.accumulate(times[::-1])[::-1][DEEPEST_REORDERING:]
+    latest_before = np.maximum.accumulate(times)[:-depth]
+    earliest_behind = np.minimum.accumulate(times[::-1])[::-1][depth:]
     suspicious = np.zeros(len(times), np.bool_)
-    suspicious[DEEPEST_REORDERING:] |= times[DEEPEST_REORDERING:] < latest_before
-    suspicious[:-DEEPEST_REORDERING] |= times[:-DEEPEST_REORDERING] > earliest_behind
+    suspicious[depth:] |= times[depth:] < latest_before
+    suspicious[:-depth] |= times[:-depth] > earliest_behind
     for number in np.flatnonzero(suspicious):
         suspicious[number] = _is_far(times, int(number))
     return suspicious
 
 
-def behind_their_decoding(
-    times: NDArray[np.int64], decoded: NDArray[np.int64], *, is_reordered: bool
-) -> NDArray[np.bool_]:
+def behind_their_decoding(times: NDArray[np.int64], decoded: NDArray[np.int64], reordered: int) -> NDArray[np.bool_]:
     """Which of the last times of a run, behind which there is not enough to compare them with, are too late to be true: a
     picture is shown when the last one is decoded, or soon after."""
     late = np.zeros(len(times), np.bool_)
     if len(times) < 2:
         return late
     usual = max(1, int(np.median(np.abs(np.diff(decoded)))))
-    longest = JUMP_SECONDS * VIDEO_TIMESCALE if is_reordered else FAR * usual
-    tail = slice(max(0, len(times) - DEEPEST_REORDERING), None)
+    longest = JUMP_SECONDS * VIDEO_TIMESCALE if reordered else FAR * usual
+    tail = slice(max(0, len(times) - NEIGHBOURS), None)
     late[tail] = times[tail] > int(decoded.max()) + longest
     return late
+
+
+def _depth(times: NDArray[np.int64]) -> int:
+    """How many packets behind it a picture's packet may lie before those that are shown sooner: as many as in nearly all
+    of the run, and two more."""
+    sooner = np.zeros(len(times), np.int64)
+    for distance in range(1, min(DEEPEST_REORDERING, len(times))):
+        sooner[:-distance] += times[:-distance] > times[distance:]
+    return min(DEEPEST_REORDERING, int(np.percentile(sooner, MOST_PERCENT)) + 2) if len(times) else 1
 
 
 def _is_far(times: NDArray[np.int64], number: int) -> bool:

@@ -93,6 +93,8 @@ def _mono(frame: AudioFrame) -> Sound:
 
 def _decoded(container: av.container.InputContainer, streams: list[Stream]) -> Iterator[VideoFrame | AudioFrame]:
     """What is broken is skipped; what a decoder still holds comes at the end, in the order of the streams."""
+    for stream in streams:
+        stream.thread_type = "AUTO"  # With threads for slices alone, FFmpeg does not paint over what is broken.
     try:
         for packet in container.demux(streams):
             if packet.size:

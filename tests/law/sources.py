@@ -139,11 +139,28 @@ def one_lie(container: str, lie: lies.Lie, seed: int) -> LyingSource:
     return _made(f"{container}:{lie.__name__}:{seed}", container, short, [lie], chance)
 
 
+BESIDE_UNTIMED = {
+    lies.begins_late,
+    lies.sound_begins_late,
+    lies.sound_begins_early,
+    lies.badly_interleaved,
+}
+"""Where only key frames have times, nobody can say when a clock was set back, or what is missing, between two of them."""
+
+
+BEHIND_AN_EDIT = {lies.all_lost, lies.pictures_lost, lies.begins_in_a_gop}
+"""Where nothing is left at the moment that an edit list begins with, FFmpeg moves the picture and not the sound."""
+
+
 def some_lies(seed: int) -> LyingSource:
     """One to three lies, in a container and codecs that can hold them."""
     chance = Random(seed)
     container = chance.choice(list(CONTAINERS))
     chosen = chance.sample(CONTAINERS[container].lies, chance.choice([1, 1, 2, 2, 3]))
+    if lies.many_untimed in chosen:
+        chosen = [lie for lie in chosen if lie is lies.many_untimed or lie in BESIDE_UNTIMED]
+    if lies.begins_below_zero in chosen:
+        chosen = [lie for lie in chosen if lie not in BEHIND_AN_EDIT]
     return _made(f"seed {seed}", container, _making(container, chosen, chance), chosen, chance)
 
 

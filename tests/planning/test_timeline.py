@@ -108,7 +108,7 @@ def test_single_wrong_times_are_not_believed_and_do_not_move_the_others() -> Non
 def test_reordering_is_not_wrong() -> None:
     display = steady(64)
     coded = [display[number + 3] if number % 4 == 0 else display[number - 1] for number in range(60)]
-    assert not misplaced(np.array(coded)).any()
+    assert not misplaced(np.array(coded), 1).any()
 
 
 def test_a_part_that_begins_between_key_frames_has_pictures_without_reference() -> None:
