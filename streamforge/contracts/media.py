@@ -115,6 +115,9 @@ class VideoSource(BaseModel):
     key_positions: list[int] = Field(
         [], description="bytes at which the packets of key_frame_ticks lie, where a clock cannot be asked for them"
     )
+    has_key_frames: bool = Field(
+        True, description="any packet is marked as one; decoding then begins with such a packet"
+    )
     undecodable: int = Field(0, description="of frame_count: pictures that lack what they refer to, as at a late start")
     crop: Crop = Field(Crop(), description="of pictures of the coded size")
     pixel_shape: float = Field(1.0, description="width of a pixel by its height; the container's word goes first")

@@ -57,6 +57,10 @@ class Film:
         return (len(known) - 1) / span if span > 0 else 0.0
 
     @property
+    def has_key_frames(self) -> bool:
+        return bool(self._packets.keys.any())
+
+    @property
     def has_times(self) -> bool:
         return self.clock.is_timed
 

@@ -100,7 +100,8 @@ def _first_picture(container: InputContainer, stream: VideoStream, film: Film) -
             raise refused(error)
 
     first: VideoFrame | None = None
-    for number, frame in enumerate(decoded(container, stream, film.clock.clock, on_failure=note)):
+    pictures = decoded(container, stream, film.clock.clock, on_failure=note, from_key_frame=film.has_key_frames)
+    for number, frame in enumerate(pictures):
         first = first or frame
         start = film.start_of(frame, number)
         if start is not None or number > MAX_WITHOUT_TIME:
@@ -155,6 +156,7 @@ def _described(first: _Opening, stream: VideoStream, film: Film, times: FilmTime
         key_frame_ticks=times.key_frame_ticks,
         key_positions=times.key_positions,
         clock=film.clock.clock,
+        has_key_frames=film.has_key_frames,
         undecodable=times.in_front + film.clock.lead_in,
         mirrored=look.mirrored,
         bit_depth=look.samples.bit_depth,

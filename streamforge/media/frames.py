@@ -35,6 +35,9 @@ TOLERATED = 2
 MOST_MISSING = 20
 """Gaps that are told, if more pictures than TOLERATED are missing."""
 
+SOUGHT_BY_BYTES = {"mpegts", "mpeg"}
+"""Containers that can be entered anywhere, and whose clock FFmpeg then reads as before. (FLV's wraps.)"""
+
 MAX_LOST_SHARE = 2 / 3
 MAX_LOST = 50
 """A chunk of which more packets than this, and than this share, come to no picture is given up; single broken pictures
@@ -81,6 +84,7 @@ class FrameWindow:
         """`threads` of the decoder; 0 = one for each core."""
         video = source.pictures
         self._keeps_damage = source.keeps_damage
+        self._container = source.container
         self._analysed_bytes = source.analysed_bytes
         self._path = path
         self._threads = threads
@@ -188,27 +192,30 @@ class FrameWindow:
 
         From before it where pictures are made with the help of the one before them."""
         latest = self._start - (self._nominal if self._video.interlaced else 0)
-        for seek in self._seeks(latest):
-            frames = self._decode(seek)
+        for seek, from_byte in self._seeks(latest):
+            frames = self._decode(seek, from_byte)
             first = next(frames, None)
             if first is not None and first[0] is not None and first[0] <= latest:
                 yield first
                 yield from frames
                 return
-        yield from self._decode(_from_the_beginning)
+        yield from self._decode(_from_the_beginning, None)
 
-    def _seeks(self, latest: int) -> Iterator[Seek]:
+    def _seeks(self, latest: int) -> Iterator[tuple[Seek, int | None]]:
+        """Ways to the window's start, and the byte of the file that decoding then begins at, where that is known."""
         if self._start <= 0 or not self._video.seekable:
             return
         if self._video.clock.runs or self._video.clock.continued_by:
+            if self._entry is not None and self._container in SOUGHT_BY_BYTES:
+                yield partial(_to_byte, self._entry), self._entry
             if self._entry is not None:
-                yield partial(_to_byte, self._entry)
+                yield _from_the_beginning, self._entry
             return
         start = Fraction(self._video.start)
         for margin in SEEK_MARGINS:
-            yield partial(_to_moment, start + Fraction(max(0.0, latest / VIDEO_TIMESCALE - margin)))
+            yield partial(_to_moment, start + Fraction(max(0.0, latest / VIDEO_TIMESCALE - margin))), None
 
-    def _decode(self, seek: Seek) -> Iterator[Placed]:
+    def _decode(self, seek: Seek, from_byte: int | None) -> Iterator[Placed]:
         self._stack.close()
         container = self._stack.enter_context(open_source(self._path, self._analysed_bytes))
         stream = stream_by_index(container, self._video.index)
@@ -219,13 +226,17 @@ class FrameWindow:
             seek(container, stream)
         except av.error.FFmpegError:
             return
-        yield from self._stamped(container, stream, from_key_frame=seek is not _from_the_beginning)
-
-    def _stamped(self, container: InputContainer, stream: VideoStream, *, from_key_frame: bool) -> Iterator[Placed]:
         self._packets, self._pictures, self._decode_times = [], [], []
-        clock, note, fail = self._video.clock, self._note_packet, self._note_failure
-        found = decoded(container, stream, clock, note, fail, from_key_frame=from_key_frame)
-        for number, picture in enumerate(found):
+        pictures = decoded(
+            container,
+            stream,
+            self._video.clock,
+            self._note_packet,
+            self._note_failure,
+            from_key_frame=self._video.has_key_frames,
+            from_byte=from_byte,
+        )
+        for number, picture in enumerate(pictures):
             yield self._place(picture, number), picture
 
     def _place(self, what: VideoFrame | AnyPacket, number: int) -> int | None:

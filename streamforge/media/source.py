@@ -116,6 +116,7 @@ def decoded(
     on_failure: OnFailure = ...,
     *,
     from_key_frame: bool = ...,
+    from_byte: int | None = ...,
 ) -> Iterator[VideoFrame]: ...
 @overload
 def decoded(
@@ -126,6 +127,7 @@ def decoded(
     on_failure: OnFailure = ...,
     *,
     from_key_frame: bool = ...,
+    from_byte: int | None = ...,
 ) -> Iterator[AudioFrame]: ...
 def decoded(
     container: InputContainer,
@@ -135,12 +137,16 @@ def decoded(
     on_failure: OnFailure = lambda _: None,
     *,
     from_key_frame: bool = False,
+    from_byte: int | None = None,
 ) -> Iterator[VideoFrame | AudioFrame]:
     """Every frame that can be decoded, at its time by `clock`, of the stream and of those that continue it;
     `on_packet` gets each packet at its time, `on_failure` hears why one could not be decoded. `from_key_frame`: what comes
-    before the first one is passed over, as behind a seek into MPEG-TS: some decoders would make something of it."""
+    before the first one is passed over, as behind a seek into MPEG-TS, or in a recording that begins within a GOP: some
+    decoders would make something of it. `from_byte`: so is what lies in front of that in the file."""
     current, decoder = stream, _decoder_of(stream)
     found = clocked(container, stream, clock)
+    if from_byte is not None:
+        found = dropwhile(lambda packet: packet.pos is None or packet.pos < from_byte, found)
     found = dropwhile(lambda packet: not packet.is_keyframe, found) if from_key_frame else found
     for packet in chain(found, [None]):
         if packet is not None and packet.stream is not current:

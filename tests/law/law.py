@@ -7,7 +7,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import accumulate, groupby, permutations
+from itertools import accumulate, groupby, pairwise, permutations
 from statistics import median
 
 from film import Film, Packet, seconds
@@ -20,6 +20,7 @@ MISSING_PICTURES = 2
 """So many may be missing in the whole film without a word."""
 LENGTH = 0.1
 IN_SYNC = 0.06
+DAMAGE = 0.5
 JITTER = 0.02
 """Beside one picture's time, that a picture may be off."""
 
@@ -70,7 +71,7 @@ class NothingToSee(Exception):
 
 def truth_of(film: Film, decodable: Seen, has_times: bool = True) -> Truth:
     """What a plain decoder can show of a film, at the moments that nobody has lied about. Raises NothingToSee."""
-    readable = _reliable(decodable.numbers)
+    readable = _reliable(decodable.numbers) - _behind_a_loss(film)
     shown = [
         packet for packet in film.pictures.packets if packet.number in readable and packet.at >= film.hidden_before
     ]
@@ -98,6 +99,23 @@ def _reliable(numbers: list[int]) -> set[int]:
     once = [number for number in numbers if numbers.count(number) == 1]
     highest = list(accumulate(once, max))
     return {number for number, most in zip(once, highest, strict=True) if number == most}
+
+
+def _behind_a_loss(film: Film) -> set[int]:
+    """What a decoder makes of pictures that lack one they refer to is nobody's business, up to the next key frame."""
+    packets = [packet for packet in film.pictures.packets if packet.number is not None]
+    there = {packet.number for packet in packets}
+    keys = sorted(packet.number for packet in packets if packet.key)
+    unsure: set[int] = set()
+    for begin, end in pairwise([*keys, max(there, default=0) + 1]):
+        first = next((number for number in range(begin, end) if number not in there), end)
+        unsure |= set(range(first, end))
+    return unsure
+
+
+def is_damaged(film: Film, truth: Truth) -> bool:
+    """Whether half a second of pictures, or more, lacks what it refers to."""
+    return len(_behind_a_loss(film)) * truth.picture > DAMAGE or bool(film.torn)
 
 
 def _rubble(film: Film, decodable: Seen, first: Packet) -> float:

@@ -12,9 +12,9 @@ from tempfile import TemporaryDirectory, gettempdir
 from typing import TYPE_CHECKING
 
 import pytest
-from law import Difference, NothingToSee, differences, told_by, truth_of, untold
+from law import Difference, NothingToSee, differences, is_damaged, told_by, truth_of, untold
+from lying_sources import CONTAINERS, LyingSource, control, one_lie, some_lies
 from oracle import decodable, played
-from sources import CONTAINERS, LyingSource, control, one_lie, some_lies
 
 from streamforge.errors import StreamForgeError
 
@@ -28,6 +28,10 @@ FOLDER = Path(os.environ.get("LAW_FOLDER", Path(gettempdir()) / "streamforge-law
 PINNED = (5, 24, 63, 87, 90, 104, 106, 111, 123, 127, 141)
 """Seeds of past finds: edit lists that hide whole GOPs, first pictures with a time far off, null frames at the end, FLV whose
 clock begins late, new PIDs, H.264 with reordered pictures in AVI, torn transport streams, MPEG-4 cut in a transport stream."""
+
+
+DAMAGED = {"input.truncated", "input.undecodable"}
+"""What a job may say of a film of which a good part cannot be decoded, unless it is asked to keep what can be."""
 
 
 @dataclass
@@ -48,6 +52,8 @@ class Court:
             except NothingToSee:
                 return []
             except StreamForgeError as error:
+                if error.code in DAMAGED and is_damaged(source.film, truth):
+                    return []
                 return [Difference("refused", 0.0, truth.ends, f"{error.code}: {error.message}")]
             except TimeoutError:
                 return [Difference("stuck", 0.0, truth.ends, "the job takes far too long")]

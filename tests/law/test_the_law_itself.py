@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 from law import Difference, Told, Truth, differences, truth_of, untold
+from lying_sources import CONTAINERS, LyingSource, control, one_lie, some_lies
 from marks import BEEP_AT
 from oracle import Seen, decodable
-from sources import CONTAINERS, LyingSource, control, one_lie, some_lies
 
 COUNT = 150
 FRAME = 0.04

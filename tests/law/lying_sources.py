@@ -159,6 +159,8 @@ def some_lies(seed: int) -> LyingSource:
     chosen = chance.sample(CONTAINERS[container].lies, chance.choice([1, 1, 2, 2, 3]))
     if lies.many_untimed in chosen:
         chosen = [lie for lie in chosen if lie is lies.many_untimed or lie in BESIDE_UNTIMED]
+    if container == "fmp4" and lies.begins_late in chosen:
+        chosen = [lies.begins_late]  # FFmpeg's muxer keeps no clock of a fragmented film whose tracks begin apart.
     if lies.begins_below_zero in chosen:
         chosen = [lie for lie in chosen if lie not in BEHIND_AN_EDIT]
     return _made(f"seed {seed}", container, _making(container, chosen, chance), chosen, chance)
