@@ -251,7 +251,7 @@ class FrameWindow:
 
     # ── damage ──────────────────────────────────────────────────────────────────────────────────────────────────────
     def _note_packet(self, packet: AnyPacket) -> None:
-        if packet.is_discard or self._is_lead_in(packet):
+        if packet.is_discard:
             return
         if packet.dts is not None and packet.time_base is not None:
             self._decode_times.append(self._ticks_of(packet.dts * packet.time_base))
@@ -259,10 +259,6 @@ class FrameWindow:
         if placed is None:  # Nearly: it only has to be counted in the same window by all of them.
             placed = self._packets[-1] + self._nominal if self._packets else 0
         self._packets.append(placed)
-
-    def _is_lead_in(self, packet: AnyPacket) -> bool:
-        at = packet.pos
-        return at is not None and any(begin <= at < end for begin, end in self._video.clock.lead_ins)
 
     def _note_failure(self, error: Exception) -> None:
         self._last_failure = error

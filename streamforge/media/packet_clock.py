@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 from fractions import Fraction
+from math import inf
 from typing import TYPE_CHECKING, TypeAlias
 
 from av.packet import Packet
@@ -18,6 +19,11 @@ else:
 AS_IT_IS = TrackClock()
 
 
+def begins_decoding(packet: AnyPacket) -> bool:
+    """A key frame that lost some of its bytes on the way is none: what refers to it would be broken up to the next one."""
+    return bool(packet.is_keyframe and not packet.is_corrupt)
+
+
 class PacketClock:
     """Takes the packets of one track in the order of the file, from anywhere in it."""
 
@@ -25,6 +31,7 @@ class PacketClock:
         ticks = Fraction(1, VIDEO_TIMESCALE) / (time_base or Fraction(1, VIDEO_TIMESCALE))
         self._starts = [run.position for run in clock.runs]
         self._shifts = [round(run.shift * ticks) for run in clock.runs]
+        self._lead_ins: list[tuple[float, float]] = sorted(clock.lead_ins)
         self._disbelieved = frozenset(clock.disbelieved)
         self._position = -1
 
@@ -36,6 +43,12 @@ class PacketClock:
             self._shift(packet)
         if self._position in self._disbelieved:
             packet.pts = None
+
+    @property
+    def lacks_references(self) -> bool:
+        """Whether the last packet lies between a break of the clock and the key frame behind that."""
+        at = bisect_right(self._lead_ins, (self._position, inf)) - 1
+        return at >= 0 and self._position < self._lead_ins[at][1]
 
     def _shift(self, packet: AnyPacket) -> None:
         run = max(0, bisect_right(self._starts, self._position) - 1)

@@ -23,7 +23,7 @@ from streamforge.contracts.timeline import TrackClock
 from streamforge.errors import NotAVideo, TruncatedSource, UndecodableSource
 from streamforge.media.cut_off import is_cut_off, is_film
 from streamforge.media.decoders import own_decoder
-from streamforge.media.packet_clock import AS_IT_IS, AnyPacket, PacketClock
+from streamforge.media.packet_clock import AS_IT_IS, AnyPacket, PacketClock, begins_decoding
 
 CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf,mxf,nut,ivf,dv,gif,h264,hevc,obu,mpegvideo,m4v,"
@@ -147,7 +147,7 @@ def decoded(
     found = clocked(container, stream, clock)
     if from_byte is not None:
         found = dropwhile(lambda packet: packet.pos is None or packet.pos < from_byte, found)
-    found = dropwhile(lambda packet: not packet.is_keyframe, found) if from_key_frame else found
+    found = dropwhile(lambda packet: not begins_decoding(packet), found) if from_key_frame else found
     for packet in chain(found, [None]):
         if packet is not None and packet.stream is not current:
             yield from _frames(decoder, _flush(current), on_failure)
@@ -159,12 +159,14 @@ def decoded(
 
 
 def clocked(container: InputContainer, stream: VideoStream | AudioStream, clock: TrackClock) -> Iterator[AnyPacket]:
-    """Packets of the stream, and of those that continue it, each at its time by `clock`."""
+    """Packets of the stream, and of those that continue it, each at its time by `clock`. Not what lies between a break of
+    the clock and the next key frame: a decoder would paint over what went before."""
     others = [_continuing(container.streams[index]) for index in clock.continued_by]
     reader = PacketClock(clock, stream.time_base)
     for packet in packets(container, stream, *others):
         reader.correct(packet)
-        yield packet
+        if not reader.lacks_references:
+            yield packet
 
 
 def _decoder_of(stream: VideoStream | AudioStream) -> Decoder:

@@ -15,7 +15,7 @@ from streamforge.contracts.media import VIDEO_TIMESCALE
 from streamforge.errors import TruncatedSource
 from streamforge.media.coding import CONFIGURATIONS, PacketLog
 from streamforge.media.extent import OVERHEAD, Extent
-from streamforge.media.packet_clock import AnyPacket
+from streamforge.media.packet_clock import AnyPacket, begins_decoding
 from streamforge.media.progress import Progress
 from streamforge.media.set_ups import SetUps
 from streamforge.media.source import packets
@@ -142,7 +142,7 @@ class Timeline(TrackReading):
             self.set_ups.take(packet)
         self.times.append(NO_TIME if packet.pts is None else packet.pts)
         self.positions.append(self._position)
-        self.keys.append(bool(packet.is_keyframe))
+        self.keys.append(begins_decoding(packet))
         if self.is_avi:
             self.packed += packet.size <= NOT_CODED_BYTES
         if self.has_decode_times:
