@@ -212,7 +212,7 @@ class ProcessVideoWorkflow:
         plan = probed.plan
         work = EncodeChunkInput(
             original=original,
-            source=probed.source,
+            source=probed.source.for_chunks(),
             plan=plan.only(renditions),
             chunk=chunk,
             weight=weight_of(renditions, plan.renditions, len(plan.chunks)),

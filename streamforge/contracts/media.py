@@ -211,6 +211,10 @@ class Source(BaseModel):
         none: dict[str, object] = {"key_frame_ticks": [], "key_positions": []}
         return self.model_copy(update={"video": self.video.model_copy(update=none)})
 
+    def for_chunks(self) -> "Source":
+        """What a chunk of pictures has to know: of a long film hundreds of these are under way at once."""
+        return self.model_copy(update={"audio": [], "subtitles": [], "warnings": [], "timeline_notes": []})
+
     @property
     def text_clock(self) -> TrackClock:
         """Of subtitles: that of the picture between which their packets lie in the file."""

@@ -79,8 +79,12 @@ class SoundCount(BaseModel):
 class PictureCount(BaseModel):
     """What became of the pictures of a film, or of a chunk of it."""
 
-    in_source: int = Field(0, description="packets of the film, counted while it was decoded")
+    in_source: int = Field(
+        0, description="packets of the film, counted while it was decoded; fields, where it has those"
+    )
     decoded: int = Field(0, description="pictures that came out of the source's decoder")
     shown: int = Field(0, description="that went to the encoders")
-    thinned: int = Field(0, description="left out, because the profile has fewer pictures a second")
+    thinned: int = Field(
+        0, description="left out: the profile has fewer pictures a second, or there is no time between their neighbours"
+    )
     missing: list[tuple[float, float]] = Field([], description="where pictures cannot be decoded, and how long that is")

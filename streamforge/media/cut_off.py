@@ -33,6 +33,8 @@ def _is_cut_mp4(path: Path) -> bool:
     size, at, has_index = path.stat().st_size, 0, False
     with path.open("rb") as file:
         for _ in range(MAX_BOXES):
+            if at >= size:
+                break  # A length of 2**63 would be too much to seek.
             file.seek(at)
             head = file.read(LONGEST_HEAD)
             length = _box_length(head, size - at)

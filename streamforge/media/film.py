@@ -27,8 +27,16 @@ EARLY_SOUND = 0.1
 class Film:
     """Stream `index`, and what continues it. Times are ticks of its clock (streamforge.planning.clocks)."""
 
-    def __init__(self, reading: Reading, index: int, container: str, declared_end: float | None = None) -> None:
-        """The reading is used up. `declared_end`: when the film is over by what a complete container says, in seconds."""
+    def __init__(
+        self,
+        reading: Reading,
+        index: int,
+        container: str,
+        heard: Collection[int],
+        declared_end: float | None = None,
+    ) -> None:
+        """The reading is used up. `heard` are the streams of its sound. `declared_end`: when the film is over by what a
+        complete container says, in seconds."""
         self.index = index
         self.timeline = reading.films[index]
         self._declared_end = None if declared_end is None else round(declared_end * VIDEO_TIMESCALE)
@@ -39,7 +47,7 @@ class Film:
             self._joints.append((other.index, self.timeline.frame_count))
             self.timeline.go_on_with(other)
         self._packets = self.timeline.film_packets()
-        self._sounds = dict(reading.sounds)
+        self._sounds = {index: track for index, track in reading.sounds.items() if index in heard}
         self._continued_sounds: dict[int, list[int]] = {}
         if container in JOINED:
             self._join_sounds()
@@ -47,6 +55,7 @@ class Film:
         if self.average_rate > MAX_FRAME_RATE:
             self.clock.is_timed = False
             self.clock.clock = TrackClock()
+            self.clock.times[:] = NO_TIME
         self.clock.clock.continued_by = [other.index for other in self._continuing]
 
     @property

@@ -23,7 +23,7 @@ from streamforge.errors import TruncatedSource, UndecodableSource
 from streamforge.media.deinterlace import Timed, deinterlaced
 from streamforge.media.fields import woven
 from streamforge.media.looks import Look, LookLog
-from streamforge.media.packet_clock import AnyPacket
+from streamforge.media.packet_clock import AnyPacket, is_hidden
 from streamforge.media.source import decoded, open_source, stream_by_index
 from streamforge.planning.completeness import stops_at, tolerated_seconds
 from streamforge.planning.output_order import OutputOrder
@@ -141,14 +141,14 @@ class FrameWindow:
     def count(self) -> PictureCount:
         """What became of the window's pictures; known when they have all been taken."""
         decoded_here = self._within(self._pictures)
-        # Where fields are coded one by one, two packets are a picture.
-        in_source = self._within(self._packets) // (2 if self._video.fields else 1)
+        in_source = self._within(self._packets)
+        shown_by = in_source // (2 if self._video.fields else 1)
         return PictureCount(
             in_source=in_source,
             decoded=decoded_here + self._without_room,
             shown=self._shown,
-            missing=self._missing() if in_source > decoded_here + TOLERATED else [],
-            thinned=decoded_here - self._shown if self._slot is not None else 0,
+            missing=self._missing() if shown_by > decoded_here + TOLERATED else [],
+            thinned=self._without_room + (decoded_here - self._shown if self._slot is not None else 0),
         )
 
     def _missing(self) -> list[tuple[float, float]]:
@@ -209,11 +209,19 @@ class FrameWindow:
             if self._entry is not None and self._container in SOUGHT_BY_BYTES:
                 yield partial(_to_byte, self._entry), self._entry
             if self._entry is not None:
+                yield partial(_to_moment, self._own_clock(latest)), self._entry
                 yield _from_the_beginning, self._entry
             return
         start = Fraction(self._video.start)
         for margin in SEEK_MARGINS:
             yield partial(_to_moment, start + Fraction(max(0.0, latest / VIDEO_TIMESCALE - margin))), None
+
+    def _own_clock(self, ticks: int) -> Fraction:
+        """What the source's own clock says there, in seconds: by the run that the window is entered in."""
+        runs = self._video.clock.runs
+        at = bisect_right([run.position for run in runs], self._entry or 0) - 1
+        shift = runs[at].shift if at >= 0 else 0
+        return Fraction(self._video.start) + Fraction(ticks - shift, VIDEO_TIMESCALE)
 
     def _decode(self, seek: Seek, from_byte: int | None) -> Iterator[Placed]:
         self._stack.close()
@@ -251,7 +259,7 @@ class FrameWindow:
 
     # ── damage ──────────────────────────────────────────────────────────────────────────────────────────────────────
     def _note_packet(self, packet: AnyPacket) -> None:
-        if packet.is_discard:
+        if packet.is_discard or is_hidden(packet):
             return
         if packet.dts is not None and packet.time_base is not None:
             self._decode_times.append(self._ticks_of(packet.dts * packet.time_base))

@@ -16,12 +16,21 @@ if TYPE_CHECKING:
 else:
     AnyPacket = Packet  # Generic for type checkers only.
 
+VP8 = {"vp8", "libvpx"}
+
 AS_IT_IS = TrackClock()
 
 
 def begins_decoding(packet: AnyPacket) -> bool:
     """A key frame that lost some of its bytes on the way is none: what refers to it would be broken up to the next one."""
     return bool(packet.is_keyframe and not packet.is_corrupt)
+
+
+def is_hidden(packet: AnyPacket) -> bool:
+    """Whether it is a picture of VP8 that others refer to and nobody sees: the bit show_frame (RFC 6386 §9.1) is 0. Other
+    codecs pack such pictures together with one that is shown."""
+    codec = packet.stream.codec_context
+    return codec is not None and codec.name in VP8 and packet.size > 0 and not memoryview(packet)[0] & 0x10
 
 
 class PacketClock:

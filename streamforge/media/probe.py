@@ -72,9 +72,10 @@ def run(task: ProbeTask, on_progress: Progress) -> Source:
 @dataclass(frozen=True)
 class _File:
     """What came of reading every packet: those of pictures and of sound, what there is of all streams, and which of them are
-    used. `main` is the stream that the timeline is that of, `damage` is the sentence that says what is missing, where
-    damage is kept. `declared_end` is when the picture is over by an index, which has pictures that FFmpeg does not: those
-    that are the one before them again (AVI), and the last one, which may stay (MP4)."""
+    used. `main` is the stream that the timeline is that of, `continuing` only go on where others end; `damage` is the
+    sentence that says what is missing, where damage is kept. `declared_end` is when the picture is over by an index, which
+    has pictures that FFmpeg does not: those that are the one before them again (AVI), and the last one, which may stay
+    (MP4)."""
 
     container: str
     analysed_bytes: int
@@ -82,6 +83,7 @@ class _File:
     streams: Sequence[Seen]
     found: Found
     main: int
+    continuing: frozenset[int]
     damage: str | None
     declared_end: float | None
 
@@ -117,6 +119,7 @@ def _read(task: ProbeTask, on_progress: Progress) -> _File:
             streams=streams,
             found=found,
             main=main,
+            continuing=frozenset(continuing),
             damage=damage,
             declared_end=_declared_end(container, stream) if repeated or has_all else None,
         )
@@ -162,7 +165,8 @@ def _declared_end(container: InputContainer, stream: VideoStream | AudioStream) 
 
 # ── what came of it ─────────────────────────────────────────────────────────────────────────────────────────────────
 def _film(task: ProbeTask, file: _File, chosen: Seen) -> Source:
-    film = Film(file.reading, chosen.index, file.container, file.declared_end)
+    heard = {track.index for track in file.found.choice.sound} | file.continuing
+    film = Film(file.reading, chosen.index, file.container, heard, file.declared_end)
     with open_source(task.path, file.analysed_bytes) as container:
         stream = stream_by_index(container, chosen.index)
         _check_dimensions(stream.width, stream.height, task)

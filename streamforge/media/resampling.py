@@ -29,6 +29,8 @@ SHORTEST_GAP = Fraction(1, 50)
 """Seconds. What is missing between two frames, if it is this much and more than a frame, becomes silence. The resampler would
 stretch the sound over a gap of less than a tenth of a second; jitter and drift are for it."""
 
+MOST_PLANES = 7
+
 SHORTEST_OVERLAP = Fraction(1, 200)
 """Seconds. What two frames say both is cut from the later one. Less is jitter."""
 
@@ -89,9 +91,7 @@ class Resampler:
         stream = source.streams[self._rendition.stream_index]
         if not isinstance(stream, AudioStream):
             return
-        for frame in decoded(source, stream, self._clock):  # A broken packet is a moment of silence.
-            if not frame.sample_rate:
-                continue
+        for frame in _Handy().frames(decoded(source, stream, self._clock)):  # A broken packet is a moment of silence.
             length = Fraction(frame.samples, frame.sample_rate)
             self._heard += length
             if self._place(frame):
@@ -195,6 +195,31 @@ class Resampler:
         if self._graph is not None:
             self._graph.push(None)
             yield from self._pulled()
+
+
+class _Handy:
+    """Frames whose samples can be got at. PyAV reads past the end of what holds the planes of more than seven channels, and
+    knows no samples of 64 bits: these come in one plane, as floating-point numbers."""
+
+    def __init__(self) -> None:
+        self._shape: tuple[object, ...] | None = None
+        self._packer: av.AudioResampler | None = None
+
+    def frames(self, found: Iterator[AudioFrame]) -> Iterator[AudioFrame]:
+        for frame in found:
+            if frame.sample_rate:
+                yield from self._packed(frame) if _is_unhandy(frame) else [frame]
+
+    def _packed(self, frame: AudioFrame) -> list[AudioFrame]:
+        shape = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if self._packer is None or shape != self._shape:
+            self._shape = shape
+            self._packer = av.AudioResampler(format="flt", layout=frame.layout.name, rate=frame.sample_rate)
+        return self._packer.resample(frame)
+
+
+def _is_unhandy(frame: AudioFrame) -> bool:
+    return frame.format.name.startswith("s64") or (frame.format.is_planar and frame.layout.nb_channels > MOST_PLANES)
 
 
 def _added(graph: Graph, description: str) -> FilterContext:

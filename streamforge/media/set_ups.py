@@ -56,6 +56,11 @@ class SetUps:
             self._bytes += packet.size
             self._current = self._kept[told] = SetUp(packet, None if packet.is_keyframe else _size_in(told))
 
+    def go_on_with(self, other: "SetUps") -> None:
+        """Those of a stream that continues this one."""
+        for told, set_up in other._kept.items():
+            self._kept.setdefault(told, set_up)
+
     @property
     def all(self) -> list[SetUp]:
         """In the order in which they came."""

@@ -132,7 +132,7 @@ class _Documents(_Track):
         for said in self._read(bytes(packet)):
             begin, end = max(first, said.begin), min(last, said.end)
             if begin < end:
-                self.add(Entry(begin - offset, end - offset, said.text.encode()[:MAX_CUE_BYTES]))
+                self.add(Entry(begin - offset, end - offset, _cut(said.text)))
 
     def _read(self, document: bytes) -> list[Said]:
         try:
@@ -140,6 +140,11 @@ class _Documents(_Track):
         except ValueError:
             self.unreadable += 1
             return []
+
+
+def _cut(text: str) -> bytes:
+    """To MAX_CUE_BYTES, and between two characters."""
+    return text.encode()[:MAX_CUE_BYTES].decode(errors="ignore").encode()
 
 
 READERS = {CEA_608: _Captions, "ttml": _Documents}

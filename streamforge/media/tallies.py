@@ -120,6 +120,8 @@ class _Tally:
     def _obstacle(self) -> str | None:
         if self.is_encrypted:
             return IS_ENCRYPTED
+        if self.header.kind == "video" and not self.packets:
+            return IS_EMPTY
         if self.header.kind != "audio" or self.sound is not None:
             return None
         return SAYS_NOTHING if self.packets else IS_EMPTY

@@ -15,7 +15,7 @@ from streamforge.contracts.media import VIDEO_TIMESCALE
 from streamforge.errors import TruncatedSource
 from streamforge.media.coding import CONFIGURATIONS, PacketLog
 from streamforge.media.extent import OVERHEAD, Extent
-from streamforge.media.packet_clock import AnyPacket, begins_decoding
+from streamforge.media.packet_clock import AnyPacket, begins_decoding, is_hidden
 from streamforge.media.progress import Progress
 from streamforge.media.set_ups import SetUps
 from streamforge.media.source import packets
@@ -37,6 +37,10 @@ PLAINLY_REORDERED = {"mpeg1video", "mpeg2video", "mpeg4", "msmpeg4v3", "vc1", "w
 NOT_CODED_BYTES = 8
 """MPEG-4's placeholder for a picture that was packed together with the one before it is no larger."""
 
+
+LONGEST_SOUND_SECONDS = 10
+LONGEST_PICTURE_SECONDS = 12 * 3600
+"""Of one packet."""
 
 SEND_COMPLETE = "Send the complete file."
 
@@ -60,8 +64,11 @@ class TrackReading:
     _furthest: int = -1
     _last_size: int = 0
     _backward: int = field(init=False)
+    _longest: int = field(init=False)
+    """A packet that claims to last longer is not believed: pictures may stay as a whole film does, sound goes on."""
 
     def __post_init__(self) -> None:
+        self._longest = self._most_seconds() * self.time_base.denominator // max(1, self.time_base.numerator)
         self._rate = self.time_base * VIDEO_TIMESCALE
         self.finder = RunFinder(self._rate)
         self._backward = round(BACKWARD / self._rate)
@@ -78,7 +85,8 @@ class TrackReading:
     def take(self, packet: AnyPacket) -> None:
         """Called for every packet of a film: what it does is counted in microseconds."""
         self.packet_count += 1
-        shown, decoded, duration, position = packet.pts, packet.dts, packet.duration or 0, packet.pos
+        shown, decoded, position = packet.pts, packet.dts, packet.pos
+        duration = min(packet.duration or 0, self._longest)
         if position is not None:
             self._position = position
             if position > self._furthest:
@@ -105,6 +113,9 @@ class TrackReading:
 
     def _number(self) -> int:
         return self.packet_count
+
+    def _most_seconds(self) -> int:
+        return LONGEST_SOUND_SECONDS
 
     def _slack(self, packet: AnyPacket, duration: int) -> int:
         if self.has_decode_times or packet.is_keyframe or not self.reordered:
@@ -136,7 +147,7 @@ class Timeline(TrackReading):
         if self.log is not None:
             self.log.take(packet)
         super().take(packet)
-        if packet.is_discard:
+        if packet.is_discard or is_hidden(packet):
             return
         if self.set_ups is not None:
             self.set_ups.take(packet)
@@ -150,6 +161,9 @@ class Timeline(TrackReading):
 
     def _number(self) -> int:
         return len(self.times)
+
+    def _most_seconds(self) -> int:
+        return LONGEST_PICTURE_SECONDS
 
     def film_packets(self) -> FilmPackets:
         """In ticks. Where the times are those of decoding (AVI, when its codec reorders pictures) they are given instead."""
@@ -168,9 +182,10 @@ class Timeline(TrackReading):
 
     def _in_ticks(self, times: "array[int]") -> NDArray[np.int64]:
         found = np.array(times, np.int64)
-        absurd = np.abs(found) > MOST_TICKS // max(1, self._rate.numerator)
-        found[absurd] = 0
-        return np.where(absurd, NO_TIME, found * self._rate.numerator // self._rate.denominator)
+        most = MOST_TICKS // max(1, self._rate.numerator)
+        known = (found != NO_TIME) & (found <= most) & (found >= -most)
+        scaled = np.where(known, found, 0) * self._rate.numerator // self._rate.denominator
+        return np.where(known, scaled, NO_TIME)
 
     def go_on_with(self, other: "Timeline") -> None:
         """The packets of a stream that lies behind this one in the file, and continues it."""
@@ -190,6 +205,8 @@ class Timeline(TrackReading):
             self._end = max(other._end, self._end or other._end)
         self._furthest, self._last_size = other._furthest, other._last_size
         self.log = None  # It cannot be copied.
+        if self.set_ups is not None and other.set_ups is not None:
+            self.set_ups.go_on_with(other.set_ups)
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,8 @@ def _pictures(video: VideoSource, counts: Sequence[PictureCount | None]) -> Pict
     if len(known) < len(counts):
         return account
     seen = sum(count.in_source for count in known)
+    if video.fields:
+        seen = -(-seen // 2)  # Once for all: a field and its partner may be in two chunks.
     account.decoded = sum(count.decoded for count in known)
     account.shown = sum(count.shown for count in known)
     account.thinned = sum(count.thinned for count in known)

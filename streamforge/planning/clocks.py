@@ -20,8 +20,11 @@ NO_TIME = -(2**63)
 EXPLICIT = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "gif", "asf", "nut", "mxf"}
 """Containers that say of each picture when it is shown."""
 
-MOST_DISBELIEVED = 2_000
-"""Positions that are told; of more the frames themselves are put in order one by one."""
+MOST_DISBELIEVED = 500
+"""Of a film with more wrong times than that none is believed: they are told to everyone who reads the source."""
+
+MOST_RUNS_OF_SOUND = 1_000
+"""For the same reason."""
 
 FEWEST_TIMED = 0.002
 """Share of the pictures that must have a time. Broadcasters give one to every key frame, the rest can be counted."""
@@ -77,7 +80,8 @@ def film_clock(film: FilmPackets, sounds: Mapping[int, RunFinder], container: st
     share = np.count_nonzero(times != NO_TIME) / max(1, len(times))
     aligned = None
     is_placed = len(runs) == 1 or all(run.position >= 0 for run in runs)
-    if runs and is_placed and not film.finder.is_lost and share >= FEWEST_TIMED:
+    is_usable = is_placed and not film.finder.is_lost and np.count_nonzero(wrong) <= MOST_DISBELIEVED
+    if runs and is_usable and share >= FEWEST_TIMED:
         aligned = align(runs, list(heard.values()), is_explicit=container in EXPLICIT)
     if aligned is None:
         return _untimed(film, sounds)
@@ -193,7 +197,10 @@ def _clock_runs(placed: Sequence[Placed]) -> list[ClockRun]:
 def _sound_clock(placed: Sequence[Placed] | None, finder: RunFinder) -> TrackClock:
     if not placed:
         return TrackClock()
-    return TrackClock(runs=_clock_runs(placed), disbelieved=sorted(set(finder.outliers) - {-1})[:MOST_DISBELIEVED])
+    return TrackClock(
+        runs=_clock_runs(placed)[:MOST_RUNS_OF_SOUND],
+        disbelieved=sorted(set(finder.outliers) - {-1})[:MOST_DISBELIEVED],
+    )
 
 
 def _lead_ins(placed: Sequence[Placed], film: FilmPackets) -> tuple[list[tuple[int, int]], int]:

@@ -26,7 +26,7 @@ JUMP_SECONDS = 10
 has the same limit for containers whose clocks may break (`dts_delta_threshold`)."""
 
 STILL_SECONDS = 1800
-"""… but where there is only a picture, in a container that says when each is shown, it may be meant to stay as long."""
+"""… but in a container that says of each picture when it is shown, it may be meant to stay as long."""
 
 SPARSE = 5
 """A pause this many times as long as those before it is one of them: slides come a minute apart."""
@@ -239,10 +239,10 @@ def align(leading: Sequence[Run], others: Sequence[Sequence[Run]], *, is_explici
     """`is_explicit`: the container says of each picture when it is shown, as MP4 and Matroska do; a broadcast's or a live
     stream's says what the sender's clock was. None when there are more than MOST_STRETCHES."""
     stretches = _stretches(leading, others, is_explicit=is_explicit)
-    silences = _silences(stretches, others) if any(others) else {}
+    silences = _silences(stretches, others, by_place=not is_explicit) if any(others) else {}
     if len(stretches) > MOST_STRETCHES:
         return None
-    tracks = [_Track(runs, stretches) for runs in others]
+    tracks = [_Track(runs, stretches, is_explicit=is_explicit) for runs in others]
     notes = []
     for number, stretch in enumerate(stretches):
         if number:
@@ -258,7 +258,8 @@ class _Track:
     """The runs of another track than the leading one, and which stretch each belongs to; None for one whose clock is
     nobody's: it lies in front of the first one that has a stretch, or follows what the track had before."""
 
-    def __init__(self, runs: Sequence[Run], stretches: Sequence[Stretch]) -> None:
+    def __init__(self, runs: Sequence[Run], stretches: Sequence[Stretch], *, is_explicit: bool) -> None:
+        self._is_explicit = is_explicit
         self._stretches = stretches
         self._owned = _with_one_clock(runs, [_owner(run, stretches) for run in runs], stretches)
         self.placed: list[Placed] = []
@@ -282,7 +283,9 @@ class _Track:
 
     def _follow(self, run: Run) -> int:
         if self.end is not None:
-            return self.end - run.first
+            is_pause = self._is_explicit and not run.goes_back
+            is_pause = is_pause and run.first + self.placed[-1].shift - self.end <= STILL_SECONDS * VIDEO_TIMESCALE
+            return self.placed[-1].shift if is_pause else self.end - run.first
         return self._beginning() - run.first
 
     def _beginning(self) -> int:
@@ -315,12 +318,14 @@ def _is_one_clock(earlier: Run, later: Run, usual: int, others: Sequence[Sequenc
         return False
     if pause <= max(JUMP_SECONDS * VIDEO_TIMESCALE, SPARSE * usual):
         return True
-    if any(others):
-        return any(_is_inside(run, earlier, later) for runs in others for run in runs)
-    return is_explicit and pause <= STILL_SECONDS * VIDEO_TIMESCALE
+    if is_explicit and pause <= STILL_SECONDS * VIDEO_TIMESCALE:
+        return True
+    return any(_is_inside(run, earlier, later, by_place=not is_explicit) for runs in others for run in runs)
 
 
-def _silences(stretches: Sequence[Stretch], others: Sequence[Sequence[Run]]) -> dict[int, list[tuple[int, int]]]:
+def _silences(
+    stretches: Sequence[Stretch], others: Sequence[Sequence[Run]], *, by_place: bool
+) -> dict[int, list[tuple[int, int]]]:
     """By the number of the stretch, pauses within it in which no track has anything: when and how long."""
     found: dict[int, list[tuple[int, int]]] = {}
     pauses = (
@@ -330,7 +335,7 @@ def _silences(stretches: Sequence[Stretch], others: Sequence[Sequence[Run]]) -> 
         if later.first - earlier.end > INSIDE
     )
     for number, earlier, later in islice(pauses, MOST_SILENCES):
-        if not any(_is_inside(run, earlier, later) for runs in others for run in runs):
+        if not any(_is_inside(run, earlier, later, by_place=by_place) for runs in others for run in runs):
             found.setdefault(number, []).append((earlier.end, later.first - earlier.end))
     return found
 
@@ -345,9 +350,12 @@ def _silence(at: int, length: int) -> TimelineNote:
     )
 
 
-def _is_inside(run: Run, earlier: Run, later: Run) -> bool:
-    """Whether a run of another track fills some of the pause between the two."""
+def _is_inside(run: Run, earlier: Run, later: Run, *, by_place: bool) -> bool:
+    """Whether a run of another track fills some of the pause between the two. `by_place`: it must lie there in the file,
+    too, since a clock that was set anew may say the same again; an MP4's clock is not, and its tracks may lie apart."""
     is_there = run.first < later.first - INSIDE and run.end > earlier.end + INSIDE
+    if not by_place:
+        return is_there
     return is_there and run.position <= later.last_position and run.last_position >= earlier.position
 
 
