@@ -6,7 +6,9 @@ from pydantic import BaseModel, Field
 
 
 class ClockRun(BaseModel):
-    """Packets of one track, one behind the other in the file, whose clock goes on without a break."""
+    """Packets of one track, one behind the other as they are read, whose clock goes on without a break."""
+
+    begin: int = Field(0, description="what the first of them says, in ticks: pages of Ogg hold two runs at one byte")
 
     position: int = Field(description="byte of the file at which the first of them lies")
     shift: int = Field(description="ticks that are added to what the packets say, in 1/VIDEO_TIMESCALE s")
@@ -21,6 +23,8 @@ class TrackClock(BaseModel):
         [],
         description="bytes from which, to which packets lie that lack what they refer to: a run began between key frames",
     )
+    is_unusable: bool = Field(False, description="no time of it is believed: what is in it follows each other")
+    continued_at: list[int] = Field([], description="bytes at which each of these begins")
     continued_by: list[int] = Field([], description="streams that go on where the track's own one ends, in order")
     in_output_order: bool = Field(
         False,
@@ -47,6 +51,8 @@ class NoteKind(StrEnum):
     """A second stream goes on where the first ends."""
     UNDECODABLE = "undecodable"
     """Pictures that do not come out of the source's decoder."""
+    UNUSABLE = "unusable"
+    """The clock says nothing: pictures and sound come one after the other."""
     CUT = "cut"
     """Something is there that no viewer gets."""
     HELD = "held"

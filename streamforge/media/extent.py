@@ -53,6 +53,12 @@ class Extent:
             self.bytes = max(self.bytes, packet.pos + packet.size * OVERHEAD)
 
 
+def unread_share(path: Path, read: Extent) -> float:
+    """How much of the file lies behind the last thing that was read in it, 0–1."""
+    size = path.stat().st_size
+    return max(0.0, (size - read.bytes) / size) if size else 0.0
+
+
 def refuse_early_end(path: Path, read: Extent, analysed_bytes: int = 0) -> None:
     """`read` is how far the video goes; when that looks too short, the other streams are asked, too.
 

@@ -20,6 +20,9 @@ MAX_FRAME_RATE = 1000
 JOINED = {"mpegts", "mpeg"}
 """Containers in which a stream may end and another one go on in its place."""
 
+MOST_HIDDEN = 2
+"""Pictures of a fragmented film that FFmpeg may take for such outside of an edit list, without a word."""
+
 EARLY_SOUND = 0.1
 """Seconds. Sound that begins earlier than this before the picture is worth a word when it is cut."""
 
@@ -48,7 +51,7 @@ class Film:
             self.timeline.go_on_with(other)
         self._packets = self.timeline.film_packets()
         self._sounds = {index: track for index, track in reading.sounds.items() if index in heard}
-        self._continued_sounds: dict[int, list[int]] = {}
+        self._continued_sounds: dict[int, list[tuple[int, int]]] = {}
         if container in JOINED:
             self._join_sounds()
         self.clock = film_clock(self._packets, {index: each.finder for index, each in self._sounds.items()}, container)
@@ -57,6 +60,7 @@ class Film:
             self.clock.clock = TrackClock()
             self.clock.times[:] = NO_TIME
         self.clock.clock.continued_by = [other.index for other in self._continuing]
+        self.clock.clock.continued_at = [other.finder.runs[0].position for other in self._continuing]
 
     @property
     def average_rate(self) -> float:
@@ -79,7 +83,8 @@ class Film:
 
     def sound_clock(self, index: int) -> TrackClock:
         clock = self.clock.sounds.get(index, TrackClock())
-        return clock.model_copy(update={"continued_by": self._continued_sounds.get(index, [])})
+        later = self._continued_sounds.get(index, [])
+        return clock.model_copy(update={"continued_by": [i for i, _ in later], "continued_at": [at for _, at in later]})
 
     def start_of(self, frame: VideoFrame, number: int) -> Fraction | None:
         """When the film begins, in seconds, by its picture `number` from 0; None when that one has no time."""
@@ -138,6 +143,11 @@ class Film:
                     kind=NoteKind.UNDECODABLE, at=0, seconds=0, count=times.in_front, track=self.index, text=text
                 )
             )
+        if (hidden := self.timeline.discarded) > MOST_HIDDEN and not self.timeline.is_indexed:
+            text = (
+                f"{hidden} pictures have a time that lies before the end of those in front of them, and are left out."
+            )
+            notes.append(TimelineNote(kind=NoteKind.CUT, at=0, seconds=0, count=hidden, track=self.index, text=text))
         for index, begin in self.clock.sound_starts.items():
             early = start - begin / VIDEO_TIMESCALE
             if early > EARLY_SOUND:
@@ -158,7 +168,8 @@ class Film:
             if track.index not in self._sounds:
                 continue
             for later in _after(track, self._sounds.values()):
-                self._continued_sounds.setdefault(track.index, []).append(later.index)
+                begin = later.finder.runs[0].position
+                self._continued_sounds.setdefault(track.index, []).append((later.index, begin))
                 track.finder.runs += later.finder.runs
                 track.finder.outliers += later.finder.outliers
                 del self._sounds[later.index]

@@ -157,7 +157,7 @@ def _described(first: _Opening, stream: VideoStream, film: Film, times: FilmTime
         key_positions=times.key_positions,
         clock=film.clock.clock,
         has_key_frames=film.has_key_frames,
-        undecodable=times.in_front + film.clock.lead_in,
+        undecodable=times.in_front,
         mirrored=look.mirrored,
         bit_depth=look.samples.bit_depth,
         has_alpha=look.has_alpha,

@@ -99,6 +99,7 @@ class FrameWindow:
         self._packets: list[int] = []
         self._pictures: list[int] = []
         self._decode_times: list[int] = []
+        self._lead_in = 0
         self._without_room = 0
         self._shown = 0
         self._last_failure: Exception | None = None
@@ -235,6 +236,7 @@ class FrameWindow:
         except av.error.FFmpegError:
             return
         self._packets, self._pictures, self._decode_times = [], [], []
+        self._lead_in = 0
         pictures = decoded(
             container,
             stream,
@@ -264,9 +266,14 @@ class FrameWindow:
         if packet.dts is not None and packet.time_base is not None:
             self._decode_times.append(self._ticks_of(packet.dts * packet.time_base))
         placed = self._place(packet, len(self._packets))
+        self._lead_in += self._is_lead_in(packet)
         if placed is None:  # Nearly: it only has to be counted in the same window by all of them.
             placed = self._packets[-1] + self._nominal if self._packets else 0
         self._packets.append(placed)
+
+    def _is_lead_in(self, packet: AnyPacket) -> bool:
+        at = packet.pos
+        return at is not None and any(begin <= at < end for begin, end in self._video.clock.lead_ins)
 
     def _note_failure(self, error: Exception) -> None:
         self._last_failure = error
@@ -287,7 +294,7 @@ class FrameWindow:
             )
 
     def _refuse_rubble(self) -> None:
-        packets, pictures = self._within(self._packets), self._within(self._pictures)
+        packets, pictures = self._within(self._packets) - self._lead_in, self._within(self._pictures)
         if packets - pictures > max(MAX_LOST, packets * MAX_LOST_SHARE):
             raise UndecodableSource(
                 f"Most of the video behind {self._start / VIDEO_TIMESCALE:.0f} s cannot be decoded; it is damaged.",

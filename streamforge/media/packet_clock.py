@@ -2,7 +2,6 @@
 
 from bisect import bisect_right
 from fractions import Fraction
-from math import inf
 from typing import TYPE_CHECKING, TypeAlias
 
 from av.packet import Packet
@@ -39,10 +38,17 @@ class PacketClock:
     def __init__(self, clock: TrackClock, time_base: Fraction | None) -> None:
         ticks = Fraction(1, VIDEO_TIMESCALE) / (time_base or Fraction(1, VIDEO_TIMESCALE))
         self._starts = [run.position for run in clock.runs]
+        self._begins = [round(run.begin * ticks) for run in clock.runs]
+        self._near = round(VIDEO_TIMESCALE * ticks / 2)
+        self._is_unusable = clock.is_unusable
         self._shifts = [round(run.shift * ticks) for run in clock.runs]
-        self._lead_ins: list[tuple[float, float]] = sorted(clock.lead_ins)
         self._disbelieved = frozenset(clock.disbelieved)
         self._position = -1
+
+    @property
+    def position(self) -> int:
+        """Byte of the file at which the last packet lies."""
+        return self._position
 
     def correct(self, packet: AnyPacket) -> None:
         """Packets that share a page with the one before them have no position of their own: they belong to it."""
@@ -50,17 +56,17 @@ class PacketClock:
             self._position = packet.pos
         if self._starts:
             self._shift(packet)
-        if self._position in self._disbelieved:
+        if self._is_unusable or self._position in self._disbelieved:
             packet.pts = None
 
-    @property
-    def lacks_references(self) -> bool:
-        """Whether the last packet lies between a break of the clock and the key frame behind that."""
-        at = bisect_right(self._lead_ins, (self._position, inf)) - 1
-        return at >= 0 and self._position < self._lead_ins[at][1]
+    def _has_begun(self, packet: AnyPacket, run: int) -> bool:
+        """A page of Ogg may hold the end of one run and the beginning of the next."""
+        return packet.pts is None or abs(packet.pts - self._begins[run]) <= self._near
 
     def _shift(self, packet: AnyPacket) -> None:
         run = max(0, bisect_right(self._starts, self._position) - 1)
+        if run and self._position == self._starts[run] and not self._has_begun(packet, run):
+            run -= 1
         shift = self._shifts[run]
         if packet.pts is not None:
             packet.pts += shift

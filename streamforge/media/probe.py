@@ -4,8 +4,8 @@ The header's own claims (duration, frame count, frame rate) are not trusted: Web
 truncated or hostile files lie.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from av.audio.stream import AudioStream
@@ -17,7 +17,7 @@ from streamforge.contracts.media import Source
 from streamforge.errors import NoVideoStream, SourceTooLong, TruncatedSource, UndecodableSource, UnsupportedDimensions
 from streamforge.media.avi_index import null_frames
 from streamforge.media.cut_off import is_cut_off
-from streamforge.media.extent import Extent, refuse_early_end
+from streamforge.media.extent import Extent, refuse_early_end, unread_share
 from streamforge.media.film import Film, continuing_streams
 from streamforge.media.film_description import DescribedFilm
 from streamforge.media.late_streams import analysis_needed
@@ -33,6 +33,7 @@ from streamforge.media.timeline import (
 )
 from streamforge.media.tracks import Found, captions_in, describe_audio, describe_subtitles
 from streamforge.planning.clocks import sound_clock
+from streamforge.planning.completeness import TOLERATED_SHARE
 from streamforge.planning.stream_choice import Seen, choose, why_no_picture, why_no_sound
 from streamforge.planning.timeline_notes import from_start, warnings_of
 from streamforge.settings import InputSettings
@@ -40,6 +41,8 @@ from streamforge.settings import InputSettings
 ISO_MEDIA = "mov,mp4,m4a,3gp,3g2,mj2"
 
 MICROSECONDS = 1_000_000
+
+MEDIA_TO_THE_END = {"flv", "matroska,webm", "wav", "ogg"}
 
 MIN_SIDE = 16
 MAX_ASPECT = 32
@@ -111,7 +114,12 @@ def _read(task: ProbeTask, on_progress: Progress) -> _File:
         has_all = kind == ISO_MEDIA and 0 < stream.frames == track.packet_count
         is_whole_film = kind == ISO_MEDIA and stream.frames > 0 and not is_cut_off(task.path)
         there = stream.frames if is_whole_film else as_declared(container, track) + repeated
-        damage = _damage(task, there, stream.frames, track.extent, analysed_bytes)
+        extent = track.extent
+        if kind == "flv" and isinstance(stream, VideoStream) and stream.average_rate:
+            # Its clock may wrap, or stand still: then so many pictures last as long as they should.
+            counted = (extent.begin or 0.0) + track.packet_count / float(stream.average_rate)
+            extent = replace(extent, seconds=max(extent.seconds, counted))
+        damage = _damage(task, there, stream.frames, extent, analysed_bytes)
         return _File(
             container=kind,
             analysed_bytes=analysed_bytes,
@@ -181,6 +189,7 @@ def _film(task: ProbeTask, file: _File, chosen: Seen) -> Source:
         audio = [track.model_copy(update={"clock": film.sound_clock(track.index)}) for track in source.audio]
         warnings = [
             *([file.damage] if file.damage else []),
+            *_unread(task, file),
             *file.found.choice.warnings,
             *described.warnings(),
             *warnings_of(notes),
@@ -205,6 +214,17 @@ def _only_sound(task: ProbeTask, file: _File) -> Source:
             "warnings": [*([file.damage] if file.damage else []), *file.found.choice.warnings, *warnings_of(notes)],
         }
     )
+
+
+def _unread(task: ProbeTask, file: _File) -> Iterator[str]:
+    """Of containers in which media lies to the end: another recording behind the first is not read on by FFmpeg."""
+    furthest = max((track.extent.bytes for track in file.reading.all), default=0.0)
+    share = unread_share(task.path, Extent(bytes=furthest))
+    if file.container in MEDIA_TO_THE_END and share > TOLERATED_SHARE:
+        yield (
+            f"The last {100 * share:.0f} % of the file are not read: its container ends before them. Files that were "
+            "only put one behind the other have to be joined by a program that knows their format."
+        )
 
 
 def _source(task: ProbeTask, container: InputContainer, file: _File, start: float | None, duration: float) -> Source:

@@ -1,6 +1,7 @@
 """Which streams of an MPEG transport stream are scrambled. FFmpeg drops their packets without a word, and they look empty."""
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 SAMPLE_BYTES = 4 * 2**20
@@ -11,6 +12,9 @@ PACKET_BYTES = (188, 192, 204)
 """As broadcast; with a time stamp before each, as on Blu-ray discs; with Reed-Solomon codes behind each."""
 
 IN_A_ROW = 5
+
+MOST_GARBAGE = 64 * 2**10
+"""Bytes between two packets."""
 
 
 def scrambled(path: Path) -> frozenset[int]:
@@ -26,10 +30,27 @@ def scrambled(path: Path) -> frozenset[int]:
     return frozenset(pid for pid, count in locked.items() if 2 * count > seen[pid])
 
 
-def _packets(data: bytes) -> range:
-    """Where they begin; nothing where no size fits. A file may begin within a packet."""
+def _packets(data: bytes) -> Iterator[int]:
+    """Where they begin; nothing where no size fits. A file may begin within a packet, and bytes may be missing on the way:
+    what is read behind those without looking for the next packet is anything."""
     for size in PACKET_BYTES:
-        for first in range(min(size, max(0, len(data) - IN_A_ROW * size))):
-            if all(data[first + number * size] == SYNC for number in range(IN_A_ROW)):
-                return range(first, len(data) - size, size)
-    return range(0)
+        at = _next_packet(data, 0, size, 2 * size)
+        if at is None:
+            continue
+        while at is not None and at + size < len(data):
+            yield at
+            at += size
+            if at < len(data) and data[at] != SYNC:
+                at = _next_packet(data, at, size, MOST_GARBAGE)
+        return
+
+
+def _next_packet(data: bytes, begin: int, size: int, most: int) -> int | None:
+    """The first place from `begin` on, within so many bytes, from which packets of that size follow each other."""
+    last = len(data) - IN_A_ROW * size
+    at = data.find(SYNC, begin, begin + most)
+    while 0 <= at < last:
+        if all(data[at + number * size] == SYNC for number in range(IN_A_ROW)):
+            return at
+        at = data.find(SYNC, at + 1, begin + most)
+    return None

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
-from itertools import chain, dropwhile
+from math import inf
 from pathlib import Path
 from typing import TypeAlias, overload
 
@@ -144,29 +144,42 @@ def decoded(
     before the first one is passed over, as behind a seek into MPEG-TS, or in a recording that begins within a GOP: some
     decoders would make something of it. `from_byte`: so is what lies in front of that in the file."""
     current, decoder = stream, _decoder_of(stream)
-    found = clocked(container, stream, clock)
-    if from_byte is not None:
-        found = dropwhile(lambda packet: packet.pos is None or packet.pos < from_byte, found)
-    found = dropwhile(lambda packet: not begins_decoding(packet), found) if from_key_frame else found
-    for packet in chain(found, [None]):
-        if packet is not None and packet.stream is not current:
+    waits = from_key_frame
+    for packet in clocked(container, stream, clock, from_byte):
+        if packet is None:
             yield from _frames(decoder, _flush(current), on_failure)
+            continue
+        waits = waits and not begins_decoding(packet)
+        if waits:
+            continue
+        if packet.stream is not current:
             current = _continuing(packet.stream)
             decoder = _decoder_of(current)
-        if packet is not None:
-            on_packet(packet)
-        yield from _frames(decoder, packet or _flush(current), on_failure)
+        on_packet(packet)
+        yield from _frames(decoder, packet, on_failure)
 
 
-def clocked(container: InputContainer, stream: VideoStream | AudioStream, clock: TrackClock) -> Iterator[AnyPacket]:
-    """Packets of the stream, and of those that continue it, each at its time by `clock`. Not what lies between a break of
-    the clock and the next key frame: a decoder would paint over what went before."""
-    others = [_continuing(container.streams[index]) for index in clock.continued_by]
+def clocked(
+    container: InputContainer, stream: VideoStream | AudioStream, clock: TrackClock, from_byte: int | None = None
+) -> Iterator[AnyPacket | None]:
+    """Packets of the stream, and then of each that continues it, at their times by `clock`, with None behind the last one
+    of each; none that lies in front of `from_byte`. One stream is read to its end before the next: of MPEG-TS FFmpeg has
+    the last packet under an old number only at the end of the file."""
     reader = PacketClock(clock, stream.time_base)
-    for packet in packets(container, stream, *others):
-        reader.correct(packet)
-        if not reader.lacks_references:
-            yield packet
+    streams = [stream, *(_continuing(container.streams[index]) for index in clock.continued_by)]
+    ends = [*clock.continued_at, inf]
+    has_read = False
+    for each, begin, end in zip(streams, [0, *clock.continued_at], ends, strict=True):
+        if from_byte is not None and from_byte >= end:
+            continue
+        if has_read:
+            container.seek(begin, unsupported_byte_offset=True)
+        has_read = True
+        for packet in packets(container, each):
+            reader.correct(packet)
+            if from_byte is None or reader.position >= from_byte:
+                yield packet
+        yield None
 
 
 def _decoder_of(stream: VideoStream | AudioStream) -> Decoder:

@@ -21,7 +21,7 @@ from streamforge.media.set_ups import SetUps
 from streamforge.media.source import packets
 from streamforge.media.tallies import Tallies
 from streamforge.planning.clocks import NO_TIME, FilmPackets
-from streamforge.planning.timeline import BACKWARD, Packet, RunFinder
+from streamforge.planning.timeline import Packet, RunFinder
 
 COMPLETE = 0.98
 """A source with less than this share of the frames its index lists was cut off."""
@@ -63,7 +63,6 @@ class TrackReading:
     _end: int | None = None
     _furthest: int = -1
     _last_size: int = 0
-    _backward: int = field(init=False)
     _longest: int = field(init=False)
     """A packet that claims to last longer is not believed: pictures may stay as a whole film does, sound goes on."""
 
@@ -71,7 +70,6 @@ class TrackReading:
         self._longest = self._most_seconds() * self.time_base.denominator // max(1, self.time_base.numerator)
         self._rate = self.time_base * VIDEO_TIMESCALE
         self.finder = RunFinder(self._rate)
-        self._backward = round(BACKWARD / self._rate)
 
     @property
     def extent(self) -> Extent:
@@ -108,19 +106,14 @@ class TrackReading:
         if time is not None:
             seen = time if shown is None else shown
             if not self.finder.follows(self._position, time, seen, duration):
-                slack = self._slack(packet, duration)
-                self.finder.take(Packet(self._number(), self._position, time, seen, duration, slack))
+                is_reordered = not self.has_decode_times and self.reordered > 0 and not packet.is_keyframe
+                self.finder.take(Packet(self._number(), self._position, time, seen, duration, is_reordered))
 
     def _number(self) -> int:
         return self.packet_count
 
     def _most_seconds(self) -> int:
         return LONGEST_SOUND_SECONDS
-
-    def _slack(self, packet: AnyPacket, duration: int) -> int:
-        if self.has_decode_times or packet.is_keyframe or not self.reordered:
-            return self._backward
-        return max(self._backward, (self.reordered + 1) * duration)
 
 
 @dataclass
@@ -133,6 +126,10 @@ class Timeline(TrackReading):
     decode_times: "array[int]" = field(default_factory=lambda: array("q"))
     """Where the container says them."""
     packed: int = 0
+    is_indexed: bool = False
+    """A list of all pictures says which of them are shown."""
+    discarded: int = 0
+    """Pictures that are not to be shown: outside of an edit list, or, where there is no index, by FFmpeg's word."""
     log: PacketLog | None = None
     is_avi: bool = False
     has_plain_reordering: bool = True
@@ -147,6 +144,7 @@ class Timeline(TrackReading):
         if self.log is not None:
             self.log.take(packet)
         super().take(packet)
+        self.discarded += packet.is_discard
         if packet.is_discard or is_hidden(packet):
             return
         if self.set_ups is not None:
@@ -192,6 +190,8 @@ class Timeline(TrackReading):
         before = len(self.times)
         for run in other.finder.runs:
             run.number += before
+        if other.finder.runs:
+            other.finder.runs[0].goes_back = True  # Whatever it says, it is another sender's clock.
         self.finder.runs += other.finder.runs
         self.finder.outliers += other.finder.outliers
         self.times += other.times
@@ -215,6 +215,10 @@ class Reading:
 
     films: dict[int, Timeline]
     sounds: dict[int, TrackReading]
+
+    @property
+    def all(self) -> list[TrackReading]:
+        return [*self.films.values(), *self.sounds.values()]
 
     def track(self, index: int) -> TrackReading:
         return self.films.get(index) or self.sounds[index]
@@ -252,6 +256,7 @@ def _timeline(stream: VideoStream, has_decode_times: bool, *, is_avi: bool) -> T
         log=_packet_log(stream),
         set_ups=SetUps(context.codec.canonical_name, context.extradata),
         is_avi=is_avi,
+        is_indexed=stream.frames > 0,
         has_plain_reordering=context.codec.canonical_name in PLAINLY_REORDERED,
     )
 

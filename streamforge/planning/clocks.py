@@ -62,8 +62,6 @@ class FilmClock:
     sound_starts: dict[int, int]
     notes: list[TimelineNote] = field(default_factory=list)
     is_timed: bool = True
-    lead_in: int = 0
-    """Pictures behind a break of the clock that come before a key frame."""
 
     @property
     def known(self) -> NDArray[np.int64]:
@@ -76,7 +74,7 @@ def film_clock(film: FilmPackets, sounds: Mapping[int, RunFinder], container: st
     wrong = _wrong(film)
     times = np.where(wrong, NO_TIME, film.times)
     runs = _with_extents(film.finder.runs, times)
-    heard = {index: finder.runs for index, finder in sounds.items() if finder.runs and not finder.is_lost}
+    heard = {index: finder.runs for index, finder in sounds.items() if finder.is_usable}
     share = np.count_nonzero(times != NO_TIME) / max(1, len(times))
     aligned = None
     is_placed = len(runs) == 1 or all(run.position >= 0 for run in runs)
@@ -84,13 +82,12 @@ def film_clock(film: FilmPackets, sounds: Mapping[int, RunFinder], container: st
     if runs and is_usable and share >= FEWEST_TIMED:
         aligned = align(runs, list(heard.values()), is_explicit=container in EXPLICIT)
     if aligned is None:
-        return _untimed(film, sounds)
+        return _untimed(film, sounds, breaks=len(runs) > 1)
     placed = dict(zip(heard, aligned.others, strict=True))
-    lead_ins, lead_in = _lead_ins(aligned.leading, film)
     clock = TrackClock(
         runs=_clock_runs(aligned.leading),
         disbelieved=sorted(set(film.positions[wrong].tolist()) - {-1})[:MOST_DISBELIEVED],
-        lead_ins=lead_ins,
+        lead_ins=_lead_ins(aligned.leading, film),
         in_output_order=film.in_output_order,
     )
     shown = _shifted(times, aligned.leading)
@@ -103,7 +100,6 @@ def film_clock(film: FilmPackets, sounds: Mapping[int, RunFinder], container: st
         sound_ends={index: max(each.run.end + each.shift for each in runs) for index, runs in placed.items()},
         sound_starts={index: min(each.run.first + each.shift for each in runs) for index, runs in placed.items()},
         notes=notes[:MOST_NOTES],
-        lead_in=lead_in,
     )
 
 
@@ -135,10 +131,14 @@ def sound_clock(sounds: Mapping[int, RunFinder], leading: int) -> SoundClock | N
     )
 
 
-def _untimed(film: FilmPackets, sounds: Mapping[int, RunFinder]) -> FilmClock:
+def _untimed(film: FilmPackets, sounds: Mapping[int, RunFinder], *, breaks: bool) -> FilmClock:
     """Pictures are counted, and sound follows sound."""
     none = np.full(len(film.times), NO_TIME)
-    return FilmClock(none, TrackClock(), {index: TrackClock() for index in sounds}, {}, {}, is_timed=False)
+    untimed = FilmClock(none, TrackClock(), {index: TrackClock() for index in sounds}, {}, {}, is_timed=False)
+    if breaks:
+        text = "Its times contradict each other too often; pictures are shown at an even pace, and sound as it comes."
+        untimed.notes.append(TimelineNote(kind=NoteKind.UNUSABLE, at=0, seconds=0, text=text))
+    return untimed
 
 
 def _wrong(film: FilmPackets) -> NDArray[np.bool_]:
@@ -148,7 +148,7 @@ def _wrong(film: FilmPackets) -> NDArray[np.bool_]:
     # Pauses begin runs, too: neighbours are looked at across them, but not across a clock that was set anew.
     for begin, end in pairwise([*_breaks(film, starts), len(film.times)]):
         timed = begin + np.flatnonzero((film.times[begin:end] != NO_TIME) & ~wrong[begin:end])
-        wrong[timed] |= misplaced(film.times[timed], film.reordered)
+        wrong[timed] |= misplaced(film.times[timed])
         if film.decoded is not None:
             both = timed[film.decoded[timed] != NO_TIME]
             wrong[both] |= behind_their_decoding(film.times[both], film.decoded[both], film.reordered)
@@ -190,11 +190,13 @@ def _clock_runs(placed: Sequence[Placed]) -> list[ClockRun]:
     found: list[ClockRun] = []
     for each in placed:
         if not found or found[-1].shift != each.shift:
-            found.append(ClockRun(position=each.run.position, shift=each.shift))
+            found.append(ClockRun(begin=each.run.first, position=each.run.position, shift=each.shift))
     return found if any(run.shift for run in found) else []
 
 
 def _sound_clock(placed: Sequence[Placed] | None, finder: RunFinder) -> TrackClock:
+    if finder.stands_still:
+        return TrackClock(is_unusable=True)
     if not placed:
         return TrackClock()
     return TrackClock(
@@ -203,17 +205,16 @@ def _sound_clock(placed: Sequence[Placed] | None, finder: RunFinder) -> TrackClo
     )
 
 
-def _lead_ins(placed: Sequence[Placed], film: FilmPackets) -> tuple[list[tuple[int, int]], int]:
-    """Behind each break of the clock: from where to where in the file no picture can be decoded, and how many these are."""
-    found, pictures = [], 0
+def _lead_ins(placed: Sequence[Placed], film: FilmPackets) -> list[tuple[int, int]]:
+    """Behind each break of the clock: from where to where in the file pictures lie that may lack what they refer to."""
+    found = []
     for earlier, later in pairwise(placed):
         if earlier.shift != later.shift and not film.keys[later.run.number]:
             keys = np.flatnonzero(film.keys[later.run.number :])
             end = later.run.number + int(keys[0]) if len(keys) else len(film.keys)
             until = int(film.positions[end]) if end < len(film.keys) else later.run.last_position + 1
             found.append((later.run.position, until))
-            pictures += end - later.run.number
-    return found, pictures
+    return found
 
 
 # ── what is told ────────────────────────────────────────────────────────────────────────────────────────────────────

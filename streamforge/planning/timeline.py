@@ -9,6 +9,7 @@ before it without a pause. A leap that some track fills, or a short one, is a *g
 All times are ticks of 1/VIDEO_TIMESCALE s.
 """
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -28,6 +29,9 @@ has the same limit for containers whose clocks may break (`dts_delta_threshold`)
 STILL_SECONDS = 1800
 """… but in a container that says of each picture when it is shown, it may be meant to stay as long."""
 
+LEAPS = 3
+"""Of the clock: a picture that is shown before others in front of it belongs to one of the last groups."""
+
 SPARSE = 5
 """A pause this many times as long as those before it is one of them: slides come a minute apart."""
 
@@ -41,6 +45,9 @@ MOST_RUNS = 20_000
 MOST_PAUSES = 5_000
 """Of one track. A clock that breaks more often says nothing, and pauses are many in a film of slides: they are held in
 memory."""
+
+STANDING = 2
+"""Times as long as its clock says, and so many seconds more, is what is in a track whose clock stands still."""
 
 MOST_SILENCES = 100
 """Pauses that are looked into, for being told."""
@@ -86,8 +93,9 @@ class Packet:
     time: int
     shown: int
     duration: int
-    slack: int = 0
-    """By how much `time` may be less than the one before, where it is not that of decoding."""
+    is_reordered: bool = False
+    """Whether `time` is that of showing, of a picture that may be shown before some in front of it: it then lies behind what
+    was shown before the last leaps of the clock."""
 
 
 @dataclass
@@ -104,13 +112,19 @@ class RunFinder:
     without_time: int = 0
     is_lost: bool = False
     """There are more runs than MOST_RUNS."""
+    lasting: int = 0
+    """How long all packets last together, by what each says of itself."""
     _last: int = 0
     _gap: int = 0
     """The last pause between two packets of the run."""
     _suspects: list[Packet] = field(default_factory=list)
+    _leaps: deque[int] = field(default_factory=lambda: deque([0], maxlen=LEAPS))
+    """The last ones of the clock, ahead."""
     _second: int = field(init=False)
+    _backward: int = field(init=False)
 
     def __post_init__(self) -> None:
+        self._backward = round(BACKWARD / self.rate)
         self._second = max(1, round(VIDEO_TIMESCALE / self.rate))
 
     def follows(self, position: int, time: int, shown: int, duration: int) -> bool:
@@ -118,6 +132,7 @@ class RunFinder:
         pause = time - self._last
         if self._suspects or not self.runs or not 0 <= pause <= self._second:
             return False
+        self.lasting += duration
         run = self.runs[-1]
         run.last_position = position
         run.packets += 1
@@ -125,7 +140,19 @@ class RunFinder:
         run.end = max(run.end, shown + duration)
         self._gap = pause
         self._last = time
+        self._leaps.append(pause)
         return True
+
+    @property
+    def stands_still(self) -> bool:
+        """Whether it holds far more than there is time for: all its times are the same, or nearly."""
+        span = sum(run.end - run.first for run in self.runs)
+        return floor(self.lasting * self.rate) > STANDING * span + STANDING * VIDEO_TIMESCALE
+
+    @property
+    def is_usable(self) -> bool:
+        """Once it is finished."""
+        return bool(self.runs) and not self.is_lost and not self.stands_still
 
     def take(self, packet: Packet) -> None:
         if not self.runs:
@@ -156,7 +183,8 @@ class RunFinder:
 
     def _goes_on(self, packet: Packet, last: int) -> bool:
         usual = max(self._second, 2 * packet.duration, SPARSE * self._gap)
-        return -packet.slack <= packet.time - last <= usual
+        slack = max(self._backward, sum(self._leaps) if packet.is_reordered else 0)
+        return -slack <= packet.time - last <= usual
 
     def _is_overtaken(self, packet: Packet) -> bool:
         """Whether this one goes with the packets in doubt rather than with the run before them: they lie between the two,
@@ -183,6 +211,8 @@ class RunFinder:
         else:
             self.runs[-1].takes(packet)
         self._gap = pause
+        if pause > 0:
+            self._leaps.append(pause)
         self._last = max(self._last, packet.time)
 
     def _accept(self) -> None:
@@ -320,7 +350,7 @@ def _is_one_clock(earlier: Run, later: Run, usual: int, others: Sequence[Sequenc
         return True
     if is_explicit and pause <= STILL_SECONDS * VIDEO_TIMESCALE:
         return True
-    return any(_is_inside(run, earlier, later, by_place=not is_explicit) for runs in others for run in runs)
+    return any(_fills(runs, earlier, later, by_place=not is_explicit) for runs in others)
 
 
 def _silences(
@@ -350,6 +380,13 @@ def _silence(at: int, length: int) -> TimelineNote:
     )
 
 
+def _fills(runs: Sequence[Run], earlier: Run, later: Run, *, by_place: bool) -> bool:
+    """Whether a track goes on for at least half of the pause between the two."""
+    begin, end = earlier.end, later.first
+    inside = (run for run in runs if _is_inside(run, earlier, later, by_place=by_place))
+    return 2 * sum(min(run.end, end) - max(run.first, begin) for run in inside) >= end - begin
+
+
 def _is_inside(run: Run, earlier: Run, later: Run, *, by_place: bool) -> bool:
     """Whether a run of another track fills some of the pause between the two. `by_place`: it must lie there in the file,
     too, since a clock that was set anew may say the same again; an MP4's clock is not, and its tracks may lie apart."""
@@ -360,11 +397,19 @@ def _is_inside(run: Run, earlier: Run, later: Run, *, by_place: bool) -> bool:
 
 
 # ── which stretch a run of another track belongs to ─────────────────────────────────────────────────────────────────
+MOST_OF_IT = 0.8
+
+
 def _owner(run: Run, stretches: Sequence[Stretch]) -> int | None:
     """Of several whose clocks it fits, that with which it shares most of the file; none, if it lies apart from all."""
     fitting = [number for number, stretch in enumerate(stretches) if _fits(run, stretch)]
     if len(fitting) == 1:
         return fitting[0]
+    for number in fitting:
+        if _nearness(run, stretches[number]) >= MOST_OF_IT * (
+            stretches[number].last_position - stretches[number].position
+        ):
+            return number  # It may go on beside those behind it, whose picture alone was set back.
     nearest = max(fitting, key=lambda number: _nearness(run, stretches[number]), default=None)
     return nearest if nearest is not None and _nearness(run, stretches[nearest]) > 0 else None
 
@@ -435,19 +480,18 @@ def positions(placed: Iterable[Placed]) -> list[tuple[int, int]]:
 DEEPEST_REORDERING = 17
 """No codec shows a picture earlier, or later, than so many that it is coded behind, or in front of."""
 
-MOST_PERCENT = 95
-"""Of a run's pictures have a time that is right, in a film with some that have not."""
+SEVERAL = 8
+"""Pictures. Fewer may have a wrong time; what so many do is the way in which the film is coded."""
 
 NEIGHBOURS = 31
 FAR = 8
 """A time this many usual distances away from the middle of its neighbours' is not one of them."""
 
 
-def misplaced(times: NDArray[np.int64], reordered: int) -> NDArray[np.bool_]:
+def misplaced(times: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Which of a run's presentation times, in the order of decoding, are wrong: further from their neighbours than
-    reordering takes them. `reordered`: 0 where the codec shows pictures in the order of decoding. Nothing but a few passes
-    over the array where all is well."""
-    depth = _depth(times) if reordered else 1
+    reordering takes them. Nothing but a few passes over the array where all is well."""
+    depth = _depth(times)
     if len(times) <= depth:
         return np.zeros(len(times), np.bool_)
     latest_before = np.maximum.accumulate(times)[:-depth]
@@ -474,12 +518,14 @@ def behind_their_decoding(times: NDArray[np.int64], decoded: NDArray[np.int64], 
 
 
 def _depth(times: NDArray[np.int64]) -> int:
-    """How many packets behind it a picture's packet may lie before those that are shown sooner: as many as in nearly all
-    of the run, and two more."""
+    """How many packets, coded behind a picture, are shown before it: the most that several pictures of the run have, and two
+    more. Single ones have more because their time is wrong."""
     sooner = np.zeros(len(times), np.int64)
     for distance in range(1, min(DEEPEST_REORDERING, len(times))):
         sooner[:-distance] += times[:-distance] > times[distance:]
-    return min(DEEPEST_REORDERING, int(np.percentile(sooner, MOST_PERCENT)) + 2) if len(times) else 1
+    several = max(SEVERAL, len(times) // 100)
+    usual = int(np.sort(sooner)[-several]) if len(times) >= several else 0
+    return min(DEEPEST_REORDERING, usual + 2)
 
 
 def _is_far(times: NDArray[np.int64], number: int) -> bool:

@@ -21,7 +21,7 @@ def warnings_of(notes: Sequence[TimelineNote]) -> list[str]:
 
 def _sentence(notes: list[TimelineNote]) -> str:
     first = notes[0]
-    if first.kind in {NoteKind.OUTPUT_ORDER, NoteKind.UNDECODABLE} and first.at == 0:
+    if first.kind in {NoteKind.OUTPUT_ORDER, NoteKind.UNDECODABLE, NoteKind.UNUSABLE} and first.at == 0:
         return first.text
     more = f" (and {len(notes) - 1} more like this)" if len(notes) > 1 else ""
     return f"At {first.at:.1f} s: {first.text[0].lower()}{first.text[1:]}".removesuffix(".") + f"{more}."

@@ -23,7 +23,7 @@ def found(times: Iterable[int], duration: int = PICTURE, positions: Sequence[int
     finder = RunFinder()
     for number, time in enumerate(times):
         position = positions[number] if positions else number * 100
-        finder.take(Packet(number, position, time, time, duration, BACKWARD))
+        finder.take(Packet(number, position, time, time, duration))
     finder.finish()
     return finder
 
@@ -108,7 +108,7 @@ def test_single_wrong_times_are_not_believed_and_do_not_move_the_others() -> Non
 def test_reordering_is_not_wrong() -> None:
     display = steady(64)
     coded = [display[number + 3] if number % 4 == 0 else display[number - 1] for number in range(60)]
-    assert not misplaced(np.array(coded), 1).any()
+    assert not misplaced(np.array(coded)).any()
 
 
 def test_a_part_that_begins_between_key_frames_has_pictures_without_reference() -> None:
@@ -116,7 +116,6 @@ def test_a_part_that_begins_between_key_frames_has_pictures_without_reference() 
     packets = film(times)
     packets.keys = np.array([(number < 125 and number % 25 == 0) or number == 140 for number in range(240)])
     clock = film_clock(packets, {}, TS)
-    assert clock.lead_in == 15
     assert clock.clock.lead_ins == [(12_500, 14_000)]
 
 
