@@ -33,7 +33,6 @@ from streamforge.media.timeline import (
 )
 from streamforge.media.tracks import Found, captions_in, describe_audio, describe_subtitles
 from streamforge.planning.clocks import sound_clock
-from streamforge.planning.completeness import TOLERATED_SHARE
 from streamforge.planning.stream_choice import Seen, choose, why_no_picture, why_no_sound
 from streamforge.planning.timeline_notes import from_start, warnings_of
 from streamforge.settings import InputSettings
@@ -43,6 +42,8 @@ ISO_MEDIA = "mov,mp4,m4a,3gp,3g2,mj2"
 MICROSECONDS = 1_000_000
 
 MEDIA_TO_THE_END = {"flv", "matroska,webm", "wav", "ogg"}
+UNREAD_SHARE = 0.2
+"""Of the file. Indexes, fonts and streams without a decoder may lie at its end, too."""
 
 MIN_SIDE = 16
 MAX_ASPECT = 32
@@ -220,7 +221,7 @@ def _unread(task: ProbeTask, file: _File) -> Iterator[str]:
     """Of containers in which media lies to the end: another recording behind the first is not read on by FFmpeg."""
     furthest = max((track.extent.bytes for track in file.reading.all), default=0.0)
     share = unread_share(task.path, Extent(bytes=furthest))
-    if file.container in MEDIA_TO_THE_END and share > TOLERATED_SHARE:
+    if file.container in MEDIA_TO_THE_END and share > UNREAD_SHARE:
         yield (
             f"The last {100 * share:.0f} % of the file are not read: its container ends before them. Files that were "
             "only put one behind the other have to be joined by a program that knows their format."

@@ -25,7 +25,7 @@ class Worker:
         return self.runner.run(asyncio.wait_for(processed(self.children, path, folder, wanted), LONGEST_SECONDS))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def worker() -> Iterator[Worker]:
     with asyncio.Runner() as runner:
         children = MediaChildren(memory_bytes=2**30, stall_seconds=LONGEST_SECONDS / 2)
