@@ -5,11 +5,11 @@ chunks demuxed and decoded their parts; and when they were handed to the encoder
 nobody can explain is a fault of ours, and the job fails rather than show less than it got.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from streamforge.contracts.account import Account, PictureAccount, SoundAccount
 from streamforge.contracts.media import EncodedTrack, Plan, Source, VideoSource
-from streamforge.contracts.timeline import PictureCount
+from streamforge.contracts.timeline import NoteKind, PictureCount
 from streamforge.errors import PicturesLost
 
 TOLERATED_PICTURES = 2
@@ -32,7 +32,8 @@ def account_of(
     video = source.video if plan.renditions else None
     pictures = None if video is None else _pictures(video, counts)
     sounds = _sounds(plan, sound)
-    lines = [*_about_pictures(video, pictures), *(line for each in sounds for line in _about_sound(each, sounds))]
+    told = {note.track: note.seconds for note in source.timeline_notes if note.kind == NoteKind.CUT}
+    lines = [*_about_pictures(video, pictures), *(line for each in sounds for line in _about_sound(each, sounds, told))]
     return Account(pictures=pictures, sounds=sounds, timeline=source.timeline_notes, lines=lines)
 
 
@@ -83,15 +84,16 @@ def _sounds(plan: Plan, tracks: Iterable[EncodedTrack]) -> list[SoundAccount]:
     ]
 
 
-def _about_sound(sound: SoundAccount, all_: Sequence[SoundAccount]) -> Iterable[str]:
-    """Once for each track of the source, in however many layouts it is."""
+def _about_sound(sound: SoundAccount, all_: Sequence[SoundAccount], told: Mapping[int | None, float]) -> Iterable[str]:
+    """Once for each track of the source, in however many layouts it is. `told`: seconds of each track that the probe has
+    said already are cut."""
     if next(each for each in all_ if each.track == sound.track) is not sound:
         return
     if sound.gaps:
         at, longest = sound.gaps[0][0], max(length for _, length in sound.gaps)
         times = f"in {len(sound.gaps)} places, first " if len(sound.gaps) > 1 else ""
         yield f"Audio track {sound.name} has nothing for up to {longest:.1f} s ({times}at {at:.1f} s); there is silence."
-    if sound.cut > TOLERATED_SECONDS:
+    if sound.cut - told.get(sound.track, 0.0) > TOLERATED_SECONDS:
         yield (
             f"{sound.cut:.1f} s of audio track {sound.name} are left out: they lie before the first picture, or say again "
             "what was said."

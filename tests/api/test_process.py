@@ -79,6 +79,7 @@ async def test_every_field_arrives(api: Api, rows: Jobs) -> None:
         external_id="order-42",
         webhook_url="https://example.org/hook?x=1",
         captions="pt-BR",
+        on_damage="keep",
     )
     job = await rows.get(UUID(job_id))
     assert job is not None
@@ -89,6 +90,7 @@ async def test_every_field_arrives(api: Api, rows: Jobs) -> None:
     assert job.external_id == "order-42"
     assert job.webhook_url == "https://example.org/hook?x=1"
     assert job.captions == "pt-BR"
+    assert job.on_damage == "keep"
 
 
 @pytest.mark.parametrize("order", ["fields first", "file first"])
@@ -182,6 +184,7 @@ async def test_a_body_without_a_length_is_taken_as_it_comes(api: Api) -> None:
         ("webhook_url", "https://example.org/\r\nHost: evil"),
         ("captions", "klingon"),
         ("captions", "en_US"),
+        ("on_damage", "repair"),
     ],
 )
 def test_a_field_that_makes_no_sense_is_named(field: str, value: str) -> None:
