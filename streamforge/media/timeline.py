@@ -20,8 +20,8 @@ from streamforge.media.progress import Progress
 from streamforge.media.set_ups import SetUps
 from streamforge.media.source import packets
 from streamforge.media.tallies import Tallies
+from streamforge.planning.clock_runs import Packet, RunFinder
 from streamforge.planning.clocks import NO_TIME, FilmPackets
-from streamforge.planning.timeline import Packet, RunFinder
 
 COMPLETE = 0.98
 """A source with less than this share of the frames its index lists was cut off."""

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from streamforge.contracts.media import VIDEO_TIMESCALE
 from streamforge.contracts.timeline import ClockRun, NoteKind, TimelineNote, TrackClock
-from streamforge.planning.timeline import Placed, Run, RunFinder, align, behind_their_decoding, misplaced
+from streamforge.planning.clock_runs import Run, RunFinder
+from streamforge.planning.stray_times import behind_their_decoding, misplaced
+from streamforge.planning.timeline import Placed, align
 
 NO_TIME = -(2**63)
 

@@ -9,18 +9,13 @@ before it without a pause. A leap that some track fills, or a short one, is a *g
 All times are ticks of 1/VIDEO_TIMESCALE s.
 """
 
-from collections import deque
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from fractions import Fraction
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import islice, pairwise, takewhile
-from math import floor
-
-import numpy as np
-from numpy.typing import NDArray
 
 from streamforge.contracts.media import VIDEO_TIMESCALE
 from streamforge.contracts.timeline import NoteKind, TimelineNote
+from streamforge.planning.clock_runs import BACKWARD, SPARSE, Run
 
 JUMP_SECONDS = 10
 """A clock that leaps further than this while no track has anything was set anew: nobody films an hour of nothing. FFmpeg
@@ -28,26 +23,6 @@ has the same limit for containers whose clocks may break (`dts_delta_threshold`)
 
 STILL_SECONDS = 1800
 """… but in a container that says of each picture when it is shown, it may be meant to stay as long."""
-
-LEAPS = 3
-"""Of the clock: a picture that is shown before others in front of it belongs to one of the last groups."""
-
-SPARSE = 5
-"""A pause this many times as long as those before it is one of them: slides come a minute apart."""
-
-BACKWARD = VIDEO_TIMESCALE // 10
-"""Ticks that a clock may go back without having been set: senders round and stumble."""
-
-MOST_OUTLIERS = 5
-"""Packets in a row. More of them go their own way, and are a run."""
-
-MOST_RUNS = 20_000
-MOST_PAUSES = 5_000
-"""Of one track. A clock that breaks more often says nothing, and pauses are many in a film of slides: they are held in
-memory."""
-
-STANDING = 2
-"""Times as long as its clock says, and so many seconds more, is what is in a track whose clock stands still."""
 
 MOST_SILENCES = 100
 """Pauses that are looked into, for being told."""
@@ -61,166 +36,6 @@ is what an encoder puts before the first sample and behind the last one."""
 
 INSIDE = VIDEO_TIMESCALE
 """What a track has this long behind the edges of a leap, it has inside of it."""
-
-
-@dataclass
-class Run:
-    """Packets of a track, from number `number` on, whose clock is continuous. `end` is when the last one's showing ends."""
-
-    number: int
-    position: int
-    last_position: int
-    first: int
-    end: int
-    packets: int = 1
-    goes_back: bool = False
-    """Whether its clock begins before the end of that of the run before it."""
-
-    def takes(self, packet: "Packet") -> None:
-        self.last_position = packet.position
-        self.first = min(self.first, packet.shown)
-        self.end = max(self.end, packet.shown + packet.duration)
-        self.packets += 1
-
-
-@dataclass(slots=True)
-class Packet:
-    """What a packet's header says, in units of its track's clock. `time` never falls in an ordinary file: it is that of
-    decoding, where there is one."""
-
-    number: int
-    position: int
-    time: int
-    shown: int
-    duration: int
-    is_reordered: bool = False
-    """Whether `time` is that of showing, of a picture that may be shown before some in front of it: it then lies behind what
-    was shown before the last leaps of the clock."""
-
-
-@dataclass
-class RunFinder:
-    """Takes the packets of one track in the order of the file, and finds its runs. Holds no packet but a few.
-
-    `rate` is how many ticks one unit of the track's own clock has: packets come in that, runs are in ticks once it is
-    finished."""
-
-    rate: Fraction = Fraction(1)
-    runs: list[Run] = field(default_factory=list)
-    outliers: list[int] = field(default_factory=list)
-    """Positions of packets whose time stamps are not believed."""
-    without_time: int = 0
-    is_lost: bool = False
-    """There are more runs than MOST_RUNS."""
-    lasting: int = 0
-    """How long all packets last together, by what each says of itself."""
-    _last: int = 0
-    _gap: int = 0
-    """The last pause between two packets of the run."""
-    _suspects: list[Packet] = field(default_factory=list)
-    _leaps: deque[int] = field(default_factory=lambda: deque([0], maxlen=LEAPS))
-    """The last ones of the clock, ahead."""
-    _second: int = field(init=False)
-    _backward: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._backward = round(BACKWARD / self.rate)
-        self._second = max(1, round(VIDEO_TIMESCALE / self.rate))
-
-    def follows(self, position: int, time: int, shown: int, duration: int) -> bool:
-        """The same as `take` for the ordinary packet, of which a film has a million; False, and nothing done, for others."""
-        pause = time - self._last
-        if self._suspects or not self.runs or not 0 <= pause <= self._second:
-            return False
-        self.lasting += duration
-        run = self.runs[-1]
-        run.last_position = position
-        run.packets += 1
-        run.first = min(run.first, shown)
-        run.end = max(run.end, shown + duration)
-        self._gap = pause
-        self._last = time
-        self._leaps.append(pause)
-        return True
-
-    @property
-    def stands_still(self) -> bool:
-        """Whether it holds far more than there is time for: all its times are the same, or nearly."""
-        span = sum(run.end - run.first for run in self.runs)
-        return floor(self.lasting * self.rate) > STANDING * span + STANDING * VIDEO_TIMESCALE
-
-    @property
-    def is_usable(self) -> bool:
-        """Once it is finished."""
-        return bool(self.runs) and not self.is_lost and not self.stands_still
-
-    def take(self, packet: Packet) -> None:
-        if not self.runs:
-            self._begin(packet)
-        elif self._goes_on(packet, self._last) and not self._is_overtaken(packet):
-            self.outliers += [suspect.position for suspect in self._suspects]
-            self._suspects = []
-            self._extend(packet)
-        elif not self._suspects:
-            self._suspects = [packet]
-        elif self._goes_on(packet, self._suspects[-1].time):
-            self._suspects.append(packet)
-            if len(self._suspects) > MOST_OUTLIERS:
-                self._accept()
-        else:
-            self._accept()
-            self.take(packet)
-
-    def finish(self) -> None:
-        """A lone packet at the end that lies elsewhere has a wrong time; several are a last, short run."""
-        if len(self._suspects) == 1 and self.runs[-1].packets > MOST_OUTLIERS:
-            self.outliers.append(self._suspects[0].position)
-        elif self._suspects:
-            self._accept()
-        self._suspects = []
-        for run in self.runs:
-            run.first, run.end = floor(run.first * self.rate), floor(run.end * self.rate)
-
-    def _goes_on(self, packet: Packet, last: int) -> bool:
-        usual = max(self._second, 2 * packet.duration, SPARSE * self._gap)
-        slack = max(self._backward, sum(self._leaps) if packet.is_reordered else 0)
-        return -slack <= packet.time - last <= usual
-
-    def _is_overtaken(self, packet: Packet) -> bool:
-        """Whether this one goes with the packets in doubt rather than with the run before them: they lie between the two,
-        or it is nearer to them."""
-        if not self._suspects:
-            return False
-        expected = packet.time - packet.duration
-        is_nearer = abs(expected - self._suspects[-1].time) < abs(expected - self._last)
-        return is_nearer or self._last < self._suspects[0].time <= packet.time
-
-    def _begin(self, packet: Packet) -> None:
-        if len(self.runs) >= MOST_RUNS:
-            self.is_lost = True
-            return
-        shown, end = packet.shown, packet.shown + packet.duration
-        goes_back = bool(self.runs) and packet.time < self._last
-        self.runs.append(Run(packet.number, packet.position, packet.position, shown, end, goes_back=goes_back))
-        self._last, self._gap = packet.time, packet.duration
-
-    def _extend(self, packet: Packet) -> None:
-        pause = packet.time - self._last
-        if pause > max(self._second, 2 * packet.duration) and len(self.runs) < MOST_PAUSES:
-            self._begin(packet)  # Not a break, but where one might be found when other tracks are looked at.
-        else:
-            self.runs[-1].takes(packet)
-        self._gap = pause
-        if pause > 0:
-            self._leaps.append(pause)
-        self._last = max(self._last, packet.time)
-
-    def _accept(self) -> None:
-        first, *others = self._suspects
-        self._suspects = []
-        self._begin(first)
-        for packet in others:
-            self._extend(packet)
 
 
 @dataclass
@@ -465,70 +280,3 @@ def _follow(stretch: Stretch, before: Stretch, number: int, tracks: Sequence[_Tr
         seconds=round(change, 3),
         text=f"The clock {how} by {abs(change):,.1f} s; what comes behind it follows without a pause.",
     )
-
-
-def positions(placed: Iterable[Placed]) -> list[tuple[int, int]]:
-    """(position, shift) of each run whose shift differs from that of the one before it."""
-    found: list[tuple[int, int]] = []
-    for each in placed:
-        if not found or found[-1][1] != each.shift:
-            found.append((each.run.position, each.shift))
-    return found
-
-
-# ── single wrong times ──────────────────────────────────────────────────────────────────────────────────────────────
-DEEPEST_REORDERING = 17
-"""No codec shows a picture earlier, or later, than so many that it is coded behind, or in front of."""
-
-SEVERAL = 8
-"""Pictures. Fewer may have a wrong time; what so many do is the way in which the film is coded."""
-
-NEIGHBOURS = 31
-FAR = 8
-"""A time this many usual distances away from the middle of its neighbours' is not one of them."""
-
-
-def misplaced(times: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which of a run's presentation times, in the order of decoding, are wrong: further from their neighbours than
-    reordering takes them. Nothing but a few passes over the array where all is well."""
-    depth = _depth(times)
-    if len(times) <= depth:
-        return np.zeros(len(times), np.bool_)
-    latest_before = np.maximum.accumulate(times)[:-depth]
-    earliest_behind = np.minimum.accumulate(times[::-1])[::-1][depth:]
-    suspicious = np.zeros(len(times), np.bool_)
-    suspicious[depth:] |= times[depth:] < latest_before
-    suspicious[:-depth] |= times[:-depth] > earliest_behind
-    for number in np.flatnonzero(suspicious):
-        suspicious[number] = _is_far(times, int(number))
-    return suspicious
-
-
-def behind_their_decoding(times: NDArray[np.int64], decoded: NDArray[np.int64], reordered: int) -> NDArray[np.bool_]:
-    """Which of the last times of a run, behind which there is not enough to compare them with, are too late to be true: a
-    picture is shown when the last one is decoded, or soon after."""
-    late = np.zeros(len(times), np.bool_)
-    if len(times) < 2:
-        return late
-    usual = max(1, int(np.median(np.abs(np.diff(decoded)))))
-    longest = JUMP_SECONDS * VIDEO_TIMESCALE if reordered else FAR * usual
-    tail = slice(max(0, len(times) - NEIGHBOURS), None)
-    late[tail] = times[tail] > int(decoded.max()) + longest
-    return late
-
-
-def _depth(times: NDArray[np.int64]) -> int:
-    """How many packets, coded behind a picture, are shown before it: the most that several pictures of the run have, and two
-    more. Single ones have more because their time is wrong."""
-    sooner = np.zeros(len(times), np.int64)
-    for distance in range(1, min(DEEPEST_REORDERING, len(times))):
-        sooner[:-distance] += times[:-distance] > times[distance:]
-    several = max(SEVERAL, len(times) // 100)
-    usual = int(np.sort(sooner)[-several]) if len(times) >= several else 0
-    return min(DEEPEST_REORDERING, usual + 2)
-
-
-def _is_far(times: NDArray[np.int64], number: int) -> bool:
-    near = np.sort(times[max(0, number - NEIGHBOURS // 2) : number + NEIGHBOURS // 2 + 1])
-    usual = max(1, int(np.median(np.diff(near))))
-    return abs(int(times[number]) - int(near[len(near) // 2])) > FAR * usual

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from streamforge.contracts.media import VIDEO_TIMESCALE
 from streamforge.contracts.timeline import NoteKind
+from streamforge.planning.clock_runs import BACKWARD, Packet, Run, RunFinder
 from streamforge.planning.clocks import NO_TIME, FilmClock, FilmPackets, film_clock
-from streamforge.planning.timeline import BACKWARD, Packet, Run, RunFinder, align, misplaced
+from streamforge.planning.stray_times import misplaced
+from streamforge.planning.timeline import align
 
 PICTURE = VIDEO_TIMESCALE // 25
 SOUND = 1920
