@@ -81,9 +81,11 @@ class _Tally:
         if self.packets % LOCKS_EVERY == 0:
             self.is_encrypted = self.is_encrypted or packet.has_sidedata("encryption_info")
         self.packets += 1
-        if packet.pts is not None:
-            self.first = packet.pts if self.first is None else min(self.first, packet.pts)
-            self.last = max(self.last, packet.pts + (packet.duration or 0))
+        if (shown := packet.pts) is not None:
+            if self.first is None or shown < self.first:
+                self.first = shown
+            if (end := shown + (packet.duration or 0)) > self.last:
+                self.last = end
         if self.may_have_captions:
             self.captions |= channels(self._cc_data(packet))
         if self.sound is None and isinstance(self.stream, AudioStream) and self.tries < MAX_TRIES:

@@ -84,7 +84,8 @@ class TrackReading:
         """Called for every packet of a film: what it does is counted in microseconds."""
         self.packet_count += 1
         shown, decoded, position = packet.pts, packet.dts, packet.pos
-        duration = min(packet.duration or 0, self._longest)
+        duration = packet.duration or 0
+        duration = min(duration, self._longest)
         if position is not None:
             self._position = position
             if position > self._furthest:
