@@ -55,7 +55,9 @@ class Film:
         if container in JOINED:
             self._join_sounds()
         self.clock = film_clock(self._packets, {index: each.finder for index, each in self._sounds.items()}, container)
-        if self.average_rate > MAX_FRAME_RATE:
+        self.first_rate = self.average_rate
+        """Pictures per second by their time stamps, believed or not."""
+        if self.first_rate > MAX_FRAME_RATE:
             self.clock.is_timed = False
             self.clock.clock = TrackClock()
             self.clock.times[:] = NO_TIME

@@ -69,7 +69,7 @@ class DescribedFilm:
         self.video.interlaced = fields or _is_interlaced(container, stream, frame, self.video)
 
     def warnings(self) -> Iterator[str]:
-        if (rate := self._film.average_rate) > MAX_FRAME_RATE:
+        if (rate := self._film.first_rate) > MAX_FRAME_RATE:
             yield (
                 f"By its time stamps the video has {rate:,.0f} pictures a second, which cannot be; "
                 f"{FALLBACK_FRAME_RATE:.0f} are assumed."
