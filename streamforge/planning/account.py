@@ -89,7 +89,7 @@ def _about_sound(sound: SoundAccount, all_: Sequence[SoundAccount], told: Mappin
     said already are cut."""
     if next(each for each in all_ if each.track == sound.track) is not sound:
         return
-    if sound.gaps:
+    if sum(length for _, length in sound.gaps) > TOLERATED_SECONDS:
         at, longest = sound.gaps[0][0], max(length for _, length in sound.gaps)
         times = f"in {len(sound.gaps)} places, first " if len(sound.gaps) > 1 else ""
         yield f"Audio track {sound.name} has nothing for up to {longest:.1f} s ({times}at {at:.1f} s); there is silence."

@@ -51,9 +51,8 @@ async def test_a_film_that_turns_out_damaged_while_it_is_copied_is_encoded_inste
     finished = await system.process(bytes(data), profile="remux")
     assert finished.job["status"] == "completed", finished.job["error_message"]
     assert {r["name"] for r in finished.job["renditions"]} == {"180p"}
-    copied, *lost = finished.job["result"]["warnings"]
+    [copied] = finished.job["result"]["warnings"]
     assert copied.startswith("The video was encoded, not copied: it is damaged")
-    assert all("pictures cannot be decoded" in line for line in lost)
     assert finished.progress == sorted(finished.progress)
     played = play(hls_tracks(system.output(finished.id) / "master.m3u8")["180p"], tmp_path)
     assert played.times[-1] == pytest.approx(14, abs=0.1)
