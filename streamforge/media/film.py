@@ -93,11 +93,17 @@ class Film:
         if not self.has_times:
             return Fraction(0)
         if self.clock.clock.in_output_order:
-            return Fraction(int(self.clock.known[0]), VIDEO_TIMESCALE)
+            return Fraction(self._first_key_time(), VIDEO_TIMESCALE)
         if frame.pts is None or frame.time_base is None:
             return None
         start = frame.pts * frame.time_base
         return start - number * Fraction(self.times_from(None).usual_gap) if number else start
+
+    def _first_key_time(self) -> int:
+        """Of decoding, which begins there."""
+        keys = self._packets.keys.nonzero()[0]
+        later = self.clock.times[int(keys[0]) if len(keys) else 0 :]
+        return int(next((time for time in later if time != NO_TIME), 0))
 
     def times_from(self, start: Fraction | None) -> FilmTimes:
         """Of the pictures from the one at `start` (seconds) on."""

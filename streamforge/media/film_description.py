@@ -129,7 +129,7 @@ def _described(first: _Opening, stream: VideoStream, film: Film, times: FilmTime
         raise NotAVideo("This is a single picture, not a video.")
     seekable = film.is_seekable
     frame_rate = _frame_rate(stream, times.usual_gap) if seekable else _claimed_rate(stream)
-    duration = times.duration if seekable else max(times.duration, count / frame_rate)
+    duration = times.duration if seekable else max(times.duration, (count - times.in_front) / frame_rate)
     header = read_header(stream)
     _refuse_dolby_vision(header.dolby_vision)
     crop = within(header.crop, look)
