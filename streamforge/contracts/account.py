@@ -9,10 +9,12 @@ class PictureAccount(BaseModel):
     """Of the film, summed over its chunks."""
 
     in_source: int = Field(description="that demuxing the whole file found")
-    without_reference: int = Field(0, description="in front of the first key frame, or behind a break of the clock")
+    without_reference: int = Field(0, description="in front of the first picture that can be decoded")
     decoded: int | None = Field(None, description="that came out of the source's decoder; null where nobody counted")
     shown: int | None = Field(None, description="that are in the stream")
-    thinned: int = Field(0, description="left out, because the profile has fewer pictures a second")
+    thinned: int = Field(
+        0, description="left out: the profile has fewer pictures a second, or there is no time between their neighbours"
+    )
     missing: list[tuple[float, float]] = Field([], description="where pictures cannot be decoded, and how long that is")
 
 

@@ -96,7 +96,7 @@ class VideoSource(BaseModel):
     duration: float
     reorder_gap: float = Field(description="longest time that two neighbouring frames take: what B-frames may need")
     variable_frame_rate: bool
-    seekable: bool = Field(description="every frame has a time stamp, so the timeline can be cut into chunks")
+    seekable: bool = Field(description="enough frames have a time stamp for the timeline to be cut into chunks")
     key_frame_ticks: list[int] = Field([], description="where decoding can begin; empty where it can nearly anywhere")
     coding: Coding | None = Field(None, description="None where it is no codec of the ladder")
     mirrored: bool = Field(False, description="to be mirrored left to right before it is turned")
