@@ -12,7 +12,7 @@ from uuid import UUID
 
 import httpx
 from httpx_sse import ServerSentEvent, aconnect_sse
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from streamforge.contracts.batch import BatchStatus, BatchView
 from streamforge.contracts.job import JobStatus, JobView, Stage
@@ -86,6 +86,12 @@ class StreamEvent(BaseModel):
     stage: Stage | None = None
     progress: int | None = None
     message: str | None = None
+
+    @field_validator("status", mode="before")
+    @classmethod
+    def only_a_batch_is_partial(cls, value: object) -> object:
+        """All else can be the status of a job, also a word of a later version."""
+        return BatchStatus.PARTIAL if value == BatchStatus.PARTIAL else value
 
 
 class StreamForgeClient:

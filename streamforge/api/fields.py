@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from streamforge.contracts.ids import clean_key
 from streamforge.contracts.job import OnDamage
+from streamforge.contracts.stored import MAX_DEPTH, is_deeper_than
 from streamforge.errors import InvalidField
 
 MAX_METADATA_BYTES = 16 * 1024
@@ -16,7 +17,7 @@ MAX_EXTERNAL_ID = 255
 MAX_URL = 2048
 
 # Language, script, region, variants: RFC 5646 without its extensions.
-_LANGUAGE_TAG = re.compile(r"[a-z]{2,3}(-[a-z]{4})?(-([a-z]{2}|\d{3}))?(-([a-z\d]{5,8}|\d[a-z\d]{3}))*", re.IGNORECASE)
+_LANGUAGE_TAG = re.compile(r"[a-z]{2,3}(-[a-z]{4})?(-([a-z]{2}|\d{3}))?(-([a-z\d]{5,8}|\d[a-z\d]{3}))*", re.I | re.A)
 # PostgreSQL's text cannot hold NUL, and JSON can write it.
 _NUL_IN_JSON = re.compile(r"(?<!\\)(\\\\)*\\u0000")
 
@@ -39,15 +40,19 @@ def _priority(text: str) -> int:
 def _metadata(text: str) -> dict[str, Any]:
     if len(text.encode()) > MAX_METADATA_BYTES:
         raise InvalidField(f"`metadata` is longer than {MAX_METADATA_BYTES} bytes.")
+    too_deep = InvalidField(f"`metadata` is nested more than {MAX_DEPTH} levels deep.")
     try:
         value = json.loads(text)
         again = json.dumps(value, allow_nan=False, ensure_ascii=False)
         again.encode()
-    except (ValueError, RecursionError) as error:
-        # RecursionError: 16 KiB of `[`. ValueError: no JSON, NaN, half a surrogate pair.
-        raise InvalidField("`metadata` is not JSON.") from error
+    except RecursionError as error:  # 16 KiB of `[`.
+        raise too_deep from error
+    except ValueError as error:  # No JSON, NaN, a number without end, half a surrogate pair.
+        raise InvalidField("`metadata` is not JSON that can be kept.") from error
     if not isinstance(value, dict) or _NUL_IN_JSON.search(again):
         raise InvalidField("`metadata` must be a JSON object without NUL characters.")
+    if is_deeper_than(MAX_DEPTH, value):
+        raise too_deep
     return value
 
 

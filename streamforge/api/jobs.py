@@ -132,7 +132,6 @@ def _moment(text: str | None) -> datetime | None:
 def _status(text: str | None) -> JobStatus | None:
     if text is None:
         return None
-    try:
-        return JobStatus(text)
-    except ValueError as error:
-        raise InvalidField(f"`status` is one of {', '.join(JobStatus)}.") from error
+    if text not in list(JobStatus):
+        raise InvalidField(f"`status` is one of {', '.join(JobStatus)}.")
+    return JobStatus(text)

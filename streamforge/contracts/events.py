@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from streamforge.contracts.job import JobError, JobStatus, Playback, RenditionView, Stage
+from streamforge.contracts.stored import JsonObject
 
 
 class JobChange(BaseModel):
@@ -65,5 +66,5 @@ class LoggedEvent(BaseModel):
     stage: Stage
     progress: int
     message: str
-    details: dict[str, Any] | None
+    details: JsonObject | None = None
     created_at: datetime

@@ -1,20 +1,20 @@
 """A job as the world sees it: the body of `GET /jobs/<id>` and of everything that speaks about a job."""
 
 from datetime import datetime
-from enum import StrEnum
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 from uuid import UUID
 
 from pydantic import BaseModel, Field
 
 from streamforge.contracts.media import AudioRole, Loudness
 from streamforge.contracts.scores import VmafScore
+from streamforge.contracts.stored import JsonObject, Word
 
 OnDamage: TypeAlias = Literal["fail", "keep"]
 """What becomes of a video that is cut off or broken: the job fails, or what decodes of it is kept."""
 
 
-class JobStatus(StrEnum):
+class JobStatus(Word):
     PENDING = "pending"
     PROCESSING = "processing"
     COMPLETED = "completed"
@@ -26,7 +26,7 @@ class JobStatus(StrEnum):
         return self in {JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED}
 
 
-class Stage(StrEnum):
+class Stage(Word):
     """Where a job is. `failed` and `cancelled` are the last stage of a job that ends there."""
 
     UPLOADING = "uploading"
@@ -129,9 +129,9 @@ class JobView(BaseModel):
     completed_at: datetime | None = None
     error_message: str | None = None
     error: JobError | None = None
-    result: dict[str, Any] | None = None
+    result: JsonObject | None = None
     external_id: str | None = None
-    metadata: dict[str, Any] | None = None
+    metadata: JsonObject | None = None
     priority: int = 3
     profile: str | None = None
     size_bytes: int | None = None
@@ -142,3 +142,4 @@ class JobView(BaseModel):
     playback: Playback | None = None
     renditions: list[RenditionView] = []
     latest_events: list[EventView] = []
+    unreadable: list[str] = Field([], description="what another version of this service wrote and this one cannot show")

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel
@@ -11,8 +11,11 @@ from pydantic import BaseModel
 from streamforge.contracts.batch import BatchView, JobSummary
 from streamforge.contracts.events import RenditionProgress
 from streamforge.contracts.job import EventView, JobError, JobStatus, OnDamage, Playback, RenditionView, Stage
+from streamforge.contracts.stored import JsonObject, read_as_far_as_possible
 from streamforge.db.pool import Database, Row
 from streamforge.planning.eta import Moment, PastJob
+
+R = TypeVar("R", bound="JobRow")
 
 EVERYONE = "everyone"
 """Whose jobs are, as long as nobody has to say who they are."""
@@ -28,7 +31,7 @@ class NewJob(BaseModel):
     size_bytes: int
     source_sha256: str
     external_id: str | None = None
-    metadata: dict[str, Any] | None = None
+    metadata: JsonObject | None = None
     priority: int = 3
     profile: str | None = None
     webhook_url: str | None = None
@@ -71,11 +74,12 @@ class BatchState(BatchView):
 
 
 class JobRow(JobProgress, NewJob):
-    """One row of `jobs`."""
+    """One row of `jobs`, as far as this version can read it. What other versions wrote into its documents may not fit:
+    `unreadable` names what was left out."""
 
     bucket: str
     error_message: str | None
-    result: dict[str, Any] | None
+    result: JsonObject | None = None
     created_at: datetime
     updated_at: datetime
     completed_at: datetime | None
@@ -83,19 +87,20 @@ class JobRow(JobProgress, NewJob):
     launched_at: datetime | None
     work_began_at: datetime | None
     moved_at: datetime
-    source: dict[str, Any] | None
-    renditions: list[RenditionView] | None
-    playback: Playback | None
-    error: JobError | None
+    source: JsonObject | None = None
+    renditions: list[RenditionView] | None = None
+    playback: Playback | None = None
+    error: JobError | None = None
+    unreadable: list[str] = []
 
 
 class JobOverview(JobRow):
     """A row, its ten latest events (newest first), how many jobs go before it (None unless it waits), and how far its
     renditions are while they are encoded."""
 
-    latest_events: list[EventView]
+    latest_events: list[EventView] = []
     queue_position: int | None
-    rendition_progress: dict[str, RenditionProgress]
+    rendition_progress: dict[str, RenditionProgress] = {}
 
 
 class Jobs:
@@ -121,7 +126,7 @@ class Jobs:
     async def by_id(self, ids: Sequence[UUID]) -> list[JobOverview]:
         """In the order asked for; unknown ones are left out."""
         rows = await self._database.fetch("jobs_by_id", list(ids))
-        found = {job.id: job for job in (JobOverview.model_validate(dict(row)) for row in rows)}
+        found = {job.id: job for job in (_read(JobOverview, row) for row in rows)}
         return [found[job_id] for job_id in dict.fromkeys(ids) if job_id in found]
 
     async def newest(
@@ -130,7 +135,7 @@ class Jobs:
         """A page of jobs, newest first. `after` is (created_at, id) of the last job on the page before."""
         created_at, job_id = after or (None, None)
         rows = await self._database.fetch("list_jobs", created_at, job_id, status, limit)
-        return [JobOverview.model_validate(dict(row)) for row in rows]
+        return [_read(JobOverview, row) for row in rows]
 
     async def state(self, job_id: UUID) -> JobState | None:
         row = await self._database.fetch_one("job_state", job_id)
@@ -148,7 +153,7 @@ class Jobs:
     async def unlaunched(self, limit: int = 100) -> list[JobRow]:
         """Pending jobs that Temporal has not taken, the most urgent first."""
         rows = await self._database.fetch("unlaunched_jobs", limit)
-        return [JobRow.model_validate(dict(row)) for row in rows]
+        return [_read(JobRow, row) for row in rows]
 
     async def mark_launched(self, job_id: UUID) -> JobStatus | None:
         """Record that Temporal has the workflow. The job's status now, for it may have been cancelled meanwhile;
@@ -202,7 +207,13 @@ def _past_job(rows: Sequence[Row]) -> PastJob:
 
 
 def _overview(row: Row | None) -> JobOverview | None:
-    return None if row is None else JobOverview.model_validate(dict(row))
+    return None if row is None else _read(JobOverview, row)
+
+
+def _read(kind: type[R], row: Row) -> R:
+    """One row that does not fit must not hide all the others of its page."""
+    job, unreadable = read_as_far_as_possible(kind, dict(row))
+    return job.model_copy(update={"unreadable": unreadable}) if unreadable else job
 
 
 def _ids(rows: Sequence[Row]) -> list[UUID]:

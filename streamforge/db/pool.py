@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Self
@@ -15,6 +16,9 @@ Row = Mapping[str, Any]
 
 CONNECT_TIMEOUT = 10.0
 COMMAND_TIMEOUT = 30.0
+
+_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
+"""As JSON writes it, behind an even number of backslashes."""
 
 # What says "try again later": nobody listens, the server is starting or stopping, the connection died under us, or
 # nothing came back in time. A wrong password or name counts, too: while containers start in any order, both are
@@ -120,4 +124,19 @@ class Database:
 
 
 async def _speak_json(connection: Any) -> None:
-    await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=json.dumps, decoder=json.loads)
+    await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=_to_json, decoder=_from_json)
+
+
+def _to_json(value: object) -> str:
+    """What a video says of itself, as titles of tracks, may hold what PostgreSQL's text cannot: NUL, and halves of
+    surrogate pairs. It has replacement characters instead, rather than no row at all."""
+    written = json.dumps(value, ensure_ascii=False).encode(errors="replace").decode()
+    return _NUL.sub(r"\1\\ufffd", written)
+
+
+def _from_json(text: str) -> Any:
+    """What is nested too deep for Python stays text: its reader refuses that, and not the whole page of rows."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        return text

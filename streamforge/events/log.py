@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from streamforge.contracts.events import JobChange, LoggedEvent, PartProgress
 from streamforge.contracts.job import Stage
+from streamforge.contracts.stored import read_as_far_as_possible
 from streamforge.db.pool import Database, Row
 from streamforge.errors import DatabaseUnavailable
 
@@ -158,7 +159,7 @@ def _json(model: BaseModel | None) -> dict[str, Any] | None:
 
 
 def _events(rows: Sequence[Row]) -> list[LoggedEvent]:
-    return [LoggedEvent.model_validate(dict(row)) for row in rows]
+    return [read_as_far_as_possible(LoggedEvent, dict(row))[0] for row in rows]
 
 
 def _fail(future: "asyncio.Future[LoggedEvent | None]", error: Exception) -> None:
