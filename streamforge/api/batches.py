@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse, Response
 
 from streamforge.api.fields import PARSERS, parse_field
 from streamforge.api.forms import Form, Part
-from streamforge.api.process import DATABASE_PATIENCE, RECEIVED_PROGRESS, content_length, patiently, receive
+from streamforge.api.process import PATIENCE, RECEIVED_PROGRESS, admit, content_length, keep, patiently, receive
 from streamforge.api.services import Request, Services, owner_of, services_of
 from streamforge.contracts.ids import key_from_filename, new_batch_id, new_job_id, parse_batch_id, workflow_id
 from streamforge.db.jobs import NewJob
@@ -31,13 +31,14 @@ class _Arrived:
 async def create_batch(request: Request) -> Response:
     services = services_of(request)
     await services.uploads.admit_several(content_length(request))
+    await admit(services, "database", "storage")
     form = Form(request.headers.get("content-type", ""), patiently(request.stream()), max_parts=MAX_VIDEOS)
     arrived = await _read(services, form)
     batch_id = new_batch_id()
     jobs = [_with_fields(job, arrived.fields, owner_of(request), batch_id) for job in arrived.jobs]
     await until_available(
         lambda: services.jobs.create_batch(batch_id, jobs, progress=RECEIVED_PROGRESS, message="File received"),
-        give_up_after=DATABASE_PATIENCE,
+        give_up_after=PATIENCE,
     )
     services.launcher.wake()
     answer = {
@@ -84,7 +85,7 @@ async def _take(services: Services, video: Part, arrived: _Arrived) -> None:
         key = key_from_filename(video.filename)
         async with services.uploads.receive(job_id) as incoming:
             await receive(video, incoming)
-            await services.storage.put_file(layout.original(job_id), incoming.path)
+            await keep(services, layout.original(job_id), incoming)
     except InputError as error:
         arrived.rejected.append(((video.filename or "")[:255], error))
         async for _ in video.pieces():

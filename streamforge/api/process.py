@@ -18,12 +18,23 @@ from streamforge.contracts.pipeline import PlanVideo
 from streamforge.contracts.plan import PrintablePlan
 from streamforge.db.jobs import NewJob
 from streamforge.db.retry import until_available
-from streamforge.errors import EmptyUpload, InvalidField, MissingVideo, RequestTimedOut
+from streamforge.errors import (
+    DatabaseUnavailable,
+    DiskFull,
+    EmptyUpload,
+    InvalidField,
+    MissingVideo,
+    RequestTimedOut,
+    StorageUnavailable,
+)
 from streamforge.storage import layout
 
 RECEIVED_PROGRESS = 5
-DATABASE_PATIENCE = 30.0
-"""Seconds. Somebody has just sent gigabytes; a database that restarts is no reason to ask for them again."""
+PATIENCE = 120.0
+"""Seconds. Somebody has just sent gigabytes; a database or a store that is away for a minute is no reason to ask for them
+again."""
+ADMISSION_PATIENCE = 5.0
+"""The same before anything was sent: a hiccup is bridged, and whoever comes in an outage soon knows."""
 PLAN_PATIENCE = timedelta(seconds=60)
 """For a dry run, which reads the headers of a film once; longer means that no worker is free, or none is there."""
 SILENCE_SECONDS = 300.0
@@ -43,6 +54,7 @@ async def process(request: Request) -> Response:
     job_id = new_job_id()
     dry_run = _dry_run(request)
     await services.uploads.admit(content_length(request))
+    await admit(services, *(["storage"] if dry_run else ["database", "storage"]))
     async with services.uploads.receive(job_id) as incoming:
         form = Form(request.headers.get("content-type", ""), patiently(request.stream()))
         job = _new_job(job_id, await _read(services, form, incoming), incoming, owner_of(request))
@@ -101,12 +113,30 @@ def _new_job(job_id: UUID, form: _Form, incoming: IncomingFile, owner: str) -> N
 async def _accept(services: Services, job: NewJob, incoming: IncomingFile) -> None:
     """First the bytes, then the row: a row always has its bytes. Bytes whose row could not be written belong to nobody,
     and the retention sweep takes them; to delete them here could rob a row that was committed unheard."""
-    await services.storage.put_file(job.source_object, incoming.path)
+    await keep(services, job.source_object, incoming)
     await until_available(
-        lambda: services.jobs.create(job, progress=RECEIVED_PROGRESS, message="File received"),
-        give_up_after=DATABASE_PATIENCE,
+        lambda: services.jobs.create(job, progress=RECEIVED_PROGRESS, message="File received"), give_up_after=PATIENCE
     )
     services.launcher.wake()
+
+
+async def admit(services: Services, *parts: str) -> None:
+    """Refuse, before the body is read, what could not be kept afterwards. Raises DatabaseUnavailable, StorageUnavailable,
+    DiskFull."""
+    await until_available(
+        lambda: services.readiness.require(*parts),
+        give_up_after=ADMISSION_PATIENCE,
+        away=(DatabaseUnavailable, StorageUnavailable),
+    )
+
+
+async def keep(services: Services, name: str, incoming: IncomingFile) -> None:
+    """Into the store, be it away for a while."""
+    await until_available(
+        lambda: services.storage.put_file(name, incoming.path),
+        give_up_after=PATIENCE,
+        away=(StorageUnavailable, DiskFull),
+    )
 
 
 async def _plan(services: Services, job: NewJob, incoming: IncomingFile) -> PrintablePlan:

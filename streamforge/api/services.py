@@ -13,14 +13,15 @@ from starlette.requests import Request as StarletteRequest
 from streamforge.api.etas import Etas
 from streamforge.api.launcher import Launcher
 from streamforge.api.limits import StreamLimits
-from streamforge.api.uploads import Uploads
+from streamforge.api.readiness import Part, Readiness
+from streamforge.api.uploads import Uploads, refuse_full_disk
 from streamforge.api.workflows import Workflows
 from streamforge.db.jobs import EVERYONE, Jobs
 from streamforge.db.listener import Listener
 from streamforge.db.migrations import apply_migrations
 from streamforge.db.pool import Database
-from streamforge.db.retry import until_available
-from streamforge.errors import MissingPart
+from streamforge.db.retry import STARTUP_PATIENCE, until_available
+from streamforge.errors import DatabaseUnavailable, DiskFull, MissingPart, StorageUnavailable, TemporalUnavailable
 from streamforge.events.broadcaster import Broadcaster
 from streamforge.events.log import EventLog
 from streamforge.events.sources import BatchSource, JobSource, OwnerSource
@@ -29,9 +30,6 @@ from streamforge.keys import Keys
 from streamforge.settings import Settings
 from streamforge.storage import Storage, open_storage
 from streamforge.temporal.connect import connect
-
-STARTUP_PATIENCE = 60.0
-"""Seconds to wait for a database that starts beside us."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +47,7 @@ class Services:
     launcher: Launcher
     etas: Etas
     keys: Keys
+    readiness: Readiness
 
     def job(self, job_id: UUID) -> JobSource:
         return JobSource(job_id, self.events, self.jobs)
@@ -88,7 +87,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     database = await _open_database(settings)
     try:
         jobs, events = Jobs(database), EventLog(database)
-        workflows = Workflows(temporal)
+        workflows, storage = Workflows(temporal), open_storage(settings)
         async with (
             Broadcaster(events, settings.server.heartbeat_seconds) as broadcaster,
             Listener(database.dsn, broadcaster.on_notification, broadcaster.on_reconnected),
@@ -102,15 +101,30 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 broadcaster=broadcaster,
                 streams=Streams(broadcaster),
                 limits=StreamLimits(settings.server),
-                storage=open_storage(settings),
+                storage=storage,
                 uploads=uploads,
                 workflows=workflows,
                 launcher=launcher,
                 etas=Etas(jobs),
                 keys=Keys(settings),
+                readiness=_readiness(settings, jobs, workflows, storage),
             )
     finally:
         await database.close()
+
+
+def _readiness(settings: Settings, jobs: Jobs, workflows: Workflows, storage: Storage) -> Readiness:
+    async def disk() -> None:
+        await asyncio.to_thread(refuse_full_disk, settings.data_dir, settings.input)
+
+    return Readiness(
+        {
+            "database": Part(jobs.check, DatabaseUnavailable),
+            "temporal": Part(workflows.check, TemporalUnavailable),
+            "storage": Part(storage.check, StorageUnavailable),
+            "disk": Part(disk, DiskFull),
+        }
+    )
 
 
 async def _open_database(settings: Settings) -> Database:

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TypeVar
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from pydantic import BaseModel
 
@@ -119,6 +119,23 @@ class Jobs:
             await session.fetch("create_batch", batch_id, jobs[0].owner, len(jobs))
             for job in jobs:
                 await session.fetch("create_job", *_columns(job), progress, message)
+
+    async def check(self) -> None:
+        """Raise DatabaseUnavailable unless a job could be accepted now. Tried with one that is taken back: a database
+        that can only be read, or has no room left, still answers every question well."""
+        probe = uuid4()
+        job = NewJob(
+            id=probe,
+            key="readiness",
+            workflow_id=f"readiness-{probe}",
+            source_object="",
+            size_bytes=0,
+            source_sha256="",
+            # Of its own: the row of an owner is locked by whoever writes to their log.
+            owner=f"readiness-{probe}",
+        )
+        async with self._database.rehearsal() as session:
+            await session.fetch("create_job", *_columns(job), 0, "")
 
     async def get(self, job_id: UUID) -> JobOverview | None:
         return _overview(await self._database.fetch_one("get_job", job_id))

@@ -34,7 +34,9 @@ async def apply_migrations(dsn: str) -> list[str]:
 
 
 async def _apply(connection: Any, migrations: Mapping[str, str]) -> list[str]:
-    await connection.execute(QUERIES["migrations_table"])
+    # Not `IF NOT EXISTS`: that asks for the right to write where nothing has to be written.
+    if not await connection.fetchval(QUERIES["has_migrations_table"]):
+        await connection.execute(QUERIES["migrations_table"])
     applied = {row["name"]: row["checksum"] for row in await connection.fetch(QUERIES["applied_migrations"])}
     fresh = []
     for name, script in migrations.items():

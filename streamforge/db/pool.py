@@ -10,6 +10,7 @@ from typing import Any, Self
 import asyncpg
 
 from streamforge.db.queries import QUERIES
+from streamforge.db.refusals import AWAY, refusal
 from streamforge.errors import DatabaseUnavailable
 
 Row = Mapping[str, Any]
@@ -20,35 +21,30 @@ COMMAND_TIMEOUT = 30.0
 _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 """As JSON writes it, behind an even number of backslashes."""
 
-# What says "try again later": nobody listens, the server is starting or stopping, the connection died under us, or
-# nothing came back in time. A wrong password or name counts, too: while containers start in any order, both are
-# often wrong for a moment only.
-_AWAY = (
+# Ways of being away that the server itself does not tell: nobody listens, the connection died under us, nothing came back
+# in time. And a plan that a migration has just overtaken.
+_UNHEARD = (
     OSError,
     TimeoutError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.InvalidAuthorizationSpecificationError,
-    asyncpg.InvalidCatalogNameError,
     asyncpg.InterfaceError,
     # What asyncpg says when the server's farewell (FATAL, then closed) arrives between two of our queries.
     asyncpg.InternalClientError,
+    asyncpg.InvalidCachedStatementError,
 )
 
 
 @contextmanager
 def availability_errors() -> Iterator[None]:
-    """Turn every way of not reaching the database into DatabaseUnavailable."""
+    """Turn every way in which the database is away, or refuses for the time being, into DatabaseUnavailable."""
     try:
         yield
-    except asyncpg.DataError:
-        # Wrong arguments are an InterfaceError to asyncpg, and a defect of ours.
-        raise
-    except _AWAY as error:
-        raise DatabaseUnavailable("The database does not answer.", debug=repr(error)) from error
+    except _UNHEARD as error:
+        raise DatabaseUnavailable(AWAY, debug=repr(error)) from error
+    except asyncpg.PostgresError as error:
+        sentence = refusal(error.sqlstate)
+        if sentence is None:
+            raise
+        raise DatabaseUnavailable(sentence, debug=repr(error)) from error
 
 
 async def connect(dsn: str) -> "asyncpg.Connection[asyncpg.Record]":
@@ -115,6 +111,18 @@ class Database:
         with availability_errors():
             async with self._pool.acquire(timeout=CONNECT_TIMEOUT) as connection, connection.transaction():
                 yield Session(connection)
+
+    @asynccontextmanager
+    async def rehearsal(self) -> AsyncIterator[Session]:
+        """A transaction that is taken back at its end."""
+        with availability_errors():
+            async with self._pool.acquire(timeout=CONNECT_TIMEOUT) as connection:
+                transaction = connection.transaction()
+                await transaction.start()
+                try:
+                    yield Session(connection)
+                finally:
+                    await transaction.rollback()
 
     @asynccontextmanager
     async def _session(self) -> AsyncIterator[Session]:

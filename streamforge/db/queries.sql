@@ -152,8 +152,11 @@ SELECT 1;
 -- Held until its connection closes. The number is arbitrary, and ours alone.
 SELECT pg_advisory_lock(7883361208410627);
 
+-- name: has_migrations_table
+SELECT to_regclass('schema_migrations') IS NOT NULL;
+
 -- name: migrations_table
-CREATE TABLE IF NOT EXISTS schema_migrations (
+CREATE TABLE schema_migrations (
     name        text PRIMARY KEY,
     checksum    text NOT NULL,
     applied_at  timestamptz NOT NULL DEFAULT now()

@@ -1,4 +1,4 @@
-"""Waiting for a database that is away."""
+"""Waiting for what is away: the database, or whatever else passes."""
 
 import asyncio
 import random
@@ -7,9 +7,12 @@ from typing import TypeVar
 
 import structlog
 
-from streamforge.errors import DatabaseUnavailable
+from streamforge.errors import DatabaseUnavailable, StreamForgeError
 
 T = TypeVar("T")
+
+STARTUP_PATIENCE = 60.0
+"""Seconds that a process which starts waits for a database that starts beside it."""
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -22,8 +25,13 @@ def backoff(first: float = 0.1, longest: float = 5.0) -> Iterator[float]:
         delay = min(delay * 2, longest)
 
 
-async def until_available(operation: Callable[[], Awaitable[T]], *, give_up_after: float | None = None) -> T:
-    """Repeat `operation` while it raises DatabaseUnavailable; after `give_up_after` seconds let the error through.
+async def until_available(
+    operation: Callable[[], Awaitable[T]],
+    *,
+    give_up_after: float | None = None,
+    away: tuple[type[StreamForgeError], ...] = (DatabaseUnavailable,),
+) -> T:
+    """Repeat `operation` while it raises one of `away`; after `give_up_after` seconds let the error through.
 
     `operation` may have been committed when its connection died, and then runs again: it must bear that.
     """
@@ -32,9 +40,11 @@ async def until_available(operation: Callable[[], Awaitable[T]], *, give_up_afte
     for delay in backoff():
         try:
             return await operation()
-        except DatabaseUnavailable as error:
+        except away as error:
             if deadline is not None and clock.time() + delay > deadline:
                 raise
-            log.warning("database away, waiting", reason=error.debug, seconds=round(delay, 2))
+            log.warning(
+                "away, waiting", code=error.code, reason=error.message, debug=error.debug, seconds=round(delay, 2)
+            )
         await asyncio.sleep(delay)
     raise AssertionError("backoff never ends")

@@ -94,6 +94,11 @@ class LocalStorage:
     def _folder(self, prefix: str) -> Path:
         return self._path(prefix.removesuffix("/")) if prefix else self.root
 
+    def _aside(self) -> Path:
+        folder = self.root / ASIDE
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
     def _open(self, name: str) -> IO[bytes]:
         try:
             return self._path(name).open("rb")
@@ -118,8 +123,7 @@ class LocalStorage:
         self._publish(target, lambda aside: aside.write_bytes(data))
 
     def _publish(self, target: Path, write: Callable[[Path], object]) -> None:
-        (self.root / ASIDE).mkdir(parents=True, exist_ok=True)
-        handle, aside_name = tempfile.mkstemp(dir=self.root / ASIDE)
+        handle, aside_name = tempfile.mkstemp(dir=self._aside())
         os.close(handle)
         aside = Path(aside_name)
         try:
@@ -165,7 +169,14 @@ class LocalStorage:
         return count
 
     def _probe(self) -> None:
-        self._put_bytes(f"{ASIDE}/probe", b"ok")
+        handle, probe_name = tempfile.mkstemp(dir=self._aside(), prefix="probe-")
+        os.close(handle)
+        probe = Path(probe_name)
+        try:
+            probe.write_bytes(b"ok")
+            _sync(probe)
+        finally:
+            probe.unlink(missing_ok=True)
         too_old = (datetime.now(UTC) - ABANDONED_AFTER).timestamp()
         for aside in (self.root / ASIDE).iterdir():
             with contextlib.suppress(FileNotFoundError):

@@ -32,6 +32,7 @@ from activities.validate import ValidateActivities
 from streamforge.contracts import names
 from streamforge.db.jobs import Jobs
 from streamforge.db.pool import Database
+from streamforge.db.retry import STARTUP_PATIENCE, until_available
 from streamforge.errors import MissingPart
 from streamforge.events.log import EventLog
 from streamforge.keys import Keys
@@ -78,10 +79,12 @@ async def run_worker(settings: Settings) -> None:
 @asynccontextmanager
 async def worker(settings: Settings) -> AsyncIterator[Client]:
     """All task queues, served until the block ends; then running activities get their grace and go back."""
-    if settings.database.dsn is None:
+    if (dsn := settings.database.dsn) is None:
         raise MissingPart("No database is configured: run `streamforge up`, or set STREAMFORGE_DATABASE__DSN.")
     async with AsyncExitStack() as stack:
-        database = await Database.open(settings.database.dsn, settings.database.pool_size)
+        database = await until_available(
+            lambda: Database.open(dsn, settings.database.pool_size), give_up_after=STARTUP_PATIENCE
+        )
         stack.push_async_callback(database.close)
         scratch = Scratch(settings.data_dir / "scratch")
         stack.callback(scratch.close)

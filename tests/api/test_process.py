@@ -10,7 +10,9 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
+import structlog
 from factories import run_sql
+from outages import read_only, until_refused
 from serving import Api, assert_problem, serving
 
 from streamforge.api.fields import parse_field
@@ -326,6 +328,92 @@ async def test_a_database_that_blinks_does_not_cost_the_upload(api: Api, databas
     )
     job_id = await api.post_ok()
     assert (await api.job(job_id))["status"] == "pending"
+
+
+# ── what this stands on is away ─────────────────────────────────────────────────────────────────────────────────────
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streamforge.api.process.ADMISSION_PATIENCE", 0.2)
+
+
+class Upload:
+    """One that is held up before its last bytes."""
+
+    def __init__(self, api: Api, path: str = "/process") -> None:
+        self._api = api
+        self._path = path
+        self._rest_may_come = asyncio.Event()
+        self._sent = asyncio.Event()
+
+    async def begin(self) -> None:
+        headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
+        self._answer = asyncio.create_task(self._api.http.post(self._path, content=self._body(), headers=headers))
+        await until(lambda: len(self._api.uploads) == 1)
+
+    async def _body(self) -> AsyncIterator[bytes]:
+        whole = form((disposition("video", "a.mp4"), b"some bytes"))
+        yield whole[:-20]
+        await self._rest_may_come.wait()
+        yield whole[-20:]
+        self._sent.set()
+
+    async def end(self) -> None:
+        """All of it is sent; no answer yet."""
+        self._rest_may_come.set()
+        await self._sent.wait()
+
+    async def answer(self) -> httpx.Response:
+        return await self._answer
+
+
+@pytest.mark.parametrize("path", ["/process", "/batches"])
+@pytest.mark.usefixtures("impatient")
+async def test_while_the_database_refuses_an_upload_is_refused_before_its_body(
+    api: Api, database_dsn: str, path: str
+) -> None:
+    reader, writer = await asyncio.open_connection(*api.address)
+    head = [
+        f"POST {path} HTTP/1.1",
+        "Host: x",
+        "Content-Length: 150000",
+        "Content-Type: multipart/form-data; boundary=b",
+    ]
+    async with read_only(database_dsn):
+        writer.write("\r\n".join([*head, "", ""]).encode())
+        assert b" 503 " in await reader.readline()
+    writer.close()
+    assert_nothing_left(api)
+
+
+@pytest.mark.parametrize("path", ["/process", "/batches"])
+async def test_an_upload_during_which_the_database_turns_read_only_is_kept_until_it_is_written(
+    api: Api, database_dsn: str, path: str, rows: Jobs
+) -> None:
+    upload = Upload(api, path)
+    await upload.begin()
+    async with read_only(database_dsn):
+        await upload.end()
+        await until_refused(database_dsn, 2)
+        assert await rows.newest(1) == []
+    assert (await upload.answer()).status_code == 202
+    assert len(await rows.newest(2)) == 1
+
+
+@pytest.mark.parametrize("path", ["/process", "/batches"])
+async def test_an_upload_during_which_the_store_goes_away_is_kept_until_it_is_back(
+    api: Api, path: str, rows: Jobs
+) -> None:
+    upload = Upload(api, path)
+    await upload.begin()
+    with structlog.testing.capture_logs() as logs:
+        originals = api.settings.data_dir / "storage" / "input"
+        originals.write_bytes(b"in the way")
+        await upload.end()
+        await until(lambda: any(line.get("code") == "storage.unavailable" for line in logs))
+        originals.unlink()
+        assert (await upload.answer()).status_code == 202
+    (job,) = await rows.newest(2)
+    assert api.stored == [job.source_object]
 
 
 async def until(condition: object) -> None:

@@ -110,7 +110,7 @@ async def test_the_check_clears_away_what_killed_writers_left_and_leaves_those_a
         path.write_bytes(b"half")
         os.utime(path, (time.time() - age,) * 2)
     await local.check()
-    assert asides(local) == ["being-written", "probe"]
+    assert asides(local) == ["being-written"]
 
 
 async def test_a_full_disk_is_told_and_leaves_nothing_behind(

@@ -1,0 +1,69 @@
+"""A real database that refuses, and real disks that are full, for as long as a block lasts."""
+
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import asyncpg
+import pytest
+from factories import run_sql
+
+
+@asynccontextmanager
+async def read_only(dsn: str) -> AsyncIterator[None]:
+    """The whole server of `dsn` only lets everybody read, as one that has become a standby, in sessions that are open, too."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        await _set_read_only(connection, "on")
+        yield
+    finally:
+        await _set_read_only(connection, "off")
+        await connection.close()
+
+
+async def _set_read_only(connection: "asyncpg.Connection[asyncpg.Record]", value: str) -> None:
+    """Every session hears of it between two statements; ours has, when it says so."""
+    await connection.execute(f"ALTER SYSTEM SET default_transaction_read_only = {value}")
+    await connection.execute("SELECT pg_reload_conf()")
+    while await connection.fetchval("SHOW default_transaction_read_only") != value:
+        pass
+
+
+async def until_refused(dsn: str, times: int) -> None:
+    """Until so many transactions of this database have failed."""
+    sql = "SELECT xact_rollback FROM pg_stat_database WHERE datname = current_database()"
+    before = (await run_sql(dsn, sql))[0]["xact_rollback"]
+    while (await run_sql(dsn, sql))[0]["xact_rollback"] < before + times:
+        pass
+
+
+@contextmanager
+def small_disk(folder: Path, size: str = "1m") -> Iterator[Path]:
+    """A file system of its own at `folder`."""
+    folder.mkdir(parents=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], capture_output=True, check=False
+    )
+    if mounted.returncode != 0:
+        pytest.skip("needs the right to mount a file system")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+@contextmanager
+def filled(disk: Path, leave: int = 0) -> Iterator[None]:
+    """A file that takes all that is left, but for `leave` bytes."""
+    filler = disk / "filler"
+    with filler.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"\0" * 4096)
+        except OSError:
+            file.truncate(max(0, file.tell() - leave))
+    try:
+        yield
+    finally:
+        filler.unlink()
