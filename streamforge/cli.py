@@ -106,9 +106,9 @@ def up(
 ) -> None:
     """Run everything on this machine: PostgreSQL, Temporal, the API and a worker."""
     embedded.require()
-    from streamforge.embedded.signals import until_signal
     from streamforge.embedded.supervisor import UpOptions
     from streamforge.observability import configure_logging
+    from streamforge.signals import until_signal
 
     settings = _settings(context, data_dir, host, port)
     configure_logging(settings.log)
@@ -179,7 +179,7 @@ def demo(
     from rich.console import Console
 
     from streamforge import demo
-    from streamforge.embedded.signals import until_signal
+    from streamforge.signals import until_signal
 
     work = demo.run(_settings(context), video or demo.sample_video(), context.obj, Console())
     if asyncio.run(until_signal(work)):

@@ -130,6 +130,21 @@ class TooManyStreams(RequestError):
     retryable = True
 
 
+class MalformedHttp(RequestError):
+    code = "request.malformed_http"
+
+
+class HeadTooLarge(RequestError):
+    code = "request.head_too_large"
+    http_status = 431
+
+
+class HeadTimedOut(RequestError):
+    code = "request.head_timeout"
+    http_status = 408
+    retryable = True
+
+
 class RequestTimedOut(StreamForgeError):
     code = "request.timeout"
     http_status = 504
@@ -216,6 +231,11 @@ class PortInUse(ServiceError):
 class AlreadyRunning(ServiceError):
     code = "setup.already_running"
     retryable = False
+
+
+class ServerStopping(ServiceError):
+    code = "server.stopping"
+    http_status = 503
 
 
 class DiskFull(ServiceError):

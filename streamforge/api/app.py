@@ -13,7 +13,7 @@ from streamforge.api.health import health, index, ready
 from streamforge.api.jobs import cancel_job, get_job, list_events, list_jobs
 from streamforge.api.keys import clear_key_license, content_key
 from streamforge.api.media import media
-from streamforge.api.middleware import AccessLog, Deadline, RealClientIp, Recovery, RequestId
+from streamforge.api.middleware import AccessLog, Deadline, RealClientIp, Recovery, RelativeRedirects, RequestId
 from streamforge.api.problems import HANDLERS
 from streamforge.api.process import process
 from streamforge.api.services import AppState, open_services
@@ -83,5 +83,6 @@ def middleware(settings: ServerSettings) -> list[Middleware]:
             allow_headers=["*"],
             expose_headers=EXPOSED_HEADERS,
         ),
+        Middleware(RelativeRedirects),
         Middleware(Recovery),
     ]

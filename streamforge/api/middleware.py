@@ -5,15 +5,16 @@ import re
 import time
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from streamforge.api.problems import internal_problem
-from streamforge.errors import RequestTimedOut
+from streamforge.api.problems import internal_problem, problem_of
+from streamforge.errors import RequestTimedOut, ServerStopping
 
 Networks = Sequence[IPv4Network | IPv6Network]
 
@@ -135,14 +136,38 @@ def _loggable_path(scope: Scope) -> str:
     return bytes(scope["raw_path"][:MAX_LOGGED_PATH]).decode("latin-1")
 
 
-class Recovery:
-    """Turn what nobody caught into a 500 that tells nothing, and a log line that tells everything."""
+class RelativeRedirects:
+    """The router redirects to the address that it takes for its own; clients behind a proxy know another one."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        async def send_relative(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] // 100 == 3:
+                headers = MutableHeaders(scope=message)
+                if "location" in headers:
+                    headers["location"] = _within_this_server(headers["location"], Headers(scope=scope).get("host"))
+            await send(message)
+
+        await self.app(scope, receive, send_relative)
+
+
+def _within_this_server(location: str, host: str | None) -> str:
+    """What begins with two slashes would be the name of another host."""
+    url = urlsplit(location)
+    return urlunsplit(("", "", f"/{url.path.lstrip('/')}", url.query, "")) if url.netloc == host else location
+
+
+class Recovery:
+    """Turn what nobody caught into a 500 that tells nothing, and a log line that tells everything; and a request that the
+    server cuts off as it stops into a 503."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in CONNECTIONS:
             await self.app(scope, receive, send)
             return
         started = False
@@ -160,7 +185,20 @@ class Recovery:
             log.exception("request crashed")
             # Half an answer cannot be taken back: the server then cuts the connection, and the client can tell.
             if not started:
-                await internal_problem(Request(scope))(scope, receive, send)
+                await internal_problem(HTTPConnection(scope))(scope, receive, send)
+        except asyncio.CancelledError:
+            # Only a server that stops cancels requests. To let it pass would log it as a crash.
+            log.info("request cut off, the server stops", path=_loggable_path(scope))
+            if started:
+                await _cut(scope)
+            else:
+                stopping = ServerStopping("The server is stopping; send the request again.")
+                await problem_of(HTTPConnection(scope), stopping)(scope, receive, send)
+
+
+async def _cut(scope: Scope) -> None:
+    scope["state"]["abort"]()
+    await asyncio.sleep(0)  # Until the connection knows that it is cut.
 
 
 class Deadline:

@@ -7,12 +7,13 @@ from typing import Any
 
 import structlog
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import ExceptionHandler
 
 from streamforge.errors import StreamForgeError
 
+MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
 HEADERS = {
     401: {"WWW-Authenticate": "Bearer"},
@@ -29,21 +30,31 @@ _ROUTER_SENTENCES = {
 }
 
 
+def problem_body(status: int, code: str, detail: str, request_id: str | None) -> bytes:
+    return json.dumps(
+        {
+            "type": "about:blank",
+            "title": HTTPStatus(status).phrase,
+            "status": status,
+            "detail": detail,
+            "code": code,
+            "request_id": request_id,
+        }
+    ).encode()
+
+
 def problem(
-    request: Request[Any], status: int, code: str, detail: str, headers: Mapping[str, str] | None = None
+    request: HTTPConnection[Any], status: int, code: str, detail: str, headers: Mapping[str, str] | None = None
 ) -> Response:
-    body = {
-        "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": detail,
-        "code": code,
-        "request_id": request.scope.get("state", {}).get("request_id"),
-    }
-    return Response(json.dumps(body), status_code=status, headers=headers, media_type="application/problem+json")
+    body = problem_body(status, code, detail, request.scope.get("state", {}).get("request_id"))
+    return Response(body, status_code=status, headers=headers, media_type=MEDIA_TYPE)
 
 
-def internal_problem(request: Request[Any]) -> Response:
+def problem_of(request: HTTPConnection[Any], error: StreamForgeError) -> Response:
+    return problem(request, error.http_status, error.code, error.message, HEADERS.get(error.http_status))
+
+
+def internal_problem(request: HTTPConnection[Any]) -> Response:
     """For errors nobody foresaw: the log has the rest, under the same request id."""
     return problem(request, 500, "internal", "Something went wrong on our side; the log knows what.")
 
@@ -52,7 +63,7 @@ async def _known_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, StreamForgeError)
     if error.http_status >= 500:
         log.warning("request failed", code=error.code, detail=error.message, debug=error.debug)
-    return problem(request, error.http_status, error.code, error.message, HEADERS.get(error.http_status))
+    return problem_of(request, error)
 
 
 async def _router_error(request: Request, error: Exception) -> Response:

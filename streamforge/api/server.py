@@ -1,16 +1,16 @@
 """Runs the application under uvicorn, and stops it without cutting anybody off.
 
-On SIGTERM: open streams get a `retry:` hint and end, new connections are refused, running requests may finish within
-GRACE_SECONDS, uploads that are not done by then are cut off and leave nothing; then database and listener close.
+On SIGTERM, SIGINT or SIGHUP: open streams get a `retry:` hint and end, new connections are refused, running requests may
+finish within GRACE_SECONDS, those that are not done by then are told `server.stopping` and leave nothing; then database
+and listener close.
 """
 
 import asyncio
 import errno
 import resource
-import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from ipaddress import IPv6Address, ip_address
 from typing import cast
 
@@ -18,14 +18,18 @@ import structlog
 import uvicorn
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from streamforge.api.app import create_app
+from streamforge.api.protocols import HttpProtocol, WebSocketProtocol
 from streamforge.api.services import AppState
 from streamforge.errors import InvalidSettings, PortInUse
 from streamforge.settings import Settings
+from streamforge.signals import stop_requests
 
 GRACE_SECONDS = 8
+CLEAN_UP_SECONDS = 1.0
+"""For requests that were cut off: to tell their clients, and to leave nothing behind."""
+MAX_WEBSOCKET_BYTES = 64 * 1024
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -36,21 +40,21 @@ async def serve(
     stop: asyncio.Event | None = None,
     on_ready: Callable[[str], None] | None = None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT; or until `stop` is set, for a caller who handles signals itself.
+    """Serve until SIGTERM, SIGINT or SIGHUP; or until `stop` is set, for a caller who handles signals itself.
 
     `on_ready` is called with the address once requests are answered. Raises PortInUse, MissingPart,
     DatabaseUnavailable, MigrationEdited.
     """
     _allow_many_connections()
-    async with running(settings) as url:
-        log.info("listening", url=url)
-        if on_ready is not None:
-            on_ready(url)
-        if stop is not None:
-            await stop.wait()
-        else:
-            await _stop_signal()
-        log.info("stopping")
+    # Signals end it at once until it has started, and change nothing once it stops.
+    with ExitStack() as signals:
+        async with running(settings) as url:
+            asked_to_stop = stop or signals.enter_context(stop_requests())
+            log.info("listening", url=url)
+            if on_ready is not None:
+                on_ready(url)
+            await asked_to_stop.wait()
+            log.info("stopping")
 
 
 @asynccontextmanager
@@ -94,6 +98,8 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._state["services"].broadcaster.leave()
         await super().shutdown(sockets)
+        if cut_off := list(self.server_state.tasks):
+            await asyncio.wait(cut_off, timeout=CLEAN_UP_SECONDS)
 
 
 class _WithDirectSend:
@@ -108,19 +114,13 @@ class _WithDirectSend:
         await self.app(scope, receive, send)
 
 
-class _Protocol(HttpToolsProtocol):
-    """Gives requests a way to cut their connection. To close it would wait until the client has read what is buffered,
-    and one that has stopped reading never does."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self.app_state = {**self.app_state, "abort": transport.abort}
-
-
 def _config(app: Starlette) -> uvicorn.Config:
     return uvicorn.Config(
         _WithDirectSend(app),
-        http=_Protocol,
+        http=HttpProtocol,
+        ws=WebSocketProtocol,
+        # What clients of WebSockets say is not listened to.
+        ws_max_size=MAX_WEBSOCKET_BYTES,
         lifespan="off",
         log_config=None,
         access_log=False,
@@ -165,17 +165,3 @@ def _allow_many_connections() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-
-
-async def _stop_signal() -> None:
-    """Return at the first SIGTERM or SIGINT."""
-    received = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, received.set)
-    try:
-        await received.wait()
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            with suppress(RuntimeError):
-                loop.remove_signal_handler(number)

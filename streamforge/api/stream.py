@@ -48,6 +48,8 @@ class EventStream(EventSourceResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] == "HEAD":
+            if not await self._services.streams.has_more(self._source, self._cursor):
+                self.status_code = 204
             await super().__call__(scope, receive, send)
             return
         connection = _Connection(self, scope, receive, send)

@@ -32,6 +32,14 @@ class Connection(Wire, Protocol):
 class Streams:
     broadcaster: Broadcaster
 
+    async def has_more(self, source: Source, cursor: str | None) -> bool:
+        """Whether a client with that cursor would be served anything. Raises JobNotFound, BatchNotFound,
+        DatabaseUnavailable."""
+        now = await source.snapshot()
+        if now is None:
+            raise source.not_found()
+        return not _has_seen_all(now, cursor)
+
     async def follow(self, source: Source, cursor: str | None, connection: Connection) -> None:
         """Serve a client whose last event had the id `cursor` (None: a new client) until it goes or its log ends.
 
@@ -44,7 +52,7 @@ class Streams:
                 now = await until_available(channel.snapshot, give_up_after=OPENING_PATIENCE)
                 if now is None:
                     raise source.not_found()
-                if now.is_over and now.position(cursor) == now.latest:
+                if _has_seen_all(now, cursor):
                     await connection.nothing_left()
                     return
                 await connection.open()
@@ -53,6 +61,10 @@ class Streams:
         except (ServerLeaving, DatabaseUnavailable):
             await connection.open()
             await client.tell([frames.come_back()])
+
+
+def _has_seen_all(now: Snapshot, cursor: str | None) -> bool:
+    return now.is_over and now.position(cursor) == now.latest
 
 
 async def _tell(client: Client, channel: Channel, now: Snapshot, cursor: str | None) -> None:

@@ -1,7 +1,6 @@
 """The worker's composition root: every part is built here, handed to the activities, and closed in reverse order."""
 
 import asyncio
-import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -42,6 +41,7 @@ from streamforge.media.gpu import GpuMeter, try_encoders
 from streamforge.media.trial import TrialResult, TrialTask
 from streamforge.planning.trial import trial_renditions
 from streamforge.settings import Settings
+from streamforge.signals import stop_requests
 from streamforge.storage import Storage, open_storage
 from streamforge.temporal.connect import connect, ensure_search_attributes
 from streamforge.temporal.interceptor import FailureInterceptor
@@ -65,15 +65,12 @@ FEWEST_AT_ONCE = 2
 
 
 async def run_worker(settings: Settings) -> None:
-    """Work until SIGTERM or SIGINT. Raises MissingPart, InvalidSettings, DatabaseUnavailable, TemporalUnavailable."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    async with worker(settings):
-        log.info("worker ready", queues=[names.TASK_QUEUE, names.MEDIA_TASK_QUEUE, names.CAPTIONS_TASK_QUEUE])
-        await stop.wait()
-        log.info("worker stopping")
+    """Work until SIGTERM, SIGINT or SIGHUP. Raises MissingPart, InvalidSettings, DatabaseUnavailable, TemporalUnavailable."""
+    with stop_requests() as asked_to_stop:
+        async with worker(settings):
+            log.info("worker ready", queues=[names.TASK_QUEUE, names.MEDIA_TASK_QUEUE, names.CAPTIONS_TASK_QUEUE])
+            await asked_to_stop.wait()
+            log.info("worker stopping")
 
 
 @asynccontextmanager

@@ -1,0 +1,233 @@
+"""HTTP/1.1 and WebSockets on the wire: uvicorn's protocols, and what these leave to whoever runs them.
+
+Beside requests there is what clients do to a connection: they say nothing, send a head without an end, speak HTTP/1.0, or
+offer protocols that nobody asked for. All of that ends here, in bounded time and memory, with an answer where one can
+be sent.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, cast
+from uuid import uuid4
+
+import httptools
+import structlog
+from starlette.types import Message
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.datastructures import Headers
+from websockets.http11 import Response
+from websockets.server import ServerProtocol
+
+from streamforge.api.problems import MEDIA_TYPE, problem_body
+from streamforge.errors import HeadTimedOut, HeadTooLarge, MalformedHttp, StreamForgeError
+
+MAX_HEAD_BYTES = 64 * 1024
+"""Of a request line with its headers; and of whatever else a client may send that is nothing: trailers, chunk sizes."""
+HEAD_SECONDS = 30.0
+"""A connection that has no request under way has to bring the next one's whole head within this time."""
+LINGER_SECONDS = 2.0
+"""What a client still sends after it was refused is read and dropped for so long: to close at once would have its kernel
+throw away our answer."""
+STALLED_SECONDS = 300.0
+"""A client that takes nothing of its answer for so long is gone, and TCP was never told."""
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """One connection. Requests get a way to cut it, in their state: to close it would wait until the client has read what
+    is buffered, and one that has stopped reading never does."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.app_state = {**self.app_state, "abort": transport.abort}
+        self._in_body = False
+        self._came_to_something = False
+        self._bytes_for_nothing = 0
+        self._upgrade_is_ignored = False
+        self._is_refused = False
+        self._stalled: asyncio.TimerHandle | None = None
+        self._head_is_due: asyncio.TimerHandle | None = None
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        _cancel(self._head_is_due)
+        _cancel(self._stalled)
+        super().connection_lost(exc)
+
+    # ── what a client sends ─────────────────────────────────────────────────────────────────────────────────────────
+    def data_received(self, data: bytes) -> None:
+        if self._is_refused:
+            return
+        self._unset_keepalive_if_required()
+        self._came_to_something = False
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserError as error:
+            self._refuse(_reason(error))
+        else:
+            self._bytes_for_nothing = 0 if self._came_to_something else self._bytes_for_nothing + len(data)
+            if self._bytes_for_nothing > MAX_HEAD_BYTES:
+                self._refuse(_too_large())
+
+    def _upgrade(self, rest: bytes) -> None:
+        """To a WebSocket. Any other offer is ignored, as RFC 9110 §7.8 wants it, and its request read again without it:
+        the parser has taken the offer for the request's end, and its body for another protocol."""
+        if self._should_upgrade():
+            self.handle_websocket_upgrade()
+            return
+        self._upgrade_is_ignored = False
+        head = [self.parser.get_method(), b" ", self.url, b" HTTP/1.1\r\n"]
+        for name, value in self.headers:
+            if name != b"upgrade":
+                head += [name, b": ", value, b"\r\n"]
+        self.parser = httptools.HttpRequestParser(self)
+        self.data_received(b"".join([*head, b"\r\n", rest]))
+
+    # ── what the parser finds in it ─────────────────────────────────────────────────────────────────────────────────
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # Trailers would end up among the headers of a request that is being answered.
+        if not self._in_body:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._came_to_something = True
+        if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > MAX_HEAD_BYTES:
+            raise _too_large()
+        if self.parser.get_method() == b"CONNECT":
+            raise MalformedHttp("This server is no proxy.")
+        if [name for name, _ in self.headers].count(b"host") != 1 and self.parser.get_http_version() != "1.0":
+            raise MalformedHttp("A request in HTTP/1.1 has one `Host` header.")
+        if self.parser.should_upgrade() and not self._should_upgrade():
+            self._upgrade_is_ignored = True
+            return
+        _cancel(self._head_is_due)
+        self._in_body = True
+        super().on_headers_complete()
+        if self.parser.get_http_version() == "1.0":
+            _speak_http_1_0(self.cycle)
+
+    def on_body(self, body: bytes) -> None:
+        self._came_to_something = True
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._in_body = False
+        self._came_to_something = True
+        if not self._upgrade_is_ignored:
+            super().on_message_complete()
+
+    # ── what it is answered ─────────────────────────────────────────────────────────────────────────────────────────
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.cycle.response_complete:
+            self._expect_head()
+
+    def _refuse(self, error: StreamForgeError) -> None:
+        """Answer, unless that would get into the middle of another answer, and hang up."""
+        log.info("request refused", code=error.code, client=self.client[0] if self.client else None)
+        self._is_refused = True
+        if self._can_be_answered():
+            self.transport.write(_answer(error, self.server_state.default_headers))
+        _cancel(self._head_is_due)
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._head_is_due = self.loop.call_later(LINGER_SECONDS, self.transport.abort)
+
+    def _can_be_answered(self) -> bool:
+        if self.cycle is None or self.cycle.response_complete:
+            return True
+        return self._in_body and not self.cycle.response_started and not self.pipeline
+
+    # ── silence ─────────────────────────────────────────────────────────────────────────────────────────────────────
+    def _expect_head(self) -> None:
+        _cancel(self._head_is_due)
+        self._head_is_due = self.loop.call_later(HEAD_SECONDS, self._no_head_came)
+
+    def _no_head_came(self) -> None:
+        if self._bytes_for_nothing and not self._in_body:
+            self._refuse(HeadTimedOut(f"The request's head did not come within {HEAD_SECONDS:g} seconds."))
+        else:
+            self.transport.abort()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stalled = self.loop.call_later(STALLED_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        _cancel(self._stalled)
+        super().resume_writing()
+
+
+def _cancel(timer: asyncio.TimerHandle | None) -> None:
+    if timer is not None:
+        timer.cancel()
+
+
+def _speak_http_1_0(cycle: RequestResponseCycle) -> None:
+    """What has no length ends with its connection, and `Expect` is not known yet (RFC 9112 §6.1, RFC 9110 §10.1.1). To
+    the cycle such a body is one of the length it has come to."""
+    cycle.waiting_for_100_continue = False
+    cycle.chunked_encoding = False
+    send = cast(Callable[[Message], Any], cycle.send)
+
+    async def send_as_it_is(message: Message) -> None:
+        cycle.expected_content_length = len(message.get("body", b""))
+        await send(message)
+
+    cycle.send = send_as_it_is  # type: ignore[assignment, method-assign]
+
+
+def _too_large() -> HeadTooLarge:
+    return HeadTooLarge(f"The head of the request is larger than {MAX_HEAD_BYTES} bytes.")
+
+
+def _reason(error: httptools.HttpParserError) -> StreamForgeError:
+    """Ours, where a callback of ours has raised it."""
+    if isinstance(error.__context__, StreamForgeError):
+        return error.__context__
+    return MalformedHttp("This is no request in HTTP/1.1.", debug=str(error))
+
+
+def _answer(error: StreamForgeError, default_headers: list[tuple[bytes, bytes]]) -> bytes:
+    request_id = uuid4().hex
+    body = problem_body(error.http_status, error.code, error.message, request_id)
+    headers = [
+        *default_headers,
+        (b"content-type", MEDIA_TYPE.encode()),
+        (b"content-length", str(len(body)).encode()),
+        (b"connection", b"close"),
+        (b"x-request-id", request_id.encode()),
+    ]
+    lines = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
+    return STATUS_LINE[error.http_status] + lines + b"\r\n" + body
+
+
+class WebSocketProtocol(WebSocketsSansIOProtocol):
+    """One WebSocket. Refusals are problems like any other, and no errors of ours."""
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self.conn = _Handshake(
+            extensions=self.conn.available_extensions, max_size=self.config.ws_max_size, logger=self.conn.logger
+        )
+
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
+            # Otherwise it is logged as an application that has forgotten to answer.
+            self.handshake_complete = True
+
+
+class _Handshake(ServerProtocol):
+    def reject(self, status: Any, text: str) -> Response:
+        response = super().reject(status, text)
+        request_id = uuid4().hex
+        code = MalformedHttp.code if response.status_code < 500 else StreamForgeError.code
+        response.body = problem_body(response.status_code, code, text.strip(), request_id)
+        told = {"Content-Type": MEDIA_TYPE, "Content-Length": str(len(response.body)), "X-Request-ID": request_id}
+        response.headers = Headers({**dict(response.headers.raw_items()), **told})
+        return response

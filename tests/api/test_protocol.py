@@ -1,0 +1,383 @@
+"""HTTP as clients speak it on the wire: old versions, upgrades nobody asked us about, heads without an end, silence."""
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pytest
+import structlog
+from factories import COMPLETED, accepted
+from serving import Api, assert_problem
+
+from streamforge.api import protocols
+from streamforge.api.server import running, serve
+from streamforge.db.jobs import Jobs
+from streamforge.events.log import EventLog
+from streamforge.settings import Settings
+
+BOUNDARY = "b0undary"
+VIDEO = (
+    f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="video"; filename="clip.mp4"\r\n\r\n'
+    f"some bytes\r\n--{BOUNDARY}--\r\n"
+).encode()
+FORM = f"Content-Type: multipart/form-data; boundary={BOUNDARY}\r\n"
+
+
+class Wire:
+    """A connection on which a test says what it likes."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    def send(self, *texts: str | bytes) -> None:
+        for text in texts:
+            self.writer.write(text if isinstance(text, bytes) else text.encode("latin-1"))
+
+    async def answer(self) -> httpx.Response:
+        """The next one; one without a length lasts until the server closes."""
+        head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        status, *lines = head.rstrip().split("\r\n")
+        headers = httpx.Headers([tuple(line.split(": ", 1)) for line in lines])  # type: ignore[misc]
+        body = await self.reader.readexactly(int(headers.get("content-length", 0)))
+        return httpx.Response(int(status.split()[1]), headers=headers, content=body)
+
+    async def closed(self) -> bytes:
+        """Everything that still comes, until the server closes."""
+        return await self.reader.read()
+
+
+@asynccontextmanager
+async def wire(api: Api) -> AsyncIterator[Wire]:
+    reader, writer = await asyncio.open_connection(*api.address)
+    try:
+        async with asyncio.timeout(10):
+            yield Wire(reader, writer)
+    finally:
+        writer.close()
+
+
+def curl(*arguments: str) -> list[str]:
+    found = shutil.which("curl")
+    if found is None:
+        pytest.skip("There is no curl here: apt-get install curl")
+    return [found, "-s", "-S", "--max-time", "10", *arguments]
+
+
+async def output_of(command: list[str]) -> str:
+    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+# ── upgrades that are offered, and not taken ────────────────────────────────────────────────────────────────────────
+async def test_curl_that_offers_http2_has_its_video_taken(api: Api, tmp_path: Path) -> None:
+    """`curl --http2` and Java's HttpClient offer h2c with every request. The offer was taken for the end of the request,
+    and the body for nothing."""
+    video = tmp_path / "clip.mp4"
+    video.write_bytes(os.urandom(100_000))
+    answer = await output_of(curl("--http2", "-F", f"video=@{video}", f"{api.url}/process"))
+    job = await api.job(json.loads(answer)["job_id"])
+    assert (job["key"], job["size_bytes"]) == ("clip.mp4", 100_000)
+
+
+OFFER = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n"
+
+
+async def test_an_offer_is_ignored_however_its_body_comes(api: Api) -> None:
+    for length in (f"Content-Length: {len(VIDEO)}", "Transfer-Encoding: chunked"):
+        for pieces in (1, 7):
+            await _offer(api, length, pieces)
+
+
+async def _offer(api: Api, length: str, pieces: int) -> None:
+    body = VIDEO if "Length" in length else f"{len(VIDEO):x}\r\n".encode() + VIDEO + b"\r\n0\r\n\r\n"
+    request = f"POST /process HTTP/1.1\r\nHost: localhost\r\n{FORM}{OFFER}{length}\r\n\r\n".encode() + body
+    size = -(-len(request) // pieces)
+    async with wire(api) as client:
+        for begin in range(0, len(request), size):
+            client.send(request[begin : begin + size])
+            await asyncio.sleep(0.01)  # So that it comes in pieces.
+        assert (await client.answer()).status_code == 202
+        client.send(
+            f"GET /health HTTP/1.1\r\nHost: localhost\r\n{OFFER}\r\n",
+            "GET /jobs/42 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        )
+        assert [(await client.answer()).status_code for _ in range(2)] == [200, 400], "the connection goes on"
+
+
+# ── HTTP/1.0 ────────────────────────────────────────────────────────────────────────────────────────────────────────
+async def test_a_client_of_http_1_0_is_not_sent_chunks(api: Api, rows: Jobs, events: EventLog) -> None:
+    """It does not know them: their sizes would be lines of its stream, or bytes of its film."""
+    job_id = await accepted(rows)
+    await events.append(job_id, COMPLETED)
+    async with wire(api) as client:
+        client.send(f"GET /jobs/{job_id}/stream HTTP/1.0\r\n\r\n")
+        head = await client.reader.readuntil(b"\r\n\r\n")
+        assert b"transfer-encoding" not in head
+        stream = (await client.closed()).decode()
+    assert stream.startswith("id: 2\nevent: status\n")
+    assert stream.endswith("event: done\ndata: {}\n\n")
+    with_curl = await output_of(curl("--http1.0", f"{api.url}/jobs/{job_id}/stream"))
+    assert with_curl == stream
+
+
+async def test_a_client_of_http_1_0_is_not_told_to_continue(api: Api) -> None:
+    async with wire(api) as client:
+        client.send(
+            f"POST /process HTTP/1.0\r\n{FORM}Expect: 100-continue\r\nContent-Length: {len(VIDEO)}\r\n\r\n", VIDEO
+        )
+        assert (await client.answer()).status_code == 202
+
+
+# ── what is no HTTP ─────────────────────────────────────────────────────────────────────────────────────────────────
+BROKEN = {
+    "no request": "how are you?\r\n\r\n",
+    "HTTP/2 without asking": "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    "two lengths": "POST /process HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
+    "length and chunks": (
+        "POST /process HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    ),
+    "a chunk of no size": f"POST /process HTTP/1.1\r\nHost: localhost\r\n{FORM}Transfer-Encoding: chunked\r\n\r\nvideo\r\n",
+    "a proxy is asked": "CONNECT example.org:443 HTTP/1.1\r\nHost: example.org:443\r\n\r\n",
+    "no host": "GET /health HTTP/1.1\r\n\r\n",
+    "two hosts": "GET /health HTTP/1.1\r\nHost: localhost\r\nHost: 127.0.0.1\r\n\r\n",
+}
+
+
+async def test_what_is_no_http_is_a_problem_that_says_so(api: Api) -> None:
+    for said in BROKEN.values():
+        async with wire(api) as client:
+            client.send(said)
+            assert_problem(await client.answer(), 400, "request.malformed_http")
+            assert await client.closed() == b""
+
+
+async def test_a_websocket_that_does_not_shake_hands_is_a_problem(api: Api) -> None:
+    upgrade = "GET /ws/progress HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    key = "Sec-WebSocket-Key: eHh4eHh4eHh4eHh4eHh4eA==\r\n"
+    for headers in ("Sec-WebSocket-Version: 13\r\n", f"Sec-WebSocket-Version: 12\r\n{key}"):
+        async with wire(api) as client:
+            client.send(upgrade, headers, "\r\n")
+            assert_problem(await client.answer(), 400, "request.malformed_http")
+
+
+async def test_nonsense_behind_a_request_does_not_get_into_its_answer(api: Api, rows: Jobs, events: EventLog) -> None:
+    job_id = await accepted(rows)
+    async with wire(api) as client:
+        client.send(f"GET /jobs/{job_id}/stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await client.reader.readuntil(b"event: status")
+        client.send("nonsense\r\n\r\n")
+        assert b"HTTP/1.1 400" not in await client.closed()
+
+
+# ── heads without an end ────────────────────────────────────────────────────────────────────────────────────────────
+GET = "GET /health HTTP/1.1\r\nHost: localhost\r\n"
+ENDLESS = {
+    "a header": GET + "X: ",
+    "an address": "GET /",
+    "trailers": f"POST /process HTTP/1.1\r\nHost: localhost\r\n{FORM}Transfer-Encoding: chunked\r\n\r\n1\r\n-\r\n0\r\nX: ",
+    "a chunk's extension": f"POST /process HTTP/1.1\r\nHost: localhost\r\n{FORM}Transfer-Encoding: chunked\r\n\r\n1;x=",
+    "a header's name": GET,
+}
+
+
+async def test_what_never_ends_is_refused_and_costs_nobody_anything(api: Api) -> None:
+    """100 MB of it kept everybody else waiting for 7 s."""
+    for begin in ENDLESS.values():
+        async with wire(api) as client:
+            client.send(begin)
+            sending = asyncio.create_task(_send_100_mb(client))
+            began = time.perf_counter()
+            assert (await api.http.get("/health")).status_code == 200
+            assert time.perf_counter() - began < 1
+            answer = await client.answer()
+            assert_problem(answer, 431, "request.head_too_large")
+            assert answer.headers["connection"] == "close"
+            assert await client.closed() == b""
+            sending.cancel()
+
+
+async def _send_100_mb(client: Wire) -> None:
+    for _ in range(100):
+        client.send(b"x" * 2**20)
+        await client.writer.drain()
+
+
+async def test_a_head_may_have_64_kib(api: Api) -> None:
+    """However it comes: as one header, or as many small ones."""
+    for size, status in ((60_000, 200), (70_000, 431), (200_000, 431)):
+        for headers in (f"X: {'x' * size}\r\n", "X: yyyy\r\n" * (size // 9)):
+            async with wire(api) as client:
+                client.send(GET, headers, "\r\n")
+                assert (await client.answer()).status_code == status
+
+
+async def test_trailers_change_no_header(api: Api) -> None:
+    """They come when the request is being answered already."""
+    chunks = f"{len(VIDEO):x}\r\n".encode() + VIDEO + b"\r\n0\r\nX-Request-ID: trailer\r\n\r\n"
+    async with wire(api) as client:
+        client.send(f"POST /process HTTP/1.1\r\nHost: localhost\r\n{FORM}Transfer-Encoding: chunked\r\n\r\n", chunks)
+        answer = await client.answer()
+    assert (answer.status_code, answer.headers["x-request-id"] != "trailer") == (202, True)
+
+
+# ── silence ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocols, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(protocols, "LINGER_SECONDS", 0.2)
+    monkeypatch.setattr(protocols, "STALLED_SECONDS", 0.2)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_connection_on_which_nothing_is_said_is_closed(api: Api) -> None:
+    async with wire(api) as client:
+        assert await client.closed() == b""
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("first", ["", GET + "\r\n"], ids=["the first", "the second"])
+async def test_half_a_head_is_told_and_closed(api: Api, first: str) -> None:
+    async with wire(api) as client:
+        client.send(first)
+        if first:
+            assert (await client.answer()).status_code == 200
+        client.send(GET)
+        dripping = asyncio.create_task(_drip(client))
+        assert_problem(await client.answer(), 408, "request.head_timeout")
+        assert await client.closed() == b""
+        dripping.cancel()
+
+
+async def _drip(client: Wire) -> None:
+    while True:
+        client.send("X")
+        await asyncio.sleep(0.02)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_body_that_nobody_waits_for_is_not_waited_for(api: Api) -> None:
+    async with wire(api) as client:
+        client.send("DELETE /jobs/42 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999\r\n\r\n")
+        dripping = asyncio.create_task(_drip(client))
+        assert (await client.answer()).status_code == 400
+        assert await client.closed() == b""
+        dripping.cancel()
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_an_answer_that_nobody_takes_is_cut_off(api: Api) -> None:
+    """A player that has gone without a word held a connection and an open file for ever."""
+    job_id = uuid4()
+    film = api.settings.data_dir / "storage" / "output" / str(job_id) / "720p.mp4"
+    film.parent.mkdir(parents=True)
+    film.write_bytes(b"x" * 20_000_000)
+    with structlog.testing.capture_logs() as logs:
+        async with wire(api) as client:
+            client.send(f"GET /media/{job_id}/720p.mp4 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+            while not any(line["event"] == "request" for line in logs):
+                await asyncio.sleep(0.01)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_whoever_is_being_served_may_take_their_time(api: Api, rows: Jobs, events: EventLog) -> None:
+    job_id = await accepted(rows)
+    async with api.stream(job_id) as frames:
+        await anext(frames)
+        await asyncio.sleep(0.5)
+        await events.append(job_id, COMPLETED)
+        assert [frame.event async for frame in frames] == ["progress", "done"]
+
+
+# ── small courtesies ────────────────────────────────────────────────────────────────────────────────────────────────
+async def test_redirects_are_relative(api: Api) -> None:
+    """What the server takes for its own address is not what a client behind a proxy knows."""
+    for path, there in (("/jobs/", "/jobs"), ("/jobs/?limit=3", "/jobs?limit=3"), (f"/jobs/{uuid4()}/", None)):
+        answer = await api.http.get(path, headers={"Host": "localhost:1"})
+        assert answer.status_code == 307
+        assert answer.headers["location"] == (there or path.rstrip("/"))
+
+
+async def test_head_of_a_stream_says_what_get_would(api: Api, rows: Jobs, events: EventLog) -> None:
+    job_id = await accepted(rows)
+    for path, status in (
+        (f"/jobs/{uuid4()}/stream", 404),
+        (f"/batches/{uuid4()}/stream", 404),
+        ("/jobs/42/stream", 400),
+        (f"/jobs/{job_id}/stream", 200),
+        ("/stream", 200),
+    ):
+        assert (await api.http.head(path)).status_code == status
+    await events.append(job_id, COMPLETED)
+    assert (await api.http.head(f"/jobs/{job_id}/stream", params={"last_event_id": "2"})).status_code == 204
+
+
+# ── the end ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+async def test_an_upload_cut_by_a_shutdown_is_told_so_without_a_traceback(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("streamforge.api.server.GRACE_SECONDS", 0.1)
+    async with running(settings) as url:
+        reader, writer = await asyncio.open_connection(*url.removeprefix("http://").split(":"))
+        client = Wire(reader, writer)
+        client.send(f"POST /process HTTP/1.1\r\nHost: localhost\r\n{FORM}Content-Length: 150000\r\n\r\n", VIDEO[:-20])
+        while not list((settings.data_dir / "uploads").iterdir()):
+            await asyncio.sleep(0.005)
+    answer = await client.answer()
+    assert_problem(answer, 503, "server.stopping")
+    assert answer.headers["retry-after"]
+    writer.close()
+    assert [record for record in caplog.records if record.exc_info] == []
+    assert list((settings.data_dir / "uploads").iterdir()) == []
+
+
+async def test_an_answer_cut_by_a_shutdown_leaves_no_traceback_either(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("streamforge.api.server.GRACE_SECONDS", 0.1)
+    film = settings.data_dir / "storage" / "output" / str(uuid4()) / "720p.mp4"
+    film.parent.mkdir(parents=True)
+    film.write_bytes(b"x" * 20_000_000)
+    async with running(settings) as url:
+        reader, writer = await asyncio.open_connection(*url.removeprefix("http://").split(":"))
+        writer.write(f"GET /media/{film.parent.name}/720p.mp4 HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        await reader.readuntil(b"\r\n\r\n")
+    writer.close()
+    assert [record for record in caplog.records if record.exc_info] == []
+
+
+async def test_sighup_drains_it_like_sigterm(settings: Settings) -> None:
+    """A closed terminal is no reason to cut everybody off."""
+    ready: asyncio.Queue[str] = asyncio.Queue()
+    server = asyncio.create_task(serve(settings, on_ready=ready.put_nowait))
+    await ready.get()
+    os.kill(os.getpid(), signal.SIGHUP)
+    async with asyncio.timeout(10):
+        await server
+
+
+async def test_under_nohup_it_goes_on(settings: Settings) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        ready: asyncio.Queue[str] = asyncio.Queue()
+        server = asyncio.create_task(serve(settings, on_ready=ready.put_nowait))
+        url = await ready.get()
+        os.kill(os.getpid(), signal.SIGHUP)
+        async with httpx.AsyncClient() as http:
+            assert (await http.get(f"{url}/health")).status_code == 200
+        os.kill(os.getpid(), signal.SIGTERM)
+        await server
+    finally:
+        signal.signal(signal.SIGHUP, before)
