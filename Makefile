@@ -31,8 +31,8 @@ demo: setup ## process a video from nothing and show the result; FILE=… for yo
 up: setup ## run everything on this machine until Ctrl-C
 	@exec $(BIN)/streamforge up
 
-test: setup ## all tests; ARGS=… for pytest
-	$(BIN)/python -m pytest $(ARGS)
+test: setup ## all tests but the slow ones; SLOW=1 for those, too, ARGS=… for pytest
+	$(BIN)/python -m pytest $(if $(SLOW),,-m "not slow") $(ARGS)
 
 fuzz: setup ## damaged files, then files whose clocks lie, for MINUTES=10 each; new ones every time
 	FUZZ_MINUTES=$(or $(MINUTES),10) $(BIN)/python -m pytest -s tests/media/test_fuzz.py tests/law/test_law.py $(ARGS)

@@ -1,13 +1,20 @@
-"""Packaging is writing manifests: the segments are already there, one set for HLS and DASH."""
+"""Packaging is writing manifests: the segments are already there, one set for HLS and DASH.
 
+What is computed here grows with the film, so it is computed in threads: a worker whose event loop stands still sends no
+heartbeat, and the film is packaged again for ever.
+"""
+
+import asyncio
 import hashlib
 from uuid import UUID
 
 from temporalio import activity
 
+from activities.garbage import no_full_collections
 from activities.heartbeats import heartbeats
-from activities.stream import presentation_of, read_tracks
+from activities.stream import Tracks, presentation_of, read_tracks
 from streamforge.contracts import names
+from streamforge.contracts.account import Account
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import Stage
 from streamforge.contracts.media import StoredFile
@@ -33,14 +40,22 @@ class PackageActivities:
         """Raises PicturesLost when less would be published than went in, and nothing says why."""
         async with heartbeats(), Reporter(self._log, work.original.job_id) as reporter:
             await reporter.state(_at(0, "Packaging HLS and DASH" if has_dash(work.plan) else "Packaging HLS"))
-            tracks = await read_tracks(self._storage, work.encoded)
-            stream = presentation_of(tracks, work.source, work.plan, work.encoded.text, work.storyboard)
-            if not stream.tracks:
-                raise UndecodableSource("None of the sound in this file can be decoded; it is damaged.")
-            account = account_of(work.source, work.plan, tracks.counts, tracks.sound)
-            manifests = await write_manifests(self._storage, work.original.job_id, stream)
+            with no_full_collections():
+                manifests, account = await self._package(work)
             await reporter.state(_at(1, f"Wrote {len(manifests)} manifests"))
             return PackagedStream(manifests=manifests, account=account, attempt=activity.info().attempt)
+
+    async def _package(self, work: PackageInput) -> tuple[dict[str, StoredFile], Account]:
+        tracks = await read_tracks(self._storage, work.encoded)
+        stream, account = await asyncio.to_thread(_put_together, work, tracks)
+        return await write_manifests(self._storage, work.original.job_id, stream), account
+
+
+def _put_together(work: PackageInput, tracks: Tracks) -> tuple[Presentation, Account]:
+    stream = presentation_of(tracks, work.source, work.plan, work.encoded.text, work.storyboard)
+    if not stream.tracks:
+        raise UndecodableSource("None of the sound in this file can be decoded; it is damaged.")
+    return stream, account_of(work.source, work.plan, tracks.counts, tracks.sound)
 
 
 async def write_manifests(
@@ -48,14 +63,19 @@ async def write_manifests(
 ) -> dict[str, StoredFile]:
     """Every manifest of the stream, by name. What is referred to is written before what refers to it, so that no reader
     finds a dangling name."""
+    written = await asyncio.to_thread(_manifests, stream, growing)
+    for name, (data, _) in written.items():
+        await storage.put_bytes(layout.output(job_id, name), data)
+    return {name: file for name, (_, file) in written.items()}
+
+
+def _manifests(stream: Presentation, growing: Growing | None) -> dict[str, tuple[bytes, StoredFile]]:
     manifests = hls.playlists(stream, growing)
     if has_dash(stream.plan):
         manifests[DASH_MANIFEST] = dash.manifest(stream, growing)
     written = {name: text.encode() for name, text in manifests.items()}
-    for name, data in written.items():
-        await storage.put_bytes(layout.output(job_id, name), data)
     return {
-        name: StoredFile(size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+        name: (data, StoredFile(size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest()))
         for name, data in written.items()
     }
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from temporalio import activity
 
 from activities import receipts
+from activities.garbage import no_full_collections
 from activities.heartbeats import heartbeats
 from activities.package import write_manifests
 from streamforge.contracts import names
@@ -30,34 +31,31 @@ class PublishActivities:
     @activity.defn(name=names.PUBLISH)
     async def publish_playable(self, work: PublishInput) -> PublishedSoFar:
         """Manifests that grow: players fetch them again and again under the address that stays valid to the end."""
-        job_id = work.original.job_id
-        async with heartbeats(), Reporter(self._log, job_id) as reporter:
-            stream, parts = await self._presentable(work)
-            if not stream.video:
-                return PublishedSoFar(seconds=0, renditions=[])
-            growing = Growing(
-                began_at=work.began_at,
-                now=datetime.now(UTC),
-                segment_seconds=work.plan.segment_seconds,
-                source_seconds=work.source.duration,
-                video=planned_so_far(work.plan, parts),
-            )
-            await write_manifests(self._storage, job_id, stream, growing)
-            published = PublishedSoFar(
-                seconds=seconds(stream.video[0].encoded), renditions=[track.rendition.name for track in stream.video]
-            )
-            await self._announce(work, published, reporter)
+        async with heartbeats(), Reporter(self._log, work.original.job_id) as reporter:
+            with no_full_collections():
+                published = await self._publish(work)
+            if published.renditions:
+                await self._announce(work, published, reporter)
             return published
 
-    async def _presentable(self, work: PublishInput) -> tuple[Presentation, list[list[EncodedTrack]]]:
+    async def _publish(self, work: PublishInput) -> PublishedSoFar:
+        stream, growing = await self._presentable(work)
+        if not stream.video:
+            return PublishedSoFar(seconds=0, renditions=[])
+        await write_manifests(self._storage, work.original.job_id, stream, growing)
+        return PublishedSoFar(
+            seconds=seconds(stream.video[0].encoded), renditions=[track.rendition.name for track in stream.video]
+        )
+
+    async def _presentable(self, work: PublishInput) -> tuple[Presentation, Growing]:
         """What can be played, with its sound, and all that is there: a film that begins silent and never finds its voice
         is worse than a second's wait."""
         deadline = asyncio.get_running_loop().time() + SOUND_PATIENCE_SECONDS
         while True:
             chunks, audio = await self._encoded_so_far(work)
-            stream = presentation(work.source, work.plan, playable_so_far(chunks), audio)
+            stream, growing = await asyncio.to_thread(_so_far, work, chunks, audio)
             if _can_be_heard(stream) or asyncio.get_running_loop().time() > deadline:
-                return stream, chunks
+                return stream, growing
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
 
     async def _encoded_so_far(self, work: PublishInput) -> tuple[list[list[EncodedTrack]], list[EncodedTrack]]:
@@ -66,15 +64,12 @@ class PublishActivities:
         audio: dict[str, EncodedTrack] = {}
         folder = layout.work_folder(work.original.job_id)
         found = sorted([info.name async for info in self._storage.walk(folder)])
-        for name in found:
-            title = name.removeprefix(folder)
-            if not title.startswith((receipts.CHUNK, receipts.AUDIO)):
+        kept = [name for name in found if name.removeprefix(folder).startswith((receipts.CHUNK, receipts.AUDIO))]
+        for name, encoded in zip(kept, await receipts.read_all(self._storage, kept, EncodedTracks), strict=True):
+            if name.removeprefix(folder).startswith(receipts.CHUNK):
+                chunks.append(encoded.tracks)
                 continue
-            tracks = (await receipts.read(self._storage, name, EncodedTracks)).tracks
-            if title.startswith(receipts.CHUNK):
-                chunks.append(tracks)
-                continue
-            for track in tracks:  # The final receipt of a track lies beside the one of how far it was.
+            for track in encoded.tracks:  # The final receipt of a track lies beside the one of how far it was.
                 if len(track.segments) >= len(audio[track.name].segments if track.name in audio else []):
                     audio[track.name] = track
         return chunks, list(audio.values())
@@ -94,6 +89,20 @@ class PublishActivities:
                 )
             )
         await receipts.write(self._storage, name, published)
+
+
+def _so_far(
+    work: PublishInput, chunks: list[list[EncodedTrack]], audio: list[EncodedTrack]
+) -> tuple[Presentation, Growing]:
+    """In a thread: of a long film it takes longer than an event loop may stand still."""
+    growing = Growing(
+        began_at=work.began_at,
+        now=datetime.now(UTC),
+        segment_seconds=work.plan.segment_seconds,
+        source_seconds=work.source.duration,
+        video=planned_so_far(work.plan, chunks),
+    )
+    return presentation(work.source, work.plan, playable_so_far(chunks), audio), growing
 
 
 def _can_be_heard(stream: Presentation) -> bool:

@@ -1,5 +1,6 @@
 """The stream that was encoded, read back from its receipts."""
 
+import asyncio
 from dataclasses import dataclass
 
 from activities import receipts
@@ -42,4 +43,5 @@ def presentation_of(
 
 async def read_presentation(storage: Storage, source: Source, plan: Plan, encoded: EncodedStream) -> Presentation:
     """Raises StorageCorrupted when a receipt is missing."""
-    return presentation_of(await read_tracks(storage, encoded), source, plan, encoded.text)
+    tracks = await read_tracks(storage, encoded)
+    return await asyncio.to_thread(presentation_of, tracks, source, plan, encoded.text)

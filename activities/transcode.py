@@ -33,9 +33,11 @@ from streamforge.storage import Storage, layout
 
 log = structlog.stdlib.get_logger(__name__)
 
-PROMPT_RECEIPTS = range(1, 16)
-RECEIPT_EVERY = 16
-"""Sound is encoded far ahead of the picture: after the first minute its receipt need not be up to the second."""
+PROMPT_RECEIPTS = 16
+RECEIPT_GROWTH = 1.05
+"""Sound is encoded far ahead of the picture: after the first minute its receipt need not be up to the second. Each names all
+segments so far, so how often it is written grows with the logarithm of the film's length: all of them together are in
+proportion to the film."""
 
 
 class TranscodeActivities:
@@ -166,6 +168,7 @@ class TranscodeActivities:
         """Segments as the child writes them; now and then a receipt of what is there so far."""
         so_far = layout.receipt(work.original.job_id, f"{work.rendition.name}-so-far")
         track: EncodedTrack | None = None
+        told = 0
         while message := await written.get():
             if "track" in message:
                 if message["track"] is None:
@@ -174,12 +177,13 @@ class TranscodeActivities:
                 await self._publish_init(work.original, folder, track)
             elif "segment" in message:  # The rest are signs of life.
                 assert track is not None
-                segment = Segment.model_validate(message["segment"])
+                segment = Segment(**message["segment"])
                 await self._publish_segments(work.original, folder, track.name, [segment])
                 track.segments.append(segment)
                 on_segment(track)
-                if len(track.segments) in PROMPT_RECEIPTS or len(track.segments) % RECEIPT_EVERY == 0:
+                if len(track.segments) >= next_receipt(told):
                     await receipts.write(self._storage, so_far, EncodedTracks(tracks=[track]))
+                    told = len(track.segments)
 
     async def _publish_segments(
         self, original: StoredSource, folder: Path, track: str, segments: list[Segment]
@@ -206,6 +210,11 @@ class TranscodeActivities:
             await self._storage.put_file(name, folder / track.name / INIT_SEGMENT)
         elif hashlib.sha256(published).hexdigest() != track.init_sha256:
             raise OutputInvalid("Chunks of one rendition do not fit together.", debug=f"init segments of {track.name}")
+
+
+def next_receipt(told: int) -> int:
+    """With how many segments the next receipt is written, behind one that names `told` of them."""
+    return told + 1 if told < PROMPT_RECEIPTS else int(told * RECEIPT_GROWTH) + 1
 
 
 class _PartNames:

@@ -1,5 +1,7 @@
 """How good the renditions are: what was measured while their chunks were encoded, put together for the whole film."""
 
+import asyncio
+
 from temporalio import activity
 
 from activities import receipts
@@ -29,7 +31,7 @@ class ValidateActivities:
     async def validate(self, work: ValidateInput) -> ValidatedStream:
         async with heartbeats() as checkpoint, Reporter(self._log, work.original.job_id) as reporter:
             board, repairs = await self._read(work, checkpoint, reporter)
-            scores = {score.name: score for score in board.scores()}
+            scores = {score.name: score for score in await asyncio.to_thread(board.scores)}
             validated = ValidatedStream(
                 scores=[scores[r.name] for r in work.plan.renditions if r.name in scores],
                 repairs=repairs[:MOST_REPAIRS_TOLD],

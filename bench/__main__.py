@@ -11,6 +11,7 @@ BENCHES = {
     "chunk_cuts": "pictures decoded in vain at cuts between two key frames of the source",
     "kills": "`kill -9` at 20 random moments of a job",
     "two_workers": "one job on two one-core workers ÷ on one",
+    "twelve_hours": "manifests of a film of twelve hours: CPU, how it grows, how long the event loop stands still",
     "memory_4k": "memory of a worker while it processes 4K",
     "shaka": "a whole job against Shaka Streamer: CPU, wall, quality at equal bit rate",
     "pictures": "poster, thumbnails and sprite sheets: a job with them ÷ without",

@@ -3,8 +3,9 @@
 Units: seconds unless a name ends in `_ticks`; ticks are 1/VIDEO_TIMESCALE for video, 1/sample_rate for audio.
 """
 
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, Field
 
@@ -432,7 +433,9 @@ class Plan(BaseModel):
         return self.model_copy(update=others | {"renditions": renditions})
 
 
-class KeyFrame(BaseModel):
+# A film of twelve hours has hundreds of thousands of the next three: a model would be three objects for each.
+@dataclass(slots=True)
+class KeyFrame:
     """Where in its segment a key frame lies: the bytes that a decoder needs to show this picture and no other."""
 
     ticks: int
@@ -445,14 +448,15 @@ def segment_name(start_ticks: int) -> str:
     return f"{start_ticks}.m4s"
 
 
-class Segment(BaseModel):
+@dataclass(slots=True)
+class Segment:
     """One CMAF media segment in the store."""
 
     start_ticks: int
     duration_ticks: int
     size_bytes: int
     sha256: str = ""
-    key_frames: list[KeyFrame] = []
+    key_frames: list[KeyFrame] = field(default_factory=list)
 
     @property
     def file_name(self) -> str:
@@ -483,11 +487,12 @@ class EncodedTrack(BaseModel):
     sound: SoundCount | None = Field(None, description="of sound: what became of the source's")
 
 
-class StoredFile(BaseModel):
+@dataclass(slots=True)
+class StoredFile:
     """A file of the stream as it must lie in the store. `sha256` in hexadecimal, empty where it is not known yet."""
 
-    size_bytes: int = Field(ge=0)
-    sha256: str = Field("", pattern="^([0-9a-f]{64})?$")
+    size_bytes: Annotated[int, Field(ge=0)]
+    sha256: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = ""
 
 
 class EncodedTracks(BaseModel):

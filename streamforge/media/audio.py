@@ -3,6 +3,7 @@
 import hashlib
 import struct
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import av
@@ -125,7 +126,7 @@ class SegmentWriter:
         )
         (self._folder / segment.file_name).write_bytes(data)
         self.track.segments.append(segment)
-        self._on_progress({"segment": segment.model_dump(mode="json")})
+        self._on_progress({"segment": asdict(segment)})
 
 
 def _options(task: AudioTask) -> dict[str, str]:

@@ -14,17 +14,17 @@ from streamforge.planning.manifests import (
     PLAYLIST,
     TEXT_FILE,
     AudioTrack,
+    BitRates,
     Growing,
     IFrames,
     Opening,
     Piece,
     Presentation,
     VideoTrack,
-    average_bitrate,
+    bit_rates,
     iframes,
     ladders,
     opening,
-    peak_bitrate,
     printable_text,
 )
 from streamforge.planning.pictures import bitrate, sheet_name
@@ -119,21 +119,28 @@ def master_playlist(
     """All renditions, best first, each with the playlist it has, and each with every group of audio tracks; texts as one
     group."""
     groups = audio_groups(presentation.audio)
+    rates = _rates(presentation, variants)
     lines = ["#EXTM3U", "#EXT-X-VERSION:7", "#EXT-X-INDEPENDENT-SEGMENTS"]
     for group, members in groups.items():
         lines += [_audio_line(track, number, group) for number, track in enumerate(members, start=1)]
     lines += [_text_line(track) for track in presentation.text]
     for chosen in groups or [None]:  # All with stereo first: some players begin with the first line they can play.
         if chosen is not None and not presentation.plan.renditions:
-            lines += _sound_variant(presentation, groups, chosen)
+            lines += _sound_variant(presentation, groups, chosen, rates)
         for track, playlist in variants:
-            lines += [_variant_line(track, presentation, groups, chosen), f"{track.rendition.name}/{playlist}"]
+            lines += [_variant_line(track, presentation, groups, chosen, rates), f"{track.rendition.name}/{playlist}"]
     for track, _ in variants:
         if (found := key_frames.get(track.rendition.name)) is not None:
             lines.append(_iframe_line(track, found, presentation))
     if presentation.storyboard is not None:
         lines.append(_storyboard_line(presentation.storyboard))
     return "\n".join(lines) + "\n"
+
+
+def _rates(presentation: Presentation, variants: Sequence[tuple[VideoTrack, str]]) -> dict[str, BitRates]:
+    """Of every track by its name, once: each variant tells of all sound that may go with it."""
+    encoded = [*(track.encoded for track, _ in variants), *(track.encoded for track in presentation.audio)]
+    return {track.name: bit_rates(track, presentation.plan.segment_seconds) for track in encoded}
 
 
 def audio_groups(audio: Sequence[AudioTrack]) -> dict[str, list[AudioTrack]]:
@@ -230,20 +237,23 @@ def _lengths(pieces: Sequence[Piece], timescale: int) -> list[float]:
 
 
 def _variant_line(
-    track: VideoTrack, presentation: Presentation, groups: Mapping[str, list[AudioTrack]], chosen: str | None
+    track: VideoTrack,
+    presentation: Presentation,
+    groups: Mapping[str, list[AudioTrack]],
+    chosen: str | None,
+    rates: Mapping[str, BitRates],
 ) -> str:
-    target = presentation.plan.segment_seconds
     # What is not encoded yet is told with its ceiling; nobody knows its average.
-    peak = peak_bitrate(track.encoded, target) or track.rendition.max_bitrate
-    average = average_bitrate(track.encoded)
+    peak = rates[track.encoded.name].peak or track.rendition.max_bitrate
+    average = rates[track.encoded.name].average
     codecs = [track.encoded.codec_string]
     if chosen is not None:
         # As heavy as its video with the heaviest audio of any group: only where the peaks of a rendition are equal does
         # hls.js see that it is one and the same, which can be played with either. Else it would change between stereo
         # and surround as the network gets slower and faster.
-        every = [audio.encoded for members in groups.values() for audio in members]
-        peak += max(peak_bitrate(audio, target) for audio in every)
-        average += max(average_bitrate(audio.encoded) for audio in groups[chosen]) if average else 0
+        every = [audio.encoded.name for members in groups.values() for audio in members]
+        peak += max(rates[name].peak for name in every)
+        average += max(rates[audio.encoded.name].average for audio in groups[chosen]) if average else 0
         codecs += sorted({audio.encoded.codec_string for audio in groups[chosen]})
     attributes = [
         f"BANDWIDTH={peak}",
@@ -274,15 +284,16 @@ def _video_range(track: VideoTrack, presentation: Presentation) -> list[str]:
     return [f"VIDEO-RANGE={VIDEO_RANGES[track.rendition.dynamic_range]}"]
 
 
-def _sound_variant(presentation: Presentation, groups: Mapping[str, list[AudioTrack]], chosen: str) -> list[str]:
+def _sound_variant(
+    presentation: Presentation, groups: Mapping[str, list[AudioTrack]], chosen: str, rates: Mapping[str, BitRates]
+) -> list[str]:
     """Of a stream of sound alone: the first track, for which the group has the others. As with pictures, BANDWIDTH is that
     of the heaviest group."""
-    target = presentation.plan.segment_seconds
-    every = [audio.encoded for members in groups.values() for audio in members]
+    every = [audio.encoded.name for members in groups.values() for audio in members]
     tracks = [audio.encoded for audio in groups[chosen]]
     attributes = [
-        f"BANDWIDTH={max(peak_bitrate(track, target) for track in every)}",
-        f"AVERAGE-BANDWIDTH={max(average_bitrate(track) for track in tracks)}",
+        f"BANDWIDTH={max(rates[name].peak for name in every)}",
+        f"AVERAGE-BANDWIDTH={max(rates[track.name].average for track in tracks)}",
         f"CODECS={_quoted(','.join(sorted({track.codec_string for track in tracks})))}",
         f"AUDIO={_quoted(chosen)}",
         *([f"SUBTITLES={_quoted(TEXT_GROUP)}"] if presentation.text else []),
@@ -291,10 +302,10 @@ def _sound_variant(presentation: Presentation, groups: Mapping[str, list[AudioTr
 
 
 def _iframe_line(track: VideoTrack, key_frames: IFrames, presentation: Presentation) -> str:
-    target = max(_lengths(key_frames.segments, key_frames.timescale))
+    rates = bit_rates(key_frames, max(_lengths(key_frames.segments, key_frames.timescale)))
     attributes = [
-        f"BANDWIDTH={peak_bitrate(key_frames, target)}",
-        f"AVERAGE-BANDWIDTH={average_bitrate(key_frames)}",
+        f"BANDWIDTH={rates.peak}",
+        f"AVERAGE-BANDWIDTH={rates.average}",
         f"CODECS={_quoted(track.encoded.codec_string)}",
         f"RESOLUTION={track.rendition.width}x{track.rendition.height}",
         *_video_range(track, presentation),

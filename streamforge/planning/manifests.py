@@ -1,11 +1,11 @@
 """What HLS and DASH manifests have in common: what a track's segments say about its bit rate and length."""
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fractions import Fraction
-from itertools import groupby
+from itertools import accumulate, groupby
 from math import inf
 from typing import Protocol
 
@@ -208,7 +208,7 @@ def _ending_before(following: Segment, last: Segment) -> Segment:
     if not 0 < room < last.duration_ticks:
         return last
     kept = [key for key in last.key_frames if key.ticks < following.start_ticks]
-    return last.model_copy(update={"duration_ticks": room, "key_frames": kept})
+    return replace(last, duration_ticks=room, key_frames=kept)
 
 
 def playable_so_far(parts: list[list[EncodedTrack]]) -> list[EncodedTrack]:
@@ -318,17 +318,38 @@ def peak_bitrate(track: Pieces, planned_seconds: float) -> int:
     """RFC 8216 §4.1: the largest bit rate of any run of segments that lasts 0.5 to 1.5 target durations: what is planned
     for a segment, or the longest one where key frames of a copy are further apart.
 
-    Single segments would not do: a last segment of one frame, all key frame, would make the peak absurd.
+    Single segments would not do: a last segment of one frame, all key frame, would make the peak absurd. Each segment is
+    looked at once: a film of twelve hours has ten thousand in every rendition, and twice as many key frames.
     """
     peak = average_bitrate(track)
     target_seconds = max(planned_seconds, longest_seconds(track))
-    for first in range(len(track.segments)):
-        size = ticks = 0
-        for segment in track.segments[first:]:
-            size, ticks = size + segment.size_bytes, ticks + segment.duration_ticks
-            duration = ticks / track.timescale
-            if duration > 1.5 * target_seconds:
-                break
-            if duration >= 0.5 * target_seconds:
-                peak = max(peak, round(8 * size / duration))
+    ticks = [0, *accumulate(segment.duration_ticks for segment in track.segments)]
+    sizes = [0, *accumulate(segment.size_bytes for segment in track.segments)]
+    for first, last, duration in _runs(ticks, track.timescale, 0.5 * target_seconds, 1.5 * target_seconds):
+        peak = max(peak, round(8 * (sizes[last] - sizes[first]) / duration))
     return peak
+
+
+def _runs(ticks: Sequence[int], timescale: int, shortest: float, longest: float) -> Iterator[tuple[int, int, float]]:
+    """Every run of segments that lasts so many seconds: where it begins, where it ends, and how long it is."""
+    nearest = 0
+    for first, begin in enumerate(ticks):
+        while nearest < len(ticks) and (ticks[nearest] - begin) / timescale < shortest:
+            nearest += 1
+        for last in range(max(nearest, first + 1), len(ticks)):
+            duration = (ticks[last] - begin) / timescale
+            if duration > longest:
+                break
+            yield first, last, duration
+
+
+@dataclass(frozen=True)
+class BitRates:
+    """Of a track, in bit/s."""
+
+    peak: int
+    average: int
+
+
+def bit_rates(track: Pieces, planned_seconds: float) -> BitRates:
+    return BitRates(peak_bitrate(track, planned_seconds), average_bitrate(track))

@@ -246,7 +246,7 @@ def test_only_the_average_bandwidth_tells_groups_apart() -> None:
 
 def louder(found: AudioTrack) -> EncodedTrack:
     factor = 3 if found.rendition.is_surround else 1
-    segments = [s.model_copy(update={"size_bytes": factor * s.size_bytes}) for s in found.encoded.segments]
+    segments = [replace(s, size_bytes=factor * s.size_bytes) for s in found.encoded.segments]
     return found.encoded.model_copy(update={"segments": segments})
 
 
@@ -287,7 +287,7 @@ def with_key_frames(found: EncodedTrack, every: int = 180_000, size: int = 5000)
     for segment in found.segments:
         times = range(segment.start_ticks, segment.start_ticks + segment.duration_ticks, every)
         keys = [KeyFrame(ticks=ticks, offset=n * 50_000, size_bytes=size + n) for n, ticks in enumerate(times)]
-        segments.append(segment.model_copy(update={"key_frames": keys}))
+        segments.append(replace(segment, key_frames=keys))
     return found.model_copy(update={"segments": segments})
 
 

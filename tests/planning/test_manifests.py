@@ -1,13 +1,16 @@
 """What HLS and DASH manifests are written from: bit rates, lengths, frame rates, files."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sources import audio, source, stream, track, tracks, video
 
-from streamforge.contracts.media import VIDEO_TIMESCALE, EncodedTrack, KeyFrame
+from streamforge.contracts.media import VIDEO_TIMESCALE, EncodedTrack, KeyFrame, Segment
 from streamforge.planning.manifests import (
     average_bitrate,
     joined,
@@ -77,6 +80,39 @@ def by_definition(found: EncodedTrack, target: float) -> int:
 def test_the_peak_is_what_the_rfc_defines(found: EncodedTrack, target: float) -> None:
     assert peak_bitrate(found, target) == by_definition(found, target)
     assert peak_bitrate(found, target) >= average_bitrate(found)
+
+
+@dataclass
+class Counted(Sequence[Segment]):
+    """Segments that count how often one of them is looked at."""
+
+    segments: list[Segment]
+    looks: int = 0
+
+    def __len__(self) -> int:
+        return len(self.segments)
+
+    def __getitem__(self, place: Any) -> Any:
+        found = self.segments[place]
+        self.looks += len(found) if isinstance(found, list) else 1
+        return found
+
+
+@dataclass
+class Film:
+    segments: Counted
+    timescale: int = SECOND
+
+
+def looks_at(count: int) -> int:
+    film = Film(Counted(track("720p", [4 * SECOND] * count, [1000] * count).segments))
+    peak_bitrate(film, 4)
+    return film.segments.looks
+
+
+def test_the_peak_of_a_long_film_costs_no_more_than_in_proportion() -> None:
+    """Half a minute of a worker's time went into that of twelve hours, and no heartbeat meanwhile."""
+    assert looks_at(2000) <= 2.2 * looks_at(1000)
 
 
 # ── frame rates ─────────────────────────────────────────────────────────────────────────────────────────────────────
