@@ -35,6 +35,7 @@ class RetentionActivities:
             await self._jobs.delete(expired)
             await self._remove_searches(now - self._keep)
             orphans = await self._remove_orphans(now - ORPHAN_GRACE, checkpoint)
+            await self._jobs.forget_announced(now - ORPHAN_GRACE)
         return SweepResult(jobs_removed=len(expired), orphans_removed=orphans)
 
     async def _remove_files(self, job_id: UUID) -> None:
@@ -45,7 +46,8 @@ class RetentionActivities:
         removed = 0
         for folder in FOLDERS:
             found = {name: _job_id(name) for name in await self._storage.list_folders(folder)}
-            known = await self._jobs.existing(job_id for job_id in found.values() if job_id is not None)
+            ids = [job_id for job_id in found.values() if job_id is not None]
+            known = await self._jobs.existing(ids, announced_since=before)
             for name, job_id in found.items():
                 if job_id not in known and await self._untouched_since(f"{folder}{name}/", before):
                     await self._storage.delete(f"{folder}{name}/")
@@ -60,10 +62,9 @@ class RetentionActivities:
                 await self._storage.delete(f"{layout.SEARCHES}{name}/")
 
     async def _untouched_since(self, folder: str, before: datetime) -> bool:
-        async for info in self._storage.walk(folder):
-            if info.modified_at > before:
-                return False
-        return True
+        """Also False where nothing is (yet): a folder of a disk is made a moment before its first file is in it."""
+        newest = max([info.modified_at async for info in self._storage.walk(folder)], default=None)
+        return newest is not None and newest <= before
 
 
 def _job_id(name: str) -> UUID | None:

@@ -1,9 +1,13 @@
 """`/batches`: many videos as one. Each is a job like any other; together they have counters and one stream."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+import structlog
 from starlette.responses import JSONResponse, Response
 
 from streamforge.api.fields import PARSERS, parse_field
@@ -13,16 +17,22 @@ from streamforge.api.services import Request, Services, owner_of, services_of
 from streamforge.contracts.ids import key_from_filename, new_batch_id, new_job_id, parse_batch_id, workflow_id
 from streamforge.db.jobs import NewJob
 from streamforge.db.retry import until_available
-from streamforge.errors import BatchNotFound, InputError, InvalidField, MissingVideo
+from streamforge.errors import BatchNotFound, DatabaseUnavailable, InputError, InvalidField, MissingVideo
 from streamforge.storage import layout
 
 MAX_VIDEOS = 1000
+ANNOUNCE_EVERY_SECONDS = 3600.0
+"""Of the day after which the retention sweep takes stored bytes for nobody's."""
+AT_ONCE = 16
+
+log = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass
 class _Arrived:
-    """What a form has brought so far. `fields` are for all videos alike."""
+    """What a form has brought so far. `fields` are for all videos alike; `stored` may have bytes in the store."""
 
+    stored: list[UUID] = field(default_factory=list)
     jobs: list[NewJob] = field(default_factory=list)
     rejected: list[tuple[str, InputError]] = field(default_factory=list)
     fields: dict[str, Any] = field(default_factory=dict)
@@ -33,7 +43,9 @@ async def create_batch(request: Request) -> Response:
     await services.uploads.admit_several(content_length(request))
     await admit(services, "database", "storage")
     form = Form(request.headers.get("content-type", ""), patiently(request.stream()), max_parts=MAX_VIDEOS)
-    arrived = await _read(services, form)
+    arrived = _Arrived()
+    async with _nothing_left_when_refused(services, arrived), _announced(services, arrived):
+        await _read(services, form, arrived)
     batch_id = new_batch_id()
     jobs = [_with_fields(job, arrived.fields, owner_of(request), batch_id) for job in arrived.jobs]
     await until_available(
@@ -57,9 +69,50 @@ async def get_batch(request: Request) -> Response:
     return JSONResponse(batch.model_dump(mode="json", exclude={"event_seq", "swept_seq"}))
 
 
-async def _read(services: Services, form: Form) -> _Arrived:
+@asynccontextmanager
+async def _nothing_left_when_refused(services: Services, arrived: _Arrived) -> AsyncIterator[None]:
+    """Videos are in the store before the form has come to its end, and the end may be wrong, or never come."""
+    try:
+        yield
+    except BaseException:
+        await asyncio.shield(_remove(services, arrived))
+        raise
+
+
+async def _remove(services: Services, arrived: _Arrived) -> None:
+    """What cannot be removed now is left to the retention sweep: the caller hears what was wrong with the request."""
+    limit = asyncio.Semaphore(AT_ONCE)
+
+    async def remove(job_id: UUID) -> None:
+        async with limit:
+            await services.storage.delete(layout.original_folder(job_id))
+
+    results = await asyncio.gather(*(remove(job_id) for job_id in arrived.stored), return_exceptions=True)
+    if failed := [error for error in results if isinstance(error, BaseException)]:
+        log.warning("videos of a refused batch stay for the sweep", count=len(failed), reason=repr(failed[0]))
+
+
+@asynccontextmanager
+async def _announced(services: Services, arrived: _Arrived) -> AsyncIterator[None]:
+    """A form may take days to arrive; its first video must still be there at its end."""
+
+    async def announce() -> None:
+        while True:
+            await asyncio.sleep(ANNOUNCE_EVERY_SECONDS)
+            try:
+                await services.jobs.announce(arrived.stored)
+            except DatabaseUnavailable as error:
+                log.warning("a long upload was not announced", reason=error.debug)
+
+    announcing = asyncio.create_task(announce())
+    try:
+        yield
+    finally:
+        announcing.cancel()
+
+
+async def _read(services: Services, form: Form, arrived: _Arrived) -> None:
     """Videos go to the store as they come. Raises what was wrong with the first one when none is left."""
-    arrived = _Arrived()
     async for part in form.parts():
         if part.name == "video":
             await _take(services, part, arrived)
@@ -75,7 +128,6 @@ async def _read(services: Services, form: Form) -> _Arrived:
         raise arrived.rejected[0][1]
     if not arrived.jobs:
         raise MissingVideo("The form has no file in a field named `video`.")
-    return arrived
 
 
 async def _take(services: Services, video: Part, arrived: _Arrived) -> None:
@@ -85,6 +137,7 @@ async def _take(services: Services, video: Part, arrived: _Arrived) -> None:
         key = key_from_filename(video.filename)
         async with services.uploads.receive(job_id) as incoming:
             await receive(video, incoming)
+            arrived.stored.append(job_id)
             await keep(services, layout.original(job_id), incoming)
     except InputError as error:
         arrived.rejected.append(((video.filename or "")[:255], error))

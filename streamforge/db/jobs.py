@@ -187,8 +187,16 @@ class Jobs:
         """Jobs that were over before that moment. Running ones never expire."""
         return _ids(await self._database.fetch("expired_jobs", before))
 
-    async def existing(self, ids: Iterable[UUID]) -> set[UUID]:
-        return set(_ids(await self._database.fetch("existing_jobs", list(ids))))
+    async def announce(self, ids: Iterable[UUID]) -> None:
+        """Their bytes are on the way into the store, their rows are still to come."""
+        await self._database.fetch("announce_arrivals", list(ids))
+
+    async def existing(self, ids: Iterable[UUID], announced_since: datetime) -> set[UUID]:
+        """Those that have a row, or were announced since then."""
+        return set(_ids(await self._database.fetch("existing_jobs", list(ids), announced_since)))
+
+    async def forget_announced(self, before: datetime) -> None:
+        await self._database.fetch("delete_old_arrivals", before)
 
     async def delete(self, ids: Iterable[UUID]) -> list[UUID]:
         """Delete the jobs that are over, with their events; which ones went. Open streams of theirs end."""

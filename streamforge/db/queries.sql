@@ -91,8 +91,18 @@ SELECT id FROM jobs
 WHERE status IN ('completed', 'failed', 'cancelled') AND coalesce(completed_at, updated_at) < $1
 ORDER BY completed_at;
 
+-- name: announce_arrivals
+INSERT INTO arrivals (job_id) SELECT unnest($1::uuid[])
+ON CONFLICT (job_id) DO UPDATE SET seen_at = excluded.seen_at;
+
 -- name: existing_jobs
-SELECT id FROM jobs WHERE id = ANY ($1::uuid[]);
+-- Those whose bytes are still coming exist, too.
+SELECT id FROM jobs WHERE id = ANY ($1::uuid[])
+UNION
+SELECT job_id FROM arrivals WHERE job_id = ANY ($1::uuid[]) AND seen_at > $2;
+
+-- name: delete_old_arrivals
+DELETE FROM arrivals WHERE seen_at < $1;
 
 -- name: delete_jobs
 -- Only jobs that are over. Events go by cascade. The notification names an event that will never come: readers who

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import os
 import shutil
 import stat
@@ -96,7 +97,7 @@ class LocalStorage:
 
     def _aside(self) -> Path:
         folder = self.root / ASIDE
-        folder.mkdir(parents=True, exist_ok=True)
+        _make(folder)
         return folder
 
     def _open(self, name: str) -> IO[bytes]:
@@ -107,22 +108,24 @@ class LocalStorage:
 
     def _put_file(self, name: str, path: Path) -> None:
         target = self._path(name)
-        target.parent.mkdir(parents=True, exist_ok=True)
         _sync(path)
         try:
-            path.replace(target)
-        except OSError:
+            _place(path, target)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
             # Another file system: copy beside the target first, so that the rename stays atomic.
+            with contextlib.suppress(OSError):
+                target.parent.rmdir()
             self._publish(target, lambda aside: shutil.copyfile(path, aside))
             path.unlink()
-        _sync(target.parent)
 
     def _put_bytes(self, name: str, data: bytes) -> None:
-        target = self._path(name)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        self._publish(target, lambda aside: aside.write_bytes(data))
+        self._publish(self._path(name), lambda aside: aside.write_bytes(data))
 
     def _publish(self, target: Path, write: Callable[[Path], object]) -> None:
+        """The target's folder is made when its bytes are there: an empty one, while a film is copied, would look as if
+        nobody owned it."""
         handle, aside_name = tempfile.mkstemp(dir=self._aside())
         os.close(handle)
         aside = Path(aside_name)
@@ -130,10 +133,9 @@ class LocalStorage:
             write(aside)
             aside.chmod(0o644)
             _sync(aside)
-            aside.replace(target)
+            _place(aside, target)
         finally:
             aside.unlink(missing_ok=True)
-        _sync(target.parent)
 
     def _get_bytes(self, name: str) -> bytes | None:
         try:
@@ -164,8 +166,11 @@ class LocalStorage:
         count = sum(1 for _ in self._walk(prefix))
         folder = self._folder(prefix)
         while folder.is_dir():
-            with contextlib.suppress(FileNotFoundError):  # Somebody else is deleting it, too.
+            try:
                 shutil.rmtree(folder)
+            except OSError as error:  # Somebody else is deleting it, too, or still writing there.
+                if error.errno not in {errno.ENOENT, errno.ENOTEMPTY}:
+                    raise
         return count
 
     def _probe(self) -> None:
@@ -211,6 +216,28 @@ def _ignore_vanished(error: OSError) -> None:
     """Others may delete what is being listed here."""
     if not isinstance(error, FileNotFoundError | NotADirectoryError):
         raise error
+
+
+def _place(path: Path, target: Path) -> None:
+    """Move it there, for good. Whoever deletes the folder in between only makes us make it again."""
+    while True:
+        try:
+            _make(target.parent)
+            path.replace(target)
+            break
+        except FileNotFoundError:
+            if not path.exists():
+                raise
+    _sync(target.parent)
+
+
+def _make(folder: Path) -> None:
+    """With all that are missing above it. A folder is there after a power cut only when the one above was written, too."""
+    if folder.is_dir():
+        return
+    _make(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _sync(folder.parent)
 
 
 def _sync(path: Path) -> None:

@@ -1,17 +1,41 @@
 """`/batches`: many videos as one, and what becomes of the others when one of them fails."""
 
 import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from factories import CANCELLED, COMPLETED, FAILED, progress
 from serving import Api, assert_problem
 from sse import Frame, read_frames
+from temporalio.testing import ActivityEnvironment
 
+from activities.retention import RetentionActivities
 from streamforge.contracts.events import JobChange
+from streamforge.contracts.pipeline import SweepInput
 from streamforge.db.jobs import Jobs
 from streamforge.events.log import EventLog
+from streamforge.storage import open_storage
+
+BOUNDARY = {"Content-Type": "multipart/form-data; boundary=b"}
+OPEN, NEXT, CLOSE = b"--b\r\n", b"\r\n", b"--\r\n"
+
+
+def part(name: str, filename: str | None, content: bytes = b"some bytes") -> bytes:
+    """With the boundary that ends it, where NEXT or CLOSE follows."""
+    of_file = f'; filename="{filename}"' if filename else ""
+    head = f'Content-Disposition: form-data; name="{name}"{of_file}\r\n\r\n'
+    return head.encode() + content + b"\r\n--b"
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not is_so():
+            await asyncio.sleep(0.01)
 
 
 async def send(api: Api, *videos: tuple[str, bytes], **fields: str) -> Any:
@@ -73,6 +97,64 @@ async def test_a_batch_of_nothing(api: Api, rows: Jobs) -> None:
     assert_problem(await send(api, ("a.mp4", b"a"), key="b"), 400, "request.invalid_field")
     assert_problem(await send(api, ("a.mp4", b"a"), priority="9"), 400, "request.invalid_field")
     assert await rows.newest(10) == []
+
+
+BROKEN = {
+    "one video too many": [part("video", "c.mp4"), NEXT, part("video", "d.mp4"), CLOSE],
+    "a wrong field at its end": [part("priority", None, b"9"), CLOSE],
+    "a key": [part("key", None, b"x"), CLOSE],
+    "an end before the end": [b"\r\n"],
+    "a part without a name": [b"Content-Disposition: form-data\r\n\r\nx\r\n--b", CLOSE],
+    "a client who goes in the middle": [part("video", "c.mp4")[:-5], None],
+}
+
+
+@pytest.mark.parametrize("why", BROKEN)
+async def test_a_refused_batch_leaves_nothing(api: Api, rows: Jobs, monkeypatch: pytest.MonkeyPatch, why: str) -> None:
+    """Its videos are in the store by then."""
+    monkeypatch.setattr("streamforge.api.batches.MAX_VIDEOS", 3)
+
+    async def body() -> AsyncIterator[bytes]:
+        yield OPEN + part("video", "a.mp4") + NEXT + part("video", "b.mp4") + NEXT
+        await until(lambda: len(api.stored) == 2)
+        for piece in BROKEN[why]:
+            if piece is None:
+                raise ConnectionAbortedError
+            yield piece
+
+    sending = api.http.post("/batches", content=body(), headers=BOUNDARY)
+    if None in BROKEN[why]:
+        with pytest.raises(ConnectionAbortedError):
+            await sending
+    else:
+        assert (await sending).status_code == 400
+    await until(lambda: api.stored == [] and api.uploads == [])
+    assert await rows.newest(10) == []
+
+
+async def test_a_batch_that_takes_a_day_to_arrive_is_announced_to_the_sweep(
+    api: Api, rows: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamforge.api.batches.ANNOUNCE_EVERY_SECONDS", 0.01)
+    sweep = RetentionActivities(open_storage(api.settings), rows, timedelta(days=7))
+
+    async def body() -> AsyncIterator[bytes]:
+        yield OPEN + part("video", "a.mp4") + NEXT
+        await until(lambda: len(api.stored) == 1)
+        [name] = api.stored
+        two_days_ago = time.time() - 2 * 86400
+        os.utime(api.settings.data_dir / "storage" / name, (two_days_ago, two_days_ago))
+        job_id = UUID(name.split("/")[1])
+        async with asyncio.timeout(20):
+            while not await rows.existing([job_id], datetime.now(UTC) - timedelta(hours=1)):
+                await asyncio.sleep(0.01)
+        swept = await ActivityEnvironment().run(sweep.sweep, SweepInput())
+        assert swept.orphans_removed == 0
+        yield part("video", "b.mp4") + CLOSE
+
+    answer = await api.http.post("/batches", content=body(), headers=BOUNDARY)
+    assert answer.status_code == 202
+    assert api.stored == sorted(f"input/{job['job_id']}/original" for job in answer.json()["jobs"])
 
 
 async def test_a_batch_that_is_nobodys(api: Api) -> None:

@@ -118,5 +118,18 @@ async def test_only_jobs_that_are_over_are_deleted_and_their_events_go_with_them
     over, running = await accepted(jobs), await accepted(jobs)
     await events.append(over, COMPLETED)
     assert await jobs.delete([over, running, uuid4()]) == [over]
-    assert await jobs.existing([over, running]) == {running}
+    assert await jobs.existing([over, running], announced_since=datetime.now(UTC)) == {running}
     assert await events.after(over, 0) == []
+
+
+async def test_what_was_announced_exists_for_as_long_as_it_is_told_again(jobs: Jobs) -> None:
+    began = datetime.now(UTC)
+    coming, unknown = uuid4(), uuid4()
+    await jobs.announce([coming])
+    told_again = datetime.now(UTC)
+    assert await jobs.existing([coming, unknown], began) == {coming}
+    assert await jobs.existing([coming], told_again) == set()
+    await jobs.announce([coming])
+    assert await jobs.existing([coming], told_again) == {coming}
+    await jobs.forget_announced(datetime.now(UTC))
+    assert await jobs.existing([coming], began) == set()

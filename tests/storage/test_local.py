@@ -77,6 +77,66 @@ async def test_a_file_of_another_file_system_is_published_all_the_same(local: Lo
     assert asides(local) == []
 
 
+async def test_while_a_file_is_copied_in_there_is_no_folder_that_a_sweep_could_take(
+    local: LocalStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From another file system that takes its time, as Path.replace says by EXDEV."""
+    path = tmp_path / "film.mp4"
+    path.write_bytes(b"film")
+    rename, seen = Path.replace, list[list[str]]()
+
+    def other_file_system(self: Path, target: Path) -> Path:
+        if self == path:
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        return rename(self, target)
+
+    def copy(source: Path, target: Path) -> None:
+        seen.append(local._folders("input/"))
+        target.write_bytes(source.read_bytes())
+
+    monkeypatch.setattr(Path, "replace", other_file_system)
+    monkeypatch.setattr("streamforge.storage.local.shutil.copyfile", copy)
+    await local.put_file("input/job/original", path)
+    assert seen == [[]]
+    assert await local.get_bytes("input/job/original") == b"film"
+
+
+async def test_a_folder_that_is_deleted_while_something_is_put_there_is_made_again(
+    local: LocalStorage, tmp_path: Path
+) -> None:
+    stop = asyncio.Event()
+
+    async def delete() -> None:
+        while not stop.is_set():
+            await local.delete("output/job/")
+
+    deleting = asyncio.create_task(delete())
+    for number in range(100):
+        await local.put_bytes(f"output/job/deep/{number}", b"x")
+    stop.set()
+    await deleting
+
+
+async def test_a_new_folder_survives_a_power_cut_as_its_file_does(
+    local: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A directory entry is on the disk when its directory was synced, and not before."""
+    synced = list[Path]()
+    fsync = os.fsync
+
+    def noted(descriptor: int) -> None:
+        synced.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    await local.put_bytes("output/job/720p/init.mp4", b"x")
+    folders = [local.root.parent, local.root, local.root / "output", local.root / "output/job"]
+    assert set(folders) | {local.root / "output/job/720p"} <= set(synced)
+    synced.clear()
+    await local.put_bytes("output/job/720p/0.m4s", b"x")
+    assert local.root / "output/job" not in synced
+
+
 async def test_others_may_read_what_is_published(local: LocalStorage) -> None:
     await local.put_bytes("output/job/master.m3u8", b"x")
     assert (local.root / "output/job/master.m3u8").stat().st_mode & 0o777 == 0o644
