@@ -14,7 +14,7 @@ from streamforge.api.jobs import cancel_job, get_job, list_events, list_jobs
 from streamforge.api.keys import clear_key_license, content_key
 from streamforge.api.media import media
 from streamforge.api.middleware import AccessLog, Deadline, RealClientIp, Recovery, RelativeRedirects, RequestId
-from streamforge.api.problems import HANDLERS
+from streamforge.api.problems import HANDLERS, nothing_here
 from streamforge.api.process import process
 from streamforge.api.services import AppState, open_services
 from streamforge.api.stream import stream_of_batch, stream_of_everything, stream_of_job
@@ -38,12 +38,15 @@ def create_app(settings: Settings) -> Starlette:
         async with open_services(settings) as services:
             yield {"services": services}
 
-    return Starlette(
+    app = Starlette(
         routes=routes(settings.server),
         middleware=middleware(settings.server),
         exception_handlers=dict(HANDLERS),
         lifespan=lifespan,
     )
+    # The router's own answer to a WebSocket is a bare 403.
+    app.router.default = nothing_here
+    return app
 
 
 def routes(settings: ServerSettings) -> list[BaseRoute]:

@@ -9,7 +9,7 @@ import structlog
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
-from starlette.types import ExceptionHandler
+from starlette.types import ExceptionHandler, Receive, Scope, Send
 
 from streamforge.errors import StreamForgeError
 
@@ -57,6 +57,10 @@ def problem_of(request: HTTPConnection[Any], error: StreamForgeError) -> Respons
 def internal_problem(request: HTTPConnection[Any]) -> Response:
     """For errors nobody foresaw: the log has the rest, under the same request id."""
     return problem(request, 500, "internal", "Something went wrong on our side; the log knows what.")
+
+
+async def nothing_here(_scope: Scope, _receive: Receive, _send: Send) -> None:
+    raise HTTPException(404)
 
 
 async def _known_error(request: Request, error: Exception) -> Response:

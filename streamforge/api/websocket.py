@@ -4,7 +4,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from starlette.types import Message
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket
 
 from streamforge.api.services import AppState, Services, owner_of, services_of
 from streamforge.api.stream import cursor_of
@@ -13,8 +13,9 @@ from streamforge.events.frames import Frame
 from streamforge.events.sources import Source
 
 NORMAL_CLOSURE = 1000
+UNSUPPORTED_DATA = 1003
 SERVICE_RESTART = 1012
-"""Of RFC 6455 and its registry: the end of what was followed, and `retry:`."""
+"""Of RFC 6455 and its registry: the end of what was followed, a binary frame, and `retry:`."""
 
 
 async def progress(websocket: WebSocket[AppState]) -> None:
@@ -37,6 +38,7 @@ class _Connection:
         self._websocket = websocket
         self._send: Callable[[Message], Coroutine[Any, Any, None]] = websocket.scope["state"]["send"]
         self._opened = False
+        self._ended = False
         self.abort: Callable[[], None] = websocket.scope["state"]["abort"]
 
     def send(self, frame: Frame) -> Coroutine[Any, Any, None]:
@@ -58,16 +60,18 @@ class _Connection:
         await self._websocket.close(NORMAL_CLOSURE)
 
     async def closed(self) -> None:
-        """What a client says is not listened to."""
-        try:
-            while True:
-                await self._websocket.receive_text()
-        except (WebSocketDisconnect, KeyError):
-            pass
+        """What a client says is not listened to; what is no text it cannot mean for us."""
+        while (message := await self._websocket.receive())["type"] != "websocket.disconnect":
+            if message.get("text") is None and not self._ended:
+                await self._close(UNSUPPORTED_DATA)
 
     async def _send_special(self, frame: Frame) -> None:
         """Heartbeats are pings, which the server sends by itself; the end is a code."""
         if frame.event:
             await self._send(frame.websocket_message)
         if frame.closes:
-            await self._send({"type": "websocket.close", "code": NORMAL_CLOSURE if frame.event else SERVICE_RESTART})
+            await self._close(NORMAL_CLOSURE if frame.event else SERVICE_RESTART)
+
+    async def _close(self, code: int) -> None:
+        self._ended = True
+        await self._send({"type": "websocket.close", "code": code})

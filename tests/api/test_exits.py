@@ -3,8 +3,9 @@ the same events in the same shape."""
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 from uuid import uuid4
 
@@ -184,6 +185,45 @@ async def test_a_websocket_is_refused_like_any_request(api: Api, query: str, sta
             pass
     assert refused.value.response.status_code == status
     assert json.loads(refused.value.response.body)["code"] == code
+
+
+async def test_a_websocket_that_is_refused_is_no_error_of_ours(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    for path, code in (
+        ("/ws/progress?job_id=x", "request.malformed_job_id"),
+        ("/ws/x", "not_found"),
+        ("/jobs", "not_found"),
+    ):
+        with pytest.raises(InvalidStatus) as refused:
+            async with connect(f"{api.url.replace('http', 'ws')}{path}"):
+                pass
+        assert json.loads(refused.value.response.body)["code"] == code
+        assert refused.value.response.headers["content-type"] == "application/problem+json"
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+@pytest.mark.parametrize(("said", "code"), [(b"", 1003), (b"\0" * 1000, 1003), ("x" * 100_000, 1009)])
+async def test_a_websocket_client_that_says_what_nobody_can_mean_is_told_so(
+    api: Api, rows: Jobs, said: str | bytes, code: int
+) -> None:
+    await accepted(rows)
+    async with websocket(api) as socket:
+        await socket.send(said)
+        await socket.wait_closed()
+    assert socket.close_code == code
+
+
+async def test_a_binary_frame_behind_the_end_changes_nothing(
+    api: Api, rows: Jobs, events: EventLog, caplog: pytest.LogCaptureFixture
+) -> None:
+    job_id = await accepted(rows)
+    async with websocket(api, f"?job_id={job_id}") as socket:
+        await socket.recv()
+        await events.append(job_id, COMPLETED)
+        with suppress(ConnectionClosed):
+            await socket.send(b"too late")
+        await socket.wait_closed()
+    assert socket.close_code in {1000, 1003}
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 async def test_what_a_websocket_client_says_is_not_listened_to(api: Api, rows: Jobs, events: EventLog) -> None:
