@@ -106,7 +106,8 @@ class Client:
             self.close()
 
     async def _send_waiting(self) -> None:
-        while self._waiting:
+        # The end may have been told from the table while the broadcaster delivered it, too.
+        while self._waiting and not self._over:
             frame = self._waiting.popleft()
             if frame.id is None or frame.id > self._seen:
                 await self._finish(self._wire.send(frame), frame)

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+import structlog
 from factories import CANCELLED, COMPLETED, FAILED, PROCESSING, accepted, progress, run_sql
 from serving import Api, assert_problem, serving
 from sse import Frame, read_frames
@@ -120,6 +121,21 @@ async def test_a_late_comer_gets_the_end_at_once(
     frames = await api.whole_stream(job_id)
     assert names(frames) == ["status", *expected, "done"]
     assert frames[0].data["status"] == ending.status
+
+
+async def test_a_stream_that_opens_as_its_job_ends_has_one_end(api: Api, rows: Jobs, events: EventLog) -> None:
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(5):
+            job_id = await accepted(rows)
+            async with api.stream(job_id) as first:  # Without one, nothing would be delivered to those that open.
+                await anext(first)
+                opening = [api.whole_stream(job_id) for _ in range(20)]
+                *streams, _ = await asyncio.gather(*opening, events.append(job_id, COMPLETED))
+                for frames in streams:
+                    assert names(frames)[0] == "status"
+                    assert names(frames)[-1] == "done"
+                    assert names(frames).count("done") == 1
+    assert [line for line in logs if line["log_level"] == "error"] == []
 
 
 async def test_an_idle_stream_is_kept_alive_by_comments(settings: Settings, rows: Jobs) -> None:

@@ -165,6 +165,24 @@ async def test_nothing_follows_what_closes_the_connection() -> None:
     assert [each.event for each in socket.sent] == ["done"]
 
 
+async def test_an_end_that_was_told_is_not_delivered_again() -> None:
+    """The job ends while its stream opens: the table has the end already, and the broadcaster delivers it as well."""
+    for told_before in (True, False):
+        socket = Socket()
+        client = Client(socket)
+        delivered = (frame(5, merges_as=None), frames.done(), frames.come_back())
+        if told_before:
+            await client.tell([frame(5), frames.done()])
+        for each in delivered:
+            client.deliver(each)
+        if not told_before:
+            await client.tell([frame(5), frames.done()])
+        await client.go_live(seen=5)
+        client.deliver(frames.done())
+        client.heartbeat()
+        assert [each.event for each in socket.sent] == ["progress", "done"]
+
+
 async def test_a_client_with_frames_waiting_needs_no_heartbeat() -> None:
     socket = Socket()
     client = await live(socket)
