@@ -1,26 +1,32 @@
 """How a job ends: the last word in the log, and what is removed afterwards."""
 
+from uuid import UUID
+
 from temporalio import activity
 
 from streamforge.contracts import names
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import JobStatus
 from streamforge.contracts.pipeline import DiscardInput, Outcome
+from streamforge.db.jobs import Jobs
+from streamforge.errors import CancelRequested
 from streamforge.events.log import EventLog
 from streamforge.planning.stages import progress_at
 from streamforge.storage import Storage, layout
 
 
 class OutcomeActivities:
-    def __init__(self, storage: Storage, log: EventLog) -> None:
+    def __init__(self, storage: Storage, log: EventLog, jobs: Jobs) -> None:
         self._storage = storage
         self._log = log
+        self._jobs = jobs
 
     @activity.defn(name=names.RECORD_OUTCOME)
     async def record_outcome(self, outcome: Outcome) -> None:
-        """Idempotent: a job that is already over keeps its first last word."""
+        """Idempotent: a job that is already over keeps its first last word. Raises CancelRequested where only
+        `cancelled` may be one."""
         completed = outcome.status == JobStatus.COMPLETED
-        await self._log.append(
+        logged = await self._log.append(
             outcome.job_id,
             JobChange(
                 stage=outcome.stage,
@@ -31,6 +37,12 @@ class OutcomeActivities:
                 result=outcome.result.model_dump(mode="json") if outcome.result else None,
             ),
         )
+        if logged is None and await self._is_unfinished(outcome.job_id):
+            raise CancelRequested("The job was cancelled on request.")
+
+    async def _is_unfinished(self, job_id: UUID) -> bool:
+        state = await self._jobs.state(job_id)
+        return state is not None and not state.status.is_over
 
     @activity.defn(name=names.DISCARD)
     async def discard(self, what: DiscardInput) -> None:

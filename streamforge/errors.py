@@ -124,6 +124,13 @@ class JobAlreadyOver(RequestError):
     http_status = 409
 
 
+class CancelRequested(RequestError):
+    """Somebody was promised that the job ends cancelled; the log takes no other ending."""
+
+    code = "job.cancel_requested"
+    http_status = 409
+
+
 class TooManyStreams(RequestError):
     code = "stream.too_many"
     http_status = 429

@@ -44,7 +44,7 @@ with workflow.unsafe.imports_passed_through():
         ValidatedStream,
         ValidateInput,
     )
-    from streamforge.errors import CannotBeCopied, Fault, QualityBelowMinimum
+    from streamforge.errors import CancelRequested, CannotBeCopied, Fault, QualityBelowMinimum
     from streamforge.planning.parts import parts_of, publishing_steps, weight_of
     from streamforge.planning.per_title import following
     from streamforge.planning.quality import below_floor
@@ -57,6 +57,13 @@ R = TypeVar("R")
 MOST_AT_ONCE = 200
 """Chunks that wait in the queue at a time, more than any number of workers needs. A film of twelve hours has 1,353, and
 their inputs together do not fit into one message to Temporal, which ends at 4 MiB."""
+
+CANCELS_ARE_KEPT = "cancels-are-kept"
+"""Jobs that were under way when this came replay what they did before: a cancel that met an activity just completing was
+lost. Can go when no job is left that began before 2026-12."""
+
+DISTURBED = (Exception, asyncio.CancelledError)
+"""All that ends work from within; a workflow that is merely taken down, by GeneratorExit, can await nothing more."""
 
 
 @workflow.defn(name=names.PROCESS_VIDEO)
@@ -75,18 +82,19 @@ class ProcessVideoWorkflow:
         self._began = {Stage.UPLOADING: workflow.now()}
         self._per_title: PerTitleResult | None = None
         self._room = asyncio.Semaphore(MOST_AT_ONCE)
+        self._cancelled = False
 
     @workflow.run
     async def run(self, job: ProcessVideo) -> ProcessVideoResult:
         try:
-            result = await self._process(job)
+            result = await self._whatever_comes(self._process(job), hands_on_cancel=True)
+            await self._end_completed(result)
         except (ActivityError, ApplicationError, asyncio.CancelledError) as error:
-            if is_cancelled_exception(error):
-                await self._end_cancelled()
-            else:
+            if not (self._cancelled or _is_cancel(error)):
                 await self._end_failed(error)
-            raise
-        await self._end_completed(result)
+                raise
+            await self._end_cancelled()
+            raise asyncio.CancelledError from error
         return result
 
     async def _process(self, job: ProcessVideo) -> ProcessVideoResult:
@@ -189,9 +197,10 @@ class ProcessVideoWorkflow:
         first, others = video[:1], video[1:]
         try:
             done = await _all_or_none([*first, *audio, *others])
-        finally:
-            growing.cancel()
-            await workflow.wait([growing])
+        except DISTURBED:
+            await _stop(growing)
+            raise
+        await _stop(growing)
         if len(parts) > 1:
             await self._publish(original, probed)
         chunks: list[list[EncodedPart]] = [[] for _ in plan.chunks]
@@ -327,8 +336,11 @@ class ProcessVideoWorkflow:
 
     # ── the ends ────────────────────────────────────────────────────────────────────────────────────────────────────
     async def _end_completed(self, result: ProcessVideoResult) -> None:
-        """Cleaned up first: whoever hears that a job is completed finds nothing unfinished."""
+        """Cleaned up first: whoever hears that a job is completed finds nothing unfinished. Raises CancelledError, and
+        an ActivityError that is a cancel, when somebody was promised before that the job ends cancelled."""
         await self._discard(output=False, original=False)
+        if self._cancelled:
+            raise asyncio.CancelledError
         await self._record(
             Outcome(
                 job_id=self._job.job_id,
@@ -343,15 +355,20 @@ class ProcessVideoWorkflow:
     async def _end_failed(self, error: BaseException) -> None:
         """Told first, cleaned up after: the person at the other end should not wait for a slow store."""
         job_error = to_job_error(error, self._stage)
-        await self._record(
-            Outcome(
-                job_id=self._job.job_id,
-                status=JobStatus.FAILED,
-                stage=self._stage,
-                message=job_error.message,
-                error=job_error,
-            )
+        failed = Outcome(
+            job_id=self._job.job_id,
+            status=JobStatus.FAILED,
+            stage=self._stage,
+            message=job_error.message,
+            error=job_error,
         )
+        try:
+            await self._record(failed)
+        except ActivityError as refused:
+            if not _is_cancel(refused):
+                raise
+            await self._end_cancelled()
+            return
         self._enter(Stage.FAILED)
         await self._discard(output=True, original=job_error.fault == Fault.CALLER)
 
@@ -368,12 +385,18 @@ class ProcessVideoWorkflow:
         await self._discard(output=True, original=True)
 
     async def _record(self, outcome: Outcome) -> None:
-        # Shielded: a second cancel must not leave a job that is over without its last word.
-        await asyncio.shield(self._run(names.RECORD_OUTCOME, outcome, type(None), f"Record: {outcome.message}"))
+        await self._whatever_comes(
+            self._run(names.RECORD_OUTCOME, outcome, type(None), f"Record: {outcome.message}"), hands_on_cancel=False
+        )
 
     async def _discard(self, *, output: bool, original: bool) -> None:
         work = DiscardInput(job_id=self._job.job_id, output=output, original=original)
-        await asyncio.shield(self._run(names.DISCARD, work, type(None), "Remove what is no longer needed"))
+        removing = self._run(names.DISCARD, work, type(None), "Remove what is no longer needed")
+        try:
+            await self._whatever_comes(removing, hands_on_cancel=False)
+        except ActivityError as error:
+            # A stream that can be watched is no failure because of what lies beside it; the sweep takes that along.
+            workflow.logger.warning("files of a job were not removed: %s", to_job_error(error, self._stage).message)
 
     # ── how ─────────────────────────────────────────────────────────────────────────────────────────────────────────
     def _enter(self, stage: Stage) -> None:
@@ -381,10 +404,30 @@ class ProcessVideoWorkflow:
         self._began[stage] = workflow.now()
         workflow.upsert_search_attributes([STAGE.value_set(stage)])
 
+    async def _whatever_comes(self, work: Coroutine[Any, Any, R], *, hands_on_cancel: bool) -> R:
+        """The result of `work`, waited for to its end. Temporal asks a workflow to cancel once, and the request is gone
+        with the await that it hits; here it is kept, and handed on to `work` where that may be cancelled."""
+        task = asyncio.ensure_future(work)
+        while not task.done():
+            try:
+                await workflow.wait_condition(task.done)
+            except asyncio.CancelledError:
+                self._cancelled = True
+                if hands_on_cancel:
+                    task.cancel()
+        return task.result()
+
     async def _run(self, name: str, work: BaseModel, result: type[R], summary: str, *, urgent: bool = False) -> R:
         """`urgent` work goes before that of other jobs of the same priority."""
         options = POLICIES[name].options(max(1, self._job.priority - 1) if urgent else self._job.priority)
-        answer: R = await workflow.execute_activity(name, work, result_type=result, summary=summary, **options)
+        try:
+            answer: R = await workflow.execute_activity(name, work, result_type=result, summary=summary, **options)
+        except ActivityError as error:
+            if _cancel_was_lost():
+                raise asyncio.CancelledError from error
+            raise
+        if _cancel_was_lost():
+            raise asyncio.CancelledError
         return answer
 
     async def _if_possible(self, name: str, work: BaseModel, result: type[R], summary: str, otherwise: str) -> R | None:
@@ -404,10 +447,8 @@ async def _all_or_none(work: list[Coroutine[Any, Any, R]]) -> list[R]:
     tasks = [asyncio.ensure_future(one) for one in work]
     try:
         return list(await asyncio.gather(*tasks))
-    except BaseException:
-        for task in tasks:
-            task.cancel()
-        await workflow.wait(tasks)
+    except DISTURBED:
+        await _stop(*tasks)
         raise
 
 
@@ -418,10 +459,41 @@ async def _beside(work: Coroutine[Any, Any, R]) -> AsyncIterator["asyncio.Future
     task = asyncio.ensure_future(work)
     try:
         yield task
-    except BaseException:
-        task.cancel()
-        await workflow.wait([task])
+    except DISTURBED:
+        await _stop(task)
         raise
+
+
+async def _stop(*tasks: "asyncio.Future[Any]") -> None:
+    """Cancel them and wait for all. A cancel that comes meanwhile is raised when they are over, and not before: what still
+    runs still writes. (When the SDK evicts a workflow it cancels all tasks, too, but lets no wait_condition begin.)"""
+    for task in tasks:
+        task.cancel()
+    cancelled = False
+    while not all(task.done() for task in tasks):
+        try:
+            await workflow.wait_condition(lambda: all(task.done() for task in tasks))
+        except asyncio.CancelledError:
+            cancelled = True
+            for task in tasks:
+                task.cancel()
+    if cancelled:
+        raise asyncio.CancelledError
+
+
+def _cancel_was_lost() -> bool:
+    """An activity that ends, well or badly, while it is asked to cancel takes along the cancel of the task that waits for
+    it; the task still counts it."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0 and workflow.patched(CANCELS_ARE_KEPT)
+
+
+def _is_cancel(error: BaseException) -> bool:
+    """Whether an activity or the workflow was cancelled, or the log says that somebody was promised a cancel."""
+    if is_cancelled_exception(error):
+        return True
+    cause = error.cause if isinstance(error, ActivityError) else error
+    return isinstance(cause, ApplicationError) and cause.type == CancelRequested.code
 
 
 def _described(probed: ProbedSource) -> str:

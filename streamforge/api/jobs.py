@@ -10,9 +10,8 @@ from starlette.responses import JSONResponse, Response
 
 from streamforge.api.services import Request, Services, services_of
 from streamforge.api.views import job_view, page_cursor, parse_page_cursor
-from streamforge.contracts.events import JobChange
 from streamforge.contracts.ids import parse_job_id
-from streamforge.contracts.job import JobStatus, Stage
+from streamforge.contracts.job import JobStatus
 from streamforge.db.jobs import JobOverview
 from streamforge.errors import InvalidField, JobAlreadyOver, JobNotFound, TemporalUnavailable
 from streamforge.events.frames import of_job
@@ -75,26 +74,23 @@ async def list_events(request: Request) -> Response:
 
 
 async def cancel_job(request: Request) -> Response:
+    """202 is a promise: the job ends `cancelled`, or is that already. One that ended otherwise is a 409."""
     services = services_of(request)
     job = await _find(services, parse_job_id(request.path_params["job_id"]))
-    if job.status is JobStatus.CANCELLED:
-        return await _view(services, job, status_code=202)
-    if job.status.is_over:
+    if await services.cancels.accept(job.id):
+        await _deliver_cancel(services, job)
+    job = await _find(services, job.id)
+    if job.status in {JobStatus.COMPLETED, JobStatus.FAILED}:
         raise JobAlreadyOver(f"The job is over already: it {job.status}.")
-    if not await _cancel_workflow(services, job):
-        # Nobody runs who could tell the log; one who is just being started is told by the launcher.
-        change = JobChange(stage=Stage.CANCELLED, status=JobStatus.CANCELLED, message="Cancelled")
-        await services.events.append(job.id, change)
-    return await _view(services, await _find(services, job.id), status_code=202)
+    return await _view(services, job, status_code=202)
 
 
-async def _cancel_workflow(services: Services, job: JobOverview) -> bool:
+async def _deliver_cancel(services: Services, job: JobOverview) -> None:
     try:
-        return await services.workflows.cancel(job.workflow_id)
+        await services.cancels.deliver(job)
     except TemporalUnavailable:
-        if job.launched_at is not None:
-            raise
-        return False
+        # It is written down; the launcher tells the workflow as soon as Temporal is back.
+        services.launcher.wake()
 
 
 async def _find(services: Services, job_id: UUID) -> JobOverview:

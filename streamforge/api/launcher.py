@@ -1,4 +1,4 @@
-"""Starts the workflows of jobs that Temporal has not taken yet."""
+"""Tells Temporal what it does not know yet: workflows to start, and workflows to cancel."""
 
 import asyncio
 from contextlib import suppress
@@ -7,6 +7,7 @@ from typing import Self
 
 import structlog
 
+from streamforge.api.cancels import Cancels
 from streamforge.api.workflows import Workflows
 from streamforge.db.jobs import JobRow, Jobs
 from streamforge.db.retry import backoff
@@ -18,15 +19,16 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class Launcher:
-    """A background task that owes every pending row its workflow. It looks at start-up, for what a killed process
-    left; whenever it is woken, after an upload; and again, with growing pauses, while a start fails. Several
-    processes may do this for the same rows: the workflow's id belongs to the job, so one start wins and the others
-    change nothing.
+    """A background task that owes every pending row its workflow, and every cancel that was accepted its delivery. It
+    looks at start-up, for what a killed process left; whenever it is woken, after an upload or a cancel; and again, with
+    growing pauses, while Temporal does not answer. Several processes may do this for the same rows: the workflow's id
+    belongs to the job, so one start wins and the others change nothing.
     """
 
-    def __init__(self, jobs: Jobs, workflows: Workflows) -> None:
+    def __init__(self, jobs: Jobs, workflows: Workflows, cancels: Cancels) -> None:
         self._jobs = jobs
         self._workflows = workflows
+        self._cancels = cancels
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -44,7 +46,7 @@ class Launcher:
             await self._task
 
     def wake(self) -> None:
-        """A job was accepted."""
+        """A job was accepted, or a cancel could not be delivered."""
         self._wake.set()
 
     async def _run(self) -> None:
@@ -52,9 +54,21 @@ class Launcher:
             await self._wake.wait()
             for delay in backoff(first=0.2):
                 self._wake.clear()
-                if await self._launch_all():
+                if await self._cancel_all() and await self._launch_all():
                     break
                 await asyncio.sleep(delay)
+
+    async def _cancel_all(self) -> bool:
+        """Whether nothing is left to do."""
+        try:
+            await self._cancels.deliver_all()
+        except (DatabaseUnavailable, TemporalUnavailable) as error:
+            log.warning("cancels wait", reason=error.message, debug=error.debug)
+            return False
+        except Exception:
+            log.exception("launcher failed")
+            return False
+        return True
 
     async def _launch_all(self) -> bool:
         """Whether nothing is left to do."""

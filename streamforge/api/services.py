@@ -10,6 +10,7 @@ from uuid import UUID
 from starlette.requests import HTTPConnection
 from starlette.requests import Request as StarletteRequest
 
+from streamforge.api.cancels import Cancels
 from streamforge.api.etas import Etas
 from streamforge.api.launcher import Launcher
 from streamforge.api.limits import StreamLimits
@@ -44,6 +45,7 @@ class Services:
     storage: Storage
     uploads: Uploads
     workflows: Workflows
+    cancels: Cancels
     launcher: Launcher
     etas: Etas
     keys: Keys
@@ -88,10 +90,11 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     try:
         jobs, events = Jobs(database), EventLog(database)
         workflows, storage = Workflows(temporal), open_storage(settings)
+        cancels = Cancels(jobs, events, workflows)
         async with (
             Broadcaster(events, settings.server.heartbeat_seconds) as broadcaster,
             Listener(database.dsn, broadcaster.on_notification, broadcaster.on_reconnected),
-            Launcher(jobs, workflows) as launcher,
+            Launcher(jobs, workflows, cancels) as launcher,
         ):
             yield Services(
                 settings=settings,
@@ -104,6 +107,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 storage=storage,
                 uploads=uploads,
                 workflows=workflows,
+                cancels=cancels,
                 launcher=launcher,
                 etas=Etas(jobs),
                 keys=Keys(settings),

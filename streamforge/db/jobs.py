@@ -85,6 +85,7 @@ class JobRow(JobProgress, NewJob):
     completed_at: datetime | None
     started_at: datetime | None
     launched_at: datetime | None
+    cancel_requested_at: datetime | None = None
     work_began_at: datetime | None
     moved_at: datetime
     source: JsonObject | None = None
@@ -177,6 +178,16 @@ class Jobs:
         None when the job is gone."""
         row = await self._database.fetch_one("mark_launched", job_id)
         return None if row is None else JobStatus(row["status"])
+
+    async def request_cancel(self, job_id: UUID) -> bool:
+        """Mark the job: from now on `cancelled` is the only way it can end. False when it is over or gone."""
+        return await self._database.fetch_one("request_cancel", job_id) is not None
+
+    async def to_cancel(self, limit: int, after: JobRow | None = None) -> list[JobRow]:
+        """A page of the jobs that are marked and not over, the oldest mark first."""
+        last = (after.cancel_requested_at, after.id) if after else (None, None)
+        rows = await self._database.fetch("jobs_to_cancel", *last, limit)
+        return [JobRow.model_validate(dict(row)) for row in rows]
 
     async def past(self, limit: int) -> list[PastJob]:
         """The jobs that completed last, with how far they were at some moments."""

@@ -63,13 +63,26 @@ FROM batches WHERE id = $1;
 -- name: unlaunched_jobs
 -- Jobs that Temporal has not taken yet, the most urgent first.
 SELECT * FROM jobs
-WHERE launched_at IS NULL AND status = 'pending'
+WHERE launched_at IS NULL AND status = 'pending' AND cancel_requested_at IS NULL
 ORDER BY priority, created_at
 LIMIT $1;
 
 -- name: mark_launched
 -- Answers with the status, for whoever cancelled the job while it was being started.
 UPDATE jobs SET launched_at = coalesce(launched_at, clock_timestamp()) WHERE id = $1 RETURNING status;
+
+-- name: request_cancel
+-- Nothing when the job is over or gone. A second request keeps the time of the first.
+UPDATE jobs SET cancel_requested_at = coalesce(cancel_requested_at, clock_timestamp())
+WHERE id = $1 AND status IN ('pending', 'processing')
+RETURNING id;
+
+-- name: jobs_to_cancel
+SELECT * FROM jobs
+WHERE cancel_requested_at IS NOT NULL AND status IN ('pending', 'processing')
+  AND ($1::timestamptz IS NULL OR (cancel_requested_at, id) > ($1, $2::uuid) /* the last one of the page before */)
+ORDER BY cancel_requested_at, id
+LIMIT $3;
 
 -- name: past_moments
 -- Of the jobs that completed last, some fifty events each, evenly spread: found by their numbers, however many there are.

@@ -143,7 +143,7 @@ class _Parts:
 
 def _workers(client: Client, settings: Settings, parts: _Parts) -> list[Worker]:
     storage, children, originals, scratch = parts.storage, parts.children, parts.originals, parts.scratch
-    events = EventLog(parts.database)
+    events, jobs = EventLog(parts.database), Jobs(parts.database)
     upload = UploadActivities(storage, events)
     keys = Keys(settings)
     probe = ProbeActivities(events, children, originals, settings, keys, gpu_encoders=parts.gpu.encoders)
@@ -159,8 +159,8 @@ def _workers(client: Client, settings: Settings, parts: _Parts) -> list[Worker]:
     publish = PublishActivities(storage, events)
     package = PackageActivities(storage, events)
     store = StoreActivities(storage, events)
-    outcome = OutcomeActivities(storage, events)
-    retention = RetentionActivities(storage, Jobs(parts.database), timedelta(days=settings.retention.days))
+    outcome = OutcomeActivities(storage, events, jobs)
+    retention = RetentionActivities(storage, jobs, timedelta(days=settings.retention.days))
     grace = timedelta(seconds=settings.worker.graceful_shutdown_seconds)
     bookkeeping = Worker(
         client,

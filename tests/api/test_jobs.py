@@ -15,6 +15,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
+from streamforge.api.cancels import PAGE, Cancels
 from streamforge.api.launcher import Launcher
 from streamforge.api.workflows import Workflows
 from streamforge.contracts import names
@@ -308,12 +309,46 @@ async def test_cancelling_twice_is_harmless_and_cancelling_what_is_over_is_a_con
     assert_problem(await api.http.delete(f"/jobs/{failed}"), 409, "job.already_over")
 
 
-async def test_a_launched_job_cannot_be_cancelled_while_temporal_is_away(api: Api, rows: Jobs) -> None:
+async def test_a_cancel_that_temporal_could_not_be_told_comes_true_when_it_is_back(
+    settings: Settings, rows: Jobs, events: EventLog
+) -> None:
     job_id = await accepted(rows)
     await rows.mark_launched(job_id)
-    response = await api.http.delete(f"/jobs/{job_id}")
-    assert_problem(response, 503, "temporal.unavailable")
-    assert int(response.headers["retry-after"]) > 0
+    address = str(settings.temporal.address)
+    async with serving(settings) as api:
+        response = await api.http.delete(f"/jobs/{job_id}")
+        assert (response.status_code, response.json()["status"]) == (202, "pending")
+        assert await events.append(job_id, COMPLETED) is None, "it was promised that it does not complete"
+        async with await _temporal_on(int(address.rpartition(":")[2])):
+            assert [frame.event for frame in await api.whole_stream(job_id)][-1] == "done"
+        assert (await api.job(job_id))["status"] == "cancelled"
+
+
+async def test_a_cancel_whose_api_was_killed_before_it_told_anybody_is_delivered_by_the_next(
+    settings: Settings, rows: Jobs, temporal_address: str
+) -> None:
+    waiting, launched_one = await accepted(rows), await accepted(rows)
+    await rows.mark_launched(launched_one)
+    for job_id in (waiting, launched_one):
+        assert await rows.request_cancel(job_id)
+    with_temporal = settings.model_copy(update={"temporal": TemporalSettings(address=temporal_address)})
+    async with serving(with_temporal) as api:
+        for job_id in (waiting, launched_one):
+            await api.whole_stream(job_id)
+            assert (await api.job(job_id))["status"] == "cancelled"
+
+
+async def test_more_cancels_than_fit_a_page_are_all_delivered(settings: Settings, rows: Jobs, events: EventLog) -> None:
+    class Told(list[str]):
+        async def cancel(self, workflow_id: str) -> bool:
+            self.append(workflow_id)
+            return True
+
+    told = Told()
+    for _ in range(PAGE + 5):
+        assert await rows.request_cancel(await accepted(rows))
+    await Cancels(rows, events, told).deliver_all()  # type: ignore[arg-type]
+    assert len(set(told)) == len(told) == PAGE + 5
 
 
 async def test_a_workflow_temporal_has_forgotten_does_not_keep_its_job_from_being_cancelled(
@@ -332,7 +367,8 @@ async def test_a_job_cancelled_while_it_is_being_started_does_not_run(
     job_id = await accepted(rows)
     before = (await rows.unlaunched())[0]
     await events.append(job_id, CANCELLED)
-    launcher = Launcher(rows, Workflows(temporal))
+    workflows = Workflows(temporal)
+    launcher = Launcher(rows, workflows, Cancels(rows, events, workflows))
     assert await launcher._launch(before)
     history = await temporal.get_workflow_handle(before.workflow_id).fetch_history()
     assert any(event.HasField("workflow_execution_cancel_requested_event_attributes") for event in history.events)

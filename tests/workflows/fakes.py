@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from factories import text_track, vmaf
 from temporalio import activity
@@ -208,13 +208,17 @@ class Fakes:
 
 @asynccontextmanager
 async def working(client: Client, fakes: Fakes) -> AsyncIterator[None]:
+    async with activities_working(client, fakes), workflows_working(client):
+        yield
+
+
+@asynccontextmanager
+async def activities_working(client: Client, fakes: Fakes) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
-        queues = {names.TASK_QUEUE: [ProcessVideoWorkflow], names.MEDIA_TASK_QUEUE: [], names.CAPTIONS_TASK_QUEUE: []}
-        for queue, workflows in queues.items():
+        for queue in (names.TASK_QUEUE, names.MEDIA_TASK_QUEUE, names.CAPTIONS_TASK_QUEUE):
             worker = Worker(
                 client,
                 task_queue=queue,
-                workflows=workflows,
                 activities=fakes.activities,
                 max_heartbeat_throttle_interval=timedelta(milliseconds=100),
             )
@@ -222,8 +226,16 @@ async def working(client: Client, fakes: Fakes) -> AsyncIterator[None]:
         yield
 
 
-async def start(client: Client, key: str = "clip.mp4") -> WorkflowHandle[Any, ProcessVideoResult]:
-    job_id = uuid4()
+@asynccontextmanager
+async def workflows_working(client: Client) -> AsyncIterator[None]:
+    async with Worker(client, task_queue=names.TASK_QUEUE, workflows=[ProcessVideoWorkflow]):
+        yield
+
+
+async def start(
+    client: Client, key: str = "clip.mp4", job_id: UUID | None = None
+) -> WorkflowHandle[Any, ProcessVideoResult]:
+    job_id = job_id or uuid4()
     return await client.start_workflow(
         names.PROCESS_VIDEO,
         ProcessVideo(

@@ -11,8 +11,8 @@ from temporalio.exceptions import ApplicationError, CancelledError
 
 from streamforge.contracts import names
 from streamforge.contracts.job import JobStatus, Stage
-from streamforge.contracts.pipeline import DiscardInput
-from streamforge.errors import MediaChildCrashed, NotAVideo, StorageUnavailable
+from streamforge.contracts.pipeline import DiscardInput, EncodeChunkInput, Outcome
+from streamforge.errors import MediaChildCrashed, NotAVideo, ServiceError, StorageUnavailable
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings
 from streamforge.temporal.failures import to_application_error
@@ -297,3 +297,49 @@ async def test_a_cancel_in_any_stage_ends_cancelled_and_cleans_up(temporal: Clie
     assert isinstance(caught.value.cause, CancelledError)
     assert [outcome.status for outcome in fakes.outcomes] == [JobStatus.CANCELLED]
     assert discards(fakes) == [(True, True)]
+
+
+async def test_a_job_that_fails_while_viewers_are_shown_more_still_ends(temporal: Client) -> None:
+    """Publishing came to its end although it was asked to stop; the task that publishes must not wait for more to come."""
+    fakes = Fakes()
+    publishing, failed = asyncio.Event(), asyncio.Event()
+
+    async def slow(_: object) -> None:
+        publishing.set()
+        await failed.wait()
+
+    async def fail_meanwhile(work: EncodeChunkInput) -> None:
+        if work.chunk.index == len(PLAN.chunks) - 1:
+            await publishing.wait()
+            failed.set()
+            raise to_application_error(NotAVideo("This is a letter."))
+
+    fakes.on(names.PUBLISH, slow)
+    fakes.on(names.ENCODE_CHUNK, fail_meanwhile)
+    async with working(temporal, fakes):
+        with pytest.raises(WorkflowFailureError):
+            await (await start(temporal)).result()
+    assert [outcome.status for outcome in fakes.outcomes] == [JobStatus.FAILED]
+    assert discards(fakes) == [(True, True)]
+
+
+async def test_a_stream_is_no_failure_because_of_what_could_not_be_removed(temporal: Client) -> None:
+    fakes = Fakes()
+    fakes.on(names.DISCARD, failing(to_application_error(MediaChildCrashed("It died."), attempt=3)))
+    async with working(temporal, fakes):
+        await (await start(temporal)).result()
+    assert [outcome.status for outcome in fakes.outcomes] == [JobStatus.COMPLETED]
+
+
+async def test_a_result_that_cannot_be_recorded_is_a_failure_that_can(temporal: Client) -> None:
+    fakes = Fakes()
+
+    def refuse(outcome: Outcome) -> None:
+        if outcome.status is JobStatus.COMPLETED:
+            raise to_application_error(ServiceError("No."), attempt=5)
+
+    fakes.on(names.RECORD_OUTCOME, refuse)
+    async with working(temporal, fakes):
+        with pytest.raises(WorkflowFailureError):
+            await (await start(temporal)).result()
+    assert [outcome.status for outcome in fakes.outcomes] == [JobStatus.FAILED]
