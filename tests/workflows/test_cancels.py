@@ -13,7 +13,7 @@ import pytest
 from factories import accepted
 from fakes import SOURCE, Fakes, activities_working, start, workflows_working
 from temporalio import activity
-from temporalio.api.enums.v1 import PendingActivityState
+from temporalio.api.enums.v1 import EventType, PendingActivityState
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
@@ -190,6 +190,18 @@ async def assert_promise_kept(case: Case, fakes: HeldJobs, jobs: Jobs) -> None:
     removed = [work for _, work in fakes.calls if isinstance(work, DiscardInput) and work.job_id == case.job_id]
     assert removed[-1].output, what
     assert removed[-1].original, what
+    assert await begun_after_cancel(case) <= {names.DISCARD, names.RECORD_OUTCOME}, f"{what} worked for nobody"
+
+
+async def begun_after_cancel(case: Case) -> set[str]:
+    events = (await case.handle.fetch_history()).events
+    asked = next(
+        event.event_id
+        for event in events
+        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED
+    )
+    scheduled = (event.activity_task_scheduled_event_attributes for event in events if event.event_id > asked)
+    return {one.activity_type.name for one in scheduled} - {""}
 
 
 async def replay(cases: list[Case]) -> None:
