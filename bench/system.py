@@ -119,7 +119,7 @@ def one_core_worker(system: System, core: int, settings: Mapping[str, str] = NOT
 
 
 def _times_ready(log: Path) -> int:
-    return log.read_text().count(WORKER_READY) if log.exists() else 0
+    return log.read_text(encoding="utf-8").count(WORKER_READY) if log.exists() else 0
 
 
 def _environment(settings: Mapping[str, str]) -> dict[str, str]:

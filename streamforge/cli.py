@@ -85,11 +85,13 @@ def _settings(
 
 def _service_settings(*arguments: Any) -> "Settings":
     """The same, for a process that serves: with logs, and joined to the `up` that runs on the data folder."""
+    from streamforge import data_folder
     from streamforge.embedded.endpoints import join
     from streamforge.observability import configure_logging
 
     settings = _settings(*arguments)
     configure_logging(settings.log)
+    data_folder.require(settings.data_dir)
     return join(settings)
 
 

@@ -235,6 +235,11 @@ class PortInUse(ServiceError):
     retryable = False
 
 
+class DataFolderUnusable(ServiceError):
+    code = "setup.data_folder"
+    retryable = False
+
+
 class AlreadyRunning(ServiceError):
     code = "setup.already_running"
     retryable = False

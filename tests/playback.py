@@ -46,7 +46,7 @@ class Track:
 def hls_tracks(master: Path) -> dict[str, Track]:
     """Every media playlist of a master playlist, by the name of its folder."""
     tracks = {}
-    lines = master.read_text().splitlines()
+    lines = master.read_text(encoding="utf-8").splitlines()
     for before, line in pairwise(lines):
         uris = [line] if before.startswith("#EXT-X-STREAM-INF:") else []
         if line.startswith("#EXT-X-MEDIA:TYPE=AUDIO"):
@@ -68,7 +68,7 @@ class Subtitles:
 def hls_texts(master: Path) -> dict[str, Subtitles]:
     """Every subtitle rendition, by its name; its playlist has one segment that lasts as long as the film."""
     found = {}
-    for line in master.read_text().splitlines():
+    for line in master.read_text(encoding="utf-8").splitlines():
         if line.startswith("#EXT-X-MEDIA:TYPE=SUBTITLES"):
             attributes = attributes_of(line)
             playlist = master.parent / attributes["URI"]
@@ -105,7 +105,7 @@ def attributes_of(line: str) -> dict[str, str]:
 
 
 def _media_playlist(path: Path, attributes: dict[str, str]) -> Track:
-    lines = path.read_text().splitlines()
+    lines = path.read_text(encoding="utf-8").splitlines()
     assert lines[0] == "#EXTM3U"
     assert lines[-1] == "#EXT-X-ENDLIST"
     init = attributes_of(next(line for line in lines if line.startswith("#EXT-X-MAP")))["URI"]

@@ -54,7 +54,9 @@ def test_error_table_lists_exactly_the_codes_that_exist() -> None:
 
 @by_name
 def test_relative_links_lead_somewhere(page: Path) -> None:
-    targets = [target for target in LINK.findall(page.read_text()) if not target.startswith(("http", "#"))]
+    targets = [
+        target for target in LINK.findall(page.read_text(encoding="utf-8")) if not target.startswith(("http", "#"))
+    ]
     broken = [target for target in targets if not (page.parent / target.partition("#")[0]).exists()]
     assert broken == []
 
@@ -62,7 +64,7 @@ def test_relative_links_lead_somewhere(page: Path) -> None:
 @by_name
 def test_settings_that_are_mentioned_exist(page: Path) -> None:
     """`section.key`, where `section` is one of ours, is a setting unless it is the code of an error."""
-    mentioned = {text.partition(":")[0] for text in QUOTED.findall(page.read_text())}
+    mentioned = {text.partition(":")[0] for text in QUOTED.findall(page.read_text(encoding="utf-8"))}
     codes = {code for code, *_ in ROW.findall(ERRORS)}
     keys = {name for name in mentioned if re.fullmatch(r"[a-z]+\.[a-z_]+", name) and name not in codes}
     assert {key for key in keys if key.partition(".")[0] in Settings.model_fields} <= known_settings()
@@ -70,7 +72,9 @@ def test_settings_that_are_mentioned_exist(page: Path) -> None:
 
 @by_name
 def test_variables_that_are_mentioned_exist(page: Path) -> None:
-    variables = {name.lower().replace("__", ".") for name in VARIABLE.findall(page.read_text()) if name != "_"}
+    variables = {
+        name.lower().replace("__", ".") for name in VARIABLE.findall(page.read_text(encoding="utf-8")) if name != "_"
+    }
     assert variables <= known_settings()
 
 
@@ -87,7 +91,11 @@ def known_settings(section: type[BaseModel] = Settings, prefix: str = "") -> set
 @by_name
 def test_source_files_that_are_mentioned_exist(page: Path) -> None:
     """By their path in the repository, or below `streamforge/`."""
-    files = {text for text in QUOTED.findall(page.read_text()) if re.fullmatch(r"\w+(/\w+)+\.(py|sql|yaml)", text)}
+    files = {
+        text
+        for text in QUOTED.findall(page.read_text(encoding="utf-8"))
+        if re.fullmatch(r"\w+(/\w+)+\.(py|sql|yaml)", text)
+    }
     assert {
         file for file in files if not (ROOT / file).exists() and not (ROOT / "streamforge" / file).exists()
     } == set()

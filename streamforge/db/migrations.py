@@ -60,4 +60,4 @@ def _refuse_edited(name: str, checksum: str, applied: str) -> None:
 
 def _migrations() -> dict[str, str]:
     files = [f for f in resources.files("migrations").iterdir() if f.name.endswith(".sql")]
-    return {f.name.removesuffix(".sql"): f.read_text() for f in sorted(files, key=lambda f: f.name)}
+    return {f.name.removesuffix(".sql"): f.read_text(encoding="utf-8") for f in sorted(files, key=lambda f: f.name)}

@@ -15,4 +15,4 @@ def parse(text: str) -> dict[str, str]:
     return dict(named)
 
 
-QUERIES = parse(resources.files("streamforge.db").joinpath("queries.sql").read_text())
+QUERIES = parse(resources.files("streamforge.db").joinpath("queries.sql").read_text(encoding="utf-8"))

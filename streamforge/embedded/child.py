@@ -39,12 +39,15 @@ class Child:
         privileges: Sequence[str] = (),
         stop_signal: signal.Signals = signal.SIGTERM,
         env: Mapping[str, str] | None = None,
+        folder: Path | None = None,
     ) -> None:
+        """`folder` is where it works; ours when None."""
         self.name = name
         self.log = log
         self._command = [*_die_with_parent(stop_signal, privileges), *command]
         self._stop_signal = stop_signal
         self._env = env
+        self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -57,6 +60,7 @@ class Child:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 env=self._env,
+                cwd=self._folder,
             )
 
     @property

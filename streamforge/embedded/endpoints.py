@@ -5,9 +5,11 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from pydantic import BaseModel
 
+from streamforge import data_folder
 from streamforge.errors import AlreadyRunning, MissingPart
 from streamforge.settings import Settings
 
@@ -38,7 +40,7 @@ def write(data_dir: Path, content: RunFile) -> None:
     """Atomic: a reader sees the old file or the new one."""
     path = path_of(data_dir)
     aside = path.with_suffix(".new")
-    with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+    with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
         file.write(content.model_dump_json(indent=2))
     aside.replace(path)
 
@@ -46,7 +48,7 @@ def write(data_dir: Path, content: RunFile) -> None:
 def read(data_dir: Path) -> RunFile | None:
     """None when no `up` wrote one; it may be of an `up` that was killed."""
     try:
-        return RunFile.model_validate_json(path_of(data_dir).read_text())
+        return RunFile.model_validate_json(path_of(data_dir).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
 
@@ -55,11 +57,10 @@ def read(data_dir: Path) -> RunFile | None:
 def exclusive(data_dir: Path) -> Iterator[None]:
     """Hold `data_dir` against a second `up`. The kernel lets go when the process ends, however it ends.
 
-    Raises AlreadyRunning.
+    Raises AlreadyRunning, DataFolderUnusable.
     """
-    folder = data_dir / "run"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
+    data_folder.require(data_dir)
+    with _lock_file(data_dir) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -69,14 +70,25 @@ def exclusive(data_dir: Path) -> Iterator[None]:
         yield
 
 
+def _lock_file(data_dir: Path) -> IO[bytes]:
+    with data_folder.usable(data_dir):
+        folder = data_dir / "run"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return (folder / "lock").open("wb")
+
+
 def is_running(data_dir: Path) -> bool:
+    """Raises DataFolderUnusable where it is somebody else's."""
     try:
-        with (data_dir / "run" / "lock").open() as lock:
+        with (data_dir / "run" / "lock").open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     except BlockingIOError:
         return True
+    except PermissionError as error:
+        with data_folder.usable(data_dir):
+            raise error
     return False
 
 

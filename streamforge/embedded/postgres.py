@@ -67,7 +67,7 @@ class EmbeddedPostgres:
 
     @property
     def dsn(self) -> str:
-        password = self._password_file.read_text().strip()
+        password = self._password_file.read_text(encoding="utf-8").strip()
         return f"postgresql://{USER}:{password}@{HOST}:{self.port}/{DATABASE}"
 
     async def start(self) -> str:
@@ -124,7 +124,7 @@ class EmbeddedPostgres:
 
     def _write_password(self) -> None:
         descriptor = os.open(self._password_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(secrets.token_urlsafe(24))
 
     def _parameters(self) -> list[str]:
@@ -139,11 +139,11 @@ class EmbeddedPostgres:
     async def _accepts_connections(self) -> bool:
         """PostgreSQL's own word, the one pg_ctl waits for: the eighth line of postmaster.pid says `ready`."""
         try:
-            lines = (self._cluster / "postmaster.pid").read_text().splitlines()
+            lines = (self._cluster / "postmaster.pid").read_bytes().splitlines()
         except OSError:
             return False
         assert self.child is not None
-        return len(lines) > 7 and lines[0] == str(self.child.pid) and lines[7].strip() == "ready"
+        return len(lines) > 7 and lines[0] == b"%d" % self.child.pid and lines[7].strip() == b"ready"
 
 
 def _privileges() -> list[str]:
@@ -162,7 +162,7 @@ def _way_through_closed_folders() -> list[str]:
 
     Without `no_setuid_fixup` access(2) ignores capabilities, and PostgreSQL takes its own binaries for missing.
     """
-    status = Path("/proc/self/status").read_text()
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
     permitted = int(status.partition("CapPrm:")[2].split()[0], 16)
     for name, bit in (("dac_read_search", 2), ("dac_override", 1)):
         if permitted >> bit & 1:

@@ -14,6 +14,7 @@ from streamforge.temporal.connect import connect, ensure_search_attributes
 HOST = "127.0.0.1"
 START_SECONDS = 60.0
 STOP_SECONDS = 6.0
+DATABASE = "temporal.db"
 
 
 def binary() -> Path:
@@ -54,7 +55,7 @@ class EmbeddedTemporal:
     async def start(self) -> str:
         """The address, once workflows can be started and searched there. Raises MissingPart, ChildDied."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.child = Child(self.name, self._command(), self._log)
+        self.child = Child(self.name, self._command(), self._log, folder=self._folder)
         self.child.start()
         await self.child.wait_until(self._takes_workflows, START_SECONDS)
         return self.address
@@ -67,7 +68,9 @@ class EmbeddedTemporal:
         port = self.address.rpartition(":")[2]
         return [
             *(str(binary()), "server", "start-dev"),
-            *("--db-filename", str(self._folder / "temporal.db")),
+            # Relative to its folder: SQLite takes the name for a URI, in which `#`, `?` and `%` of the folder's own name
+            # would mean something, and the database would lie elsewhere.
+            *("--db-filename", DATABASE),
             *("--ip", HOST, "--port", port, "--ui-port", str(self._ui_port)),
             # A self-hosted service asks nobody else for news.
             "--ui-disable-news-fetch",

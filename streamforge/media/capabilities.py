@@ -60,7 +60,7 @@ def memory_bytes() -> int:
     """What this machine has, or what its container may use of it (cgroup v2)."""
     physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     with suppress(OSError, ValueError):
-        return min(physical, int(CGROUP_LIMIT.read_text()))  # "max" where there is none.
+        return min(physical, int(CGROUP_LIMIT.read_text(encoding="utf-8")))  # "max" where there is none.
     return physical
 
 
@@ -84,7 +84,9 @@ def _ffmpeg_or_none() -> str | None:
 
 
 def _has_libvmaf(ffmpeg: str) -> bool:
-    listing = subprocess.run([ffmpeg, "-hide_banner", "-filters"], capture_output=True, text=True, check=False)
+    listing = subprocess.run(
+        [ffmpeg, "-hide_banner", "-filters"], capture_output=True, encoding="utf-8", errors="replace", check=False
+    )
     return " libvmaf " in listing.stdout
 
 

@@ -52,7 +52,7 @@ D65 = (0.3127, 0.3290)
 def write_cube(video: VideoSource, path: Path, wanted: DynamicRange = "sdr", primaries: int = 1) -> None:
     """The table for `lut3d`, red running fastest (Cube LUT Specification 1.0). `primaries` are those that are wanted; SDR is
     always BT.709's."""
-    path.write_text(_cube(video.dynamic_range, video.color.primaries, peak(video), wanted, primaries))
+    path.write_text(_cube(video.dynamic_range, video.color.primaries, peak(video), wanted, primaries), encoding="utf-8")
 
 
 @cache

@@ -192,7 +192,7 @@ class Scorer:
 
 
 def _read_log(path: Path) -> list[float]:
-    return [float(frame["metrics"]["vmaf"]) for frame in json.loads(path.read_text())["frames"]]
+    return [float(frame["metrics"]["vmaf"]) for frame in json.loads(path.read_text(encoding="utf-8"))["frames"]]
 
 
 class _Pipe:

@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 from commandline import StartUp, Up, clean_up, start
 
+ODD_NAME = "d\u00e4ta #1?x=%20%d 'a'"
+
 
 @pytest.fixture
 def up(tmp_path: Path) -> Iterator[StartUp]:
     """Starts `up` on a data folder of this test."""
-    data_dir = tmp_path / "data"
+    data_dir = tmp_path / ODD_NAME
     started: list[Up] = []
 
     def begin(*arguments: str, **settings: str) -> Up:

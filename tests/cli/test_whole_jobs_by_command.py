@@ -30,7 +30,7 @@ def test_the_demo_shows_stages_and_a_table_leaves_the_stream_and_no_process(tmp_
     for kind, first_line in (("HLS", "#EXTM3U"), ("DASH", "<?xml")):
         place = re.search(rf"^{kind} +(/.+)$", demo.stdout, re.MULTILINE)
         assert place is not None
-        assert Path(place[1]).read_text().startswith(first_line)
+        assert Path(place[1]).read_text(encoding="utf-8").startswith(first_line)
         assert re.search(
             rf"^{kind} +http://127\.0\.0\.1:8081/media/.+{Path(place[1]).name}$", demo.stdout, re.MULTILINE
         )

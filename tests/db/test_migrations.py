@@ -1,11 +1,21 @@
 """Migrations: applied once, in order, by whoever comes first."""
 
 import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from factories import run_sql
 
 from streamforge.db.migrations import MigrationEdited, apply_migrations
+
+APPLY = """
+import asyncio, sys
+from streamforge.db.migrations import apply_migrations
+print(asyncio.run(apply_migrations(sys.argv[1])))
+"""
 
 
 async def columns(dsn: str, table: str) -> set[str]:
@@ -41,3 +51,15 @@ async def test_an_applied_migration_that_was_edited_is_refused_by_name(empty_dat
     await run_sql(empty_database_dsn, "UPDATE schema_migrations SET checksum = 'another'")
     with pytest.raises(MigrationEdited, match="0001_jobs_and_events"):
         await apply_migrations(empty_database_dsn)
+
+
+async def test_what_is_applied_does_not_depend_on_the_locale(empty_database_dsn: str, tmp_path: Path) -> None:
+    """Text files were read as the locale said: the checksums of another machine were others."""
+    applied = await apply_migrations(empty_database_dsn)
+    command = [sys.executable, "-W", "error", "-c", APPLY, empty_database_dsn]
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONWARNDEFAULTENCODING": "1"}
+    again = await asyncio.to_thread(
+        subprocess.run, command, env=os.environ | ascii_only, cwd=tmp_path, capture_output=True, check=False
+    )
+    assert again.stdout == b"[]\n", again.stderr.decode()
+    assert applied

@@ -50,6 +50,18 @@ async def test_a_workflow_that_waits_for_a_worker_is_still_there_after_a_kill(se
     assert description.workflow_type == "Waits"
 
 
+@pytest.mark.parametrize("name", ["a#b", "a?mode=memory", "100%", "%41", "'\"; -", "gr\u00fc\u00dfe"])
+async def test_its_database_lies_in_its_folder_whatever_that_is_called(tmp_path: Path, name: str) -> None:
+    """Its name would be a URI to SQLite: the database lay beside the folder, for everybody to read, or was none."""
+    folder = tmp_path / name
+    for _ in range(2):
+        server = EmbeddedTemporal(folder)
+        await server.start()
+        await server.stop()
+    assert (folder / "temporal.db").stat().st_size > 0
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 async def test_a_port_that_is_taken_is_refused_before_anything_starts(server: EmbeddedTemporal, tmp_path: Path) -> None:
     await server.start()
     with pytest.raises(PortInUse, match="--temporal-port"):

@@ -115,5 +115,5 @@ async def test_cbcs_plays_with_the_keys_that_the_api_serves(system: System, clip
 
 
 def key_ids(playlist: Path) -> set[str]:
-    lines = [line for line in playlist.read_text().splitlines() if line.startswith("#EXT-X-KEY")]
+    lines = [line for line in playlist.read_text(encoding="utf-8").splitlines() if line.startswith("#EXT-X-KEY")]
     return {line.partition('URI="')[2].partition('"')[0].rpartition("/")[2] for line in lines}

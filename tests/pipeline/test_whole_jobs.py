@@ -3,11 +3,15 @@
 import asyncio
 from itertools import pairwise
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from clips import BOTTLES, BUNNY, Clips
 from playback import Track, dash_tracks, decode, ffmpeg_decodes, hls_tracks, play, play_segment
 from system import Finished, System
+
+from streamforge.settings import Settings, StorageSettings
+from streamforge.verification import verify
 
 STAGES = ["uploading", "transcoding", "validation", "packaging", "storage", "completed"]
 
@@ -183,3 +187,20 @@ async def test_the_run_is_readable_in_temporal(system: System, clips: Clips) -> 
     assert started.count("publish_playable") == 2
     summaries = [e.user_metadata.summary.data.decode() for e in history.events if e.user_metadata.summary.data]
     assert '"Chunk 1 of 2 (0–4 s) → 180p"' in summaries
+
+
+class TestOddPlaces:
+    """A name is a name: to no part of the work it may be a URI, a filter graph or a pattern of file names."""
+
+    @pytest.fixture
+    def settings(self, settings: Settings, tmp_path: Path) -> Settings:
+        odd = tmp_path / "d\u00e4ta #1?x=%20%d 'a',\"b\":c;[d]\\e"
+        return settings.model_copy(
+            update={"data_dir": odd, "storage": StorageSettings(url=f"file://{quote(str(odd))}/s")}
+        )
+
+    async def test_a_data_folder_may_have_any_name(self, system: System, settings: Settings) -> None:
+        finished = await system.process(BUNNY)
+        assert finished.job["status"] == "completed"
+        assert finished.job["result"]["warnings"] == []
+        assert (await verify(str(settings.data_dir / "s" / "output" / finished.id))).problems == []

@@ -18,7 +18,7 @@ def replayer() -> Replayer:
 
 @pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)
 async def test_a_recorded_history_still_replays(path: Path) -> None:
-    history = WorkflowHistory.from_json(f"video-processing-{path.stem}", path.read_text())
+    history = WorkflowHistory.from_json(f"video-processing-{path.stem}", path.read_text(encoding="utf-8"))
     await replayer().replay_workflow(history)
 
 
