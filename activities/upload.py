@@ -7,7 +7,7 @@ from streamforge.contracts import names
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import JobStatus, Stage
 from streamforge.contracts.pipeline import StoredSource, UploadInput
-from streamforge.errors import StorageCorrupted
+from streamforge.errors import JobAlreadyOver, StorageCorrupted
 from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
 from streamforge.planning.stages import progress_at
@@ -22,7 +22,7 @@ class UploadActivities:
     @activity.defn(name=names.UPLOAD)
     async def upload(self, work: UploadInput) -> StoredSource:
         """The API has hashed the bytes and put them into the store before it answered. Raises StorageCorrupted when
-        they are not there."""
+        they are not there, JobAlreadyOver when the job ended before it began."""
         original = work.original
         async with heartbeats(), Reporter(self._log, original.job_id) as reporter:
             found = await self._storage.stat(original.source_object)
@@ -31,7 +31,7 @@ class UploadActivities:
                     "The uploaded file is not complete in the media store.",
                     debug=f"{found.size_bytes if found else 'nothing'} of {original.size_bytes} bytes",
                 )
-            await reporter.state(
+            saved = await reporter.state(
                 JobChange(
                     stage=Stage.UPLOADING,
                     status=JobStatus.PROCESSING,
@@ -40,4 +40,7 @@ class UploadActivities:
                     details={"sha256": original.sha256, "size_bytes": original.size_bytes},
                 )
             )
+            if saved is None:
+                # Cancelled while the workflow was being started: nobody waits for this film.
+                raise JobAlreadyOver("The job is over already.")
             return original

@@ -276,6 +276,12 @@ class TemporalUnavailable(ServiceError):
     http_status = 503
 
 
+class WorkflowLost(ServiceError):
+    """The workflow of a job ended, or is gone, and the job was not over."""
+
+    code = "temporal.workflow_lost"
+
+
 class MediaChildCrashed(ServiceError):
     """A media child process died by a signal, without a word."""
 

@@ -53,15 +53,19 @@ class Policy:
         )
 
 
+FETCH = timedelta(hours=24)
+"""For the original of hours of video over a slow line, on top of what is done with it. Heartbeats tell a fetch that goes
+on from a worker that is gone."""
+
 POLICIES = {
     names.UPLOAD: Policy(timedelta(hours=6)),
-    names.PROBE: Policy(timedelta(hours=1)),
+    names.PROBE: Policy(timedelta(hours=1) + FETCH),
     names.PLAN: Policy(timedelta(minutes=5)),
-    names.SEARCH: Policy(timedelta(hours=1), queue=names.MEDIA_TASK_QUEUE),
-    names.ENCODE_CHUNK: Policy(timedelta(hours=6), queue=names.MEDIA_TASK_QUEUE),
-    names.ENCODE_AUDIO: Policy(timedelta(hours=6), queue=names.MEDIA_TASK_QUEUE),
-    names.KEEP_SUBTITLES: Policy(timedelta(hours=1)),
-    names.TRANSCRIBE: Policy(timedelta(hours=24), queue=names.CAPTIONS_TASK_QUEUE),
+    names.SEARCH: Policy(timedelta(hours=1) + FETCH, queue=names.MEDIA_TASK_QUEUE),
+    names.ENCODE_CHUNK: Policy(timedelta(hours=6) + FETCH, queue=names.MEDIA_TASK_QUEUE),
+    names.ENCODE_AUDIO: Policy(timedelta(hours=6) + FETCH, queue=names.MEDIA_TASK_QUEUE),
+    names.KEEP_SUBTITLES: Policy(timedelta(hours=1) + FETCH),
+    names.TRANSCRIBE: Policy(timedelta(hours=24) + FETCH, queue=names.CAPTIONS_TASK_QUEUE),
     names.VALIDATE: Policy(timedelta(hours=1)),
     names.PICTURES: Policy(timedelta(hours=1)),
     names.PUBLISH: Policy(timedelta(minutes=10)),
@@ -71,4 +75,5 @@ POLICIES = {
     names.RECORD_OUTCOME: Policy(timedelta(minutes=1), beats=False),
     names.DISCARD: Policy(timedelta(minutes=10), beats=False),
     names.SWEEP: Policy(timedelta(hours=1)),
+    names.RECONCILE: Policy(timedelta(hours=1)),
 }

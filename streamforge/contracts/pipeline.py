@@ -291,3 +291,12 @@ class SweepInput(BaseModel):
 class SweepResult(BaseModel):
     jobs_removed: int
     orphans_removed: int
+
+
+class ReconcileInput(BaseModel):
+    """Empty today; a field can be added without breaking the Schedule that carries it."""
+
+
+class ReconcileResult(BaseModel):
+    jobs_ended: int
+    workflows_cancelled: int

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 from uuid import UUID, uuid4
 
@@ -187,7 +187,17 @@ class Jobs:
         """A page of the jobs that are marked and not over, the oldest mark first."""
         last = (after.cancel_requested_at, after.id) if after else (None, None)
         rows = await self._database.fetch("jobs_to_cancel", *last, limit)
-        return [JobRow.model_validate(dict(row)) for row in rows]
+        return [_read(JobRow, row) for row in rows]
+
+    async def launched_and_unfinished(self, limit: int, after: JobRow | None = None) -> list[JobRow]:
+        """A page of the jobs that Temporal took and that are not over."""
+        rows = await self._database.fetch("launched_and_unfinished_jobs", after.id if after else None, limit)
+        return [_read(JobRow, row) for row in rows]
+
+    async def over_since(self, duration: timedelta, workflow_ids: Iterable[str]) -> list[JobRow]:
+        """Which jobs of these workflows have been over for so long."""
+        rows = await self._database.fetch("over_jobs_of_workflows", list(workflow_ids), duration)
+        return [_read(JobRow, row) for row in rows]
 
     async def past(self, limit: int) -> list[PastJob]:
         """The jobs that completed last, with how far they were at some moments."""

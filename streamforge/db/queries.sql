@@ -84,6 +84,18 @@ WHERE cancel_requested_at IS NOT NULL AND status IN ('pending', 'processing')
 ORDER BY cancel_requested_at, id
 LIMIT $3;
 
+-- name: launched_and_unfinished_jobs
+-- In pages by id.
+SELECT * FROM jobs
+WHERE launched_at IS NOT NULL AND status IN ('pending', 'processing') AND ($1::uuid IS NULL OR id > $1)
+ORDER BY id
+LIMIT $2;
+
+-- name: over_jobs_of_workflows
+SELECT * FROM jobs
+WHERE workflow_id = ANY ($1::text[]) AND status IN ('completed', 'failed', 'cancelled')
+  AND completed_at < clock_timestamp() - $2::interval;
+
 -- name: past_moments
 -- Of the jobs that completed last, some fifty events each, evenly spread: found by their numbers, however many there are.
 WITH latest AS (

@@ -4,6 +4,7 @@ job waits for."""
 import asyncio
 from contextlib import suppress
 from typing import Any
+from uuid import UUID
 
 import structlog
 from temporalio import activity
@@ -11,7 +12,8 @@ from temporalio.exceptions import ApplicationError, FailureError
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
 from streamforge.contracts.events import JobChange
-from streamforge.contracts.job import Stage
+from streamforge.contracts.job import JobStatus, Stage
+from streamforge.contracts.pipeline import Outcome, StoredSource
 from streamforge.errors import DatabaseUnavailable, DiskFull, ServiceError, StorageUnavailable, StreamForgeError
 from streamforge.events.log import EventLog
 from streamforge.temporal.failures import to_application_error
@@ -54,7 +56,7 @@ class _Inbound(ActivityInboundInterceptor):
                 # A defect of ours: worth a few tries, because the surroundings may be to blame, but not for ever.
                 log.exception("activity broke")
                 unexpected = ServiceError("Something went wrong on our side; the log has the details.")
-                raise to_application_error(unexpected, info.attempt) from error
+                raise to_application_error(unexpected, 1 if _must_succeed(input) else info.attempt) from error
             except asyncio.CancelledError:
                 details = activity.cancellation_details()
                 if details is not None and details.worker_shutdown:
@@ -64,8 +66,7 @@ class _Inbound(ActivityInboundInterceptor):
 
     async def _tell(self, input: ExecuteActivityInput, error: StreamForgeError, attempt: int) -> None:
         """An event of the job: it goes on, and this is why it does not move. Logged under the stage the job is in."""
-        work = input.args[0]
-        job_id = getattr(getattr(work, "original", work), "job_id", None)
+        job_id = _job_id(input.args[0])
         if job_id is None:
             return
         change = JobChange(
@@ -75,3 +76,14 @@ class _Inbound(ActivityInboundInterceptor):
         )
         with suppress(DatabaseUnavailable):
             await self._events.append(job_id, change)
+
+
+def _must_succeed(input: ExecuteActivityInput) -> bool:
+    """The last word of a job that could not be completed: nothing could follow it, so it is tried without end."""
+    return isinstance(input.args[0], Outcome) and input.args[0].status is not JobStatus.COMPLETED
+
+
+def _job_id(work: Any) -> UUID | None:
+    if (original := getattr(work, "original", None)) and isinstance(original, StoredSource):
+        return original.job_id
+    return getattr(work, "job_id", None)

@@ -1,7 +1,8 @@
-"""The retention sweep as a Temporal Schedule: once per interval, however many workers there are."""
+"""What is done again and again, as Temporal Schedules: once per interval, however many workers there are."""
 
 from datetime import timedelta
 
+from pydantic import BaseModel
 from temporalio.client import (
     Client,
     Schedule,
@@ -16,40 +17,39 @@ from temporalio.client import (
 )
 
 from streamforge.contracts import names
-from streamforge.contracts.pipeline import SweepInput
+from streamforge.contracts.pipeline import ReconcileInput, SweepInput
 from streamforge.settings import RetentionSettings
 
+RECONCILE_EVERY = timedelta(minutes=5)
 
-async def ensure_retention_schedule(client: Client, settings: RetentionSettings) -> None:
-    """Create the Schedule, or bring it in line with the settings."""
-    wanted = _schedule(settings)
-    try:
-        await client.create_schedule(names.RETENTION_SCHEDULE_ID, wanted)
-    except ScheduleAlreadyRunningError:
-        handle = client.get_schedule_handle(names.RETENTION_SCHEDULE_ID)
 
-        def updated(current: ScheduleUpdateInput) -> ScheduleUpdate:
-            # What an operator changed by hand in the UI (paused, a note) stays.
-            return ScheduleUpdate(
-                Schedule(
-                    action=wanted.action,
-                    spec=wanted.spec,
-                    policy=wanted.policy,
-                    state=current.description.schedule.state,
-                )
+async def ensure_schedules(client: Client, retention: RetentionSettings) -> None:
+    """Create the Schedules, or bring them in line with the settings."""
+    sweep_every = timedelta(hours=retention.sweep_every_hours)
+    sweep = _schedule(names.RETENTION_SCHEDULE_ID, names.SWEEP_RETENTION, SweepInput(), sweep_every)
+    await _ensure(client, names.RETENTION_SCHEDULE_ID, sweep)
+    reconcile = _schedule(names.RECONCILE_SCHEDULE_ID, names.RECONCILE_JOBS, ReconcileInput(), RECONCILE_EVERY)
+    await _ensure(client, names.RECONCILE_SCHEDULE_ID, reconcile)
+
+
+async def _ensure(client: Client, schedule_id: str, wanted: Schedule) -> None:
+    def updated(current: ScheduleUpdateInput) -> ScheduleUpdate:
+        # What an operator changed by hand in the UI (paused, a note) stays.
+        return ScheduleUpdate(
+            Schedule(
+                action=wanted.action, spec=wanted.spec, policy=wanted.policy, state=current.description.schedule.state
             )
+        )
 
-        await handle.update(updated)
+    try:
+        await client.create_schedule(schedule_id, wanted)
+    except ScheduleAlreadyRunningError:
+        await client.get_schedule_handle(schedule_id).update(updated)
 
 
-def _schedule(settings: RetentionSettings) -> Schedule:
+def _schedule(schedule_id: str, workflow: str, work: BaseModel, every: timedelta) -> Schedule:
     return Schedule(
-        action=ScheduleActionStartWorkflow(
-            names.SWEEP_RETENTION,
-            SweepInput(),
-            id=names.RETENTION_SCHEDULE_ID,
-            task_queue=names.TASK_QUEUE,
-        ),
-        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(hours=settings.sweep_every_hours))]),
+        action=ScheduleActionStartWorkflow(workflow, work, id=schedule_id, task_queue=names.TASK_QUEUE),
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=every)]),
         policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP),
     )

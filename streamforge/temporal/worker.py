@@ -20,6 +20,7 @@ from activities.package import PackageActivities
 from activities.pictures import PictureActivities
 from activities.probe import ProbeActivities
 from activities.publish import PublishActivities
+from activities.reconcile import ReconcileActivities
 from activities.retention import RetentionActivities
 from activities.room import Room
 from activities.scratch import Scratch
@@ -45,9 +46,10 @@ from streamforge.signals import stop_requests
 from streamforge.storage import Storage, open_storage
 from streamforge.temporal.connect import connect, ensure_search_attributes
 from streamforge.temporal.interceptor import FailureInterceptor
-from streamforge.temporal.schedule import ensure_retention_schedule
+from streamforge.temporal.schedule import ensure_schedules
 from workflows.plan_video import PlanVideoWorkflow
 from workflows.process_video import ProcessVideoWorkflow
+from workflows.reconcile_jobs import ReconcileJobsWorkflow
 from workflows.sweep_retention import SweepRetentionWorkflow
 
 log = structlog.stdlib.get_logger(__name__)
@@ -99,7 +101,7 @@ async def worker(settings: Settings) -> AsyncIterator[Client]:
         stack.push_async_callback(originals.close)
         client = await connect(settings.temporal)
         await ensure_search_attributes(client)
-        await ensure_retention_schedule(client, settings.retention)
+        await ensure_schedules(client, settings.retention)
         for one in _workers(client, settings, _Parts(database, storage, children, scratch, originals, gpu)):
             await stack.enter_async_context(one)
         yield client
@@ -161,11 +163,12 @@ def _workers(client: Client, settings: Settings, parts: _Parts) -> list[Worker]:
     store = StoreActivities(storage, events)
     outcome = OutcomeActivities(storage, events, jobs)
     retention = RetentionActivities(storage, jobs, timedelta(days=settings.retention.days))
+    reconciliation = ReconcileActivities(jobs, outcome, client)
     grace = timedelta(seconds=settings.worker.graceful_shutdown_seconds)
     bookkeeping = Worker(
         client,
         task_queue=names.TASK_QUEUE,
-        workflows=[ProcessVideoWorkflow, PlanVideoWorkflow, SweepRetentionWorkflow],
+        workflows=[ProcessVideoWorkflow, PlanVideoWorkflow, SweepRetentionWorkflow, ReconcileJobsWorkflow],
         activities=[
             upload.upload,
             probe.probe,
@@ -179,6 +182,7 @@ def _workers(client: Client, settings: Settings, parts: _Parts) -> list[Worker]:
             outcome.record_outcome,
             outcome.discard,
             retention.sweep,
+            reconciliation.reconcile,
         ],
         workflow_runner=SandboxedWorkflowRunner(
             restrictions=SandboxRestrictions.default.with_passthrough_modules(

@@ -1,17 +1,23 @@
 """How an activity's failure reaches the workflow: with a code, and with the right number of tries."""
 
+from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from pydantic import BaseModel
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
 
-from streamforge.contracts.pipeline import SweepInput
+from streamforge.contracts import names
+from streamforge.contracts.job import JobStatus, Stage
+from streamforge.contracts.pipeline import Outcome, SweepInput
 from streamforge.errors import MediaChildCrashed, NotAVideo, StorageUnavailable
 from streamforge.events.log import EventLog
 from streamforge.temporal.interceptor import FailureInterceptor
+from workflows.policies import POLICIES
 
 
 class Raising(ActivityInboundInterceptor):
@@ -24,7 +30,9 @@ class Raising(ActivityInboundInterceptor):
         raise self._error
 
 
-async def failure_of(events: EventLog, error: Exception, attempt: int = 1) -> ApplicationError:
+async def failure_of(
+    events: EventLog, error: Exception, attempt: int = 1, work: BaseModel | None = None
+) -> ApplicationError:
     environment = ActivityEnvironment()
     environment.info = ActivityEnvironment.default_info()
     environment.info = type(environment.info)(**{**vars(environment.info), "attempt": attempt})
@@ -32,7 +40,7 @@ async def failure_of(events: EventLog, error: Exception, attempt: int = 1) -> Ap
     @activity.defn
     async def intercepted() -> None:
         inbound = FailureInterceptor(events).intercept_activity(Raising(error))
-        await inbound.execute_activity(ExecuteActivityInput(intercepted, [SweepInput()], None, {}))
+        await inbound.execute_activity(ExecuteActivityInput(intercepted, [work or SweepInput()], None, {}))
 
     with pytest.raises(ApplicationError) as caught:
         await environment.run(intercepted)
@@ -59,3 +67,23 @@ async def test_a_defect_of_ours_ends_after_a_few_tries_and_tells_nothing(events:
     assert (first.type, first.non_retryable) == ("internal", False)
     assert "secret" not in str(first)
     assert (await failure_of(events, KeyError("x"), attempt=5)).non_retryable
+
+
+async def test_the_last_word_of_a_job_that_was_not_completed_is_tried_without_end(events: EventLog) -> None:
+    """Else nothing would ever end the job. A result that cannot be recorded ends as a failure, which can."""
+
+    def outcome(status: JobStatus) -> Outcome:
+        return Outcome(job_id=uuid4(), status=status, stage=Stage.TRANSCODING, message="Over")
+
+    defect = KeyError("/secret/path")
+    for status in (JobStatus.FAILED, JobStatus.CANCELLED):
+        assert not (await failure_of(events, defect, attempt=1000, work=outcome(status))).non_retryable
+    assert (await failure_of(events, defect, attempt=1000, work=outcome(JobStatus.COMPLETED))).non_retryable
+
+
+def test_what_fetches_an_original_has_a_day_for_that() -> None:
+    """What is done with it has its own time, which a slow line must not use up."""
+    fetching = [
+        names.PROBE, names.SEARCH, names.ENCODE_CHUNK, names.ENCODE_AUDIO, names.KEEP_SUBTITLES, names.TRANSCRIBE,
+    ]  # fmt: skip
+    assert all(POLICIES[name].limit >= timedelta(hours=25) and POLICIES[name].beats for name in fetching)

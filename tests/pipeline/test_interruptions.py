@@ -142,7 +142,8 @@ class TestRetention:
     async def test_the_schedule_exists_once_and_follows_the_settings(self, system: System) -> None:
         description = await system.temporal.get_schedule_handle("streamforge-retention").describe()
         assert [i.every for i in description.schedule.spec.intervals] == [timedelta(hours=24)]
-        assert len([s async for s in await system.temporal.list_schedules()]) == 1
+        schedules = [schedule.id async for schedule in await system.temporal.list_schedules()]
+        assert sorted(schedules) == ["streamforge-reconcile", "streamforge-retention"]
 
 
 async def test_two_jobs_at_once(system: System, clips: Clips) -> None:

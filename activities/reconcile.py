@@ -1,0 +1,128 @@
+"""Rows and workflows that disagree: every end of a workflow ends its row, and a job that is over keeps no workflow busy."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+from temporalio import activity
+from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities.heartbeats import heartbeats
+from activities.outcome import OutcomeActivities
+from streamforge.contracts import names
+from streamforge.contracts.job import JobError, JobStatus
+from streamforge.contracts.pipeline import DiscardInput, Outcome, ProcessVideoResult, ReconcileInput, ReconcileResult
+from streamforge.db.jobs import JobRow, Jobs
+from streamforge.errors import CancelRequested, TemporalUnavailable, WorkflowLost
+
+PAGE = 500
+CLEANING_UP = timedelta(minutes=10)
+"""A workflow records its job's last word first and removes files after; for so long it may be at that."""
+
+RUNNING = f"WorkflowType = '{names.PROCESS_VIDEO}' AND ExecutionStatus = 'Running'"
+RPC_TIMEOUT = timedelta(seconds=10)
+
+HOW_IT_ENDED = {
+    None: "Temporal knows nothing of its workflow any more",
+    WorkflowExecutionStatus.TERMINATED: "its workflow was terminated",
+    WorkflowExecutionStatus.TIMED_OUT: "its workflow ran out of time",
+    WorkflowExecutionStatus.FAILED: "its workflow failed before it could say why",
+}
+
+
+class ReconcileActivities:
+    """Whatever ends a workflow (an operator who terminates it, a message that is too large, a Temporal that lost its
+    data) ends its row, within one interval of the schedule."""
+
+    def __init__(self, jobs: Jobs, outcome: OutcomeActivities, temporal: Client) -> None:
+        self._jobs = jobs
+        self._outcome = outcome
+        self._temporal = temporal
+
+    @activity.defn(name=names.RECONCILE)
+    async def reconcile(self, _: ReconcileInput) -> ReconcileResult:
+        """Raises DatabaseUnavailable, TemporalUnavailable."""
+        try:
+            async with heartbeats():
+                running = {each.id async for each in self._temporal.list_workflows(RUNNING, rpc_timeout=RPC_TIMEOUT)}
+                ended = [
+                    job async for job in self._unfinished() if job.workflow_id not in running and await self._end(job)
+                ]
+                return ReconcileResult(jobs_ended=len(ended), workflows_cancelled=await self._cancel_idle(running))
+        except RPCError as error:
+            raise TemporalUnavailable("Temporal does not answer.", debug=repr(error)) from error
+
+    async def _unfinished(self) -> AsyncIterator[JobRow]:
+        """Those that Temporal once took; the others are still owed their start."""
+        page = await self._jobs.launched_and_unfinished(PAGE)
+        while page:
+            for job in page:
+                yield job
+            page = await self._jobs.launched_and_unfinished(PAGE, after=page[-1])
+
+    async def _end(self, job: JobRow) -> bool:
+        """End the row as its workflow did. False when the workflow runs after all: the list of them lags behind."""
+        status = await self._status(job)
+        if status is WorkflowExecutionStatus.RUNNING:
+            return False
+        outcome = await self._outcome_of(job, status)
+        try:
+            await self._outcome.record_outcome(outcome)
+        except CancelRequested:
+            outcome = _cancelled(job)
+            await self._outcome.record_outcome(outcome)
+        await self._outcome.discard(_leftovers(outcome))
+        return True
+
+    async def _status(self, job: JobRow) -> WorkflowExecutionStatus | None:
+        """None when Temporal does not know the workflow."""
+        try:
+            return (await self._temporal.get_workflow_handle(job.workflow_id).describe(rpc_timeout=RPC_TIMEOUT)).status
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return None
+            raise
+
+    async def _outcome_of(self, job: JobRow, status: WorkflowExecutionStatus | None) -> Outcome:
+        if status is WorkflowExecutionStatus.COMPLETED:
+            return await self._completed(job)
+        return _cancelled(job) if status is WorkflowExecutionStatus.CANCELED else _lost(job, status)
+
+    async def _completed(self, job: JobRow) -> Outcome:
+        """It has recorded that; a database from a backup does not know it any more."""
+        handle = self._temporal.get_workflow_handle(job.workflow_id, result_type=ProcessVideoResult)
+        return Outcome(
+            job_id=job.id,
+            status=JobStatus.COMPLETED,
+            stage=job.stage,
+            message="The stream is ready",
+            result=await handle.result(rpc_timeout=RPC_TIMEOUT),
+        )
+
+    async def _cancel_idle(self, running: set[str]) -> int:
+        """Workflows that go on for a job that is over. To cancel one that merely cleans up changes nothing."""
+        over = await self._jobs.over_since(CLEANING_UP, running)
+        for job in over:
+            await self._temporal.get_workflow_handle(job.workflow_id).cancel(rpc_timeout=RPC_TIMEOUT)
+        return len(over)
+
+
+def _cancelled(job: JobRow) -> Outcome:
+    return Outcome(job_id=job.id, status=JobStatus.CANCELLED, stage=job.stage, message="Cancelled on request")
+
+
+def _lost(job: JobRow, status: WorkflowExecutionStatus | None) -> Outcome:
+    message = f"The job was not finished: {HOW_IT_ENDED.get(status, 'its workflow ended')}; send the video again."
+    error = JobError(
+        code=WorkflowLost.code,
+        message=message,
+        stage=job.stage,
+        fault=WorkflowLost.fault,
+        retryable=WorkflowLost.retryable,
+    )
+    return Outcome(job_id=job.id, status=JobStatus.FAILED, stage=job.stage, message=message, error=error)
+
+
+def _leftovers(outcome: Outcome) -> DiscardInput:
+    completed = outcome.status is JobStatus.COMPLETED
+    return DiscardInput(job_id=outcome.job_id, output=not completed, original=outcome.status is JobStatus.CANCELLED)
