@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from streamforge.api.fields import PARSERS, parse_field
 from streamforge.api.forms import Form, Part
+from streamforge.api.names import file_name, parameters, unknown_part
 from streamforge.api.process import PATIENCE, RECEIVED_PROGRESS, admit, content_length, keep, patiently, receive
 from streamforge.api.services import Request, Services, owner_of, services_of
 from streamforge.contracts.ids import key_from_filename, new_batch_id, new_job_id, parse_batch_id, workflow_id
@@ -24,6 +25,7 @@ MAX_VIDEOS = 1000
 ANNOUNCE_EVERY_SECONDS = 3600.0
 """Of the day after which the retention sweep takes stored bytes for nobody's."""
 AT_ONCE = 16
+FIELDS = ["video", *(name for name in PARSERS if name != "key")]
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -40,6 +42,7 @@ class _Arrived:
 
 async def create_batch(request: Request) -> Response:
     services = services_of(request)
+    parameters(request)
     await services.uploads.admit_several(content_length(request))
     await admit(services, "database", "storage")
     form = Form(request.headers.get("content-type", ""), patiently(request.stream()), max_parts=MAX_VIDEOS)
@@ -123,7 +126,7 @@ async def _read(services: Services, form: Form, arrived: _Arrived) -> None:
         elif part.name in PARSERS:
             arrived.fields[part.name] = parse_field(part.name, await part.text(), services.settings.profiles)
         else:
-            await part.text()
+            raise unknown_part(part, FIELDS, has_video=bool(arrived.jobs or arrived.rejected))
     if not arrived.jobs and arrived.rejected:
         raise arrived.rejected[0][1]
     if not arrived.jobs:
@@ -134,7 +137,7 @@ async def _take(services: Services, video: Part, arrived: _Arrived) -> None:
     """A video that cannot be taken is no reason to refuse the others."""
     job_id = new_job_id()
     try:
-        key = key_from_filename(video.filename)
+        key = key_from_filename(file_name(video))
         async with services.uploads.receive(job_id) as incoming:
             await receive(video, incoming)
             arrived.stored.append(job_id)

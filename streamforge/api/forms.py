@@ -1,8 +1,11 @@
 """multipart/form-data as a stream: parts in the order they come, never more than a piece of one in memory."""
 
+import re
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from urllib.parse import unquote
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -11,6 +14,13 @@ from streamforge.errors import InvalidField, MalformedMultipart, MissingVideo
 
 MAX_PARTS = 64
 MAX_TEXT_BYTES = 64 * 1024
+
+CHARSETS = {"utf-8": "utf-8", "iso-8859-1": "latin-1"}
+_QUOTED = re.compile(r'"(?:\\.|[^"\\])*"')
+_EXTENDED_FILE_NAME = re.compile(
+    rf";\s*filename\*\s*=\s*(?P<charset>{'|'.join(CHARSETS)})'[^']*'(?P<value>[^\s;]+)", re.IGNORECASE
+)
+"""RFC 5987, §3.2: a charset, a language, and a value in percent-encoding."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +107,7 @@ class Form:
         kind, options = parse_options_header(begun.headers.get("content-disposition"))
         if kind != b"form-data" or b"name" not in options:
             raise MalformedMultipart("A part of the form has no name.")
-        filename = options.get(b"filename")
-        return Part(self, _decode(options[b"name"]), None if filename is None else _decode(filename))
+        return Part(self, _decode(options[b"name"]), _file_name(begun.headers["content-disposition"], options))
 
     def _make_parser(self, content_type: str) -> MultipartParser:
         kind, options = parse_options_header(content_type)
@@ -148,6 +157,17 @@ class Form:
 
     def _on_end(self) -> None:
         self._ended = True
+
+
+def _file_name(disposition: str, options: Mapping[bytes, bytes]) -> str | None:
+    """The parser leaves out `filename*`, which RFC 7578 does not want in forms, and .NET and others send all the same:
+    beside a `filename` that is only a makeshift."""
+    plain = options.get(b"filename")
+    extended = _EXTENDED_FILE_NAME.search(_QUOTED.sub('""', disposition))
+    if extended is not None:
+        with suppress(UnicodeDecodeError):
+            return unquote(extended["value"], CHARSETS[extended["charset"].lower()], errors="strict")
+    return None if plain is None else _decode(plain)
 
 
 def _decode(header: bytes) -> str:

@@ -6,8 +6,10 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from starlette.datastructures import QueryParams
 from starlette.responses import JSONResponse, Response
 
+from streamforge.api.names import parameters
 from streamforge.api.services import Request, Services, services_of
 from streamforge.api.views import job_view, page_cursor, parse_page_cursor
 from streamforge.contracts.ids import parse_job_id
@@ -26,10 +28,10 @@ async def get_job(request: Request) -> Response:
 
 
 async def list_jobs(request: Request) -> Response:
-    query = request.query_params
-    if "ids" in query:
-        return await _listed(request, query["ids"])
-    limit = _number(request, "limit", default=20, lowest=1, highest=100)
+    if "ids" in request.query_params:
+        return await _listed(request, parameters(request, "ids")["ids"])
+    query = parameters(request, "limit", "cursor", "status")
+    limit = _number(query, "limit", default=20, lowest=1, highest=100)
     services = services_of(request)
     page = await services.jobs.newest(
         limit,
@@ -63,9 +65,10 @@ async def list_events(request: Request) -> Response:
     """A page of the job's log after event number `after`, oldest first; `since` leaves out what is older."""
     services = services_of(request)
     job_id = parse_job_id(request.path_params["job_id"])
-    after = _number(request, "after", default=0, lowest=0, highest=MAX_SEQ)
-    limit = _number(request, "limit", default=100, lowest=1, highest=1000)
-    events = await services.events.after(job_id, after, limit, _moment(request.query_params.get("since")))
+    query = parameters(request, "after", "since", "limit")
+    after = _number(query, "after", default=0, lowest=0, highest=MAX_SEQ)
+    limit = _number(query, "limit", default=100, lowest=1, highest=1000)
+    events = await services.events.after(job_id, after, limit, _moment(query.get("since")))
     if not events and await services.jobs.state(job_id) is None:
         raise JobNotFound("There is no such job.")
     following = events[-1].seq if len(events) == limit else None
@@ -76,6 +79,7 @@ async def list_events(request: Request) -> Response:
 async def cancel_job(request: Request) -> Response:
     """202 is a promise: the job ends `cancelled`, or is that already. One that ended otherwise is a 409."""
     services = services_of(request)
+    parameters(request)
     job = await _find(services, parse_job_id(request.path_params["job_id"]))
     if await services.cancels.accept(job.id):
         await _deliver_cancel(services, job)
@@ -105,8 +109,8 @@ async def _view(services: Services, job: JobOverview, status_code: int = 200) ->
     return Response(view.model_dump_json(), status_code, media_type="application/json")
 
 
-def _number(request: Request, name: str, *, default: int, lowest: int, highest: int) -> int:
-    text = request.query_params.get(name)
+def _number(query: QueryParams, name: str, *, default: int, lowest: int, highest: int) -> int:
+    text = query.get(name)
     if text is None:
         return default
     if not (text.isascii() and text.isdigit() and len(text) <= 19 and lowest <= int(text) <= highest):

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from streamforge.api.fields import PARSERS, parse_field
 from streamforge.api.forms import Form, Part
+from streamforge.api.names import file_name, parameters, unknown_part
 from streamforge.api.services import Request, Services, owner_of, services_of
 from streamforge.api.uploads import IncomingFile
 from streamforge.contracts.ids import key_from_filename, new_job_id, workflow_id
@@ -76,12 +77,12 @@ async def _read(services: Services, form: Form, incoming: IncomingFile) -> _Form
         if part.name in fields or (part.name == "video" and filename is not None):
             raise InvalidField(f"`{part.name}` is there twice; send one video, and each field once.")
         if part.name == "video":
-            filename = part.filename or ""
+            filename = file_name(part)
             await receive(part, incoming)
         elif part.name in PARSERS:
             fields[part.name] = parse_field(part.name, await part.text(), services.settings.profiles)
         else:
-            await part.text()
+            raise unknown_part(part, ["video", *PARSERS], has_video=filename is not None)
     if filename is None:
         raise MissingVideo("The form has no file in a field named `video`.")
     return _Form(filename, fields)
@@ -151,7 +152,7 @@ async def _plan(services: Services, job: NewJob, incoming: IncomingFile) -> Prin
 
 
 def _dry_run(request: Request) -> bool:
-    asked = request.query_params.get("dry_run", "false").lower()
+    asked = parameters(request, "dry_run").get("dry_run", "false").lower()
     if asked not in {"true", "1", "false", "0", ""}:
         raise InvalidField("`dry_run` is neither true nor false.")
     return asked in {"true", "1"}

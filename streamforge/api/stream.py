@@ -8,10 +8,14 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
+from streamforge.api.names import parameters
 from streamforge.api.services import AppState, Request, Services, owner_of, services_of
 from streamforge.contracts.ids import parse_batch_id, parse_job_id
 from streamforge.events.frames import Frame
 from streamforge.events.sources import Source
+
+CURSORS = ("last_event_id", "lastEventId")
+"""Parameters for who cannot set the header."""
 
 
 async def stream_of_everything(request: Request) -> Response:
@@ -30,9 +34,10 @@ async def stream_of_batch(request: Request) -> Response:
     return EventStream(services, services.batch(parse_batch_id(request.path_params["batch_id"])), cursor_of(request))
 
 
-def cursor_of(connection: HTTPConnection[AppState]) -> str | None:
-    """The header is what EventSource sends when it reconnects; it is newer than a parameter in the address."""
-    query = connection.query_params
+def cursor_of(connection: HTTPConnection[AppState], *others: str) -> str | None:
+    """Of a query that may hold `others`, too. The header is what EventSource sends when it reconnects; it is newer than a
+    parameter in the address."""
+    query = parameters(connection, *CURSORS, *others)
     return connection.headers.get("last-event-id") or query.get("last_event_id") or query.get("lastEventId") or None
 
 

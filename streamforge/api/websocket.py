@@ -20,8 +20,9 @@ SERVICE_RESTART = 1012
 
 async def progress(websocket: WebSocket[AppState]) -> None:
     services = services_of(websocket)
+    cursor = cursor_of(websocket, "job_id", "batch_id")
     with services.limits.admit(websocket.scope):
-        await services.streams.follow(_source(websocket, services), cursor_of(websocket), _Connection(websocket))
+        await services.streams.follow(_source(websocket, services), cursor, _Connection(websocket))
 
 
 def _source(websocket: WebSocket[AppState], services: Services) -> Source:

@@ -6,6 +6,11 @@ from uuid import UUID, uuid4
 from streamforge.errors import InvalidKey, MalformedBatchId, MalformedJobId
 
 MAX_KEY_BYTES = 255
+MAX_WORKFLOW_ID_BYTES = 255
+"""Temporal's columns on PostgreSQL and MySQL take no more."""
+MAX_SUFFIX_BYTES = 16
+"""What is longer is no file name extension."""
+UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
 def new_job_id() -> UUID:
@@ -51,7 +56,7 @@ def clean_key(raw: str) -> str:
         raise InvalidKey("`key` is empty; leave it out to use the file's name.")
     if len(key.encode()) > MAX_KEY_BYTES:
         raise InvalidKey(f"`key` is longer than {MAX_KEY_BYTES} bytes.")
-    if any(unicodedata.category(char) in {"Cc", "Cs", "Zl", "Zp"} for char in key) or "\\" in key:
+    if any(unicodedata.category(char) in UNPRINTABLE for char in key) or "\\" in key:
         raise InvalidKey("`key` contains a control character or a backslash.")
     if key.startswith("/") or any(part in {"", ".", ".."} for part in key.split("/")):
         raise InvalidKey("`key` must be a relative name without empty, `.` or `..` parts, like `films/intro.mp4`.")
@@ -59,11 +64,28 @@ def clean_key(raw: str) -> str:
 
 
 def key_from_filename(filename: str | None) -> str:
-    """The file's own name, without the folders some browsers and clients send along."""
+    """The file's own name, without the folders some browsers and clients send along. Nobody chose it to be a key, so it
+    is repaired rather than refused."""
     name = (filename or "").replace("\\", "/").rsplit("/", 1)[-1]
-    return clean_key(name) if name.strip() else "video"
+    printable = "".join(char for char in name if unicodedata.category(char) not in UNPRINTABLE)
+    key = _shortened(unicodedata.normalize("NFC", printable).strip(), MAX_KEY_BYTES)
+    return key if key not in {"", ".", ".."} else "video"
 
 
 def workflow_id(key: str, job_id: UUID) -> str:
     """`video-processing-<key>-<unique>`: readable in the Temporal web UI, unique by the first 12 digits of the job id."""
-    return f"video-processing-{key}-{job_id.hex[:12]}"
+    unique = job_id.hex[:12]
+    room = MAX_WORKFLOW_ID_BYTES - len(f"video-processing--{unique}")
+    return f"video-processing-{_shortened(key, room)}-{unique}"
+
+
+def _shortened(name: str, max_bytes: int) -> str:
+    """At most so many bytes of UTF-8; what is too long loses something before its extension."""
+    if len(name.encode()) <= max_bytes:
+        return name
+    stem, dot, suffix = name.rpartition(".")
+    end = f"{dot}{suffix}".encode() if stem else b""
+    if len(end) > MAX_SUFFIX_BYTES:
+        stem, end = name, b""
+    kept = (stem or name).encode()[: max_bytes - len(end)].decode(errors="ignore")
+    return kept.rstrip() + end.decode()

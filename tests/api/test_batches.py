@@ -140,7 +140,7 @@ async def test_a_batch_that_takes_a_day_to_arrive_is_announced_to_the_sweep(
 
     async def body() -> AsyncIterator[bytes]:
         yield OPEN + part("video", "a.mp4") + NEXT
-        await until(lambda: len(api.stored) == 1)
+        await until(lambda: api.stored and api.stored[0].endswith("/original"))  # Not while it is written aside.
         [name] = api.stored
         two_days_ago = time.time() - 2 * 86400
         os.utime(api.settings.data_dir / "storage" / name, (two_days_ago, two_days_ago))
@@ -155,6 +155,36 @@ async def test_a_batch_that_takes_a_day_to_arrive_is_announced_to_the_sweep(
     answer = await api.http.post("/batches", content=body(), headers=BOUNDARY)
     assert answer.status_code == 202
     assert api.stored == sorted(f"input/{job['job_id']}/original" for job in answer.json()["jobs"])
+
+
+async def test_a_field_nobody_knows_refuses_a_batch(api: Api) -> None:
+    for fields, sentence in (
+        ({"prioritty": "1"}, "There is no field `prioritty`; the nearest is `priority`."),
+        ({"kee": "1"}, "There is no field `kee`."),
+    ):
+        refused = await send(api, ("a.mp4", b"a"), **fields)
+        assert_problem(refused, 400, "request.invalid_field")
+        assert refused.json()["detail"] == sentence
+    wrong = await api.http.post("/batches", files=[("videos", ("a.mp4", b"a", "video/mp4"))])
+    assert_problem(wrong, 400, "request.missing_video")
+    assert_problem(
+        await api.http.post("/batches?priority=1", files={"video": ("a.mp4", b"a")}), 400, "request.invalid_field"
+    )
+    assert api.stored == []
+
+
+async def test_an_input_that_nobody_filled_in_does_not_take_the_others_with_it(api: Api) -> None:
+    """What a browser sends for it: a file without a name or a byte."""
+    boundary = "b0undary"
+    parts = ['filename=""\r\n\r\n', 'filename="a.mp4"\r\n\r\nbytes', f'filename="{"x" * 300}.mp4"\r\n\r\nbytes']
+    body = "".join(f'--{boundary}\r\nContent-Disposition: form-data; name="video"; {part}\r\n' for part in parts)
+    answer = await api.http.post(
+        "/batches",
+        content=f"{body}--{boundary}--\r\n",
+        headers={"Content-Type": f"multipart/form-data; boundary={boundary}"},
+    )
+    assert [job["key"] for job in answer.json()["jobs"]] == ["a.mp4", f"{'x' * 251}.mp4"]
+    assert [each["code"] for each in answer.json()["rejected"]] == ["request.missing_video"]
 
 
 async def test_a_batch_that_is_nobodys(api: Api) -> None:

@@ -177,6 +177,7 @@ async def test_a_websocket_that_comes_back_after_the_end_is_closed_at_once(
         ("?job_id=x", 400, "request.malformed_job_id"),
         (f"?batch_id={uuid4()}", 404, "batch.not_found"),
         ("?batch_id=x", 400, "request.malformed_batch_id"),
+        (f"?jobid={uuid4()}", 400, "request.invalid_field"),
     ],
 )
 async def test_a_websocket_is_refused_like_any_request(api: Api, query: str, status: int, code: str) -> None:

@@ -222,6 +222,26 @@ async def test_some_jobs_by_their_ids_in_the_order_asked(api: Api, rows: Jobs) -
     assert_problem(await api.http.get(f"/jobs?ids={many}"), 400, "request.invalid_field")
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "sentence"),
+    [
+        ("GET", "/jobs?limt=3", "There is no query parameter `limt`; the nearest is `limit`."),
+        ("GET", "/jobs?page=3", "There is no query parameter `page`."),
+        ("GET", "/jobs?limit=3&limit=4", "The query parameter `limit` is there twice."),
+        ("GET", "/jobs?ids=x&limit=4", "There is no query parameter `limit` beside `ids`."),
+        ("GET", f"/jobs/{uuid4()}/events?afer=3", "There is no query parameter `afer`; the nearest is `after`."),
+        ("DELETE", f"/jobs/{uuid4()}?force=true", "There is no query parameter `force`."),
+        ("GET", "/stream?last_event=3", "There is no query parameter `last_event`; the nearest is `last_event_id`."),
+        ("GET", f"/jobs/{uuid4()}/stream?since=3", "There is no query parameter `since`."),
+        ("GET", f"/batches/{uuid4()}/stream?since=3", "There is no query parameter `since`."),
+    ],
+)
+async def test_a_parameter_nobody_knows_is_refused_by_its_name(api: Api, method: str, path: str, sentence: str) -> None:
+    response = await api.http.request(method, path)
+    assert_problem(response, 400, "request.invalid_field")
+    assert response.json()["detail"] == sentence
+
+
 # ── reaching Temporal ───────────────────────────────────────────────────────────────────────────────────────────────
 @pytest.fixture
 async def temporal(temporal_address: str) -> Client:
