@@ -1,6 +1,7 @@
 """`streamforge doctor`: looks at every part and says, for each that is not well, what to do."""
 
 import asyncio
+import os
 import platform
 import shutil
 from collections.abc import Awaitable, Callable, Sequence
@@ -14,13 +15,14 @@ from rich.markup import escape
 from streamforge import embedded
 from streamforge.db.pool import connect as connect_database
 from streamforge.embedded import endpoints
-from streamforge.errors import StreamForgeError
+from streamforge.errors import StorageUnavailable, StreamForgeError
 from streamforge.media.capabilities import Capabilities, detect
 from streamforge.media.child import MediaChildren
 from streamforge.media.gpu import GpuTrial, try_encoders
 from streamforge.planning.trial import trial_renditions
 from streamforge.settings import Settings
 from streamforge.storage import open_storage
+from streamforge.storage.local import LocalStorage
 from streamforge.temporal.connect import connect as connect_temporal
 
 GIB = 2**30
@@ -146,8 +148,20 @@ def _embedded_temporal() -> Finding:
 
 
 async def _storage(settings: Settings) -> Finding:
-    await open_storage(settings).check()
+    """A folder is only looked at: who asks how things are wants to find them as they were."""
+    store = open_storage(settings)
+    if isinstance(store, LocalStorage):
+        _refuse_unwritable(store.root)
+    else:
+        await store.check()
     return Finding("storage", Level.OK, f"{settings.storage.url or settings.data_dir / 'storage'} takes objects")
+
+
+def _refuse_unwritable(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise StorageUnavailable(f"{folder} is not a folder.")
+    if not os.access(nearest := _nearest_folder(folder), os.W_OK | os.X_OK):
+        raise StorageUnavailable(f"{nearest} cannot be written by this user.")
 
 
 async def _disk(settings: Settings) -> Finding:

@@ -21,6 +21,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from streamforge.errors import InvalidSettings
+from streamforge.settings_problems import problems
 
 ENV_PREFIX = "STREAMFORGE_"
 CONFIG_FILE_VARIABLE = "STREAMFORGE_CONFIG"
@@ -30,6 +31,14 @@ KUBERNETES_VARIABLES = re.compile(
 )
 """What Kubernetes puts into every pod beside a Service named streamforge, or streamforge-api: not meant for us."""
 
+
+_HOST = r"([\w.-]*|\[[\da-f:.%]+\]|%2F[^@/?#:,]*)(:\d{1,5})?"
+DSN = re.compile(
+    r"postgres(ql)?://([^@/?#\[\]]*@)?"
+    rf"{_HOST}(,{_HOST})*(/[^?#]*)?(\?[^#]*)?",
+    re.IGNORECASE,
+)
+"""libpq's form of it: several hosts may be named, and a socket's folder in their place, percent-encoded."""
 
 CrfOfX26x = Annotated[float, Field(ge=1, le=51)]
 CrfOfAv1 = Annotated[int, Field(ge=1, le=63)]
@@ -158,7 +167,14 @@ class ProtectionSettings(Section):
 class KeySettings(Section):
     secret: SecretStr | None = Field(None, min_length=32)
     token: SecretStr | None = Field(None, min_length=16)
-    url: str | None = Field(None, pattern=r"^https?://[^\s\"<>]+$")
+    url: str | None = None
+
+    @field_validator("url")
+    @classmethod
+    def players_can_ask_there(cls, value: str | None) -> str | None:
+        if value is not None and re.fullmatch(r"https?://[^\s\"<>]+", value) is None:
+            raise ValueError("must be an address like https://keys.example, without spaces or quotation marks")
+        return value
 
 
 class CaptionsSettings(Section):
@@ -197,6 +213,17 @@ class StorageSettings(Section):
 class DatabaseSettings(Section):
     dsn: str | None = None
     pool_size: PositiveInt = 10
+
+    @field_validator("dsn")
+    @classmethod
+    def dsn_can_be_parsed(cls, value: str | None) -> str | None:
+        """Never says what is there: it may hold a password."""
+        if value is not None and DSN.fullmatch(value) is None:
+            raise ValueError(
+                "must be like postgresql://user:password@host:5432/database; special characters in a password are "
+                "percent-encoded, like %23 for #"
+            )
+        return value
 
 
 class TemporalSettings(Section):
@@ -307,7 +334,7 @@ class Settings(BaseSettings):
             try:
                 changed[section] = type(before).model_validate(_merged(before.model_dump(), overrides))
             except ValidationError as error:
-                raise ValueError(_problems(error, f"profiles.{profile}.{section}.")) from error
+                raise ValueError(problems(error, f"profiles.{profile}.{section}.")) from error
         return self.model_copy(update=changed)
 
     @classmethod
@@ -334,7 +361,7 @@ def load(config_file: Path | None = None) -> Settings:
     try:
         return Settings(**from_file)
     except ValidationError as error:
-        raise InvalidSettings(f"Settings are not valid: {_problems(error)}.") from error
+        raise InvalidSettings(f"Settings are not valid: {problems(error)}.") from error
     except SettingsError as error:
         raise InvalidSettings(f"Settings are not valid: {_unreadable_variable(error)}.") from error
 
@@ -348,9 +375,9 @@ def _config_path_from_environment() -> Path | None:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InvalidSettings(f"The settings file {path} cannot be read: {error}") from error
+        raise InvalidSettings(f"The settings file {path} cannot be read: {' '.join(str(error).split())}.") from error
     if not isinstance(content, dict | None):
         raise InvalidSettings(f"The settings file {path} must hold keys and values.")
     for key in content or {}:
@@ -358,6 +385,20 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         if key not in Settings.model_fields:
             raise InvalidSettings(f"Settings are not valid: {key}: no such setting.")
     return content or {}
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML forbids a key twice in one place, and PyYAML takes the last: a setting above would silently do nothing."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        lines: dict[Any, int] = {}
+        for key_node, _ in node.value:
+            key, line = self.construct_object(key_node, deep=True), key_node.start_mark.line + 1
+            if key != "<<" and lines.setdefault(repr(key), line) != line:
+                raise InvalidSettings(
+                    f"Settings are not valid: {key}: is there twice, in lines {lines[repr(key)]} and {line} of the file."
+                )
+        return super().construct_mapping(node, deep)
 
 
 def _refuse_unknown_variables() -> None:
@@ -386,15 +427,3 @@ def _merged(before: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]
         if isinstance(value, dict) and isinstance(before.get(key), dict)
     }
     return before | overrides | nested
-
-
-def _problems(error: ValidationError, prefix: str = "") -> str:
-    return "; ".join(
-        f"{prefix}{'.'.join(map(str, e['loc']))}: {_sentence(e)}" if e["loc"] else _sentence(e) for e in error.errors()
-    )
-
-
-def _sentence(error: Any) -> str:
-    if error["type"] == "extra_forbidden":
-        return "no such setting"
-    return str(error["msg"]).removeprefix("Value error, ")

@@ -2,10 +2,13 @@
 
 import os
 import re
+from collections.abc import Iterator
+from functools import reduce
 from pathlib import Path
 
 import pytest
 import yaml
+from pydantic import BaseModel
 
 from streamforge.errors import InvalidSettings
 from streamforge.settings import Settings, load
@@ -158,10 +161,10 @@ def test_a_profile_that_is_gone_is_an_error_that_names_those_that_are_there() ->
 @pytest.mark.parametrize(
     ("profiles", "said"),
     [
-        ("{default: {}, x: {transcode: {codecs: [theora]}}}", "profiles.x.transcode.codecs.0: Input should be 'h264'"),
+        ("{default: {}, x: {transcode: {codecs: [theora]}}}", "profiles.x.transcode.codecs.0: must be 'h264'"),
         (
             "{default: {}, x: {transcode: {presets: {h264: warp}}}}",
-            "profiles.x.transcode.presets.h264: Input should be",
+            "profiles.x.transcode.presets.h264: must be",
         ),
         ("{default: {}, x: {transcode: {presett: fast}}}", "profiles.x.transcode.presett: no such setting"),
         ("{default: {}, x: {server: {port: 1}}}", "profiles.x.server: a profile has the sections"),
@@ -215,6 +218,63 @@ def test_a_mistake_in_the_file_is_an_error_that_names_the_key(config, text: str,
     with pytest.raises(InvalidSettings) as caught:
         load(config(text))
     assert key in caught.value.message
+
+
+def every_key(section: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name, field in section.model_fields.items():
+        yield (*path, name)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from every_key(field.annotation, (*path, name))
+
+
+@pytest.mark.parametrize("path", list(every_key(Settings)), ids=".".join)
+def test_what_is_wrong_is_said_in_words_for_people(config, path: tuple[str, ...]) -> None:
+    """Whatever the key and whatever its value: nothing of pydantic, which speaks to programmers."""
+    of_pydantic = ("Input", "valid ", "should", "dictionary", "instance", "parse", "after validation", "pydantic", "[")
+    for value in ("x", -1, [], [None], ["x"], {}, {"y": 1}, None, 1e99, True, "", [1, 2, 3], 0):
+        try:
+            load(config(yaml.safe_dump(reduce(lambda inner, key: {key: inner}, reversed(path), value))))
+        except InvalidSettings as error:
+            message = error.message.removeprefix("Settings are not valid: ")
+            assert path[0] in message
+            words = message.replace("like [", "")
+            assert not [word for word in of_pydantic if word in words], message
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "", "db", "host=db dbname=x", "mysql://u:p@db/x", "postgresql://u:se#cret@db/x", "postgresql://u:se/cret@db/x",
+        "postgresql://u:se[cret@db/x", "postgresql://u:secret@db:port/x", "postgresql://u:secret@db:123456/x",
+    ],
+)  # fmt: skip
+def test_a_dsn_that_cannot_be_parsed_is_told_by_its_key_and_never_shown(config, dsn: str) -> None:
+    with pytest.raises(InvalidSettings, match=r"database\.dsn: must be like postgresql://") as caught:
+        load(config(yaml.safe_dump({"database": {"dsn": dsn}})))
+    assert "cret" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "postgresql://u:p@db:5432/x", "postgres://db", "postgresql://u:%23%2F@[::1]:5432/x?sslmode=require",
+        "postgresql://u@a:1,b:2/x?target_session_attrs=any", "postgresql://u@%2Fvar%2Frun/x", "postgresql:///x?host=/tmp",
+    ],
+)  # fmt: skip
+def test_every_form_of_a_dsn_that_libpq_knows_is_taken(config, dsn: str) -> None:
+    assert load(config(yaml.safe_dump({"database": {"dsn": dsn}}))).database.dsn == dsn
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("server: {port: 1}\nlog: {}\nserver: {host: x}\n", "server: is there twice, in lines 1 and 3"),
+        ("transcode:\n  presets:\n    h264: fast\n    h264: slow\n", "h264: is there twice, in lines 3 and 4"),
+    ],
+)
+def test_a_key_that_is_there_twice_is_told_with_its_lines(config, text: str, told: str) -> None:
+    with pytest.raises(InvalidSettings, match=told):
+        load(config(text))
 
 
 def test_all_mistakes_are_told_at_once(config) -> None:

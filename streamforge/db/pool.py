@@ -11,7 +11,7 @@ import asyncpg
 
 from streamforge.db.queries import QUERIES
 from streamforge.db.refusals import AWAY, refusal
-from streamforge.errors import DatabaseUnavailable
+from streamforge.errors import DatabaseUnavailable, InvalidSettings
 
 Row = Mapping[str, Any]
 
@@ -38,6 +38,8 @@ def availability_errors() -> Iterator[None]:
     """Turn every way in which the database is away, or refuses for the time being, into DatabaseUnavailable."""
     try:
         yield
+    except asyncpg.ClientConfigurationError as error:
+        raise InvalidSettings(f"Settings are not valid: database.dsn: {error}.") from error
     except _UNHEARD as error:
         raise DatabaseUnavailable(AWAY, debug=repr(error)) from error
     except asyncpg.PostgresError as error:

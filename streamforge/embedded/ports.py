@@ -2,6 +2,7 @@
 
 import errno
 import socket
+from collections.abc import Mapping
 
 from streamforge.errors import PortInUse
 
@@ -10,6 +11,16 @@ def free_port(host: str = "127.0.0.1") -> int:
     """A port nobody listens on now. The kernel picks at random, so that two callers hardly ever get the same."""
     with socket.create_server((host, 0)) as probe:
         return int(probe.getsockname()[1])
+
+
+def refuse_equal(chosen: Mapping[str, int]) -> None:
+    """By command line flag; 0, any free one, is never another's. Raises PortInUse, naming two flags."""
+    flags: dict[int, str] = {}
+    for flag, port in chosen.items():
+        if port and flags.setdefault(port, flag) != flag:
+            raise PortInUse(
+                f"{flags[port]} and {flag} are both {port}; choose another for one of them, or 0 for any free."
+            )
 
 
 def claim(host: str, port: int, *, flag: str) -> int:

@@ -62,6 +62,7 @@ async def running(settings: Settings, options: UpOptions) -> AsyncIterator[RunFi
     Raises AlreadyRunning, PortInUse, MissingPart, ChildDied.
     """
     data_dir = settings.data_dir.resolve()
+    ports.refuse_equal(_chosen_ports(settings, options))
     with endpoints.exclusive(data_dir):
         await asyncio.to_thread(leftovers.end_recorded, endpoints.read(data_dir))
         supervisor = _Supervisor(settings, options, data_dir)
@@ -71,6 +72,13 @@ async def running(settings: Settings, options: UpOptions) -> AsyncIterator[RunFi
         finally:
             await supervisor.stop()
             endpoints.path_of(data_dir).unlink(missing_ok=True)
+
+
+def _chosen_ports(settings: Settings, options: UpOptions) -> dict[str, int]:
+    chosen = {"--port": settings.server.port}
+    if settings.temporal.address is None:
+        chosen |= {"--temporal-port": options.temporal_port, "--ui-port": options.ui_port}
+    return chosen
 
 
 class _Supervisor:

@@ -79,6 +79,39 @@ def test_doctor_says_for_every_part_how_it_is(tmp_path: Path) -> None:
         assert f"✓ {part}" in report.stdout
 
 
+@pytest.mark.parametrize("there", [[], ["data/storage/input", "data/run", "data/uploads"]])
+def test_doctor_changes_nothing_on_disk(tmp_path: Path, there: list[str]) -> None:
+    for folder in there:
+        (tmp_path / folder).mkdir(parents=True)
+    if there:
+        (tmp_path / "data/run/lock").touch()
+
+    def what_is_there() -> dict[Path, int]:
+        return {path: path.stat().st_mtime_ns for path in [tmp_path, *tmp_path.rglob("*")]}
+
+    before = what_is_there()
+    assert streamforge("doctor", cwd=tmp_path).returncode == 0
+    assert what_is_there() == before
+
+
+def test_doctor_says_of_a_store_that_cannot_be_written_why(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    report = streamforge("doctor", cwd=tmp_path, STREAMFORGE_STORAGE__URL=f"file://{tmp_path}/file")
+    assert report.returncode == 1
+    assert "✗ storage" in report.stdout
+    assert "is not a folder" in report.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [(["--port", "7233"], "--port and --temporal-port are both 7233"), (["--ui-port", "8081"], "--port and --ui-port")],
+)
+def test_two_ports_that_are_the_same_are_one_sentence(tmp_path: Path, arguments: list[str], named: str) -> None:
+    refused = streamforge("up", *arguments, cwd=tmp_path)
+    assert_one_sentence(refused, named)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_doctor_says_of_a_gpu_what_works_and_why_the_rest_does_not() -> None:
     works = gpu_finding("A", [GpuTrial(encoder="h264_nvenc")])
     assert (works.level, works.says, works.advice) == (Level.OK, "A; h264_nvenc", "")
