@@ -12,7 +12,8 @@ from importlib.metadata import version
 from typing import Any, TypeVar
 from uuid import UUID
 
-from pydantic import BaseModel
+import structlog
+from pydantic import BaseModel, ValidationError
 
 from streamforge.errors import StorageCorrupted
 from streamforge.storage import Storage, layout
@@ -20,6 +21,8 @@ from streamforge.storage import Storage, layout
 R = TypeVar("R", bound=BaseModel)
 
 AT_ONCE = 16
+
+log = structlog.stdlib.get_logger(__name__)
 
 CHUNK = "chunk-"
 AUDIO = "audio-"
@@ -43,8 +46,15 @@ def _dumped(value: Any) -> Any:
 
 
 async def find(storage: Storage, name: str, kind: type[R]) -> R | None:
+    """None, too, for one that another version wrote and this one cannot read: its work is done again."""
     data = await storage.get_bytes(name)
-    return None if data is None else kind.model_validate_json(data)
+    if data is None:
+        return None
+    try:
+        return kind.model_validate_json(data)
+    except ValidationError as error:
+        log.warning("a work record cannot be read; its work is done again", name=name, problems=error.error_count())
+        return None
 
 
 async def read(storage: Storage, name: str, kind: type[R]) -> R:

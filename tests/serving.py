@@ -4,11 +4,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 from sse import Frame, read_frames
 
 from streamforge.api.server import running
+from streamforge.contracts.job import JobView
 from streamforge.settings import Settings
 
 
@@ -78,6 +80,28 @@ def assert_problem(response: httpx.Response, status: int, code: str) -> None:
     assert problem["title"]
     assert problem["detail"].endswith(".")
     assert problem["request_id"] == response.headers["x-request-id"]
+
+
+async def read_everywhere(api: Api, job_id: str, batch_id: str | None = None) -> dict[str, Any]:
+    """By every address that shows a job; the job itself."""
+    job = await api.job(job_id)
+    for path in ("/jobs?limit=100", f"/jobs?ids={job_id}"):
+        listed = (await api.http.get(path)).raise_for_status().json()["jobs"]
+        assert [each for each in listed if each["id"] == job_id] == [job]
+    events = (await api.http.get(f"/jobs/{job_id}/events")).raise_for_status().json()["events"]
+    assert [event["id"] for event in events] == list(range(1, len(events) + 1))
+    streams = [f"/jobs/{job_id}/stream", "/stream"]
+    if batch_id is not None:
+        assert (await api.http.get(f"/batches/{batch_id}")).raise_for_status().json()["jobs"][0]["job_id"] == job_id
+        streams.append(f"/batches/{batch_id}/stream")
+    for path in streams:
+        async with api.http.stream("GET", path, headers={"Last-Event-ID": "0"}) as response:
+            assert response.status_code == 200, path
+            frames = read_frames(response)
+            assert (await anext(frames)).event == "status"
+            assert (await anext(frames)).data["job_id"]
+    JobView.model_validate(job)
+    return job
 
 
 @asynccontextmanager

@@ -1,9 +1,10 @@
 """One typed input and one result for the workflow and each activity. Add fields with defaults; never re-use one."""
 
 from datetime import datetime
+from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from streamforge.contracts.account import Account
 from streamforge.contracts.job import AudioView, JobError, JobStatus, OnDamage, Playback, RenditionView, Stage
@@ -192,10 +193,15 @@ class PackageInput(BaseModel):
     storyboard: Storyboard | None = None
 
 
+def _size_alone(value: Any) -> Any:
+    """All that was told before there were receipts."""
+    return {"size_bytes": value} if isinstance(value, int) else value
+
+
 class PackagedStream(BaseModel):
     """The manifests that were written, by their names in the job's output folder."""
 
-    manifests: dict[str, StoredFile]
+    manifests: dict[str, Annotated[StoredFile, BeforeValidator(_size_alone)]]
     account: Account = Account()
     attempt: int = 1
 
@@ -245,6 +251,13 @@ class DownloadView(BaseModel):
     size_bytes: int
 
 
+def _without_other_scores(value: Any) -> Any:
+    """VMAF was told otherwise before it was sampled: without a margin. A workflow that still carries such a result ends."""
+    if isinstance(value, dict) and "margin" not in (value.get("vmaf") or {}):
+        return value | {"vmaf": None}
+    return value
+
+
 class ProcessVideoResult(BaseModel):
     """Result of the workflow, and of the job: `GET /jobs/<id>` shows it as `result`."""
 
@@ -252,7 +265,7 @@ class ProcessVideoResult(BaseModel):
     size_bytes: int
     file_count: int
     source_sha256: str
-    renditions: list[RenditionView]
+    renditions: list[Annotated[RenditionView, BeforeValidator(_without_other_scores)]]
     audio: list[AudioView] = []
     playback: Playback
     text: list[TextTrack] = Field(default=[], description="subtitles and captions")

@@ -3,19 +3,17 @@
 import json
 from decimal import Decimal
 from functools import partial
-from typing import Any
 from uuid import UUID
 
 import pytest
 from factories import COMPLETED, accepted, progress, run_sql
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from serving import Api, assert_problem
-from sse import read_frames
+from serving import Api, assert_problem, read_everywhere
 
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.ids import clean_key
-from streamforge.contracts.job import JobView, Stage
+from streamforge.contracts.job import Stage
 from streamforge.db.jobs import Jobs
 from streamforge.events.log import EventLog
 
@@ -61,28 +59,6 @@ FIELDS = st.fixed_dictionaries(
         "captions": st.sampled_from(["auto", "none"]) | st.from_regex(r"[a-z]{2}(-\w{2,4})?", fullmatch=True),
     },
 )
-
-
-async def read_everywhere(api: Api, job_id: str, batch_id: str | None = None) -> dict[str, Any]:
-    """By every address that shows a job; the job itself."""
-    job = await api.job(job_id)
-    for path in ("/jobs?limit=100", f"/jobs?ids={job_id}"):
-        listed = (await api.http.get(path)).raise_for_status().json()["jobs"]
-        assert [each for each in listed if each["id"] == job_id] == [job]
-    events = (await api.http.get(f"/jobs/{job_id}/events")).raise_for_status().json()["events"]
-    assert [event["id"] for event in events] == list(range(1, len(events) + 1))
-    streams = [f"/jobs/{job_id}/stream", "/stream"]
-    if batch_id is not None:
-        assert (await api.http.get(f"/batches/{batch_id}")).raise_for_status().json()["jobs"][0]["job_id"] == job_id
-        streams.append(f"/batches/{batch_id}/stream")
-    for path in streams:
-        async with api.http.stream("GET", path, headers={"Last-Event-ID": "0"}) as response:
-            assert response.status_code == 200, path
-            frames = read_frames(response)
-            assert (await anext(frames)).event == "status"
-            assert (await anext(frames)).data["job_id"]
-    JobView.model_validate(job)
-    return job
 
 
 # ── what is accepted ────────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,0 +1,161 @@
+"""What versions before this one have stored is read by it: rows, work records, receipts, and what running workflows know.
+
+The shapes were recorded by the versions themselves; see record_shape.py.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from factories import COMPLETED, run_sql
+from obstore.store import MemoryStore
+from pydantic import BaseModel
+from serving import read_everywhere, serving
+from structlog.testing import capture_logs
+
+from activities import receipts
+from streamforge.contracts import names, pipeline
+from streamforge.contracts.media import EncodedTracks, Text
+from streamforge.contracts.pictures import Pictures, TileSet
+from streamforge.contracts.receipt import Receipt
+from streamforge.contracts.scores import PartQuality
+from streamforge.db import migrations
+from streamforge.db.jobs import Jobs
+from streamforge.db.pool import Database
+from streamforge.embedded.ports import free_port
+from streamforge.events.log import EventLog
+from streamforge.settings import DatabaseSettings, ServerSettings, Settings, TemporalSettings
+from streamforge.storage.bucket import BucketStorage
+from streamforge.verification import verify
+
+Shape = dict[str, Any]
+
+RECEIPTS = {
+    receipts.CHUNK: EncodedTracks,
+    receipts.AUDIO: EncodedTracks,
+    receipts.QUALITY: PartQuality,
+    receipts.PICTURES: TileSet,
+    "published": pipeline.PublishedSoFar,
+}
+ACTIVITIES: dict[str, tuple[type[BaseModel], type[BaseModel] | None]] = {
+    names.UPLOAD: (pipeline.UploadInput, pipeline.StoredSource),
+    names.PROBE: (pipeline.ProbeInput, pipeline.ProbedSource),
+    names.SEARCH: (pipeline.SearchInput, None),
+    names.ENCODE_CHUNK: (pipeline.EncodeChunkInput, pipeline.EncodedPart),
+    names.ENCODE_AUDIO: (pipeline.EncodeAudioInput, pipeline.EncodedPart),
+    names.KEEP_SUBTITLES: (pipeline.KeepSubtitlesInput, Text),
+    names.TRANSCRIBE: (pipeline.TranscribeInput, Text),
+    names.PUBLISH: (pipeline.PublishInput, pipeline.PublishedSoFar),
+    names.PICTURES: (pipeline.PicturesInput, Pictures),
+    names.PACKAGE: (pipeline.PackageInput, pipeline.PackagedStream),
+    names.STORE: (pipeline.StoreInput, pipeline.ProcessVideoResult),
+    names.DISCARD: (pipeline.DiscardInput, None),
+    names.RECORD_OUTCOME: (pipeline.Outcome, None),
+}
+SCORES_OF_ANOTHER_KIND = {"2026-11-22-first-streams"}
+
+
+async def as_it_was(dsn: str, shape: Shape, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database as that version left it: its schema, and its rows."""
+    all_of_them = migrations._migrations()
+    then = {name: all_of_them[name] for name in shape["migrations"]}
+    with monkeypatch.context() as patches:
+        patches.setattr(migrations, "_migrations", lambda: then)
+        await migrations.apply_migrations(dsn)
+    for table, rows in shape["rows"].items():
+        await run_sql(dsn, f"DELETE FROM {table}")
+        await run_sql(
+            dsn, f"INSERT INTO {table} SELECT * FROM jsonb_populate_recordset(NULL::{table}, $1)", json.dumps(rows)
+        )
+    await run_sql(dsn, "SELECT setval('progress_events_id_seq', (SELECT max(id) FROM progress_events))")
+
+
+@pytest.fixture
+async def old_dsn(empty_database_dsn: str, shape: Shape, monkeypatch: pytest.MonkeyPatch) -> str:
+    await as_it_was(empty_database_dsn, shape, monkeypatch)
+    return empty_database_dsn
+
+
+def settings_for(dsn: str, tmp_path: Path) -> Settings:
+    return Settings(
+        data_dir=tmp_path / "data",
+        server=ServerSettings(port=0),
+        database=DatabaseSettings(dsn=dsn),
+        temporal=TemporalSettings(address=f"127.0.0.1:{free_port()}"),
+    )
+
+
+async def test_a_job_of_another_version_is_shown_by_every_address(
+    shape: Shape, old_dsn: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    async with serving(settings_for(old_dsn, tmp_path)) as api:
+        job = await read_everywhere(api, shape["job_id"])
+    assert (job["status"], job["progress"], job["metadata"]) == ("completed", 100, {"a": [1]})
+    assert job["result"]["file_count"] > 0
+    assert job["playback"]["hls"] == f"/media/{job['id']}/master.m3u8"
+    [rendition] = job["renditions"]
+    of_another_kind = request.node.callspec.id in SCORES_OF_ANOTHER_KIND
+    assert job["unreadable"] == (["renditions.0.vmaf"] if of_another_kind else [])
+    assert (rendition["vmaf"] is None) == of_another_kind
+
+
+async def test_a_job_that_was_running_goes_on(shape: Shape, old_dsn: str) -> None:
+    await run_sql(
+        old_dsn,
+        "UPDATE jobs SET status = 'processing', stage = 'transcoding', progress = 20, completed_at = NULL, result = NULL",
+    )
+    job_id = UUID(shape["job_id"])
+    await migrations.apply_migrations(old_dsn)
+    database = await Database.open(old_dsn)
+    jobs, events = Jobs(database), EventLog(database)
+    told = await events.append(job_id, COMPLETED)
+    assert told is not None
+    assert told.seq == len(shape["rows"]["progress_events"]) + 1
+    job = await jobs.get(job_id)
+    assert job is not None
+    assert (job.status, job.progress) == ("completed", 100)
+    assert await jobs.delete([job_id]) == [job_id]
+    await database.close()
+
+
+async def test_what_was_encoded_is_not_encoded_again(shape: Shape) -> None:
+    bucket = BucketStorage(MemoryStore())
+    read = 0
+    for name, content in shape["work"].items():
+        kind = next((kind for begin, kind in RECEIPTS.items() if name.startswith(begin)), None)
+        if kind is not None:
+            await bucket.put_bytes(name, json.dumps(content).encode())
+            assert await receipts.find(bucket, name, kind) is not None
+            read += 1
+    assert read >= 3
+
+
+def test_what_a_running_workflow_knows_can_be_read(shape: Shape) -> None:
+    pipeline.ProcessVideo.model_validate(shape["input"])
+    for step in shape["activities"]:
+        if step["activity"] in ACTIVITIES:
+            into, out = ACTIVITIES[step["activity"]]
+            into.model_validate(step["input"])
+            assert out is None or out.model_validate(step["result"])
+
+
+async def test_a_receipt_of_another_version_can_be_verified(shape: Shape, tmp_path: Path) -> None:
+    if shape["result"] is None:
+        pytest.skip("it wrote none")
+    Receipt.model_validate(shape["result"])
+    (tmp_path / "result.json").write_text(json.dumps(shape["result"]), encoding="utf-8")
+    verified = await verify(str(tmp_path))
+    assert {problem.name for problem in verified.problems} == set(shape["result"]["files"])
+    assert {problem.sentence for problem in verified.problems} == {"is missing"}
+
+
+async def test_a_work_record_that_cannot_be_read_is_work_to_be_done() -> None:
+    """Of a later version, or cut short: it is logged, and its piece encoded again."""
+    bucket = BucketStorage(MemoryStore())
+    for content in (b'{"tracks": [{"name": "720p"}]}', b"{", b""):
+        await bucket.put_bytes("work/x/chunk-1.json", content)
+        with capture_logs() as said:
+            assert await receipts.find(bucket, "work/x/chunk-1.json", EncodedTracks) is None
+        assert [entry["event"] for entry in said] == ["a work record cannot be read; its work is done again"]
