@@ -12,6 +12,9 @@ from streamforge.contracts.scores import Passage, VmafScore
 from streamforge.db.jobs import Jobs, NewJob
 from streamforge.storage import layout
 
+NOBODY = UUID("00000000-0000-4000-8000-000000000000")
+"""An id that no job and no batch has. The same in every process, as the names of tests must be."""
+
 
 async def run_sql(dsn: str, sql: str, *args: object) -> list[asyncpg.Record]:
     """For what no production code does, such as turning back a clock."""

@@ -7,10 +7,9 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
-from uuid import uuid4
 
 import pytest
-from factories import CANCELLED, COMPLETED, FAILED, PROCESSING, accepted, progress, run_sql
+from factories import CANCELLED, COMPLETED, FAILED, NOBODY, PROCESSING, accepted, progress, run_sql
 from serving import Api, serving
 from sse import Frame, read_frames
 from websockets.asyncio.client import ClientConnection, connect
@@ -173,11 +172,11 @@ async def test_a_websocket_that_comes_back_after_the_end_is_closed_at_once(
 @pytest.mark.parametrize(
     ("query", "status", "code"),
     [
-        (f"?job_id={uuid4()}", 404, "job.not_found"),
+        (f"?job_id={NOBODY}", 404, "job.not_found"),
         ("?job_id=x", 400, "request.malformed_job_id"),
-        (f"?batch_id={uuid4()}", 404, "batch.not_found"),
+        (f"?batch_id={NOBODY}", 404, "batch.not_found"),
         ("?batch_id=x", 400, "request.malformed_batch_id"),
-        (f"?jobid={uuid4()}", 400, "request.invalid_field"),
+        (f"?jobid={NOBODY}", 400, "request.invalid_field"),
     ],
 )
 async def test_a_websocket_is_refused_like_any_request(api: Api, query: str, status: int, code: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
-from factories import CANCELLED, COMPLETED, FAILED, PROCESSING, accepted, progress, run_sql
+from factories import CANCELLED, COMPLETED, FAILED, NOBODY, PROCESSING, accepted, progress, run_sql
 from serving import Api, assert_problem, serving
 from temporalio import activity, workflow
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError
@@ -229,11 +229,11 @@ async def test_some_jobs_by_their_ids_in_the_order_asked(api: Api, rows: Jobs) -
         ("GET", "/jobs?page=3", "There is no query parameter `page`."),
         ("GET", "/jobs?limit=3&limit=4", "The query parameter `limit` is there twice."),
         ("GET", "/jobs?ids=x&limit=4", "There is no query parameter `limit` beside `ids`."),
-        ("GET", f"/jobs/{uuid4()}/events?afer=3", "There is no query parameter `afer`; the nearest is `after`."),
-        ("DELETE", f"/jobs/{uuid4()}?force=true", "There is no query parameter `force`."),
+        ("GET", f"/jobs/{NOBODY}/events?afer=3", "There is no query parameter `afer`; the nearest is `after`."),
+        ("DELETE", f"/jobs/{NOBODY}?force=true", "There is no query parameter `force`."),
         ("GET", "/stream?last_event=3", "There is no query parameter `last_event`; the nearest is `last_event_id`."),
-        ("GET", f"/jobs/{uuid4()}/stream?since=3", "There is no query parameter `since`."),
-        ("GET", f"/batches/{uuid4()}/stream?since=3", "There is no query parameter `since`."),
+        ("GET", f"/jobs/{NOBODY}/stream?since=3", "There is no query parameter `since`."),
+        ("GET", f"/batches/{NOBODY}/stream?since=3", "There is no query parameter `since`."),
     ],
 )
 async def test_a_parameter_nobody_knows_is_refused_by_its_name(api: Api, method: str, path: str, sentence: str) -> None:
