@@ -137,6 +137,18 @@ class TooManyStreams(RequestError):
     retryable = True
 
 
+class ForeignPage(RequestError):
+    """Asked for by a web page of another origin, in the name of whoever looks at it."""
+
+    code = "request.foreign_page"
+    http_status = 403
+
+
+class UnknownHost(RequestError):
+    code = "request.unknown_host"
+    http_status = 421
+
+
 class MalformedHttp(RequestError):
     code = "request.malformed_http"
 

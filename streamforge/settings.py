@@ -5,9 +5,11 @@ import re
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -48,11 +50,23 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _origin(text: str) -> str:
+    url = urlsplit(text)
+    if text not in {"*", "null"} and not (
+        url.scheme and url.netloc and text.lower() == f"{url.scheme}://{url.netloc}".lower()
+    ):
+        raise ValueError(
+            f"{text!r} is no origin; one is written like https://example.org, without a path, or * for any page"
+        )
+    return text.lower()
+
+
 class ServerSettings(Section):
     host: str = "127.0.0.1"
     port: int = Field(8081, ge=0, le=65535)
     request_timeout_seconds: PositiveFloat = 60
-    cors_origins: list[str] = ["*"]
+    cors_origins: list[Annotated[str, AfterValidator(_origin)]] = ["*"]
+    hosts: list[str] = []
     trusted_proxies: list[IPv4Network | IPv6Network] = []
     heartbeat_seconds: Annotated[float, Field(gt=0, le=30)] = 15
     max_streams: PositiveInt = 10_000

@@ -14,6 +14,7 @@ from streamforge.api.jobs import cancel_job, get_job, list_events, list_jobs
 from streamforge.api.keys import clear_key_license, content_key
 from streamforge.api.media import media
 from streamforge.api.middleware import AccessLog, Deadline, RealClientIp, Recovery, RelativeRedirects, RequestId
+from streamforge.api.pages import OnlyKnownHosts, OnlyOwnPagesChange
 from streamforge.api.problems import HANDLERS, nothing_here
 from streamforge.api.process import process
 from streamforge.api.services import AppState, open_services
@@ -74,11 +75,13 @@ def routes(settings: ServerSettings) -> list[BaseRoute]:
 
 
 def middleware(settings: ServerSettings) -> list[Middleware]:
-    """From the outside to the inside. CORS lies around Recovery, so that a page can read a 500, too."""
+    """From the outside to the inside. CORS lies around refusals and Recovery, so that a page can read a 403 or a 500, but
+    not around hosts: what a page of a name that is not ours is told is nobody's."""
     return [
         Middleware(RequestId),
         Middleware(RealClientIp, trusted=settings.trusted_proxies),
         Middleware(AccessLog),
+        Middleware(OnlyKnownHosts, settings=settings),
         Middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
@@ -86,6 +89,7 @@ def middleware(settings: ServerSettings) -> list[Middleware]:
             allow_headers=["*"],
             expose_headers=EXPOSED_HEADERS,
         ),
+        Middleware(OnlyOwnPagesChange, settings=settings),
         Middleware(RelativeRedirects),
         Middleware(Recovery),
     ]

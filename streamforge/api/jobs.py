@@ -10,6 +10,7 @@ from starlette.datastructures import QueryParams
 from starlette.responses import JSONResponse, Response
 
 from streamforge.api.names import parameters
+from streamforge.api.pages import refuse_foreign_page
 from streamforge.api.services import Request, Services, services_of
 from streamforge.api.views import job_view, page_cursor, parse_page_cursor
 from streamforge.contracts.ids import parse_job_id
@@ -30,6 +31,7 @@ async def get_job(request: Request) -> Response:
 async def list_jobs(request: Request) -> Response:
     if "ids" in request.query_params:
         return await _listed(request, parameters(request, "ids")["ids"])
+    refuse_foreign_page(request)
     query = parameters(request, "limit", "cursor", "status")
     limit = _number(query, "limit", default=20, lowest=1, highest=100)
     services = services_of(request)

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from streamforge.api.names import parameters
+from streamforge.api.pages import refuse_foreign_page
 from streamforge.api.services import AppState, Request, Services, owner_of, services_of
 from streamforge.contracts.ids import parse_batch_id, parse_job_id
 from streamforge.events.frames import Frame
@@ -20,6 +21,7 @@ CURSORS = ("last_event_id", "lastEventId")
 
 async def stream_of_everything(request: Request) -> Response:
     """All jobs of the caller on one connection, of which browsers open six to a host."""
+    refuse_foreign_page(request)
     services = services_of(request)
     return EventStream(services, services.everything_of(owner_of(request)), cursor_of(request))
 

@@ -6,6 +6,7 @@ from typing import Any
 from starlette.types import Message
 from starlette.websockets import WebSocket
 
+from streamforge.api.pages import refuse_foreign_page, refuse_unread_page
 from streamforge.api.services import AppState, Services, owner_of, services_of
 from streamforge.api.stream import cursor_of
 from streamforge.contracts.ids import parse_batch_id, parse_job_id
@@ -20,6 +21,7 @@ SERVICE_RESTART = 1012
 
 async def progress(websocket: WebSocket[AppState]) -> None:
     services = services_of(websocket)
+    refuse_unread_page(websocket)
     cursor = cursor_of(websocket, "job_id", "batch_id")
     with services.limits.admit(websocket.scope):
         await services.streams.follow(_source(websocket, services), cursor, _Connection(websocket))
@@ -31,6 +33,7 @@ def _source(websocket: WebSocket[AppState], services: Services) -> Source:
         return services.job(parse_job_id(query["job_id"]))
     if "batch_id" in query:
         return services.batch(parse_batch_id(query["batch_id"]))
+    refuse_foreign_page(websocket)
     return services.everything_of(owner_of(websocket))
 
 

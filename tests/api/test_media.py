@@ -220,7 +220,7 @@ async def test_a_job_id_that_is_none(api: Api, media: str) -> None:
 
 async def raw_get(api: Api, path: str) -> tuple[int, bytes]:
     reader, writer = await asyncio.open_connection(*api.address)
-    writer.write(f"GET {path.replace(' ', '%20')} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    writer.write(f"GET {path.replace(' ', '%20')} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
     answer = await reader.read()
     writer.close()
     return int(answer.split(b" ", 2)[1]), answer

@@ -98,7 +98,7 @@ def surrounded(settings: ServerSettings | None = None) -> httpx.AsyncClient:
         exception_handlers=dict(HANDLERS),
     )
     transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=("10.0.0.1", 1234))
-    return httpx.AsyncClient(transport=transport, base_url="http://test")
+    return httpx.AsyncClient(transport=transport, base_url="http://localhost")
 
 
 async def test_a_defect_tells_the_caller_nothing_and_the_log_everything() -> None:

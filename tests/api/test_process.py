@@ -163,7 +163,7 @@ async def test_an_upload_that_falls_silent_is_ended(api: Api, monkeypatch: pytes
 
     reader, writer = await asyncio.open_connection(*api.address)
     writer.write(
-        b"POST /process HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n"
+        b"POST /process HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n"
         b"Content-Type: multipart/form-data; boundary=" + BOUNDARY.encode() + b"\r\n\r\n"
         + form((disposition("video", "a.mp4"), b"half"), close=False)
     )  # fmt: skip
@@ -333,7 +333,7 @@ async def test_a_video_that_announces_its_size_is_refused_before_it_is_sent(api:
     """curl waits for `100 Continue` before a large body: it is not sent at all."""
     reader, writer = await asyncio.open_connection(*api.address)
     writer.write(
-        b"POST /process HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 99999999999\r\n"
+        b"POST /process HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 99999999999\r\n"
         b"Content-Type: multipart/form-data; boundary=b\r\n\r\n"
     )
     assert (await reader.readline()).startswith(b"HTTP/1.1 413")
@@ -364,7 +364,7 @@ async def test_a_disk_that_fills_up_during_the_upload(settings: Settings, monkey
 async def test_an_aborted_upload_leaves_nothing(api: Api, rows: Jobs) -> None:
     _, writer = await asyncio.open_connection(*api.address)
     writer.write(
-        b"POST /process HTTP/1.1\r\nHost: x\r\nContent-Length: 150000\r\n"
+        b"POST /process HTTP/1.1\r\nHost: localhost\r\nContent-Length: 150000\r\n"
         b"Content-Type: multipart/form-data; boundary=" + BOUNDARY.encode() + b"\r\n\r\n"
         + form((disposition("video", "a.mp4"), b"x" * 70_000), close=False)
     )  # fmt: skip
@@ -444,7 +444,7 @@ async def test_while_the_database_refuses_an_upload_is_refused_before_its_body(
     reader, writer = await asyncio.open_connection(*api.address)
     head = [
         f"POST {path} HTTP/1.1",
-        "Host: x",
+        "Host: localhost",
         "Content-Length: 150000",
         "Content-Type: multipart/form-data; boundary=b",
     ]

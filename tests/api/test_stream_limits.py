@@ -48,7 +48,7 @@ async def test_a_reader_that_stops_reading_is_cut_off_and_delays_nobody(
     with socket.socket() as stuck:
         stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         stuck.connect(api.address)
-        stuck.sendall(f"GET /jobs/{job_id}/stream HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        stuck.sendall(f"GET /jobs/{job_id}/stream HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         await asyncio.to_thread(stuck.recv, 100)
         async with api.stream(job_id) as frames, asyncio.timeout(30):
             await anext(frames)

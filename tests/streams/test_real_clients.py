@@ -84,6 +84,68 @@ def chromium() -> str:
     return program("chromium", "chromium-browser", "google-chrome", package="chromium")
 
 
+def naming(settings: Settings, origin: str) -> Settings:
+    server = settings.server.model_copy(update={"cors_origins": [origin]})
+    return settings.model_copy(update={"server": server})
+
+
+HOSTILE = """async ({ http, job }) => {
+    const outcome = {};
+    const form = new FormData();
+    form.append("video", new Blob(["bytes"]), "a.mp4");
+    outcome.post = await fetch(`${http}/process`, { method: "POST", body: form }).then((it) => it.status, String);
+    outcome.blind = await fetch(`${http}/process`, { method: "POST", body: form, mode: "no-cors" }).then((it) => it.type, String);
+    outcome.cancel = await fetch(`${http}/jobs/${job}`, { method: "DELETE" }).then((it) => it.status, String);
+    outcome.list = await fetch(`${http}/jobs`).then((it) => it.status, String);
+    const ended = (it) => new Promise((resolve) => {
+        it.onmessage = () => resolve("told");
+        it.addEventListener("status", () => resolve("told"));
+        it.onerror = () => resolve("refused");
+    });
+    outcome.stream = await ended(new EventSource(`${http}/stream`));
+    outcome.socket = await ended(new WebSocket(`${http.replace("http", "ws")}/ws/progress`));
+    outcome.known = await ended(new EventSource(`${http}/jobs/${job}/stream`));
+    outcome.media = await fetch(`${http}/media/${job}/master.m3u8`).then((it) => it.text(), String);
+    return outcome;
+}"""
+NOTHING_BUT_PLAYED = {
+    "post": 403,
+    "blind": "opaque",
+    "cancel": 403,
+    "list": 403,
+    "stream": "refused",
+    "socket": "refused",
+    "known": "told",
+    "media": "#EXTM3U",
+}
+
+
+async def test_a_page_from_elsewhere_in_a_real_browser_plays_and_does_nothing_else(
+    chromium: str, settings: Settings, jobs: Jobs, tmp_path: Path
+) -> None:
+    job_id = await accepted(jobs)
+    manifest = settings.data_dir / "storage" / "output" / str(job_id) / "master.m3u8"
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text("#EXTM3U")
+    (tmp_path / "hostile.html").write_text("<!doctype html><title>hostile</title>")
+    async with serving(settings) as api, async_playwright() as playwright:
+        rebinding = "--host-resolver-rules=MAP evil.example 127.0.0.1"
+        browser = await playwright.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", "--disable-gpu", rebinding]
+        )
+        tab = await browser.new_page()
+        with site(tmp_path) as pages:
+            for origin in (pages, pages.replace("127.0.0.1", "localhost"), pages.replace("127.0.0.1", "evil.example")):
+                await tab.goto(f"{origin}/hostile.html")
+                done = await tab.evaluate(HOSTILE, {"http": api.url, "job": str(job_id)})
+                assert done == NOTHING_BUT_PLAYED, origin
+        rebound = await tab.goto(f"http://evil.example:{settings.server.port}/jobs")
+        assert rebound is not None
+        assert rebound.status == 421
+        await browser.close()
+        assert [(job.id, job.status) for job in await jobs.newest(10)] == [(job_id, "pending")]
+
+
 async def test_six_tabs_of_the_example_page_see_everything_across_a_restart(
     chromium: str, settings: Settings, jobs: Jobs, events: EventLog
 ) -> None:
@@ -93,6 +155,7 @@ async def test_six_tabs_of_the_example_page_see_everything_across_a_restart(
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         with site(EXAMPLES) as pages:
+            settings = naming(settings, pages)
             async with serving(settings):
                 window = await browser.new_context()
                 tabs = [await window.new_page() for _ in range(TABS)]
