@@ -4,17 +4,23 @@ per-title searches have measured."""
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import structlog
 from temporalio import activity
 
 from activities.heartbeats import Checkpoint, heartbeats
 from streamforge.contracts import names
 from streamforge.contracts.pipeline import SweepInput, SweepResult
 from streamforge.db.jobs import Jobs
+from streamforge.errors import StorageUnavailable
 from streamforge.storage import Storage, layout
 
 FOLDERS = (layout.ORIGINALS, layout.OUTPUTS, layout.WORK)
 ORPHAN_GRACE = timedelta(hours=24)
 """An upload lies in the store a moment before its row is written; only what is older than this can be nobody's."""
+UNFINISHED_GRACE = timedelta(days=2)
+"""No upload into the store lives so long: its client gives up after one."""
+
+log = structlog.stdlib.get_logger(__name__)
 
 
 class RetentionActivities:
@@ -36,6 +42,7 @@ class RetentionActivities:
             await self._remove_searches(now - self._keep)
             orphans = await self._remove_orphans(now - ORPHAN_GRACE, checkpoint)
             await self._jobs.forget_announced(now - ORPHAN_GRACE)
+            await self._abort_uploads(now - UNFINISHED_GRACE)
         return SweepResult(jobs_removed=len(expired), orphans_removed=orphans)
 
     async def _remove_files(self, job_id: UUID) -> None:
@@ -60,6 +67,16 @@ class RetentionActivities:
         for name in await self._storage.list_folders(layout.SEARCHES):
             if await self._untouched_since(f"{layout.SEARCHES}{name}/", before):
                 await self._storage.delete(f"{layout.SEARCHES}{name}/")
+
+    async def _abort_uploads(self, before: datetime) -> None:
+        """A store that does not let us see them has its own ways, or costs a little more."""
+        try:
+            aborted = await self._storage.abort_unfinished(before)
+        except StorageUnavailable as error:
+            log.warning("unfinished uploads to the store were not looked for", reason=error.debug)
+            return
+        if aborted:
+            log.info("aborted uploads to the store that a killed process left", count=aborted)
 
     async def _untouched_since(self, folder: str, before: datetime) -> bool:
         """Also False where nothing is (yet): a folder of a disk is made a moment before its first file is in it."""

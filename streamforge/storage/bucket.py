@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from contextlib import aclosing, asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +17,7 @@ from obstore.store import from_url
 from streamforge.errors import InvalidSettings, StorageCorrupted, StorageUnavailable
 from streamforge.storage.disk import disk_error
 from streamforge.storage.protocol import ObjectInfo, is_object_name, object_name
+from streamforge.storage.unfinished import UnfinishedUploads
 
 T = TypeVar("T")
 
@@ -46,19 +47,21 @@ class BucketStorage:
     addressed by path, unless AWS_VIRTUAL_HOSTED_STYLE_REQUEST=true.
     """
 
-    def __init__(self, store: Any) -> None:
+    def __init__(self, store: Any, unfinished: UnfinishedUploads | None = None) -> None:
         self.store = store
+        self._unfinished = unfinished
 
     @classmethod
     def from_url(cls, url: str) -> "BucketStorage":
         """Nothing is contacted yet. Raises InvalidSettings."""
         try:
-            return cls(from_url(url, client_options=_client_options(), retry_config=RETRIES))  # type: ignore[call-overload]
+            store = from_url(url, client_options=_client_options(), retry_config=RETRIES)  # type: ignore[call-overload]
         except (BaseError, ValueError) as error:
             raise InvalidSettings(
                 "Settings are not valid: storage.url must be a URL like s3://bucket/prefix or file:///path.",
                 debug=str(error),
             ) from error
+        return cls(store, UnfinishedUploads.of(url))
 
     async def put_file(self, name: str, path: Path) -> None:
         await self._put(name, path)
@@ -122,6 +125,9 @@ class BucketStorage:
         if names:
             await _reach(obstore.delete_async(self.store, names))
         return len(names)
+
+    async def abort_unfinished(self, before: datetime) -> int:
+        return 0 if self._unfinished is None else await self._unfinished.abort(before)
 
     async def check(self) -> None:
         await self.put_bytes(PROBE, b"ok")

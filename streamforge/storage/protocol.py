@@ -63,6 +63,10 @@ class Storage(Protocol):
     async def delete(self, prefix: str) -> int:
         """Remove every object under the folder `prefix`; how many there were. Absent is fine."""
 
+    async def abort_unfinished(self, before: datetime) -> int:
+        """End uploads into the store that began before then and whose process is gone; how many there were. Their parts are
+        seen by nobody."""
+
     async def check(self) -> None:
         """Raise StorageUnavailable unless objects can be written."""
 

@@ -1,13 +1,17 @@
 """What the bucket store must do beyond the conformance suite: its failures are told apart, its memory is bounded."""
 
 import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
+import httpx
 import pytest
 from bucket_server import BUCKET, Gateway, free_port
 
 from streamforge.errors import DiskFull, InvalidSettings, StorageUnavailable
 from streamforge.storage.bucket import BucketStorage
+from streamforge.storage.unfinished import Credentials, UnfinishedUploads, signed
 
 
 async def read(storage: BucketStorage, name: str, start: int, length: int) -> bytes:
@@ -116,3 +120,68 @@ async def test_a_file_that_is_not_there_is_the_callers_mistake(bucket: BucketSto
 def test_a_url_that_names_no_store_is_refused_by_the_name_of_the_setting(url: str) -> None:
     with pytest.raises(InvalidSettings, match=r"storage\.url"):
         BucketStorage.from_url(url)
+
+
+# ── uploads that never came to their end ────────────────────────────────────────────────────────────────────────────
+async def begun(uploads: UnfinishedUploads, name: str) -> None:
+    """As a process leaves it that is killed while it puts a large file."""
+    async with httpx.AsyncClient() as client:
+        await uploads._ask(client, "POST", f"/{name}", {"uploads": ""})
+
+
+async def test_parts_of_a_killed_upload_do_not_stay_for_ever(bucket_environment: pytest.MonkeyPatch) -> None:
+    url = f"s3://{BUCKET}/{uuid4().hex}"
+    bucket, ours, other = BucketStorage.from_url(url), UnfinishedUploads.of(url), UnfinishedUploads.of(f"{url}-other")
+    assert ours is not None
+    assert other is not None
+    for uploads in (ours, other):
+        for number in range(3):
+            await begun(uploads, f"{uploads._prefix}input/{number} \u00fc+&?#/original")
+    now = datetime.now(UTC)
+    assert await bucket.abort_unfinished(now - timedelta(days=1)) == 0
+    assert await bucket.abort_unfinished(now + timedelta(minutes=1)) == 3
+    assert await bucket.abort_unfinished(now + timedelta(minutes=1)) == 0
+    assert await BucketStorage.from_url(f"{url}-other").abort_unfinished(now + timedelta(minutes=1)) == 3
+
+
+async def test_all_pages_of_unfinished_uploads_are_read() -> None:
+    """rclone tells all at once, S3 a thousand at a time."""
+    pages = {
+        None: "<IsTruncated>true</IsTruncated><NextKeyMarker>a&amp;</NextKeyMarker><NextUploadIdMarker>1</NextUploadIdMarker>"
+        "<Upload><Key>a&amp;</Key><UploadId>1</UploadId><Initiated>2026-01-01T00:00:00.000Z</Initiated></Upload>",
+        "a&": "<IsTruncated>false</IsTruncated>"
+        "<Upload><Key>b</Key><UploadId>2</UploadId><Initiated>2026-01-01T00:00:00.000Z</Initiated></Upload>",
+    }
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        body = pages[request.url.params.get("key-marker")]
+        return httpx.Response(200, text=f'<R xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{body}</R>')
+
+    uploads = UnfinishedUploads("media", "", Credentials("key", "secret", None, "us-east-1"))
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
+        assert [upload.name for upload in await uploads._listed(client)] == ["a&", "b"]
+
+
+async def test_a_store_that_shows_no_uploads_says_so(bucket_environment: pytest.MonkeyPatch) -> None:
+    bucket_environment.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    with pytest.raises(StorageUnavailable):
+        await BucketStorage.from_url(f"s3://{BUCKET}/x").abort_unfinished(datetime.now(UTC))
+
+
+def test_only_s3_with_known_credentials_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
+    assert UnfinishedUploads.of("s3://media/x") is None
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    assert UnfinishedUploads.of("s3://media/x") is not None
+    assert UnfinishedUploads.of("gs://media/x") is None
+
+
+def test_a_request_is_signed_as_amazons_own_example_is() -> None:
+    """ "Authenticating Requests: Using the Authorization Header (AWS Signature Version 4)", GET Bucket Lifecycle."""
+    credentials = Credentials("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", None, "us-east-1")
+    url = "https://examplebucket.s3.amazonaws.com/?lifecycle="
+    headers = signed("GET", url, credentials, datetime(2013, 5, 24, tzinfo=UTC))
+    assert headers["authorization"].endswith(
+        "Signature=fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543"
+    )
