@@ -1,4 +1,5 @@
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import Iterator
 
 import pytest
 
@@ -7,7 +8,12 @@ from streamforge.media.child import MediaChildren
 GIBIBYTE = 2**30
 
 
-@pytest.fixture
-async def children() -> AsyncIterator[MediaChildren]:
-    async with MediaChildren(memory_bytes=4 * GIBIBYTE, stall_seconds=60) as running:
-        yield running
+@pytest.fixture(scope="session")
+def children() -> Iterator[MediaChildren]:
+    """One zygote for all tests: each child is a fork of its own anyway, and loading av for the zygote takes longer than
+    most tests. It is awaited in whatever loop a test runs in."""
+    with asyncio.Runner() as runner:
+        children = MediaChildren(memory_bytes=4 * GIBIBYTE, stall_seconds=60)
+        runner.run(children.__aenter__())
+        yield children
+        runner.run(children.__aexit__())

@@ -55,8 +55,11 @@ class Running:
 
 def media_processes() -> list[psutil.Process]:
     """Children of this process's zygotes."""
-    zygotes = [p for p in psutil.Process().children() if "streamforge.media.zygote" in p.cmdline()]
-    return [child for zygote in zygotes for child in zygote.children()]
+    return [child for zygote in zygotes() for child in zygote.children()]
+
+
+def zygotes() -> list[psutil.Process]:
+    return [p for p in psutil.Process().children() if "streamforge.media.zygote" in p.cmdline()]
 
 
 async def gone(processes: list[psutil.Process]) -> None:
@@ -106,12 +109,14 @@ async def test_memory_is_limited(clips: Clips, tmp_path: Path) -> None:
             await Running().start(children, clips.full_hd, tmp_path)
 
 
-async def test_the_zygote_is_started_again_when_somebody_killed_it(children: MediaChildren, clips: Clips) -> None:
-    await probe(children, clips.small)
-    (zygote,) = [p for p in psutil.Process().children() if "streamforge.media.zygote" in p.cmdline()]
-    zygote.kill()
-    await gone([zygote])
-    assert (await probe(children, clips.small)).video.frame_count == 100
+async def test_the_zygote_is_started_again_when_somebody_killed_it(clips: Clips) -> None:
+    others = set(zygotes())
+    async with MediaChildren(memory_bytes=4 * 2**30, stall_seconds=60) as children:
+        await probe(children, clips.small)
+        (zygote,) = set(zygotes()) - others
+        zygote.kill()
+        await gone([zygote])
+        assert (await probe(children, clips.small)).video.frame_count == 100
 
 
 WORKER = """

@@ -93,12 +93,17 @@ class Mill:
                 await asyncio.sleep(0.005)
 
 
+def zygotes() -> list[psutil.Process]:
+    return [p for p in psutil.Process().children() if "streamforge.media.zygote" in p.cmdline()]
+
+
 @pytest.fixture(scope="module")
 def mill() -> Iterator[Mill]:
     with asyncio.Runner() as runner:
         children = MediaChildren(memory_bytes=2**30, stall_seconds=LONGEST_SECONDS / 2)
+        others = set(zygotes())
         runner.run(children.__aenter__())
-        (zygote,) = [p for p in psutil.Process().children() if "streamforge.media.zygote" in p.cmdline()]
+        (zygote,) = set(zygotes()) - others
         yield Mill(runner, children, zygote)
         runner.run(children.__aexit__())
 
