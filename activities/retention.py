@@ -13,6 +13,7 @@ from streamforge.contracts.pipeline import SweepInput, SweepResult
 from streamforge.db.jobs import Jobs
 from streamforge.errors import StorageUnavailable
 from streamforge.storage import Storage, layout
+from streamforge.storage.ownership import claim
 
 FOLDERS = (layout.ORIGINALS, layout.OUTPUTS, layout.WORK)
 ORPHAN_GRACE = timedelta(hours=24)
@@ -31,9 +32,13 @@ class RetentionActivities:
 
     @activity.defn(name=names.SWEEP)
     async def sweep(self, _: SweepInput) -> SweepResult:
-        """Jobs that still run are never touched, however old. Files go before rows, so that nothing is forgotten."""
+        """Jobs that still run are never touched, however old. Files go before rows, so that nothing is forgotten.
+
+        Raises StoreTaken: what looks like nobody's may be another installation's.
+        """
         now = datetime.now(UTC)
         async with heartbeats() as checkpoint:
+            await claim(self._storage, await self._jobs.installation())
             expired = await self._jobs.expired(now - self._keep)
             for number, job_id in enumerate(expired, start=1):
                 await self._remove_files(job_id)

@@ -272,6 +272,13 @@ class StorageUnavailable(ServiceError):
     http_status = 503
 
 
+class StoreTaken(ServiceError):
+    """Another installation works in the same store."""
+
+    code = "storage.taken"
+    retryable = False
+
+
 class StorageCorrupted(ServiceError):
     """Bytes in the store are not the bytes that were written."""
 

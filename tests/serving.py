@@ -12,6 +12,7 @@ from sse import Frame, read_frames
 from streamforge.api.server import running
 from streamforge.contracts.job import JobView
 from streamforge.settings import Settings
+from streamforge.storage import ownership
 
 
 @dataclass
@@ -36,9 +37,11 @@ class Api:
 
     @property
     def stored(self) -> list[str]:
-        """Names of everything in the store."""
+        """Names of everything in the store but the mark of whose it is."""
         root = self.settings.data_dir / "storage"
-        return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
+        return sorted(
+            str(path.relative_to(root)) for path in root.rglob("*") if path.is_file() and path.name != ownership.MARK
+        )
 
     async def post(self, video: bytes | None = b"some bytes", name: str = "clip.mp4", **fields: str) -> httpx.Response:
         files = None if video is None else {"video": (name, video, "video/mp4")}

@@ -30,6 +30,7 @@ from streamforge.events.stream import Streams
 from streamforge.keys import Keys
 from streamforge.settings import Settings
 from streamforge.storage import Storage, open_storage
+from streamforge.storage.ownership import claim_if_there
 from streamforge.temporal.connect import connect
 
 
@@ -81,7 +82,7 @@ def owner_of(_connection: HTTPConnection[AppState]) -> str:
 async def open_services(settings: Settings) -> AsyncIterator[Services]:
     """Needs the database, for which it waits a bounded time, but not Temporal: jobs are accepted without it.
 
-    Raises MissingPart, DatabaseUnavailable, MigrationEdited.
+    Raises MissingPart, DatabaseUnavailable, MigrationEdited, StoreTaken.
     """
     temporal = await connect(settings.temporal, lazy=True)
     uploads = Uploads(settings.data_dir / "uploads", settings.input)
@@ -89,6 +90,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     database = await _open_database(settings)
     try:
         jobs, events = Jobs(database), EventLog(database)
+        await claim_if_there(open_storage(settings), await jobs.installation())
         workflows, storage = Workflows(temporal), open_storage(settings)
         cancels = Cancels(jobs, events, workflows)
         async with (

@@ -208,6 +208,11 @@ class Jobs:
         """Jobs that were over before that moment. Running ones never expire."""
         return _ids(await self._database.fetch("expired_jobs", before))
 
+    async def installation(self) -> UUID:
+        """Of all that work on this database."""
+        [row] = await self._database.fetch("installation")
+        return UUID(str(row["id"]))
+
     async def announce(self, ids: Iterable[UUID]) -> None:
         """Their bytes are on the way into the store, their rows are still to come."""
         await self._database.fetch("announce_arrivals", list(ids))

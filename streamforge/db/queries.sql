@@ -180,6 +180,9 @@ SELECT 'owner:' || id, event_seq FROM owners WHERE id = ANY ($2::text[]);
 
 -- ── housekeeping ────────────────────────────────────────────────────────────────────────────────────────────────────
 
+-- name: installation
+SELECT id FROM installation;
+
 -- name: ping
 SELECT 1;
 

@@ -44,6 +44,7 @@ from streamforge.planning.trial import trial_renditions
 from streamforge.settings import Settings
 from streamforge.signals import stop_requests
 from streamforge.storage import Storage, open_storage
+from streamforge.storage.ownership import claim_if_there
 from streamforge.temporal.connect import connect, ensure_search_attributes
 from streamforge.temporal.interceptor import FailureInterceptor
 from streamforge.temporal.schedule import ensure_schedules
@@ -67,7 +68,10 @@ FEWEST_AT_ONCE = 2
 
 
 async def run_worker(settings: Settings) -> None:
-    """Work until SIGTERM, SIGINT or SIGHUP. Raises MissingPart, InvalidSettings, DatabaseUnavailable, TemporalUnavailable."""
+    """Work until SIGTERM, SIGINT or SIGHUP.
+
+    Raises MissingPart, InvalidSettings, DatabaseUnavailable, TemporalUnavailable, StoreTaken.
+    """
     with stop_requests() as asked_to_stop:
         async with worker(settings):
             log.info("worker ready", queues=[names.TASK_QUEUE, names.MEDIA_TASK_QUEUE, names.CAPTIONS_TASK_QUEUE])
@@ -97,6 +101,9 @@ async def worker(settings: Settings) -> AsyncIterator[Client]:
         await _check_encoders(children, settings)
         gpu = await stack.enter_async_context(_gpu(children, settings))
         storage = open_storage(settings)
+        # An API that is just starting may still have to bring the schema up to date.
+        installation = await until_available(Jobs(database).installation, give_up_after=STARTUP_PATIENCE)
+        await claim_if_there(storage, installation)
         originals = Originals(storage, scratch)
         stack.push_async_callback(originals.close)
         client = await connect(settings.temporal)

@@ -13,8 +13,10 @@ from temporalio.testing import ActivityEnvironment
 from activities.retention import RetentionActivities
 from streamforge.contracts.pipeline import SweepInput
 from streamforge.db.jobs import Jobs
+from streamforge.errors import StoreTaken
 from streamforge.storage import layout
 from streamforge.storage.local import LocalStorage
+from streamforge.storage.ownership import claim
 
 TWO_DAYS = 2 * 86400
 
@@ -53,3 +55,13 @@ async def test_a_folder_without_a_file_may_be_about_to_get_one(store: LocalStora
     os.utime(folder, (then, then))
     assert await orphans_removed_from(store, jobs) == 0
     assert folder.is_dir()
+
+
+async def test_in_a_store_of_another_installation_nothing_is_nobodys(store: LocalStorage, jobs: Jobs) -> None:
+    """Its database knows their jobs, ours does not."""
+    theirs = layout.original(uuid4())
+    await put_long_ago(store, theirs)
+    await claim(store, uuid4())
+    with pytest.raises(StoreTaken):
+        await orphans_removed_from(store, jobs)
+    assert await store.get_bytes(theirs) == b"x"

@@ -22,7 +22,7 @@ from streamforge.api.middleware import Deadline, real_client
 from streamforge.api.problems import HANDLERS
 from streamforge.api.server import running, serve
 from streamforge.embedded.ports import free_port
-from streamforge.errors import DatabaseUnavailable, MissingPart, PortInUse
+from streamforge.errors import DatabaseUnavailable, MissingPart, PortInUse, StoreTaken
 from streamforge.settings import DatabaseSettings, InputSettings, ServerSettings, Settings, TemporalSettings
 
 
@@ -209,6 +209,16 @@ async def test_missing_addresses_are_named(settings: Settings) -> None:
     for missing in ({"database": DatabaseSettings()}, {"temporal": TemporalSettings()}):
         with pytest.raises(MissingPart, match="STREAMFORGE_"):
             await serve(settings.model_copy(update=missing))
+
+
+async def test_a_store_of_another_installation_is_refused(settings: Settings, empty_database_dsn: str) -> None:
+    """Each would sweep away what the other has made."""
+    async with serving(settings):
+        pass
+    with pytest.raises(StoreTaken):
+        await serve(settings.model_copy(update={"database": DatabaseSettings(dsn=empty_database_dsn)}))
+    async with serving(settings) as again:
+        assert (await again.http.get("/health")).status_code == 200
 
 
 async def test_a_database_that_does_not_come_up_is_waited_for_and_then_named(

@@ -1,0 +1,40 @@
+"""Whose a store is. Two installations on one bucket and prefix would each remove what the other has made: to a database that
+does not know a job, its files are nobody's.
+"""
+
+from uuid import UUID
+
+import structlog
+
+from streamforge.errors import DiskFull, StorageUnavailable, StoreTaken
+from streamforge.storage.protocol import Storage
+
+MARK = ".streamforge-installation"
+"""Of the store itself; it holds the id of the installation."""
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+async def claim(storage: Storage, installation: UUID) -> None:
+    """Leave our mark in a store that has none. Of two that do so in the same moment the first notices at its next claim.
+
+    Raises StoreTaken, StorageUnavailable.
+    """
+    found = await storage.get_bytes(MARK)
+    if found is None:
+        await storage.put_bytes(MARK, str(installation).encode())
+        found = await storage.get_bytes(MARK)
+    if found is not None and found.strip() != str(installation).encode():
+        raise StoreTaken(
+            "The media store belongs to another installation, which has another database: name another bucket, prefix or "
+            f"folder in storage.url. If that one is gone for good, delete {MARK} in the store, and this one takes it over.",
+            debug=f"{found[:64]!r}, and this is {installation}",
+        )
+
+
+async def claim_if_there(storage: Storage, installation: UUID) -> None:
+    """The same at the start of a process, which need not wait for its store. Raises StoreTaken."""
+    try:
+        await claim(storage, installation)
+    except (StorageUnavailable, DiskFull) as error:
+        log.warning("the store does not say yet whose it is", reason=error.debug)
