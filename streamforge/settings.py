@@ -61,12 +61,18 @@ def _origin(text: str) -> str:
     return text.lower()
 
 
+def _host_name(text: str) -> str:
+    if text != "*" and re.fullmatch(r"[\w.-]+|[\da-fA-F:]+", text) is None:
+        raise ValueError(f"{text!r} is no name of a host; one is written like video.example.org, or * for any")
+    return text.lower()
+
+
 class ServerSettings(Section):
     host: str = "127.0.0.1"
     port: int = Field(8081, ge=0, le=65535)
     request_timeout_seconds: PositiveFloat = 60
     cors_origins: list[Annotated[str, AfterValidator(_origin)]] = ["*"]
-    hosts: list[str] = []
+    hosts: list[Annotated[str, AfterValidator(_host_name)]] = []
     trusted_proxies: list[IPv4Network | IPv6Network] = []
     heartbeat_seconds: Annotated[float, Field(gt=0, le=30)] = 15
     max_streams: PositiveInt = 10_000

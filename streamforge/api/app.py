@@ -76,11 +76,13 @@ def routes(settings: ServerSettings) -> list[BaseRoute]:
 
 def middleware(settings: ServerSettings) -> list[Middleware]:
     """From the outside to the inside. CORS lies around refusals and Recovery, so that a page can read a 403 or a 500, but
-    not around hosts: what a page of a name that is not ours is told is nobody's."""
+    not around hosts: what a page of a name that is not ours is told is nobody's. A second Recovery is for the layers
+    themselves."""
     return [
         Middleware(RequestId),
         Middleware(RealClientIp, trusted=settings.trusted_proxies),
         Middleware(AccessLog),
+        Middleware(Recovery),
         Middleware(OnlyKnownHosts, settings=settings),
         Middleware(
             CORSMiddleware,

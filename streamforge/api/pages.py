@@ -9,7 +9,6 @@ machine sends, in its user's name, what any page it shows asks for. Browsers tel
 
 import re
 from ipaddress import ip_address
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
@@ -25,7 +24,7 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 CHANGES_NOTHING = re.compile(r"/keys/[^/]+/license")
 """Although it is a POST: the W3C has licences asked for like that, by players on any page."""
 
-_HOST = re.compile(r"(\[(?P<address>[^\]]+)\]|(?P<name>[^:\[\]]+))(:\d*)?")
+_AUTHORITY = re.compile(r"(\[(?P<address>[^\]]+)\]|(?P<name>[^:\[\]]+))(:\d*)?")
 
 
 class OnlyOwnPagesChange:
@@ -49,7 +48,7 @@ class OnlyKnownHosts:
 
     def __init__(self, app: ASGIApp, settings: ServerSettings) -> None:
         self.app = app
-        self.names = [name.lower() for name in settings.hosts]
+        self.names = settings.hosts
         self.any = ANY in self.names or not (self.names or _is_loopback(settings.host))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,10 +60,7 @@ class OnlyKnownHosts:
         await problem_of(HTTPConnection(scope), error)(scope, receive, send)
 
     def _is_ours(self, host: str) -> bool:
-        match = _HOST.fullmatch(host)
-        if match is None:
-            return False
-        name = (match["address"] or match["name"]).lower().removesuffix(".")
+        name = _name_in(host)
         return name in self.names or _is_address(name) or name == "localhost" or name.endswith(".localhost")
 
 
@@ -94,8 +90,14 @@ def is_foreign(headers: Headers, settings: ServerSettings) -> bool:
         return False
     if origin is None:
         return site is not None
-    url = urlsplit(origin)
-    return url.netloc.lower() != headers.get("host", "").lower() and url.hostname not in settings.hosts
+    authority = origin.partition("://")[2].lower()
+    return authority != headers.get("host", "").lower() and _name_in(authority) not in settings.hosts
+
+
+def _name_in(authority: str) -> str:
+    """Without its port, brackets and last dot; "" where that is no name."""
+    match = _AUTHORITY.fullmatch(authority)
+    return (match["address"] or match["name"]).lower().removesuffix(".") if match else ""
 
 
 def _is_loopback(host: str) -> bool:

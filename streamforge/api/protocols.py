@@ -6,6 +6,7 @@ be sent.
 """
 
 import asyncio
+import re
 from collections.abc import Callable
 from typing import Any, cast
 from uuid import uuid4
@@ -29,8 +30,13 @@ HEAD_SECONDS = 30.0
 LINGER_SECONDS = 2.0
 """What a client still sends after it was refused is read and dropped for so long: to close at once would have its kernel
 throw away our answer."""
+CODES_OF_HANDSHAKES = {414: HeadTooLarge.code, 431: HeadTooLarge.code, 500: StreamForgeError.code}
+INVALID_DATA = 1007
+"""Of RFC 6455: a text that is not UTF-8."""
 STALLED_SECONDS = 300.0
 """A client that takes nothing of its answer for so long is gone, and TCP was never told."""
+
+_HOST = re.compile(rb"(\[[0-9a-fA-F:.]+\]|[\w.~!$&'()*+,;=%-]*)(:\d*)?", re.ASCII)
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -99,8 +105,11 @@ class HttpProtocol(HttpToolsProtocol):
             raise _too_large()
         if self.parser.get_method() == b"CONNECT":
             raise MalformedHttp("This server is no proxy.")
-        if [name for name, _ in self.headers].count(b"host") != 1 and self.parser.get_http_version() != "1.0":
+        hosts = [value for name, value in self.headers if name == b"host"]
+        if len(hosts) != 1 and (hosts or self.parser.get_http_version() != "1.0"):
             raise MalformedHttp("A request in HTTP/1.1 has one `Host` header.")
+        if hosts and _HOST.fullmatch(hosts[0]) is None:
+            raise MalformedHttp("The `Host` header is neither a name nor an address.")
         if self.parser.should_upgrade() and not self._should_upgrade():
             self._upgrade_is_ignored = True
             return
@@ -132,6 +141,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._is_refused = True
         if self._can_be_answered():
             self.transport.write(_answer(error, self.server_state.default_headers))
+        self._end_request()
         _cancel(self._head_is_due)
         if self.transport.can_write_eof():
             self.transport.write_eof()
@@ -141,6 +151,13 @@ class HttpProtocol(HttpToolsProtocol):
         if self.cycle is None or self.cycle.response_complete:
             return True
         return self._in_body and not self.cycle.response_started and not self.pipeline
+
+    def _end_request(self) -> None:
+        """The application is told that its client is gone, and what it still sends goes nowhere."""
+        for cycle in [*(cycle for cycle, _ in self.pipeline), self.cycle]:
+            if cycle is not None and not cycle.response_complete:
+                cycle.disconnected = True
+                cycle.message_event.set()
 
     # ── silence ─────────────────────────────────────────────────────────────────────────────────────────────────────
     def _expect_head(self) -> None:
@@ -215,6 +232,23 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             extensions=self.conn.available_extensions, max_size=self.config.ws_max_size, logger=self.conn.logger
         )
 
+    def data_received(self, data: bytes) -> None:
+        """The first is the whole head. Where that is no handshake, uvicorn would wait for another."""
+        super().data_received(data)
+        if not self.handshake_initiated:
+            answer = b"".join(self.conn.data_to_send())
+            self.transport.write(answer or _answer(MalformedHttp("This is no WebSocket."), self.default_headers))
+            self.transport.close()
+
+    def send_receive_event_to_app(self) -> None:
+        """Bytes that are called a text and are none are the client's error, and are told like others of the protocol."""
+        if self.curr_msg_data_type == "bytes" or _is_utf8(b"".join(self.frames)):
+            super().send_receive_event_to_app()
+        else:
+            self.frames = []
+            self.conn.fail(INVALID_DATA)
+            self.handle_parser_exception()
+
     async def send(self, message: Any) -> None:
         await super().send(message)
         if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
@@ -222,11 +256,19 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.handshake_complete = True
 
 
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 class _Handshake(ServerProtocol):
     def reject(self, status: Any, text: str) -> Response:
         response = super().reject(status, text)
         request_id = uuid4().hex
-        code = MalformedHttp.code if response.status_code < 500 else StreamForgeError.code
+        code = CODES_OF_HANDSHAKES.get(response.status_code, MalformedHttp.code)
         response.body = problem_body(response.status_code, code, text.strip(), request_id)
         told = {"Content-Type": MEDIA_TYPE, "Content-Length": str(len(response.body)), "X-Request-ID": request_id}
         response.headers = Headers({**dict(response.headers.raw_items()), **told})

@@ -201,15 +201,16 @@ async def test_a_websocket_that_is_refused_is_no_error_of_ours(api: Api, caplog:
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
-@pytest.mark.parametrize(("said", "code"), [(b"", 1003), (b"\0" * 1000, 1003), ("x" * 100_000, 1009)])
+@pytest.mark.parametrize(("said", "code"), [(b"", 1003), (b"\0" * 1000, 1003), (b"\xff", 1007), ("x" * 100_000, 1009)])
 async def test_a_websocket_client_that_says_what_nobody_can_mean_is_told_so(
-    api: Api, rows: Jobs, said: str | bytes, code: int
+    api: Api, rows: Jobs, caplog: pytest.LogCaptureFixture, said: str | bytes, code: int
 ) -> None:
     await accepted(rows)
     async with websocket(api) as socket:
-        await socket.send(said)
+        await socket.send(said, text=code == 1007 or None)
         await socket.wait_closed()
     assert socket.close_code == code
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 async def test_a_binary_frame_behind_the_end_changes_nothing(

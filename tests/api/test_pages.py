@@ -25,6 +25,8 @@ FOREIGN = [
     {"Origin": "http://localhost:1"},
     {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"},
     {"Origin": "http://127.0.0.1:1", "Sec-Fetch-Site": "same-site"},
+    {"Origin": "http://["},
+    {"Origin": ""},
 ]
 
 
@@ -146,6 +148,13 @@ def test_an_origin_that_no_browser_sends_is_a_wrong_setting(origin: str, monkeyp
         load()
 
 
+@pytest.mark.parametrize("host", ["https://video.example", "video.example:443", "", "video example"])
+def test_a_host_that_no_client_names_is_a_wrong_setting(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STREAMFORGE_SERVER__HOSTS", f'["{host}"]')
+    with pytest.raises(InvalidSettings, match=r"server\.hosts.*video\.example\.org"):
+        load()
+
+
 # ── names that point here ───────────────────────────────────────────────────────────────────────────────────────────
 OURS = [
     "localhost",
@@ -165,8 +174,6 @@ NOT_OURS = [
     "127.0.0.1.evil.example",
     "xlocalhost",
     "",
-    "[::1",
-    "[evil]",
 ]
 
 

@@ -151,6 +151,7 @@ BROKEN = {
     "a chunk of no size": f"POST /process HTTP/1.1\r\nHost: localhost\r\n{FORM}Transfer-Encoding: chunked\r\n\r\nvideo\r\n",
     "a proxy is asked": "CONNECT example.org:443 HTTP/1.1\r\nHost: example.org:443\r\n\r\n",
     "no host": "GET /health HTTP/1.1\r\n\r\n",
+    "a host that is none": "GET /health HTTP/1.1\r\nHost: [::1\r\n\r\n",
     "two hosts": "GET /health HTTP/1.1\r\nHost: localhost\r\nHost: 127.0.0.1\r\n\r\n",
 }
 
@@ -164,21 +165,41 @@ async def test_what_is_no_http_is_a_problem_that_says_so(api: Api) -> None:
 
 
 async def test_a_websocket_that_does_not_shake_hands_is_a_problem(api: Api) -> None:
-    upgrade = "GET /ws/progress HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    upgrade = " /ws/progress HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
     key = "Sec-WebSocket-Key: eHh4eHh4eHh4eHh4eHh4eA==\r\n"
-    for headers in ("Sec-WebSocket-Version: 13\r\n", f"Sec-WebSocket-Version: 12\r\n{key}"):
+    version = "Sec-WebSocket-Version: 13\r\n"
+    for method, headers, body, status in (
+        ("GET", version, "", 400),
+        ("GET", f"{key}Sec-WebSocket-Version: 12\r\n", "", 400),
+        ("POST", f"{key}{version}Content-Length: 3\r\n", "abc", 400),
+        ("GET", f"{key}{version}Content-Length: 3\r\n", "abc", 400),
+        ("GET", f"{key}{version}X: {'x' * 20_000}\r\n", "", 431),
+    ):
         async with wire(api) as client:
-            client.send(upgrade, headers, "\r\n")
-            assert_problem(await client.answer(), 400, "request.malformed_http")
+            client.send(method, upgrade, headers, "\r\n", body)
+            answer = await client.answer()
+            assert_problem(answer, status, "request.malformed_http" if status == 400 else "request.head_too_large")
+            assert await client.closed() == b""
 
 
-async def test_nonsense_behind_a_request_does_not_get_into_its_answer(api: Api, rows: Jobs, events: EventLog) -> None:
+async def test_nonsense_behind_a_request_does_not_get_into_its_answer(
+    api: Api, rows: Jobs, caplog: pytest.LogCaptureFixture
+) -> None:
     job_id = await accepted(rows)
-    async with wire(api) as client:
-        client.send(f"GET /jobs/{job_id}/stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        await client.reader.readuntil(b"event: status")
-        client.send("nonsense\r\n\r\n")
-        assert b"HTTP/1.1 400" not in await client.closed()
+    film = api.settings.data_dir / "storage" / "output" / str(job_id) / "720p.mp4"
+    film.parent.mkdir(parents=True)
+    film.write_bytes(b"x" * 20_000_000)
+    with structlog.testing.capture_logs() as logs:
+        for path in (f"/jobs/{job_id}/stream", f"/media/{job_id}/720p.mp4"):
+            async with wire(api) as client:
+                client.send(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                await client.reader.readuntil(b"\r\n\r\n")
+                client.send("nonsense\r\n\r\n")
+                assert b"HTTP/1.1 400" not in await client.closed()
+        while len([line for line in logs if line["event"] == "request"]) < 2:
+            await asyncio.sleep(0.01)
+    assert [line for line in logs if line["log_level"] == "error"] == []
+    assert [record for record in caplog.records if record.exc_info] == []
 
 
 # ── heads without an end ────────────────────────────────────────────────────────────────────────────────────────────
