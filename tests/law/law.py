@@ -7,7 +7,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import accumulate, groupby, pairwise, permutations
+from itertools import accumulate, groupby, pairwise, permutations, takewhile
 from statistics import median
 
 from film import Film, Packet, seconds
@@ -115,7 +115,18 @@ def _behind_a_loss(film: Film) -> set[int]:
 
 def is_damaged(film: Film, truth: Truth) -> bool:
     """Whether half a second of pictures, or more, lacks what it refers to."""
-    return len(_behind_a_loss(film)) * truth.picture > DAMAGE or bool(film.torn)
+    harmed = _behind_a_loss(film)
+    return (len(harmed) + len(_in_front_of(harmed, truth))) * truth.picture > DAMAGE or bool(film.torn)
+
+
+def _in_front_of(harmed: set[int], truth: Truth) -> set[int]:
+    """Pictures that are shown before one that is lost may refer to it, too: those next to it that a plain decoder cannot
+    show."""
+    readable = {number for number, _ in truth.pictures}
+    found: set[int] = set()
+    for number in harmed - {each + 1 for each in harmed}:
+        found |= set(takewhile(lambda each: each not in readable, range(number - 1, min(readable), -1)))
+    return found
 
 
 def _rubble(film: Film, decodable: Seen, first: Packet) -> float:

@@ -188,7 +188,9 @@ def _made(name: str, container: str, making: Making, chosen: list[lies.Lie], cha
     film, told = material(making), []
     for lie in chosen:
         with suppress(lies.CannotBeTold):
-            film, words = lie(film, chance)
+            lied, words = lie(film, chance)
+            lies.check_clocks(lied)
+            film = lied
             told.append(words)
     kind = CONTAINERS[container]
     write = partial(transport_stream, new_pids=True) if lies.changes_pids in chosen else kind.write

@@ -61,8 +61,9 @@ def _described(number: int, kind: int, track: Track) -> bytes:
 def _clusters(film: Film) -> Iterator[bytes]:
     """A new one for every key frame, and wherever the clock leaps too far for the old one."""
     begins, blocks = 0, []
+    starts = max(STARTS_AT, -min(packet.pts for _, packet in film.interleaved))  # FFmpeg reads no times below zero.
     for track, packet in film.interleaved:
-        time = _milliseconds(packet.pts)
+        time = _milliseconds(packet.pts + starts)
         is_sound = track is film.sound
         if blocks and ((packet.key and not is_sound) or abs(time - begins) > FARTHEST):
             yield _cluster(begins, blocks)
@@ -89,7 +90,7 @@ def _block(track: int, after: int, packet: Packet, last: bool) -> bytes:
 
 
 def _milliseconds(time: int) -> int:
-    return round((time + STARTS_AT) * 1000 / TICKS)
+    return round(time * 1000 / TICKS)
 
 
 def _element(identity: int, body: bytes) -> bytes:

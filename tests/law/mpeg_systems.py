@@ -65,10 +65,14 @@ def transport_stream(film: Film, new_pids: bool = False) -> bytes:
 
 def _ts_packets(film: Film, new_pids: bool) -> Iterator[bytes]:
     counters: dict[int, Iterator[int]] = {}
+    part = 0
     for track, packet in film.interleaved:
         is_sound = track is film.sound
         moved = SECOND_PART * packet.part if new_pids else 0
-        if not is_sound and packet.key:
+        # Where no picture is left to bring them along, PIDs that nobody has heard of would be nobody's.
+        is_news = new_pids and packet.part != part
+        part = packet.part
+        if (not is_sound and packet.key) or is_news:
             yield from _tables(film, moved, packet.part if new_pids else 0, counters)
         pid = (SOUND if is_sound else PICTURES) + moved
         clock = None if is_sound else packet.clock + STARTS_AT - BUFFERED

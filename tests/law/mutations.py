@@ -5,6 +5,7 @@ None of them moves what a packet holds: `at` stays the truth, so the law needs n
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import chain, pairwise
 from random import Random
 
 from film import TICKS, Film, Packet, keys, seconds
@@ -12,6 +13,8 @@ from mpeg_systems import CLOCK, STARTS_AT
 
 HOUR = 3600 * TICKS
 HOLE = TICKS // 4
+ENDS = 3
+"""Pictures at the beginning, and at the end, whose times are right: nothing could say that they are wrong."""
 
 Lie = Callable[[Film, Random], tuple[Film, str]]
 
@@ -23,13 +26,13 @@ class CannotBeTold(Exception):
 # ── clocks of the whole file ────────────────────────────────────────────────────────────────────────────────────────
 def begins_late(film: Film, chance: Random) -> tuple[Film, str]:
     offset = chance.choice([7 * TICKS, 100 * TICKS, 10 * HOUR, 20 * HOUR + 12_345])
-    return _from(film, 0, offset), f"the clock begins at {seconds(offset):.1f} s"
+    return _all(film, offset), f"the clock begins at {seconds(offset):.1f} s"
 
 
 def wraps(film: Film, chance: Random) -> tuple[Film, str]:
     """The clock of 33 bits passes its end within the film."""
     at = _some_time(film, chance)
-    return _from(film, 0, CLOCK - STARTS_AT - at), f"the clock of 33 bits ends at {seconds(at):.2f} s"
+    return _all(film, CLOCK - STARTS_AT - at), f"the clock of 33 bits ends at {seconds(at):.2f} s"
 
 
 # ── clocks that leap ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -164,8 +167,11 @@ def sound_begins_late(film: Film, chance: Random) -> tuple[Film, str]:
 def sound_begins_early(film: Film, chance: Random) -> tuple[Film, str]:
     first = chance.choice(_inner_keys(film))
     packets = film.pictures.packets[first:]
-    pictures = replace(film.pictures, packets=tuple(packet for packet in packets if packet.at >= packets[0].at))
-    return replace(film, pictures=pictures), f"sound begins {seconds(packets[0].at):.2f} s before the pictures"
+    shown = tuple(packet for packet in packets if packet.at >= packets[0].at)
+    _check_ends(shown)
+    return replace(
+        film, pictures=replace(film.pictures, packets=shown)
+    ), f"sound begins {seconds(packets[0].at):.2f} s before the pictures"
 
 
 def begins_in_a_gop(film: Film, chance: Random) -> tuple[Film, str]:
@@ -174,6 +180,7 @@ def begins_in_a_gop(film: Film, chance: Random) -> tuple[Film, str]:
     lost = chance.randrange(1, second)
     at = film.pictures.packets[lost].due
     pictures = replace(film.pictures, packets=film.pictures.packets[lost:])
+    _check_ends(pictures.packets)
     sound = film.sound.kept(lambda packet: packet.at >= at)
     return replace(film, pictures=pictures, sound=sound), f"recorded from {seconds(at):.2f} s on, within a GOP"
 
@@ -182,6 +189,7 @@ def last_picture_stays(film: Film, chance: Random) -> tuple[Film, str]:
     """Sound goes on; where the container can say how long the last picture lasts, it lasts as long."""
     at = _some_time(film, chance)
     kept = film.pictures.kept(lambda packet: packet.at < at).packets
+    _check_ends(kept)
     last = max(kept, key=lambda packet: packet.at)
     stays = tuple(replace(p, lasts=film.sound.packets[-1].ends - p.at) if p is last else p for p in kept)
     return replace(
@@ -258,12 +266,15 @@ def _key_time(film: Film, chance: Random) -> int:
 
 
 def _two_keys(film: Film, chance: Random) -> tuple[int, int]:
-    """Less than two seconds from each other."""
+    """Less than two seconds from each other, with one clock from before the first to the second: see `_inner_keys`."""
     packets, inner = film.pictures.packets, _inner_keys(film)
     pairs = [(one, two) for one in inner for two in inner if 0 < packets[two].at - packets[one].at < 2 * TICKS]
     if not pairs:
         raise CannotBeTold
-    return chance.choice(pairs)
+    first, second = chance.choice(pairs)
+    if packets[first - 1].moved != packets[second].moved:
+        raise CannotBeTold
+    return first, second
 
 
 def _span(first: int, second: int) -> str:
@@ -271,12 +282,38 @@ def _span(first: int, second: int) -> str:
 
 
 def _some_pictures(film: Film, chance: Random, count: int) -> set[int]:
-    """Neither the first nor the last: at the ends nothing could say that they are wrong."""
+    """Neither the first nor the last."""
     numbers = sorted(packet.number for packet in film.pictures.packets if packet.number is not None)
-    return set(chance.sample(numbers[3:-3], min(count, len(numbers) - 6)))
+    return set(chance.sample(numbers[ENDS:-ENDS], min(count, len(numbers) - 2 * ENDS)))
+
+
+def check_clocks(film: Film) -> None:
+    """Raises CannotBeTold where nobody could know how one clock goes on with the one before it: no track has something right
+    in front of the break and right behind it."""
+    tracks = (film.pictures.packets, film.sound.packets)
+    clocks = list(dict.fromkeys((p.part, p.moved) for p in sorted(chain(*tracks), key=lambda p: (p.part, p.at))))
+    bridged = {
+        ((one.part, one.moved), (two.part, two.moved))
+        for packets in tracks
+        for one, two in pairwise(packets)
+        if two.due - one.due < HOLE
+    }
+    if any(pair not in bridged for pair in pairwise(clocks)):
+        raise CannotBeTold
+
+
+def _check_ends(packets: tuple[Packet, ...]) -> None:
+    """Raises CannotBeTold where a cut made one of the first or last pictures of one whose time is wrong, or missing."""
+    shown = sorted(packets, key=lambda packet: packet.at)
+    if any(packet.stray or packet.untimed for packet in [*shown[:ENDS], *shown[-ENDS:]]):
+        raise CannotBeTold
 
 
 # ── how ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+def _all(film: Film, moved: int) -> Film:
+    return film.with_both(lambda packet: replace(packet, moved=packet.moved + moved))
+
+
 def _from(film: Film, at: int, moved: int) -> Film:
     """From a key frame on the clock is off, and sound's clock from the same moment on."""
     return _in_second_part(film, at, lambda packet: replace(packet, moved=packet.moved + moved))
