@@ -38,6 +38,10 @@ MOST_MISSING = 20
 SOUGHT_BY_BYTES = {"mpegts", "mpeg"}
 """Containers that can be entered anywhere, and whose clock FFmpeg then reads as before. (FLV's wraps.)"""
 
+GIVEN_OUT_LATE = {"mpeg1video", "mpeg2video"}
+"""Codecs whose decoder keeps a picture back behind later ones, where the next one that others refer to is lost. Elsewhere the
+order in which pictures come out is better than their times."""
+
 MAX_LOST_SHARE = 2 / 3
 MAX_LOST = 50
 """A chunk of which more packets than this, and than this share, come to no picture is given up; single broken pictures
@@ -94,6 +98,7 @@ class FrameWindow:
         self._slot = VIDEO_TIMESCALE / max_frame_rate if video.frame_rate > max_frame_rate * 1.01 else None
         self._nominal = max(1, round(VIDEO_TIMESCALE / min(video.frame_rate, max_frame_rate)))
         self._stack = ExitStack()
+        self._order = OutputOrder[VideoFrame](self._nominal)
         self._entry = chunk.entry
         self._looks = LookLog()
         self._packets: list[int] = []
@@ -164,11 +169,10 @@ class FrameWindow:
         return [(begin / VIDEO_TIMESCALE, (end - begin) / VIDEO_TIMESCALE) for begin, end in spans[:MOST_MISSING]]
 
     def _timed(self, frames: Iterator[tuple[int | None, VideoFrame]]) -> Iterator[Timed]:
-        order = OutputOrder[VideoFrame](self._nominal)
         for ticks, picture in frames:
-            yield from order.take(ticks, picture)
-        yield from order.finish()
-        self._without_room = order.without_room
+            yield from self._order.take(ticks, picture)
+        yield from self._order.finish()
+        self._without_room = self._order.without_room
 
     def _counted(self, frames: Iterator[Timed]) -> Iterator[Timed]:
         for ticks, picture in frames:
@@ -237,6 +241,7 @@ class FrameWindow:
             return
         self._packets, self._pictures, self._decode_times = [], [], []
         self._lead_in = 0
+        self._order = OutputOrder[VideoFrame](self._nominal)
         pictures = decoded(
             container,
             stream,
@@ -267,6 +272,8 @@ class FrameWindow:
             self._decode_times.append(self._ticks_of(packet.dts * packet.time_base))
         placed = self._place(packet, len(self._packets))
         self._lead_in += self._is_lead_in(packet)
+        if placed is not None and self._video.codec in GIVEN_OUT_LATE:
+            self._order.expect(placed)
         if placed is None:  # Nearly: it only has to be counted in the same window by all of them.
             placed = self._packets[-1] + self._nominal if self._packets else 0
         self._packets.append(placed)

@@ -1,8 +1,8 @@
 """A time for every picture that comes out of a decoder.
 
 Where all is well pictures come out in the order of their times. Behind damage, or where recordings were joined within a
-GOP, a decoder gives out some too early: their times are right. What has no time, or one that has passed, is where it
-belongs: between those that came before and behind it.
+GOP, a decoder gives out some too early, or too late: their times are right. What has no time, or one that has passed, is
+where it belongs: between those that came before and behind it.
 """
 
 from collections.abc import Iterator
@@ -14,6 +14,11 @@ T = TypeVar("T")
 
 MOST_WAITING = 16
 """Pictures that are held in memory. With more of them, what has no time is shown at the usual distance."""
+
+
+PATIENCE = 3
+"""Pictures that wait for one whose packet the decoder has: MPEG-2's keeps a key frame back behind two others when a picture is
+missing. One that is broken does not come."""
 
 
 @dataclass(order=True)
@@ -39,8 +44,13 @@ class OutputOrder(Generic[T]):
         self._held: list[_Timed[T]] = []
         self._newest: _Timed[T] | None = None
         self._count = 0
+        self._expected: list[int] = []
         self.without_room = 0
         """Things that were left out, as there was no time left between their neighbours."""
+
+    def expect(self, time: int) -> None:
+        """A decoder was given the packet of a thing that has this time."""
+        heappush(self._expected, time)
 
     def take(self, time: int | None, thing: T) -> Iterator[tuple[int, T]]:
         if time is None or (self._last is not None and time <= self._last):
@@ -50,13 +60,20 @@ class OutputOrder(Generic[T]):
         is_latest = all(time >= held.time for held in self._held)
         self._newest = _Timed(time, self._count, thing)
         heappush(self._held, self._newest)
-        if len(self._held) > 1 and (is_latest or len(self._held) > MOST_WAITING):
+        is_next = is_latest and not self._is_behind_another()
+        if len(self._held) > 1 and (is_next or len(self._held) > MOST_WAITING):
             yield from self._give_out()
 
     def finish(self) -> Iterator[tuple[int, T]]:
         while self._held:
             yield from self._give_out()
         yield from self._spread(None)
+
+    def _is_behind_another(self) -> bool:
+        """Whether one that is to be given out before all that are held may still come."""
+        while self._expected and self._last is not None and self._expected[0] <= self._last:
+            heappop(self._expected)
+        return len(self._held) <= PATIENCE and bool(self._expected) and self._expected[0] < self._held[0].time
 
     def _wait(self, thing: T) -> Iterator[tuple[int, T]]:
         (self._newest.followers if self._newest is not None else self._waiting).append(thing)

@@ -34,6 +34,23 @@ def test_what_comes_too_early_waits_for_its_time() -> None:
     ]  # fmt: skip
 
 
+def test_what_comes_too_late_is_waited_for_where_its_packet_was_seen() -> None:
+    """As MPEG-2's decoder gives out a key frame behind a picture that is lost: with the next one that others refer to."""
+    order = OutputOrder[int](10)
+    found = []
+    for time in (0, 30, 10, 20, 60, 40, 50):
+        order.expect(time)
+    for time in (0, 10, 40, 50, 30, 20, 60):
+        found += order.take(time, time)
+    assert [*found, *order.finish()] == [(time, time) for time in (0, 10, 20, 30, 40, 50, 60)]
+
+
+def test_what_never_comes_is_not_waited_for_long() -> None:
+    order = OutputOrder[int](10)
+    order.expect(5)
+    assert [len(list(order.take(time, time))) for time in range(10, 110, 10)] == [0, 0, 0, 1, 1, 1, 1, 1, 1, 1]
+
+
 def test_the_same_time_twice_is_one_picture_after_the_other() -> None:
     assert placed([0, 10, 10, 30]) == [(0, 0), (10, 1), (20, 2), (30, 3)]
 
