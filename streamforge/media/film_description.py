@@ -22,7 +22,7 @@ from streamforge.media.source import decoded
 from streamforge.media.variety import largest, variants
 from streamforge.planning.color_tags import Understood, agree, understand
 from streamforge.planning.film_times import FilmTimes
-from streamforge.planning.frame_rates import highest_rate
+from streamforge.planning.frame_rates import JITTER, highest_rate
 from streamforge.planning.stream_choice import PICTURE_CODECS
 
 FALLBACK_FRAME_RATE = 25.0
@@ -203,7 +203,8 @@ def _frame_rate(stream: VideoStream, usual_gap: float) -> float:
     """The claimed rate where time stamps cannot say it better: Matroska rounds them to milliseconds. Else the usual
     one: what is claimed is an average, and a hole or two make it odd."""
     claimed = _claimed_rate(stream)
-    if usual_gap == 0 or abs(1 / claimed - usual_gap) <= float(stream.time_base or 0):
+    rounding = min(float(stream.time_base or 0), JITTER * usual_gap)
+    if usual_gap == 0 or abs(1 / claimed - usual_gap) <= rounding:
         return claimed
     return 1 / usual_gap
 

@@ -33,7 +33,11 @@ def account_of(
     pictures = None if video is None else _pictures(video, counts)
     sounds = _sounds(plan, sound)
     told = {note.track: note.seconds for note in source.timeline_notes if note.kind == NoteKind.CUT}
-    lines = [*_about_pictures(video, pictures), *(line for each in sounds for line in _about_sound(each, sounds, told))]
+    lines = [
+        *_about_pictures(video, pictures),
+        *_about_rate(video, pictures, plan),
+        *(line for each in sounds for line in _about_sound(each, sounds, told)),
+    ]
     return Account(pictures=pictures, sounds=sounds, timeline=source.timeline_notes, lines=lines)
 
 
@@ -73,6 +77,14 @@ def _about_pictures(video: VideoSource | None, account: PictureAccount | None) -
         more = " and elsewhere" if len(account.missing) > MOST_NAMED else ""
         where = f" ({places}{more})" if places else ""
         yield f"{lost} of {expected} pictures cannot be decoded{where}; the one before each stays in its place."
+
+
+def _about_rate(video: VideoSource | None, account: PictureAccount | None, plan: Plan) -> Iterable[str]:
+    if video is None or account is None or account.thinned <= TOLERATED_PICTURES:
+        return
+    is_fast = video.frame_rate > plan.max_frame_rate
+    why = f"the stream has at most {plan.max_frame_rate:g} a second" if is_fast else "others have the same times"
+    yield f"{account.thinned} of {account.decoded} pictures are left out: {why}."
 
 
 def _sounds(plan: Plan, tracks: Iterable[EncodedTrack]) -> list[SoundAccount]:

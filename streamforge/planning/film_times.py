@@ -21,6 +21,10 @@ MOSTLY_TIMED = 1.1
 """Pictures for each that has a time. Where there are more, as in broadcasts that give times to key frames only, the
 distance of two times is not that of two pictures."""
 
+ROUNDED = VIDEO_TIMESCALE // 1000
+"""Ticks that a container which counts milliseconds may make of the distance of two pictures more, or less, than it is: of 60
+a second the usual distance would be that of 59, or of 62."""
+
 OUTLASTED = VIDEO_TIMESCALE // 2
 """Sound that goes on behind the last picture for longer than this keeps it on the screen."""
 
@@ -63,12 +67,14 @@ def film_times(
     gaps = np.diff(shown)
     gaps = gaps[gaps > 0]
     span = int(shown[-1] - shown[0])
-    between, behind = _counted(film.times)
+    between, behind = _counted(film.times[(film.times == NO_TIME) | (film.times >= start)])
     usual = int(np.median(gaps)) if len(gaps) else 0
+    usual_gap = float(gaps[np.abs(gaps - usual) <= ROUNDED].mean()) if len(gaps) else 0.0
     if between > MOSTLY_TIMED * len(shown):
         usual = span // between
+        usual_gap = span / between
     picture_end = int(shown[-1]) + behind * usual + _last(last_duration, usual)
-    if declared_end is not None and not film.clock.runs:
+    if declared_end is not None and not (film.clock.runs or film.clock.disbelieved):  # It was made of those times.
         picture_end = max(picture_end, min(declared_end, int(shown[-1]) + LONGEST_LAST_SECONDS * VIDEO_TIMESCALE))
     latest_sound = max(film.sound_ends.values(), default=picture_end)
     end = latest_sound if latest_sound > picture_end + OUTLASTED else picture_end
@@ -77,15 +83,21 @@ def film_times(
     return FilmTimes(
         duration=(end - start) / VIDEO_TIMESCALE,
         picture_end=(picture_end - start) / VIDEO_TIMESCALE,
-        usual_gap=usual / VIDEO_TIMESCALE,
+        usual_gap=usual_gap / VIDEO_TIMESCALE,
         reorder_gap=int(wide.max()) / VIDEO_TIMESCALE if len(wide) else 0.0,
         average_rate=max(between, len(shown) - 1) * VIDEO_TIMESCALE / span if span > 0 else 0.0,
         is_variable=len(gaps) > 0 and int(gaps.max()) > 1.5 * int(gaps.min()) + 2 * VIDEO_TIMESCALE / 1000,
         shown=shown.tolist(),
-        in_front=int(np.count_nonzero(known < start)),
+        in_front=int(np.count_nonzero(known < start)) + _untimed_in_front(film.times, keys),
         key_frame_ticks=ticks,
         key_positions=places,
     )
+
+
+def _untimed_in_front(times: NDArray[np.int64], keys: NDArray[np.bool_]) -> int:
+    """Pictures without a time that lie in front of the first key frame, with which decoding begins."""
+    first = np.flatnonzero(keys)[:1]
+    return int(np.count_nonzero(times[: first[0]] == NO_TIME)) if len(first) else 0
 
 
 def _counted(times: NDArray[np.int64]) -> tuple[int, int]:

@@ -124,3 +124,24 @@ async def test_less_than_went_in_is_not_published(children: MediaChildren, tmp_p
             account_of(source, plan, [right.model_copy(update=wrong)], [])
     [line] = account_of(source, plan, [right.model_copy(update={"decoded": 90, "shown": 90})], []).lines
     assert "10 of 100 pictures cannot be decoded" in line
+
+
+async def test_pictures_that_a_stream_has_no_room_for_are_told(children: MediaChildren, tmp_path: Path) -> None:
+    ffmpeg(*picture(SMALL, 120, 2), *X264, tmp_path / "fast.mp4")
+    encoded = await encode(children, tmp_path / "fast.mp4", tmp_path / "out")
+    counts: list[PictureCount | None] = [chunk.count for chunk in encoded.chunks]
+    assert account_of(encoded.source, encoded.plan, counts, []).lines == [
+        "120 of 240 pictures are left out: the stream has at most 60 a second."
+    ]
+
+
+async def test_what_is_in_front_of_the_first_key_frame_does_not_make_a_film_faster(
+    children: MediaChildren, tmp_path: Path
+) -> None:
+    """Of 120 pictures 20 cannot be decoded: 60 a second are not 75, of which a stream would have left some out."""
+    whole = film(tmp_path / "a.ts", 2, "-r", "60", "-g", "30", "-bf", "0", sound=False).read_bytes()
+    path = tmp_path / "b.ts"
+    path.write_bytes(whole[:564] + whole[len(whole) // 12 // 188 * 188 :])
+    encoded = await encode(children, path, tmp_path / "out")
+    assert encoded.source.pictures.undecodable > 10
+    assert encoded.source.pictures.frame_rate == pytest.approx(60, abs=0.5)
