@@ -19,6 +19,10 @@ BACKWARD = VIDEO_TIMESCALE // 10
 MOST_OUTLIERS = 5
 """Packets in a row. More of them go their own way, and are a run."""
 
+LONGEST_PAUSE = 10
+"""Seconds for which a clock may say nothing, where packets in front of the pause and behind it agree that those between them
+are wrong."""
+
 MOST_RUNS = 20_000
 MOST_PAUSES = 5_000
 """Of one track. A clock that breaks more often says nothing, and pauses are many in a film of slides: they are held in
@@ -132,6 +136,10 @@ class RunFinder:
             self._suspects.append(packet)
             if len(self._suspects) > MOST_OUTLIERS:
                 self._accept()
+        elif self._is_pause(packet):
+            self.outliers += [suspect.position for suspect in self._suspects]
+            self._suspects = []
+            self._begin(packet)
         else:
             self._accept()
             self.take(packet)
@@ -159,6 +167,12 @@ class RunFinder:
         expected = packet.time - packet.duration
         is_nearer = abs(expected - self._suspects[-1].time) < abs(expected - self._last)
         return is_nearer or self._last < self._suspects[0].time <= packet.time
+
+    def _is_pause(self, packet: Packet) -> bool:
+        """Whether it goes on with the run before the packets in doubt, which lie far behind both: their time is wrong, and
+        others were lost beside them."""
+        near = self._last + LONGEST_PAUSE * self._second
+        return self._last <= packet.time <= near < min(suspect.time for suspect in self._suspects)
 
     def _begin(self, packet: Packet) -> None:
         if len(self.runs) >= MOST_RUNS:

@@ -30,10 +30,6 @@ MOST_SILENCES = 100
 MOST_STRETCHES = 200
 """Each is told to everyone who reads the source."""
 
-OVERLAP = VIDEO_TIMESCALE // 20
-"""Sound of two stretches that would overlap by more than this is not cut: the later one waits, and the picture stays. Less
-is what an encoder puts before the first sample and behind the last one."""
-
 INSIDE = VIDEO_TIMESCALE
 """What a track has this long behind the edges of a leap, it has inside of it."""
 
@@ -106,7 +102,10 @@ class _Track:
     def __init__(self, runs: Sequence[Run], stretches: Sequence[Stretch], *, is_explicit: bool) -> None:
         self._is_explicit = is_explicit
         self._stretches = stretches
-        self._owned = _with_one_clock(runs, [_owner(run, stretches) for run in runs], stretches)
+        owners = [_owner(run, stretches) for run in runs]
+        if None in owners and (in_step := _in_step(runs, stretches)):
+            owners = in_step
+        self._owned = _with_one_clock(runs, owners, stretches)
         self.placed: list[Placed] = []
         self.end: int | None = None
         """Where it ends so far, as it is shown."""
@@ -120,11 +119,18 @@ class _Track:
         """All runs up to those of stretch `number`."""
         while len(self.placed) < len(self._owned):
             run, owner = self._owned[len(self.placed)]
-            if owner is not None and owner > number:
+            if self._waits_for(owner) > number:
                 return
             shift = self._follow(run) if owner is None else self._stretches[owner].shift
             self.placed.append(Placed(run, shift))
             self.end = max(run.end + shift, self.end if self.end is not None else run.end + shift)
+
+    def _waits_for(self, owner: int | None) -> int:
+        """The number of the stretch that must be placed first; for those in front of all others, that of the first one that
+        has a stretch."""
+        if owner is None and self.end is None:
+            return next((owner for _, owner in self._owned if owner is not None), 0)
+        return owner or 0
 
     def _follow(self, run: Run) -> int:
         if self.end is not None:
@@ -159,13 +165,18 @@ def _stretches(leading: Sequence[Run], others: Sequence[Sequence[Run]], *, is_ex
 
 def _is_one_clock(earlier: Run, later: Run, usual: int, others: Sequence[Sequence[Run]], *, is_explicit: bool) -> bool:
     pause = later.first - earlier.end
-    if pause < -BACKWARD:
+    if pause < -BACKWARD or any(_is_set_back(runs, earlier, later) for runs in others):
         return False
     if pause <= max(JUMP_SECONDS * VIDEO_TIMESCALE, SPARSE * usual):
         return True
     if is_explicit and pause <= STILL_SECONDS * VIDEO_TIMESCALE:
         return True
     return any(_fills(runs, earlier, later, by_place=not is_explicit) for runs in others)
+
+
+def _is_set_back(runs: Sequence[Run], earlier: Run, later: Run) -> bool:
+    """Whether a track goes on, in the file, between the two, and its clock is set back there: theirs was, too."""
+    return any(run.goes_back and earlier.last_position < run.position < later.position for run in runs)
 
 
 def _silences(
@@ -229,6 +240,19 @@ def _owner(run: Run, stretches: Sequence[Stretch]) -> int | None:
     return nearest if nearest is not None and _nearness(run, stretches[nearest]) > 0 else None
 
 
+def _in_step(runs: Sequence[Run], stretches: Sequence[Stretch]) -> list[int | None]:
+    """Where a track lies so far behind in the file that it shares nothing with its stretches: its clock broke as often as
+    theirs, so it broke with them. Empty where that cannot be."""
+    parts, owners = 0, list[int | None]()
+    for number, run in enumerate(runs):
+        is_break = number > 0 and (run.goes_back or run.first - runs[number - 1].end > JUMP_SECONDS * VIDEO_TIMESCALE)
+        parts += is_break
+        if parts >= len(stretches) or not _fits(run, stretches[parts]):
+            return []
+        owners.append(parts)
+    return owners if parts == len(stretches) - 1 else []
+
+
 def _with_one_clock(
     runs: Sequence[Run], owners: Sequence[int | None], stretches: Sequence[Stretch]
 ) -> list[tuple[Run, int | None]]:
@@ -263,7 +287,8 @@ def _nearness(run: Run, stretch: Stretch) -> int:
 
 # ── one behind the other ────────────────────────────────────────────────────────────────────────────────────────────
 def _follow(stretch: Stretch, before: Stretch, number: int, tracks: Sequence[_Track]) -> TimelineNote:
-    """Shift `stretch` so that it follows `before`: by its picture, unless sound of both would be heard at once."""
+    """Shift `stretch` so that it follows `before`: by its picture, unless sound of both would be heard at once. Then it waits,
+    and the last picture stays: how long that was meant to be nobody knows as well as sound, which goes on without a gap."""
     at = before.end + before.shift
     stretch.shift = at - stretch.first
     overlaps = [
@@ -271,7 +296,7 @@ def _follow(stretch: Stretch, before: Stretch, number: int, tracks: Sequence[_Tr
         for track in tracks
         if number in track.firsts and track.end is not None
     ]
-    stretch.shift += max([0, *(overlap for overlap in overlaps if overlap > OVERLAP)])
+    stretch.shift += max([0, *overlaps])
     change = (stretch.first - before.end) / VIDEO_TIMESCALE
     how = "goes back" if change < 0 else "leaps ahead"
     return TimelineNote(
