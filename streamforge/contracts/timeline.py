@@ -23,6 +23,9 @@ class TrackClock(BaseModel):
         [],
         description="bytes from which, to which packets lie that lack what they refer to: a run began between key frames",
     )
+    pace: int = Field(
+        0, description="ticks from one picture to the next, where only key frames have times; 0 = all have their own"
+    )
     is_unusable: bool = Field(False, description="no time of it is believed: what is in it follows each other")
     continued_at: list[int] = Field([], description="bytes at which each of these begins")
     continued_by: list[int] = Field([], description="streams that go on where the track's own one ends, in order")
@@ -51,6 +54,8 @@ class NoteKind(StrEnum):
     """A second stream goes on where the first ends."""
     UNDECODABLE = "undecodable"
     """Pictures that do not come out of the source's decoder."""
+    DAMAGED = "damaged"
+    """Bytes of pictures are missing in the file; what is left of them is decoded."""
     UNUSABLE = "unusable"
     """The clock says nothing: pictures and sound come one after the other."""
     CUT = "cut"

@@ -11,6 +11,7 @@ from streamforge.contracts.media import VIDEO_TIMESCALE, Coding
 from streamforge.contracts.timeline import NoteKind, TimelineNote, TrackClock
 from streamforge.media.timeline import Reading, Timeline, TrackReading
 from streamforge.planning.clocks import NO_TIME, film_clock
+from streamforge.planning.damage import damage
 from streamforge.planning.film_times import OUTLASTED, FilmTimes, film_times
 from streamforge.planning.timeline_notes import from_start
 
@@ -123,12 +124,12 @@ class Film:
             return None
         times = [time for time in self.timeline.times if time != NO_TIME]
         coding = log.coding(stream, first, times, duration)
-        is_plain = not (clock.runs or clock.disbelieved or self.timeline.without_time)
+        is_plain = not (clock.runs or clock.disbelieved or clock.pace or self.timeline.without_time)
         return coding.model_copy(update={"exact_times": coding.exact_times and is_plain})
 
     def notes(self, times: FilmTimes, start: float) -> list[TimelineNote]:
         """From the start of the film on."""
-        found = [*self.clock.notes, *self._about_joints()]
+        found = [*self.clock.notes, *self._about_joints(), *self._about_damage()]
         return [*self._about_start(times, start), *from_start(found, start), *self._about_end(times)]
 
     def _about_joints(self) -> Iterator[TimelineNote]:
@@ -138,6 +139,12 @@ class Film:
             at = int(known[0]) / VIDEO_TIMESCALE if len(known) else 0.0
             text = f"The film goes on in stream {index} of the file."
             yield TimelineNote(kind=NoteKind.CONTINUED, at=at, seconds=0, track=index, text=text)
+
+    def _about_damage(self) -> Iterator[TimelineNote]:
+        starts = {run.number for run in self._packets.finder.runs}
+        # The last picture in front of a joint seems to lack something only because packets are counted anew behind it.
+        damaged = [number for number in self.timeline.damaged if number + 1 not in starts]
+        return damage(damaged, self._packets.keys, self.clock.times)
 
     def _about_start(self, times: FilmTimes, start: float) -> list[TimelineNote]:
         notes = []

@@ -20,9 +20,29 @@ VP8 = {"vp8", "libvpx"}
 AS_IT_IS = TrackClock()
 
 
-def begins_decoding(packet: AnyPacket) -> bool:
-    """A key frame that lost some of its bytes on the way is none: what refers to it would be broken up to the next one."""
-    return bool(packet.is_keyframe and not packet.is_corrupt)
+NOTICED_EARLY = {"mpegts"}
+"""Containers of which FFmpeg marks the packet in front of the one that lost some of its bytes: it has it in hand still when it
+notices."""
+
+
+class Losses:
+    """Takes the packets of one stream in the order of the file, and tells which of them lost some of their bytes on the way."""
+
+    def __init__(self, container: str) -> None:
+        self._is_noticed_early = container in NOTICED_EARLY
+        self.is_next = False
+        """Whether the next one did."""
+
+    def is_damaged(self, packet: AnyPacket) -> bool:
+        is_marked = packet.is_corrupt
+        if not self._is_noticed_early:
+            return is_marked
+        is_damaged, self.is_next = self.is_next, is_marked
+        return is_damaged
+
+    def begins_decoding(self, packet: AnyPacket) -> bool:
+        """A key frame that lost some of its bytes is none: what refers to it would be broken up to the next one."""
+        return not self.is_damaged(packet) and packet.is_keyframe
 
 
 def is_hidden(packet: AnyPacket) -> bool:
@@ -44,6 +64,9 @@ class PacketClock:
         self._shifts = [round(run.shift * ticks) for run in clock.runs]
         self._disbelieved = frozenset(clock.disbelieved)
         self._position = -1
+        self._pace = clock.pace * ticks
+        self._key_time: int | None = None
+        self._behind_key = 0
 
     @property
     def position(self) -> int:
@@ -54,10 +77,19 @@ class PacketClock:
         """Packets that share a page with the one before them have no position of their own: they belong to it."""
         if packet.pos is not None:
             self._position = packet.pos
+        if self._pace:
+            self._keep_pace(packet)
         if self._starts:
             self._shift(packet)
         if self._is_unusable or self._position in self._disbelieved:
             packet.pts = None
+
+    def _keep_pace(self, packet: AnyPacket) -> None:
+        self._behind_key += 1
+        if packet.is_keyframe:
+            self._key_time, self._behind_key = packet.pts, 0
+        if self._key_time is not None:
+            packet.pts = packet.dts = self._key_time + round(self._behind_key * self._pace)
 
     def _has_begun(self, packet: AnyPacket, run: int) -> bool:
         """A page of Ogg may hold the end of one run and the beginning of the next."""

@@ -23,7 +23,7 @@ from streamforge.contracts.timeline import TrackClock
 from streamforge.errors import NotAVideo, TruncatedSource, UndecodableSource
 from streamforge.media.cut_off import is_cut_off, is_film
 from streamforge.media.decoders import own_decoder
-from streamforge.media.packet_clock import AS_IT_IS, AnyPacket, PacketClock, begins_decoding
+from streamforge.media.packet_clock import AS_IT_IS, AnyPacket, Losses, PacketClock
 
 CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf,mxf,nut,ivf,dv,gif,h264,hevc,obu,mpegvideo,m4v,"
@@ -144,12 +144,12 @@ def decoded(
     before the first one is passed over, as behind a seek into MPEG-TS, or in a recording that begins within a GOP: some
     decoders would make something of it. `from_byte`: so is what lies in front of that in the file."""
     current, decoder = stream, _decoder_of(stream)
-    waits = from_key_frame
+    waits, losses = from_key_frame, Losses(container.format.name)
     for packet in clocked(container, stream, clock, from_byte):
         if packet is None:
             yield from _frames(decoder, _flush(current), on_failure)
             continue
-        waits = waits and not begins_decoding(packet)
+        waits = waits and not losses.begins_decoding(packet)
         if waits:
             continue
         if packet.stream is not current:

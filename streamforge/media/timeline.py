@@ -15,7 +15,7 @@ from streamforge.contracts.media import VIDEO_TIMESCALE
 from streamforge.errors import TruncatedSource
 from streamforge.media.coding import CONFIGURATIONS, PacketLog
 from streamforge.media.extent import OVERHEAD, Extent
-from streamforge.media.packet_clock import AnyPacket, begins_decoding, is_hidden
+from streamforge.media.packet_clock import AnyPacket, Losses, is_hidden
 from streamforge.media.progress import Progress
 from streamforge.media.set_ups import SetUps
 from streamforge.media.source import packets
@@ -126,6 +126,9 @@ class Timeline(TrackReading):
     keys: bytearray = field(default_factory=bytearray)
     decode_times: "array[int]" = field(default_factory=lambda: array("q"))
     """Where the container says them."""
+    losses: Losses = field(default_factory=lambda: Losses(""))
+    damaged: list[int] = field(default_factory=list)
+    """Pictures, by their number, that lost some of their bytes on the way."""
     packed: int = 0
     is_indexed: bool = False
     """A list of all pictures says which of them are shown."""
@@ -152,7 +155,11 @@ class Timeline(TrackReading):
             self.set_ups.take(packet)
         self.times.append(NO_TIME if packet.pts is None else packet.pts)
         self.positions.append(self._position)
-        self.keys.append(begins_decoding(packet))
+        is_key = packet.is_keyframe
+        if (packet.is_corrupt or self.losses.is_next) and self.losses.is_damaged(packet):
+            self.damaged.append(len(self.keys))
+            is_key = False
+        self.keys.append(is_key)
         if self.is_avi:
             self.packed += packet.size <= NOT_CODED_BYTES
         if self.has_decode_times:
@@ -197,6 +204,7 @@ class Timeline(TrackReading):
         self.finder.outliers += other.finder.outliers
         self.times += other.times
         self.positions += other.positions
+        self.damaged += [before + number for number in other.damaged]
         self.keys += other.keys
         self.decode_times += other.decode_times
         self.packet_count += other.packet_count
@@ -232,7 +240,7 @@ def read_packets(container: InputContainer, tallies: Tallies, on_progress: Progr
     audios = [stream for stream in tallies.streams if isinstance(stream, AudioStream)]
     has_decode_times = kind in WITH_DECODE_TIMES
     reading = Reading(
-        {stream.index: _timeline(stream, has_decode_times, is_avi=kind == "avi") for stream in videos},
+        {stream.index: _timeline(stream, kind) for stream in videos},
         {stream.index: TrackReading(stream.index, _time_base(stream), has_decode_times) for stream in audios},
     )
     tracks: dict[int, TrackReading] = {**reading.films, **reading.sounds}
@@ -247,16 +255,17 @@ def read_packets(container: InputContainer, tallies: Tallies, on_progress: Progr
     return reading
 
 
-def _timeline(stream: VideoStream, has_decode_times: bool, *, is_avi: bool) -> Timeline:
+def _timeline(stream: VideoStream, container: str) -> Timeline:
     context = stream.codec_context
     return Timeline(
         stream.index,
         _time_base(stream),
-        has_decode_times,
+        container in WITH_DECODE_TIMES,
         reordered=context.reorder_depth,
         log=_packet_log(stream),
         set_ups=SetUps(context.codec.canonical_name, context.extradata),
-        is_avi=is_avi,
+        is_avi=container == "avi",
+        losses=Losses(container),
         is_indexed=stream.frames > 0,
         has_plain_reordering=context.codec.canonical_name in PLAINLY_REORDERED,
     )

@@ -5,7 +5,7 @@ first clock, which is not touched: ordinary sources are read as they are.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from streamforge.contracts.media import VIDEO_TIMESCALE
 from streamforge.contracts.timeline import ClockRun, NoteKind, TimelineNote, TrackClock
 from streamforge.planning.clock_runs import Run, RunFinder
+from streamforge.planning.even_pace import NO_PACE, even_pace, evenly
 from streamforge.planning.stray_times import behind_their_decoding, misplaced
 from streamforge.planning.timeline import Placed, align
 
@@ -21,6 +22,9 @@ NO_TIME = -(2**63)
 
 EXPLICIT = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "gif", "asf", "nut", "mxf"}
 """Containers that say of each picture when it is shown."""
+
+TIMED_BY_KEYS = {"mpegts", "mpeg"}
+"""Containers that need not say it of each (ISO/IEC 13818-1 §2.7.4: every 0.7 s)."""
 
 MOST_DISBELIEVED = 500
 """Of a film with more wrong times than that none is believed: they are told to everyone who reads the source."""
@@ -73,6 +77,9 @@ class FilmClock:
 
 def film_clock(film: FilmPackets, sounds: Mapping[int, RunFinder], container: str) -> FilmClock:
     """Of the film and of the sound streams beside it, by their indexes."""
+    pace = _pace(film, container)
+    if pace:
+        film = replace(film, times=evenly(film.times, film.keys, pace), decoded=None)
     wrong = _wrong(film)
     times = np.where(wrong, NO_TIME, film.times)
     runs = _with_extents(film.finder.runs, times)
@@ -91,10 +98,11 @@ def film_clock(film: FilmPackets, sounds: Mapping[int, RunFinder], container: st
         disbelieved=sorted(set(film.positions[wrong].tolist()) - {-1})[:MOST_DISBELIEVED],
         lead_ins=_lead_ins(aligned.leading, film),
         in_output_order=film.in_output_order,
+        pace=pace,
     )
     shown = _shifted(times, aligned.leading)
     gaps = [] if container in EXPLICIT or any(note.kind == NoteKind.GAP for note in aligned.notes) else _gaps(shown)
-    notes = [*aligned.notes, *_about_times(film, wrong, shown), *gaps]
+    notes = [*aligned.notes, *_about_pace(pace), *_about_times(film, wrong, shown), *gaps]
     return FilmClock(
         times=shown,
         clock=clock,
@@ -131,6 +139,11 @@ def sound_clock(sounds: Mapping[int, RunFinder], leading: int) -> SoundClock | N
         clocks={index: _sound_clock(placed.get(index), finder) for index, finder in sounds.items()},
         notes=aligned.notes,
     )
+
+
+def _pace(film: FilmPackets, container: str) -> int:
+    is_simple = container in TIMED_BY_KEYS and film.reordered == 0 and bool((film.times != NO_TIME).all())
+    return even_pace(film.times, film.keys) if is_simple else NO_PACE
 
 
 def _untimed(film: FilmPackets, sounds: Mapping[int, RunFinder], *, breaks: bool) -> FilmClock:
@@ -220,6 +233,13 @@ def _lead_ins(placed: Sequence[Placed], film: FilmPackets) -> list[tuple[int, in
 
 
 # ── what is told ────────────────────────────────────────────────────────────────────────────────────────────────────
+def _about_pace(pace: int) -> list[TimelineNote]:
+    if not pace:
+        return []
+    text = "Only its key frames have times; between them pictures are shown at an even pace."
+    return [TimelineNote(kind=NoteKind.WITHOUT_TIME, at=0, seconds=0, text=text)]
+
+
 def _about_times(film: FilmPackets, wrong: NDArray[np.bool_], shown: NDArray[np.int64]) -> list[TimelineNote]:
     notes = []
     if film.in_output_order:

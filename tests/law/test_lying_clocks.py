@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from material import Making, material
 from mpeg_systems import transport_stream
 from oracle import Seen, decodable, played
 
+from streamforge.contracts.timeline import NoteKind
 from streamforge.settings import Settings
 
 if TYPE_CHECKING:
@@ -185,3 +186,15 @@ def test_a_first_key_frame_after_nine_seconds_is_where_the_film_begins(outcome_o
     assert outcome.length == pytest.approx(truth.ends, abs=LENGTH)
     assert "cannot be decoded" in outcome.says
     assert not re.search(r"(?<!\w)-\d", outcome.says)
+
+
+def test_a_key_frame_that_lost_bytes_where_a_chunk_begins_is_told(outcome_of: Run, tmp_path: Path) -> None:
+    """FFmpeg marks the packet in front of it. Decoding does not begin with it where there is another one."""
+    whole = material(Making("h264", "mp2", gop=25, seconds=5, elementary=True))
+    path = tmp_path / "torn.ts"
+    path.write_bytes(transport_stream(replace(whole, torn=frozenset({606}))))
+    outcome = outcome_of(path, read=marks.number_of)
+    assert set(outcome.seen.numbers) >= {*range(75), *range(100, 125)}
+    assert [(note.kind, note.at, note.seconds) for note in outcome.made.account.timeline] == [
+        (NoteKind.DAMAGED, pytest.approx(3.0), pytest.approx(0.96))
+    ]

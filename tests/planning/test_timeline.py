@@ -11,6 +11,7 @@ from streamforge.contracts.media import VIDEO_TIMESCALE
 from streamforge.contracts.timeline import NoteKind
 from streamforge.planning.clock_runs import BACKWARD, Packet, Run, RunFinder
 from streamforge.planning.clocks import NO_TIME, FilmClock, FilmPackets, film_clock
+from streamforge.planning.damage import damage
 from streamforge.planning.stray_times import misplaced
 from streamforge.planning.timeline import align
 
@@ -107,6 +108,31 @@ def test_single_wrong_times_are_not_believed_and_do_not_move_the_others() -> Non
     assert clock.clock.disbelieved == [10_000, 15_000]
 
 
+def test_a_wrong_time_in_front_of_a_pause_is_not_believed_either() -> None:
+    """A packet of sound says that it is a minute late, and those behind it are lost for two seconds."""
+    times = [*steady(50), 60 * VIDEO_TIMESCALE, *steady(50, 100 * PICTURE)]
+    finder = found(times)
+    assert finder.outliers == [5000]
+    assert [(run.first, run.packets) for run in finder.runs] == [(0, 50), (100 * PICTURE, 50)]
+
+
+def test_pictures_between_key_frames_that_only_these_have_times_are_shown_evenly() -> None:
+    """FFmpeg reckons by the codec's rate, which is twice the true one: eight pictures hurry, and then the last one waits."""
+    hurried = [group * 16 * PICTURE + number * PICTURE for group in range(6) for number in range(8)]
+    clock = film_clock(film(hurried, keys=8), {}, TS)
+    assert shown(clock) == steady(48, step=2 * PICTURE)
+    assert clock.clock.pace == 2 * PICTURE
+    assert [note.kind for note in clock.notes] == [NoteKind.WITHOUT_TIME]
+
+
+def test_pictures_that_come_in_bursts_of_their_own_keep_their_times() -> None:
+    begins = (0, 16, 26, 60, 70, 90)
+    bursts = [(begin + number) * PICTURE for begin in begins for number in range(8)]
+    clock = film_clock(film(bursts, keys=8), {}, TS)
+    assert shown(clock) == bursts
+    assert clock.clock.pace == 0
+
+
 def test_reordering_is_not_wrong() -> None:
     display = steady(64)
     coded = [display[number + 3] if number % 4 == 0 else display[number - 1] for number in range(60)]
@@ -126,6 +152,15 @@ def test_a_clock_that_breaks_at_every_turn_is_not_asked() -> None:
     assert not film_clock(film(times), {}, TS).is_timed
 
 
+def test_where_bytes_are_missing_pictures_may_be_broken_up_to_the_next_key_frame() -> None:
+    keys = np.array([number % 25 == 0 for number in range(100)])
+    notes = list(damage([10, 12, 80], keys, np.array(steady(100))))
+    assert [(note.kind, note.at, note.seconds, note.count) for note in notes] == [
+        (NoteKind.DAMAGED, 0.4, 0.56, 2),
+        (NoteKind.DAMAGED, 3.2, 0.76, 1),
+    ]
+
+
 # ── sound beside them ───────────────────────────────────────────────────────────────────────────────────────────────
 def test_sound_and_picture_are_moved_alike() -> None:
     pictures = steady(125, 133_200) + steady(125, 133_200)
@@ -141,6 +176,34 @@ def test_sound_that_changes_its_clock_later_in_the_file_than_the_picture_still_g
     late = found(times, SOUND, [int(n * 53.4) + 900 for n in range(468)])
     clock = film_clock(film(pictures), {1: late}, TS)
     assert [run.shift for run in clock.sounds[1].runs] == [0, 125 * PICTURE - HOUR]
+
+
+def test_sound_that_lies_a_whole_part_behind_the_picture_still_goes_with_it() -> None:
+    """Parts of a second, whose sound follows their pictures in the file."""
+    parts = [steady(25), steady(25), steady(25)]
+    pictures = film(
+        [time for part in parts for time in part],
+        positions=[part * 5000 + number * 100 for part in range(3) for number in range(25)],
+    )
+    sound = found(
+        [time for _ in range(3) for time in steady(46, 0, SOUND)],
+        SOUND,
+        [part * 5000 + 2500 + number * 50 for part in range(3) for number in range(46)],
+    )
+    clock = film_clock(pictures, {1: sound}, "flv")
+    assert [run.shift for run in clock.sounds[1].runs] == [0, VIDEO_TIMESCALE, 2 * VIDEO_TIMESCALE]
+
+
+def test_a_clock_that_is_set_back_in_a_pause_of_the_picture_is_set_back_for_both() -> None:
+    """At three seconds both go back by one, and of the second part the first two seconds of pictures are lost."""
+    pictures = steady(75) + steady(75, 4 * VIDEO_TIMESCALE + PICTURE)
+    places = [number * 100 for number in range(75)] + [12_500 + number * 100 for number in range(75)]
+    times = steady(141, 0, SOUND) + steady(234, 141 * SOUND - VIDEO_TIMESCALE, SOUND)
+    sound = found(times, SOUND, [int(number * 53.3) for number in range(375)])
+    clock = film_clock(film(pictures, positions=places), {1: sound}, MKV)
+    assert (
+        [run.shift for run in clock.clock.runs] == [run.shift for run in clock.sounds[1].runs] == [0, VIDEO_TIMESCALE]
+    )
 
 
 def test_sound_of_two_parts_is_not_heard_at_once() -> None:
