@@ -10,7 +10,7 @@ from uuid import UUID
 from temporalio import activity
 
 from activities import receipts
-from activities.heartbeats import Checkpoint, heartbeats
+from activities.heartbeats import FIRST_ATTEMPT, Checkpoint, heartbeats
 from activities.originals import Originals
 from activities.scratch import Scratch
 from streamforge.contracts import names
@@ -18,7 +18,7 @@ from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import Stage
 from streamforge.contracts.media import Text
 from streamforge.contracts.pipeline import KeepSubtitlesInput, TranscribeInput
-from streamforge.errors import CaptionsUnavailable
+from streamforge.errors import CaptionsUnavailable, Superseded
 from streamforge.events.log import EventLog
 from streamforge.events.reporter import CLOSING_PATIENCE, Reporter
 from streamforge.media.child import MediaChildren
@@ -26,7 +26,7 @@ from streamforge.media.speech import EXTRACTING
 from streamforge.media.subtitles import SubtitlesTask
 from streamforge.media.transcribe import TRANSCRIBING, TranscribeTask
 from streamforge.planning.manifests import TEXT_FILE
-from streamforge.storage import Storage, layout
+from streamforge.storage import AlreadyThere, Storage, layout
 
 MOST_BEGINNINGS = 3
 """A transcription that takes its worker down with it each time is given up."""
@@ -83,14 +83,19 @@ class CaptionsActivities:
                         path=path, source=work.source, transcription=work.transcription, target=folder
                     )
                     text = await self._children.run("transcribe", task, Text, progress.put_nowait)
-                await self._publish(job_id, folder, text)
-            await receipts.write(self._storage, receipt, text)
+                # No two transcriptions need be the same: a first one that comes late must not write over the second.
+                is_first = activity.info().attempt == FIRST_ATTEMPT
+                try:
+                    await self._publish(job_id, folder, text, replace=not is_first)
+                    await receipts.write(self._storage, receipt, text, replace=not is_first)
+                except AlreadyThere as error:
+                    raise Superseded("Another attempt has written these captions.", debug=str(error)) from error
             return text
 
-    async def _publish(self, job_id: UUID, folder: Path, text: Text) -> None:
+    async def _publish(self, job_id: UUID, folder: Path, text: Text, *, replace: bool = True) -> None:
         for track in text.tracks:
             name = f"{track.name}/{TEXT_FILE}"
-            await self._storage.put_file(layout.output(job_id, name), folder / name)
+            await self._storage.put_file(layout.output(job_id, name), folder / name, replace=replace)
 
 
 def _note_beginning(checkpoint: Checkpoint) -> None:

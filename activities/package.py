@@ -6,7 +6,6 @@ heartbeat, and the film is packaged again for ever.
 
 import asyncio
 import hashlib
-from uuid import UUID
 
 from temporalio import activity
 
@@ -48,7 +47,8 @@ class PackageActivities:
     async def _package(self, work: PackageInput) -> tuple[dict[str, StoredFile], Account]:
         tracks = await read_tracks(self._storage, work.encoded)
         stream, account = await asyncio.to_thread(_put_together, work, tracks)
-        return await write_manifests(self._storage, work.original.job_id, stream), account
+        folder = layout.output_folder(work.original.job_id)
+        return await write_manifests(self._storage, folder, stream), account
 
 
 def _put_together(work: PackageInput, tracks: Tracks) -> tuple[Presentation, Account]:
@@ -59,13 +59,13 @@ def _put_together(work: PackageInput, tracks: Tracks) -> tuple[Presentation, Acc
 
 
 async def write_manifests(
-    storage: Storage, job_id: UUID, stream: Presentation, growing: Growing | None = None
+    storage: Storage, folder: str, stream: Presentation, growing: Growing | None = None
 ) -> dict[str, StoredFile]:
-    """Every manifest of the stream, by name. What is referred to is written before what refers to it, so that no reader
-    finds a dangling name."""
+    """Every manifest of the stream, by its name in the folder. What is referred to is written before what refers to it, so
+    that no reader finds a dangling name."""
     written = await asyncio.to_thread(_manifests, stream, growing)
     for name, (data, _) in written.items():
-        await storage.put_bytes(layout.output(job_id, name), data)
+        await storage.put_bytes(f"{folder}{name}", data)
     return {name: file for name, (_, file) in written.items()}
 
 

@@ -18,6 +18,7 @@ from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
 from streamforge.planning.manifests import Growing, Presentation, planned_so_far, playable_so_far, presentation, seconds
 from streamforge.storage import Storage, layout
+from streamforge.storage.growing import forget_older
 
 SOUND_PATIENCE_SECONDS = 3.0
 LOOK_AGAIN_SECONDS = 0.1
@@ -30,7 +31,8 @@ class PublishActivities:
 
     @activity.defn(name=names.PUBLISH)
     async def publish_playable(self, work: PublishInput) -> PublishedSoFar:
-        """Manifests that grow: players fetch them again and again under the address that stays valid to the end."""
+        """Manifests that grow: players fetch them again and again under the address that stays valid to the end. Each time
+        they are other objects, which the API finds: whoever writes late, writes what nobody reads."""
         async with heartbeats(), Reporter(self._log, work.original.job_id) as reporter:
             with no_full_collections():
                 published = await self._publish(work)
@@ -42,7 +44,10 @@ class PublishActivities:
         stream, growing = await self._presentable(work)
         if not stream.video:
             return PublishedSoFar(seconds=0, renditions=[])
-        await write_manifests(self._storage, work.original.job_id, stream, growing)
+        folder = layout.growing(work.original.job_id, work.number, activity.info().attempt)
+        await write_manifests(self._storage, folder, stream, growing)
+        await self._storage.put_bytes(f"{folder}{layout.COMPLETE}", b"")
+        await forget_older(self._storage, work.original.job_id, folder)
         return PublishedSoFar(
             seconds=seconds(stream.video[0].encoded), renditions=[track.rendition.name for track in stream.video]
         )

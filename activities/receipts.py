@@ -28,6 +28,7 @@ CHUNK = "chunk-"
 AUDIO = "audio-"
 QUALITY = "quality-"
 PICTURES = "pictures-"
+REPLACING = "replacing-"
 """How receipts of encoded parts begin; sorted by name, chunks are in the order of the film."""
 
 
@@ -76,5 +77,6 @@ async def read_all(storage: Storage, names: Iterable[str], kind: type[R]) -> lis
     return await asyncio.gather(*(read_one(name) for name in names))
 
 
-async def write(storage: Storage, name: str, content: BaseModel) -> None:
-    await storage.put_bytes(name, content.model_dump_json().encode())
+async def write(storage: Storage, name: str, content: BaseModel, *, replace: bool = True) -> None:
+    """Raises AlreadyThere where there is one and it is not to be replaced."""
+    await storage.put_bytes(name, content.model_dump_json().encode(), replace=replace)

@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
+from pydantic import ValidationError
 from temporalio import activity
 
 from activities.garbage import no_full_collections
@@ -35,7 +36,7 @@ from streamforge.planning.pictures import POSTER, THUMBNAIL, THUMBNAILS, sheet_n
 from streamforge.planning.quality import told
 from streamforge.planning.receipt import job_receipt
 from streamforge.planning.stages import progress_at
-from streamforge.storage import Storage, layout
+from streamforge.storage import AlreadyThere, Storage, layout
 
 
 class StoreActivities:
@@ -75,9 +76,18 @@ class StoreActivities:
     async def _write_receipt(
         self, work: StoreInput, presentation: Presentation, files: dict[str, StoredFile]
     ) -> ProcessVideoResult:
-        """The last file of a job. Counted in the result, too."""
+        """The last file of a job. That of an attempt before this one, or beside it, stays where it names the same files.
+        Counted in the result, too."""
         result, data = await asyncio.to_thread(_result_and_receipt, work, presentation, files)
-        await self._storage.put_bytes(layout.output(work.original.job_id, RESULT), data)
+        name = layout.output(work.original.job_id, RESULT)
+        try:
+            await self._storage.put_bytes(name, data, replace=False)
+        except AlreadyThere:
+            there = await self._storage.get_bytes(name)
+            if there is None or await asyncio.to_thread(_files_of, there) != files:
+                await self._storage.put_bytes(name, data)
+            else:
+                data = there
         return result.model_copy(
             update={"file_count": result.file_count + 1, "size_bytes": result.size_bytes + len(data)}
         )
@@ -113,6 +123,14 @@ def _result_and_receipt(
     found, attempt, now = versions(work.source, work.plan), activity.info().attempt, datetime.now(UTC)
     receipt = job_receipt(work, presentation, result, files, versions=found, attempt=attempt, now=now)
     return result, _json(receipt)
+
+
+def _files_of(data: bytes) -> dict[str, StoredFile] | None:
+    """None where it is no receipt."""
+    try:
+        return Receipt.model_validate_json(data).files
+    except ValidationError:
+        return None
 
 
 def _json(receipt: Receipt) -> bytes:

@@ -12,7 +12,7 @@ from temporalio import activity
 from activities import receipts
 from activities.chunk_progress import ChunkProgress, sound_progress
 from activities.gpu_sessions import GpuSessions
-from activities.heartbeats import heartbeats
+from activities.heartbeats import FIRST_ATTEMPT, heartbeats
 from activities.originals import Originals
 from activities.room import Room
 from activities.scratch import Scratch
@@ -20,7 +20,7 @@ from streamforge.contracts import names
 from streamforge.contracts.media import EncodedTrack, EncodedTracks, Segment
 from streamforge.contracts.pictures import TileSet
 from streamforge.contracts.pipeline import EncodeAudioInput, EncodeChunkInput, EncodedPart, StoredSource
-from streamforge.errors import OutputInvalid
+from streamforge.errors import OutputInvalid, Superseded
 from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
 from streamforge.keys import Keys
@@ -29,7 +29,7 @@ from streamforge.media.child import MediaChildren
 from streamforge.media.encode import PICTURES, EncodeResult, EncodeTask
 from streamforge.planning.manifests import INIT_SEGMENT
 from streamforge.planning.pictures import POSTER, THUMBNAIL, TILES
-from streamforge.storage import Storage, layout
+from streamforge.storage import AlreadyThere, Storage, layout
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -73,7 +73,7 @@ class TranscodeActivities:
                 checkpoint.set(message | self._gpu.utilisation())
                 reporter.report(*progress.at(message))
 
-            if (done := await receipts.find(self._storage, names_.receipt, EncodedTracks)) is None:
+            if (done := await self._found(names_)) is None:
                 done = await self._encode_chunk(work, names_, on_progress)
             # Told when it is published, and as the whole chunk, also where the probe had expected another frame count.
             reporter.report(*progress.finished())
@@ -89,22 +89,45 @@ class TranscodeActivities:
                     path=path, source=work.source, plan=work.plan, chunk=work.chunk, target=folder, key=key
                 )
                 async with self._room.hold(work.source, work.plan.renditions):
-                    encoded = await self._run(task, on_progress)
+                    encoded, exact = await self._run(task, on_progress)
                 self._room.learn(work.source, work.plan.renditions, encoded.peak_bytes)
-            for track in encoded.tracks:
-                await self._publish_init(work.original, folder, track)
-                await self._publish_segments(work.original, folder, track.name, track.segments)
-            if encoded.tiles is not None:
-                await self._publish_pictures(part.pictures, folder / PICTURES, encoded.tiles)
+            if (done := await self._found(part)) is not None:
+                return done
+            try:
+                return await self._publish(work, part, folder, encoded, exact=exact)
+            except AlreadyThere as error:
+                raise Superseded("Another attempt has written this piece of the video.", debug=str(error)) from error
+
+    async def _found(self, part: "_PartNames") -> EncodedTracks | None:
+        """What an attempt before, or beside, this one came to."""
+        found = await receipts.find(self._storage, part.receipt, EncodedTracks)
+        if found is None or found.exact or await self._storage.stat(part.replacing) is None:
+            return found
+        return None
+
+    async def _publish(
+        self, work: EncodeChunkInput, part: "_PartNames", folder: Path, encoded: EncodeResult, *, exact: bool
+    ) -> EncodedTracks:
+        """What is exact, as every attempt but the first one is, may be written over anything: whoever writes it, however
+        late, writes the same bytes. A GPU's bytes are no two times the same. They are put only where nothing is, and
+        what they told is not believed any more once an exact attempt has begun to write over them."""
+        if activity.info().attempt > FIRST_ATTEMPT:
+            await self._storage.put_bytes(part.replacing, b"")
+        for track in encoded.tracks:
+            await self._publish_init(work.original, folder, track)
+            await self._publish_segments(work.original, folder, track.name, track.segments, replace=exact)
+        if encoded.tiles is not None:
+            await self._publish_pictures(part.pictures, folder / PICTURES, encoded.tiles)
         if encoded.quality is not None:
-            await receipts.write(self._storage, part.quality, encoded.quality)
-        tracks = EncodedTracks(tracks=encoded.tracks, count=encoded.count)
-        await receipts.write(self._storage, part.receipt, tracks)
+            await receipts.write(self._storage, part.quality, encoded.quality, replace=exact)
+        tracks = EncodedTracks(tracks=encoded.tracks, count=encoded.count, exact=exact)
+        await receipts.write(self._storage, part.receipt, tracks, replace=exact)
         return tracks
 
-    async def _run(self, task: EncodeTask, on_progress: Callable[[dict[str, Any]], None]) -> EncodeResult:
-        """With a GPU where one has a session free; only the first time, should a driver crash or hang."""
-        renditions = task.plan.renditions if activity.info().attempt == 1 else []
+    async def _run(self, task: EncodeTask, on_progress: Callable[[dict[str, Any]], None]) -> tuple[EncodeResult, bool]:
+        """With a GPU where one has a session free; only the first time, should a driver crash or hang. Whether the same
+        bytes would come out again, too."""
+        renditions = task.plan.renditions if activity.info().attempt == FIRST_ATTEMPT else []
         with self._gpu.take(renditions) as on_gpu:
             using_gpu = task.model_copy(update={"on_gpu": on_gpu})
             encoded = await self._children.run("encode", using_gpu, EncodeResult, on_progress)
@@ -115,7 +138,7 @@ class TranscodeActivities:
                 renditions=sorted(on_gpu),
                 reason=encoded.gpu_failure,
             )
-        return encoded
+        return encoded, not on_gpu or encoded.gpu_failure is not None
 
     @activity.defn(name=names.ENCODE_AUDIO)
     async def transcode_audio(self, work: EncodeAudioInput) -> EncodedPart:
@@ -186,13 +209,13 @@ class TranscodeActivities:
                     told = len(track.segments)
 
     async def _publish_segments(
-        self, original: StoredSource, folder: Path, track: str, segments: list[Segment]
+        self, original: StoredSource, folder: Path, track: str, segments: list[Segment], *, replace: bool = True
     ) -> None:
         """Cancelled in the middle, the next attempt writes the same bytes under the same names again; where a GPU wrote
         some of them, others, and only what the receipt names is ever shown."""
         for segment in segments:
             name = layout.output(original.job_id, f"{track}/{segment.file_name}")
-            await self._storage.put_file(name, folder / track / segment.file_name)
+            await self._storage.put_file(name, folder / track / segment.file_name, replace=replace)
 
     async def _publish_pictures(self, receipt: str, folder: Path, tiles: TileSet) -> None:
         files = ([TILES] if tiles.tiles else []) + ([POSTER, THUMBNAIL] if tiles.poster else [])
@@ -207,8 +230,11 @@ class TranscodeActivities:
         name = layout.output(original.job_id, f"{track.name}/{INIT_SEGMENT}")
         published = await self._storage.get_bytes(name)
         if published is None:
-            await self._storage.put_file(name, folder / track.name / INIT_SEGMENT)
-        elif hashlib.sha256(published).hexdigest() != track.init_sha256:
+            try:
+                await self._storage.put_file(name, folder / track.name / INIT_SEGMENT, replace=False)
+            except AlreadyThere:
+                published = await self._storage.get_bytes(name)
+        if published is not None and hashlib.sha256(published).hexdigest() != track.init_sha256:
             raise OutputInvalid("Chunks of one rendition do not fit together.", debug=f"init segments of {track.name}")
 
 
@@ -227,6 +253,7 @@ class _PartNames:
         self.receipt = receipts.receipt_name(work.original.job_id, f"{receipts.CHUNK}{title}", **inputs)
         self.quality = receipts.receipt_name(work.original.job_id, f"{receipts.QUALITY}{title}", **inputs)
         self.pictures = receipts.receipt_name(work.original.job_id, f"{receipts.PICTURES}{title}", **inputs)
+        self.replacing = receipts.receipt_name(work.original.job_id, f"{receipts.REPLACING}{title}", **inputs)
 
     def part(self, work: EncodeChunkInput, encoded: EncodedTracks) -> EncodedPart:
         quality = self.quality if work.plan.quality.enabled else None

@@ -321,6 +321,12 @@ class PicturesLost(ServiceError):
     retryable = False
 
 
+class Superseded(ServiceError):
+    """An attempt that came late, or beside another one, has written nothing; the other one's work counts."""
+
+    code = "internal.superseded"
+
+
 class OutputInvalid(ServiceError):
     """What an encoder wrote did not pass its own verification."""
 

@@ -1,12 +1,13 @@
 """A real S3 endpoint for tests: rclone's, behind a gateway that can be told to misbehave."""
 
+import asyncio
 import os
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import httpx
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
@@ -23,13 +24,19 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "A
 
 
 class Gateway:
-    """Passes requests on. Ranges are answered with 206 as S3 does: rclone 1.75 sends the right bytes with 200.
+    """Passes requests on. Ranges are answered with 206 as S3 does: rclone 1.75 sends the right bytes with 200. A put with
+    If-None-Match is refused where something is: rclone does not know the header.
 
-    Set `cut_bodies_after` to break the connection after so many bytes of each answer.
+    Set `cut_bodies_after` to break the connection after so many bytes of each answer, and `before_put` to hold up what is
+    put under some names, or to fail it.
     """
 
-    def __init__(self, upstream: str) -> None:
+    def __init__(self, upstream: str, folder: Path) -> None:
         self.cut_bodies_after: int | None = None
+        self.ignores_conditions = False
+        self.before_put: Callable[[str], Awaitable[None]] | None = None
+        self._folder = folder
+        self._one_at_a_time = asyncio.Lock()
         self.requests: list[tuple[str, str]] = []
         self._upstream = upstream
         methods = ["GET", "HEAD", "PUT", "POST", "DELETE"]
@@ -46,8 +53,17 @@ class Gateway:
         async with httpx.AsyncClient(timeout=30) as self._client:
             yield
 
-    async def _forward(self, request: Request) -> StreamingResponse:
+    async def _forward(self, request: Request) -> Response:
         self.requests.append((request.method, request.url.path))
+        if request.method == "PUT" and self.before_put is not None:
+            await self.before_put(request.url.path)
+        if request.headers.get("if-none-match") != "*" or self.ignores_conditions:
+            return await self._pass_on(request)
+        async with self._one_at_a_time:
+            is_there = (self._folder / request.url.path.lstrip("/")).exists()
+            return Response(status_code=412) if is_there else await self._pass_on(request)
+
+    async def _pass_on(self, request: Request) -> Response:
         target = self._upstream + request.scope["raw_path"].decode()
         if request.url.query:
             target += f"?{request.url.query}"
@@ -94,7 +110,7 @@ class Server(uvicorn.Server):
 def bucket_server(folder: Path) -> Iterator[tuple[str, Gateway]]:
     """The URL of the endpoint over `folder`, whose subfolders are the buckets, and its gateway."""
     with socket.create_server(("127.0.0.1", 0)) as listening, _rclone(folder) as upstream:
-        gateway = Gateway(upstream)
+        gateway = Gateway(upstream, folder)
         config = uvicorn.Config(gateway, log_level="critical", lifespan="on", fd=listening.fileno())
         with Server(config).running():
             yield f"http://127.0.0.1:{listening.getsockname()[1]}", gateway

@@ -78,6 +78,7 @@ class ProcessVideoWorkflow:
         self._job = job
         self._stage = Stage.UPLOADING
         self._parts_encoded = 0
+        self._publications = 0
         self._warnings: list[str] = []
         self._began = {Stage.UPLOADING: workflow.now()}
         self._per_title: PerTitleResult | None = None
@@ -277,7 +278,9 @@ class ProcessVideoWorkflow:
             source=probed.source,
             plan=probed.plan.without_chunks(),
             began_at=workflow.info().start_time,
+            number=self._publications,
         )
+        self._publications += 1
         await self._run(names.PUBLISH, work, PublishedSoFar, "Let viewers see what is there so far")
 
     async def _validate(

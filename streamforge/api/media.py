@@ -11,7 +11,7 @@ from streamforge.api.ranges import ByteRange, UnsatisfiableRange, parse_range
 from streamforge.api.services import Request, services_of
 from streamforge.contracts.ids import parse_job_id
 from streamforge.errors import MediaNotFound
-from streamforge.storage import ObjectInfo, layout
+from streamforge.storage import ObjectInfo, growing, layout
 
 CONTENT_TYPES = {
     ".m3u8": "application/vnd.apple.mpegurl",
@@ -51,7 +51,10 @@ async def _find(request: Request) -> ObjectInfo:
     name = request.path_params["path"]
     if not _is_safe(name):
         raise MediaNotFound("There is no such file.")
-    info = await services_of(request).storage.stat(layout.output(job_id, name))
+    storage = services_of(request).storage
+    info = await storage.stat(layout.output(job_id, name))
+    if info is None and PurePosixPath(name).suffix in MANIFESTS:
+        info = await growing.newest(storage, job_id, name)
     if info is None:
         raise MediaNotFound("There is no such file.")
     return info
@@ -79,9 +82,14 @@ def _send(request: Request, info: ObjectInfo, headers: dict[str, str], wanted: B
 
 
 async def _send_manifest(request: Request, info: ObjectInfo, headers: dict[str, str]) -> Response:
-    """Whole, in one read: while a job runs its manifests are replaced, and the length of the old one with the bytes of
-    the new would be half a file."""
-    manifest = await services_of(request).storage.get_bytes(info.name)
+    """Whole, in one read. One that grew is looked up again when it is gone: a newer one has taken its place, or the final
+    one."""
+    storage = services_of(request).storage
+    manifest = await storage.get_bytes(info.name)
+    if manifest is None:
+        info = await _find(request)
+        headers |= _headers(info)
+        manifest = await storage.get_bytes(info.name)
     if manifest is None:
         raise MediaNotFound("There is no such file.")
     headers["Content-Length"] = str(len(manifest))

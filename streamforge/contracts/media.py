@@ -502,3 +502,4 @@ class EncodedTracks(BaseModel):
     count: PictureCount | None = Field(
         None, description="null for sound, and in receipts that are older than this field"
     )
+    exact: bool = Field(True, description="whoever does this work again writes the same bytes; not so with a GPU")

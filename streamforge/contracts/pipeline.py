@@ -176,6 +176,7 @@ class PublishInput(BaseModel):
     source: Source
     plan: Plan
     began_at: datetime
+    number: int = Field(default=0, description="how often it was asked for before: what is shown is the last")
 
 
 class PublishedSoFar(BaseModel):

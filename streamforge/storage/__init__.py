@@ -3,9 +3,9 @@
 from streamforge.errors import InvalidSettings
 from streamforge.settings import Settings
 from streamforge.storage.local import LocalStorage
-from streamforge.storage.protocol import ObjectInfo, Storage
+from streamforge.storage.protocol import AlreadyThere, ObjectInfo, Storage
 
-__all__ = ["ObjectInfo", "Storage", "open_storage"]
+__all__ = ["AlreadyThere", "ObjectInfo", "Storage", "open_storage"]
 
 
 def open_storage(settings: Settings) -> Storage:

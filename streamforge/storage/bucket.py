@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import obstore
-from obstore.exceptions import BaseError
+from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import from_url
 
 from streamforge.errors import InvalidSettings, StorageCorrupted, StorageUnavailable
 from streamforge.storage.disk import disk_error
-from streamforge.storage.protocol import ObjectInfo, is_object_name, object_name
+from streamforge.storage.protocol import AlreadyThere, ObjectInfo, is_object_name, object_name
 from streamforge.storage.unfinished import UnfinishedUploads
 
 T = TypeVar("T")
@@ -63,12 +63,12 @@ class BucketStorage:
             ) from error
         return cls(store, UnfinishedUploads.of(url))
 
-    async def put_file(self, name: str, path: Path) -> None:
-        await self._put(name, path)
+    async def put_file(self, name: str, path: Path, *, replace: bool = True) -> None:
+        await self._put(name, path, replace)
         await asyncio.to_thread(path.unlink)
 
-    async def put_bytes(self, name: str, data: bytes) -> None:
-        await self._put(name, data)
+    async def put_bytes(self, name: str, data: bytes, *, replace: bool = True) -> None:
+        await self._put(name, data, replace)
 
     async def get_bytes(self, name: str) -> bytes | None:
         try:
@@ -132,9 +132,13 @@ class BucketStorage:
     async def check(self) -> None:
         await self.put_bytes(PROBE, b"ok")
 
-    async def _put(self, name: str, content: Path | bytes) -> None:
+    async def _put(self, name: str, content: Path | bytes, replace: bool) -> None:
+        # Not every one of S3's kin knows If-None-Match, and those that do not say nothing.
+        if not replace and await self.stat(object_name(name)) is not None:
+            raise AlreadyThere(name)
+        mode: Any = {} if replace else {"mode": "create"}
         put = obstore.put_async(
-            self.store, object_name(name), content, chunk_size=PART_BYTES, max_concurrency=PARTS_AT_ONCE
+            self.store, object_name(name), content, chunk_size=PART_BYTES, max_concurrency=PARTS_AT_ONCE, **mode
         )
         try:
             await _reach(put)
@@ -184,9 +188,11 @@ async def _pieces(found: Any, at_least: int) -> AsyncGenerator[bytes, None]:
 
 
 async def _reach(call: Awaitable[T]) -> T:
-    """Raises FileNotFoundError, as obstore does, and StorageUnavailable for all else."""
+    """Raises FileNotFoundError, as obstore does, AlreadyThere, and StorageUnavailable for all else."""
     try:
         return await call
+    except AlreadyExistsError as error:
+        raise AlreadyThere(str(error)) from error
     except BaseError as error:
         raise StorageUnavailable("The media store does not answer right now.", debug=str(error)) from error
 

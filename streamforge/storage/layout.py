@@ -13,6 +13,8 @@ ORIGINALS = "input/"
 OUTPUTS = "output/"
 WORK = "work/"
 SEARCHES = "searches/"
+COMPLETE = "complete"
+"""Written last into the folder of growing manifests: from then on it is the one that is shown."""
 
 
 def original_folder(job_id: UUID) -> str:
@@ -39,6 +41,17 @@ def work_folder(job_id: UUID) -> str:
 
 def receipt(job_id: UUID, name: str) -> str:
     return f"{work_folder(job_id)}{name}.json"
+
+
+def growing_folder(job_id: UUID) -> str:
+    """Manifests of a stream that is still being encoded, a folder for each time that they were written. The final ones are
+    other objects, so that nobody who comes late with these can write over those."""
+    return f"{work_folder(job_id)}growing/"
+
+
+def growing(job_id: UUID, number: int, attempt: int) -> str:
+    """The folder of one time; sorted by name, the newest is the last. `attempt` is that of the activity which writes."""
+    return f"{growing_folder(job_id)}{number:06}-{attempt:06}/"
 
 
 def beside(receipt_name: str, file_name: str) -> str:

@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 from streamforge.errors import InvalidSettings, StorageCorrupted
 from streamforge.storage.disk import disk_error
-from streamforge.storage.protocol import ObjectInfo, is_object_name, object_name
+from streamforge.storage.protocol import AlreadyThere, ObjectInfo, is_object_name, object_name
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -25,6 +25,8 @@ T = TypeVar("T")
 PIECE_BYTES = 256 * 1024
 ASIDE = ".aside"
 """Where unfinished writes lie. On the same file system as the rest, so that the final rename is atomic."""
+WITHOUT_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+"""What file systems answer that know no hard links. There two writers in the same moment may both pass."""
 ABANDONED_AFTER = timedelta(hours=24)
 """No write takes so long: what is older was left by a process that was killed."""
 
@@ -45,11 +47,11 @@ class LocalStorage:
             )
         return cls(Path(unquote(parts.path)))
 
-    async def put_file(self, name: str, path: Path) -> None:
-        await self._in_thread(self._put_file, name, path)
+    async def put_file(self, name: str, path: Path, *, replace: bool = True) -> None:
+        await self._in_thread(self._put_file, name, path, replace)
 
-    async def put_bytes(self, name: str, data: bytes) -> None:
-        await self._in_thread(self._put_bytes, name, data)
+    async def put_bytes(self, name: str, data: bytes, *, replace: bool = True) -> None:
+        await self._in_thread(self._put_bytes, name, data, replace)
 
     async def get_bytes(self, name: str) -> bytes | None:
         return await self._in_thread(self._get_bytes, name)
@@ -110,24 +112,24 @@ class LocalStorage:
         except FileNotFoundError as error:
             raise StorageCorrupted("A file has vanished from the media store.", debug=name) from error
 
-    def _put_file(self, name: str, path: Path) -> None:
+    def _put_file(self, name: str, path: Path, replace: bool) -> None:
         target = self._path(name)
         _sync(path)
         try:
-            _place(path, target)
+            _place(path, target, replace)
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
             # Another file system: copy beside the target first, so that the rename stays atomic.
             with contextlib.suppress(OSError):
                 target.parent.rmdir()
-            self._publish(target, lambda aside: shutil.copyfile(path, aside))
+            self._publish(target, lambda aside: shutil.copyfile(path, aside), replace)
             path.unlink()
 
-    def _put_bytes(self, name: str, data: bytes) -> None:
-        self._publish(self._path(name), lambda aside: aside.write_bytes(data))
+    def _put_bytes(self, name: str, data: bytes, replace: bool) -> None:
+        self._publish(self._path(name), lambda aside: aside.write_bytes(data), replace)
 
-    def _publish(self, target: Path, write: Callable[[Path], object]) -> None:
+    def _publish(self, target: Path, write: Callable[[Path], object], replace: bool) -> None:
         """The target's folder is made when its bytes are there: an empty one, while a film is copied, would look as if
         nobody owned it."""
         handle, aside_name = tempfile.mkstemp(dir=self._aside())
@@ -137,7 +139,7 @@ class LocalStorage:
             write(aside)
             aside.chmod(0o644)
             _sync(aside)
-            _place(aside, target)
+            _place(aside, target, replace)
         finally:
             aside.unlink(missing_ok=True)
 
@@ -195,8 +197,26 @@ class LocalStorage:
     async def _in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return await asyncio.to_thread(work, *args, **kwargs)
+        except AlreadyThere:
+            raise
         except OSError as error:
             raise disk_error(error) from error
+
+
+def _move(path: Path, target: Path, replace: bool) -> None:
+    """Without `replace` by a link, which no file system makes where there is something already."""
+    if not replace:
+        try:
+            target.hardlink_to(path)
+        except OSError as error:
+            if target.is_file():
+                raise AlreadyThere(target) from error
+            if error.errno not in WITHOUT_LINKS:
+                raise
+        else:
+            path.unlink()
+            return
+    path.replace(target)
 
 
 def _info(path: Path, name: str) -> ObjectInfo | None:
@@ -222,12 +242,12 @@ def _ignore_vanished(error: OSError) -> None:
         raise error
 
 
-def _place(path: Path, target: Path) -> None:
+def _place(path: Path, target: Path, replace: bool) -> None:
     """Move it there, for good. Whoever deletes the folder in between only makes us make it again."""
     while True:
         try:
             _make(target.parent)
-            path.replace(target)
+            _move(path, target, replace)
             break
         except FileNotFoundError:
             if not path.exists():

@@ -22,15 +22,24 @@ class ObjectInfo:
     etag: str
 
 
+class AlreadyThere(FileExistsError):
+    """There is an object of this name, and it is not to be replaced."""
+
+
 class Storage(Protocol):
     """Every write is atomic: a reader sees the whole object or none (half-written files that are served are the
     field's classic bug). Operations raise StorageUnavailable when trying again later can help, DiskFull when a disk is,
     and ValueError for what is_object_name refuses."""
 
-    async def put_file(self, name: str, path: Path) -> None:
-        """Move `path` into the store; the file is gone afterwards. Durable when this returns."""
+    async def put_file(self, name: str, path: Path, *, replace: bool = True) -> None:
+        """Move `path` into the store; the file is gone afterwards. Durable when this returns.
 
-    async def put_bytes(self, name: str, data: bytes) -> None: ...
+        Without `replace` it raises AlreadyThere where there is an object of that name, and leaves both as they are:
+        of several writers one wins, also in the same moment. (A store that ignores If-None-Match is asked before, and two
+        in the same moment may pass.)
+        """
+
+    async def put_bytes(self, name: str, data: bytes, *, replace: bool = True) -> None: ...
 
     async def get_bytes(self, name: str) -> bytes | None:
         """The whole object, or None. For small objects: manifests, init segments, receipts."""

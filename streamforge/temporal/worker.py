@@ -13,6 +13,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 from activities.captions import CaptionsActivities
 from activities.downloads import DownloadActivities
+from activities.fence import FencedStorage
 from activities.gpu_sessions import GpuSessions
 from activities.originals import Originals
 from activities.outcome import OutcomeActivities
@@ -151,7 +152,8 @@ class _Parts:
 
 
 def _workers(client: Client, settings: Settings, parts: _Parts) -> list[Worker]:
-    storage, children, originals, scratch = parts.storage, parts.children, parts.originals, parts.scratch
+    storage, children = FencedStorage(parts.storage), parts.children
+    originals, scratch = parts.originals, parts.scratch
     events, jobs = EventLog(parts.database), Jobs(parts.database)
     upload = UploadActivities(storage, events)
     keys = Keys(settings)

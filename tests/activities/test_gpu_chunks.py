@@ -1,6 +1,10 @@
 """A chunk whose job may use a GPU, on a worker whose GPU has gone: the activity itself, with a real database and encoder."""
 
+import asyncio
+import hashlib
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,24 +17,27 @@ from structlog.testing import capture_logs
 from temporalio.testing import ActivityEnvironment
 
 from activities import receipts
+from activities.fence import FencedStorage
 from activities.gpu_sessions import GpuSessions
 from activities.originals import Originals
 from activities.room import Room
 from activities.scratch import Scratch
 from activities.transcode import TranscodeActivities
 from streamforge.contracts.media import EncodedTracks, Source
-from streamforge.contracts.pipeline import EncodeChunkInput, StoredSource
+from streamforge.contracts.pipeline import EncodeChunkInput, EncodedPart, StoredSource
 from streamforge.db.jobs import Jobs
+from streamforge.errors import Superseded
 from streamforge.events.log import EventLog
 from streamforge.keys import Keys
 from streamforge.media.capabilities import Gpu, gpus
 from streamforge.media.child import MediaChildren
+from streamforge.media.encode import EncodeResult, EncodeTask
 from streamforge.media.gpu import GpuMeter
 from streamforge.media.probe import probe_task
 from streamforge.planning.gpu import with_gpu
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings
-from streamforge.storage import layout
+from streamforge.storage import Storage, layout
 from streamforge.storage.bucket import BucketStorage
 
 NVENC = {"h264_nvenc"}
@@ -79,16 +86,22 @@ class Chunks:
         )
 
 
+@asynccontextmanager
+async def made(events: EventLog, folder: Path, **transcode: Any) -> AsyncIterator[Chunks]:
+    settings = Settings.model_validate({"data_dir": folder, "transcode": transcode, "validation": {"enabled": False}})
+    scratch = Scratch(folder / "scratch")
+    async with MediaChildren(memory_bytes=2**31, stall_seconds=30) as children:
+        chunks = Chunks(settings, events, children, scratch)
+        yield chunks
+        await chunks.originals.close()
+    scratch.close()
+
+
 @pytest.fixture
 async def chunks(events: EventLog, tmp_path: Path) -> AsyncIterator[Chunks]:
-    transcode = {"presets": {"h264": "medium"}, "heights": [720, 360]}  # Enough work for some heartbeats.
-    settings = Settings.model_validate({"data_dir": tmp_path, "transcode": transcode, "validation": {"enabled": False}})
-    scratch = Scratch(tmp_path / "scratch")
-    async with MediaChildren(memory_bytes=2**31, stall_seconds=30) as children:
-        made = Chunks(settings, events, children, scratch)
-        yield made
-        await made.originals.close()
-    scratch.close()
+    """Enough work for some heartbeats."""
+    async with made(events, tmp_path, presets={"h264": "medium"}, heights=[720, 360]) as chunks:
+        yield chunks
 
 
 async def test_the_cpu_encodes_what_the_gpu_cannot_and_the_receipt_and_the_log_say_so(
@@ -121,3 +134,130 @@ async def test_a_second_attempt_does_without_the_gpu(chunks: Chunks, jobs: Jobs)
     with capture_logs() as said:
         await environment.run(chunks.activities.transcode_chunk, work)
     assert not [entry for entry in said if "GPU" in entry["event"]]
+
+
+# ── two attempts at the same time ───────────────────────────────────────────────────────────────────────────────────
+FREE_BOX = bytes([0, 0, 0, 8]) + b"free"
+
+
+class PretendedGpu:
+    """Encodes without a GPU, and never the same bytes twice."""
+
+    def __init__(self, children: MediaChildren) -> None:
+        self._children = children
+        self.encodings = 0
+
+    async def run(self, name: str, task: EncodeTask, *more: Any) -> EncodeResult:
+        self.encodings += 1
+        encoded = await self._children.run(name, task.model_copy(update={"on_gpu": frozenset()}), *more)
+        for track in encoded.tracks if task.on_gpu else []:
+            for segment in track.segments:
+                path = task.target / track.name / segment.file_name
+                path.write_bytes(path.read_bytes() + FREE_BOX * self.encodings)
+                segment.size_bytes = path.stat().st_size
+                segment.sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        return encoded
+
+
+class Held(FencedStorage):
+    """Before the segment number `after` is put, it waits."""
+
+    def __init__(self, storage: Storage, after: int) -> None:
+        super().__init__(storage)
+        self.left = after
+        self.is_held, self.may_go_on = asyncio.Event(), asyncio.Event()
+
+    async def put_file(self, name: str, path: Path, *, replace: bool = True) -> None:
+        if name.endswith(".m4s"):
+            self.left -= 1
+            if self.left == 0:
+                self.is_held.set()
+                await self.may_go_on.wait()
+        await super().put_file(name, path, replace=replace)
+
+
+@pytest.fixture
+async def quick(events: EventLog, tmp_path: Path) -> AsyncIterator[Chunks]:
+    async with made(events, tmp_path, presets={"h264": "ultrafast"}, heights=[180, 120]) as chunks:
+        yield chunks
+
+
+@pytest.fixture
+def gpu(quick: Chunks, monkeypatch: pytest.MonkeyPatch) -> PretendedGpu:
+    pretended = PretendedGpu(quick.children)
+    monkeypatch.setattr(quick.activities, "_children", pretended)
+    return pretended
+
+
+async def encode(chunks: Chunks, work: EncodeChunkInput, attempt: int, storage: Storage | None = None) -> EncodedPart:
+    environment = ActivityEnvironment()
+    environment.info = replace(ActivityEnvironment.default_info(), attempt=attempt)
+    activities = copy(chunks.activities)
+    activities._storage = storage or chunks.bucket
+    return await environment.run(activities.transcode_chunk, work)
+
+
+async def assert_as_told(chunks: Chunks, work: EncodeChunkInput, part: EncodedPart, *, exact: bool) -> None:
+    """Every segment has the bytes that the receipt tells of."""
+    done = await receipts.read(chunks.bucket, part.receipt, EncodedTracks)
+    assert done.exact == exact
+    for track in done.tracks:
+        for segment in track.segments:
+            data = await chunks.bucket.get_bytes(
+                layout.output(work.original.job_id, f"{track.name}/{segment.file_name}")
+            )
+            assert data is not None
+            assert hashlib.sha256(data).hexdigest() == segment.sha256
+
+
+@pytest.mark.parametrize("after", [1, 3], ids=["with nothing put", "in the middle"])
+async def test_a_gpu_that_wakes_up_late_writes_over_nothing(
+    quick: Chunks, gpu: PretendedGpu, jobs: Jobs, after: int
+) -> None:
+    work = await quick.work(jobs)
+    held = Held(quick.bucket, after)
+    late = asyncio.create_task(encode(quick, work, 1, held))
+    await held.is_held.wait()
+    part = await encode(quick, work, 2)
+    await assert_as_told(quick, work, part, exact=True)
+    held.may_go_on.set()
+    with pytest.raises(Superseded):
+        await late
+    await assert_as_told(quick, work, part, exact=True)
+
+
+async def test_what_a_gpu_has_finished_is_not_done_again(quick: Chunks, gpu: PretendedGpu, jobs: Jobs) -> None:
+    work = await quick.work(jobs)
+    part = await encode(quick, work, 1)
+    await assert_as_told(quick, work, part, exact=False)
+    assert (await encode(quick, work, 2)).receipt == part.receipt
+    assert gpu.encodings == 1
+
+
+async def test_what_a_gpu_finished_beside_a_newer_attempt_is_not_believed(
+    quick: Chunks, gpu: PretendedGpu, jobs: Jobs
+) -> None:
+    """The second one was killed while it wrote its own segments over those of the first: some are of one, some of the
+    other."""
+    work = await quick.work(jobs)
+    second = Held(quick.bucket, 3)
+    killed = asyncio.create_task(encode(quick, work, 2, second))
+    await second.is_held.wait()
+    killed.cancel()
+    with suppress(asyncio.CancelledError):
+        await killed
+    part = await encode_elsewhere(quick, work)
+    assert (await encode(quick, work, 3)).receipt == part.receipt
+    await assert_as_told(quick, work, part, exact=True)
+
+
+async def encode_elsewhere(chunks: Chunks, work: EncodeChunkInput) -> EncodedPart:
+    """The first attempt to its end, its receipt in the store and its segments there only where nothing was."""
+    elsewhere = copy(chunks)
+    elsewhere.bucket = BucketStorage(MemoryStore())
+    elsewhere.activities = copy(chunks.activities)
+    part = await encode(elsewhere, work, 1)
+    told = await elsewhere.bucket.get_bytes(part.receipt)
+    assert told is not None
+    await chunks.bucket.put_bytes(part.receipt, told, replace=False)
+    return part

@@ -17,7 +17,7 @@ from activities.scratch import Scratch
 from streamforge.contracts.media import Source, Text
 from streamforge.contracts.pipeline import StoredSource, TranscribeInput
 from streamforge.db.jobs import Jobs
-from streamforge.errors import CaptionsUnavailable
+from streamforge.errors import CaptionsUnavailable, Superseded
 from streamforge.events.log import EventLog
 from streamforge.media.child import MediaChildren
 from streamforge.media.probe import probe_task
@@ -34,13 +34,13 @@ class Desk:
         self.work = work
         self._activities = activities
 
-    async def attempt(self, left: dict[str, Any] | None = None) -> tuple[Text, list[Any]]:
+    async def attempt(self, left: dict[str, Any] | None = None, number: int = 1) -> tuple[Text, list[Any]]:
         """One more, after one that left this behind; its result and all it told by heartbeats."""
         environment = ActivityEnvironment()
         told: list[Any] = []
         environment.on_heartbeat = told.append
         info = ActivityEnvironment.default_info()
-        environment.info = type(info)(**{**vars(info), "heartbeat_details": [left] if left else []})
+        environment.info = type(info)(**{**vars(info), "attempt": number, "heartbeat_details": [left] if left else []})
         return await environment.run(self._activities.captions, self.work), told
 
 
@@ -83,3 +83,21 @@ async def test_every_beginning_is_counted_before_anything_can_die_of_it(desk: De
 async def test_one_that_takes_its_worker_down_each_time_is_given_up(desk: Desk) -> None:
     with pytest.raises(CaptionsUnavailable, match="given up"):
         await desk.attempt({"begun": MOST_BEGINNINGS})
+
+
+async def test_a_first_attempt_that_comes_late_does_not_write_over_the_second(desk: Desk) -> None:
+    """No two transcriptions need be the same."""
+    name = f"output/{desk.work.original.job_id}/captions/text.vtt"
+    await desk.bucket.put_bytes(name, b"of the second attempt")
+    with pytest.raises(Superseded):
+        await desk.attempt()
+    assert await desk.bucket.get_bytes(name) == b"of the second attempt"
+
+
+async def test_a_second_attempt_writes_over_what_the_first_one_left(desk: Desk) -> None:
+    name = f"output/{desk.work.original.job_id}/captions/text.vtt"
+    await desk.bucket.put_bytes(name, b"half of it")
+    text, _ = await desk.attempt(number=2)
+    stored = await desk.bucket.get_bytes(name)
+    assert stored is not None
+    assert len(stored) == text.tracks[0].size_bytes

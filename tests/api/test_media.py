@@ -13,6 +13,7 @@ from serving import Api, assert_problem
 from streamforge.api.ranges import UnsatisfiableRange, parse_range
 from streamforge.db.jobs import Jobs
 from streamforge.storage import layout
+from streamforge.storage.growing import forget_older
 from streamforge.storage.local import LocalStorage
 
 SEGMENT = bytes(range(256)) * 4
@@ -224,3 +225,65 @@ async def raw_get(api: Api, path: str) -> tuple[int, bytes]:
     answer = await reader.read()
     writer.close()
     return int(answer.split(b" ", 2)[1]), answer
+
+
+# ── while it grows ──────────────────────────────────────────────────────────────────────────────────────────────────
+class TestGrowing:
+    """Manifests of a stream that is still being encoded lie elsewhere, and are served under the names that stay."""
+
+    async def publish(self, api: Api, number: int, attempt: int = 1, *, whole: bool = True, **files: bytes) -> None:
+        storage = LocalStorage(api.settings.data_dir / "storage")
+        folder = layout.growing(JOB, number, attempt)
+        for name, content in files.items():
+            await storage.put_bytes(f"{folder}{name}.m3u8", content)
+        if whole:
+            await storage.put_bytes(f"{folder}{layout.COMPLETE}", b"")
+        await forget_older(storage, JOB, folder)
+
+    async def shown(self, api: Api, name: str = "now") -> bytes | int:
+        response = await api.http.get(f"/media/{JOB}/{name}.m3u8")
+        return response.content if response.status_code == 200 else response.status_code
+
+    async def test_the_newest_that_is_whole_is_shown(self, api: Api) -> None:
+        assert await self.shown(api) == 404
+        await self.publish(api, 0, now=b"first")
+        assert await self.shown(api) == b"first"
+        await self.publish(api, 1, whole=False, now=b"half of it")
+        assert await self.shown(api) == b"first"
+        await self.publish(api, 10, now=b"tenth")
+        assert await self.shown(api) == b"tenth"
+
+    async def test_an_attempt_that_comes_late_is_never_shown(self, api: Api) -> None:
+        await self.publish(api, 3, attempt=2, now=b"newer")
+        await self.publish(api, 3, attempt=1, now=b"late")
+        await self.publish(api, 2, attempt=1, now=b"later still")
+        assert await self.shown(api) == b"newer"
+
+    async def test_the_final_one_is_shown_whoever_writes_a_growing_one(self, api: Api) -> None:
+        storage = LocalStorage(api.settings.data_dir / "storage")
+        await self.publish(api, 0, now=b"growing")
+        await storage.put_bytes(layout.output(JOB, "now.m3u8"), b"final")
+        await self.publish(api, 1, now=b"late")
+        assert await self.shown(api) == b"final"
+
+    async def test_what_nobody_looks_into_any_more_is_removed(self, api: Api) -> None:
+        for number in range(5):
+            await self.publish(api, number, now=b"x")
+        folders = await LocalStorage(api.settings.data_dir / "storage").list_folders(layout.growing_folder(JOB))
+        assert folders == ["000003-000001", "000004-000001"]
+
+    async def test_it_is_validated_like_any_other(self, api: Api) -> None:
+        await self.publish(api, 0, now=b"first")
+        response = await api.http.get(f"/media/{JOB}/now.m3u8")
+        again = {"If-None-Match": response.headers["etag"]}
+        assert (await api.http.get(f"/media/{JOB}/now.m3u8", headers=again)).status_code == 304
+        await self.publish(api, 1, now=b"second")
+        assert (await api.http.get(f"/media/{JOB}/now.m3u8", headers=again)).content == b"second"
+        assert (await api.http.head(f"/media/{JOB}/now.m3u8")).headers["content-length"] == "6"
+
+    async def test_only_manifests_grow(self, api: Api) -> None:
+        storage = LocalStorage(api.settings.data_dir / "storage")
+        await self.publish(api, 0, now=b"x")
+        await storage.put_bytes(f"{layout.growing(JOB, 0, 1)}secret.json", b"x")
+        for name in ("secret.json", layout.COMPLETE, "../growing/now.m3u8"):
+            assert (await raw_get(api, f"/media/{JOB}/{name}"))[0] == 404

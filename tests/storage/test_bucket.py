@@ -18,6 +18,18 @@ async def read(storage: BucketStorage, name: str, start: int, length: int) -> by
     return b"".join([piece async for piece in storage.read(name, start, length)])
 
 
+async def test_a_store_that_ignores_conditions_is_asked_before(
+    endpoint: tuple[str, Gateway], bucket: BucketStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As rclone is without its gateway."""
+    gateway = endpoint[1]
+    monkeypatch.setattr(gateway, "ignores_conditions", True)
+    await bucket.put_bytes("a", b"first", replace=False)
+    with pytest.raises(FileExistsError):
+        await bucket.put_bytes("a", b"second", replace=False)
+    assert await bucket.get_bytes("a") == b"first"
+
+
 @pytest.mark.parametrize("start", [0, 1])
 async def test_a_read_is_one_request_and_so_of_one_version(bucket: BucketStorage, gateway: Gateway, start: int) -> None:
     content = os.urandom(2**20)

@@ -79,6 +79,27 @@ async def test_a_put_replaces_what_was_there(storage: Storage, tmp_path: Path) -
     assert await storage.get_bytes("a") == b"newest"
 
 
+async def test_what_is_not_to_be_replaced_stays(storage: Storage, tmp_path: Path) -> None:
+    await storage.put_bytes("a", b"first", replace=False)
+    with pytest.raises(FileExistsError):
+        await storage.put_bytes("a", b"second", replace=False)
+    path = file_with(b"third", tmp_path)
+    with pytest.raises(FileExistsError):
+        await storage.put_file("a", path, replace=False)
+    assert path.read_bytes() == b"third"
+    assert await storage.get_bytes("a") == b"first"
+    await storage.put_file("b", path, replace=False)
+    assert not path.exists()
+    assert await names_under(storage, "") == ["a", "b"]
+
+
+async def test_of_many_who_put_what_is_not_to_be_replaced_one_wins(storage: Storage) -> None:
+    puts = [storage.put_bytes("a", b"%d" % number, replace=False) for number in range(20)]
+    outcomes = await asyncio.gather(*puts, return_exceptions=True)
+    [winner] = [number for number, outcome in enumerate(outcomes) if outcome is None]
+    assert await storage.get_bytes("a") == b"%d" % winner
+
+
 async def test_what_is_absent_is_none(storage: Storage) -> None:
     await storage.put_bytes("output/job/here", b"x")
     for name in ["nothing", "output/job/nothing", "output/job", "output/job/here/below"]:
