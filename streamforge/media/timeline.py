@@ -243,6 +243,8 @@ def read_packets(container: InputContainer, tallies: Tallies, on_progress: Progr
         {stream.index: _timeline(stream, kind) for stream in videos},
         {stream.index: TrackReading(stream.index, _time_base(stream), has_decode_times) for stream in audios},
     )
+    for film in reading.films.values():
+        film.finder.beside = [sound.finder for sound in reading.sounds.values()]
     tracks: dict[int, TrackReading] = {**reading.films, **reading.sounds}
     for number, packet in enumerate(packets(container, *tallies.streams)):
         tallies.take(packet)

@@ -44,6 +44,13 @@ class Run:
     packets: int = 1
     goes_back: bool = False
     """Whether its clock begins before the end of that of the run before it."""
+    is_seam: bool = False
+    """Its clock goes on with that of the run before it, and between the two, in the file, another track's seems to break."""
+
+    def goes_on_with(self, later: "Run") -> None:
+        self.last_position = later.last_position
+        self.first, self.end = min(self.first, later.first), max(self.end, later.end)
+        self.packets += later.packets
 
     def takes(self, packet: "Packet") -> None:
         self.last_position = packet.position
@@ -89,17 +96,21 @@ class RunFinder:
     _suspects: list[Packet] = field(default_factory=list)
     _leaps: deque[int] = field(default_factory=lambda: deque([0], maxlen=LEAPS))
     """The last ones of the clock, ahead."""
+    beside: list["RunFinder"] = field(default_factory=list)
+    """Of tracks that want to know where this one's clock seems to break."""
+    _is_at_seam: bool = False
     _second: int = field(init=False)
+    _follows_within: int = field(init=False)
     _backward: int = field(init=False)
 
     def __post_init__(self) -> None:
         self._backward = round(BACKWARD / self.rate)
-        self._second = max(1, round(VIDEO_TIMESCALE / self.rate))
+        self._second = self._follows_within = max(1, round(VIDEO_TIMESCALE / self.rate))
 
     def follows(self, position: int, time: int, shown: int, duration: int) -> bool:
         """The same as `take` for the ordinary packet, of which a film has a million; False, and nothing done, for others."""
         pause = time - self._last
-        if self._suspects or not self.runs or not 0 <= pause <= self._second:
+        if self._suspects or not self.runs or not 0 <= pause <= self._follows_within:
             return False
         self.lasting += duration
         run = self.runs[-1]
@@ -123,7 +134,18 @@ class RunFinder:
         """Once it is finished."""
         return bool(self.runs) and not self.is_lost and not self.stands_still
 
+    def look_at_next(self) -> None:
+        """Another track's clock seems to break here."""
+        self._is_at_seam = True
+        self._follows_within = -1
+
     def take(self, packet: Packet) -> None:
+        if self._is_at_seam:
+            self._is_at_seam, self._follows_within = False, self._second
+            if self.runs and not self._suspects and self._goes_on(packet, self._last) and len(self.runs) < MOST_PAUSES:
+                self._begin(packet)
+                self.runs[-1].goes_back, self.runs[-1].is_seam = False, True
+                return
         if not self.runs:
             self._begin(packet)
         elif self._goes_on(packet, self._last) and not self._is_overtaken(packet):
@@ -132,6 +154,8 @@ class RunFinder:
             self._extend(packet)
         elif not self._suspects:
             self._suspects = [packet]
+            for other in self.beside:
+                other.look_at_next()
         elif self._goes_on(packet, self._suspects[-1].time):
             self._suspects.append(packet)
             if len(self._suspects) > MOST_OUTLIERS:

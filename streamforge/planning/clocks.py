@@ -35,6 +35,9 @@ MOST_RUNS_OF_SOUND = 1_000
 FEWEST_TIMED = 0.002
 """Share of the pictures that must have a time. Broadcasters give one to every key frame, the rest can be counted."""
 
+SAME_DISTANCE = VIDEO_TIMESCALE // 5
+"""Of sound from its picture, as they lie in the file."""
+
 NOTED_GAP = VIDEO_TIMESCALE // 2
 NOTED_TIMES_USUAL = 4
 MOST_NOTES = 50
@@ -83,7 +86,7 @@ def film_clock(film: FilmPackets, sounds: Mapping[int, RunFinder], container: st
     wrong = _wrong(film)
     times = np.where(wrong, NO_TIME, film.times)
     runs = _with_extents(film.finder.runs, times)
-    heard = {index: finder.runs for index, finder in sounds.items() if finder.is_usable}
+    heard = {index: _without_seams(finder.runs, film) for index, finder in sounds.items() if finder.is_usable}
     share = np.count_nonzero(times != NO_TIME) / max(1, len(times))
     aligned = None
     is_placed = len(runs) == 1 or all(run.position >= 0 for run in runs)
@@ -139,6 +142,27 @@ def sound_clock(sounds: Mapping[int, RunFinder], leading: int) -> SoundClock | N
         clocks={index: _sound_clock(placed.get(index), finder) for index, finder in sounds.items()},
         notes=aligned.notes,
     )
+
+
+def _without_seams(runs: Sequence[Run], film: FilmPackets) -> list[Run]:
+    """Runs of sound, without the seams at which it had nothing to do with what the picture's clock did."""
+    found: list[Run] = []
+    for run in runs:
+        if run.is_seam and found and not _moves_along(found[-1], run, film):
+            found[-1].goes_on_with(run)
+        else:
+            found.append(run)
+    return found
+
+
+def _moves_along(earlier: Run, later: Run, film: FilmPackets) -> bool:
+    """Whether sound is as far from the picture, in the file, behind a seam as in front of it: where the picture's clock was
+    set back, its own was, too, and as much of it is missing."""
+    times = film.times if film.decoded is None else film.decoded
+    before, behind = np.searchsorted(film.positions, [earlier.last_position, later.position]) - 1
+    if before < 0 or times[before] == NO_TIME or times[behind] == NO_TIME:
+        return False
+    return abs((later.first - int(times[behind])) - (earlier.end - int(times[before]))) <= SAME_DISTANCE
 
 
 def _pace(film: FilmPackets, container: str) -> int:

@@ -206,6 +206,41 @@ def test_a_clock_that_is_set_back_in_a_pause_of_the_picture_is_set_back_for_both
     )
 
 
+def both(pictures: Sequence[tuple[int, int]], sounds: Sequence[tuple[int, int]]) -> tuple[FilmPackets, RunFinder]:
+    """Of (time, position), as they are read from one file."""
+    picture, sound = RunFinder(), RunFinder()
+    picture.beside = [sound]
+    all_ = [(place, time, PICTURE, picture) for time, place in pictures]
+    all_ += [(place, time, SOUND, sound) for time, place in sounds]
+    for number, (place, time, lasts, finder) in enumerate(sorted(all_, key=lambda each: each[0])):
+        finder.take(Packet(number if finder is sound else pictures.index((time, place)), place, time, time, lasts))
+    picture.finish()
+    sound.finish()
+    packets = film([time for time, _ in pictures], positions=[place for _, place in pictures])
+    packets.finder = picture
+    return packets, sound
+
+
+def test_sound_that_is_lost_for_as_long_as_both_clocks_go_back_is_moved_with_the_picture() -> None:
+    """Nothing in its own clock says so; its place in the file does."""
+    second = VIDEO_TIMESCALE
+    pictures = [(time, time) for time in steady(50)] + [(time, 2 * second + time) for time in steady(100)]
+    sounds = [(time, time + 1) for time in steady(93, 0, SOUND)]
+    sounds += [(time, 2 * second + time + 1) for time in steady(90, 93 * SOUND, SOUND)]
+    packets, sound = both(pictures, sounds)
+    clock = film_clock(packets, {1: sound}, TS)
+    assert [run.shift for run in clock.clock.runs] == [run.shift for run in clock.sounds[1].runs] == [0, 2 * second]
+
+
+def test_sound_that_goes_on_where_the_clock_of_the_picture_alone_is_set_back_stays() -> None:
+    second = VIDEO_TIMESCALE
+    pictures = [(time, time) for time in steady(50)] + [(time, 2 * second + time) for time in steady(100)]
+    packets, sound = both(pictures, [(time, time + 1) for time in steady(280, 0, SOUND)])
+    clock = film_clock(packets, {1: sound}, TS)
+    assert shown(clock) == steady(150)
+    assert clock.sounds[1].runs == []
+
+
 def test_sound_of_two_parts_is_not_heard_at_once() -> None:
     """The first part's sound is a second longer than its picture: the second part waits."""
     pictures = steady(125) + steady(125)
