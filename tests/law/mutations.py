@@ -289,7 +289,7 @@ def _some_pictures(film: Film, chance: Random, count: int) -> set[int]:
 
 def check_clocks(film: Film) -> None:
     """Raises CannotBeTold where nobody could know how one clock goes on with the one before it: no track has something right
-    in front of the break and right behind it."""
+    in front of the break and right behind it, or two lies together made a break that is none, but a pause."""
     tracks = (film.pictures.packets, film.sound.packets)
     clocks = list(dict.fromkeys((p.part, p.moved) for p in sorted(chain(*tracks), key=lambda p: (p.part, p.at))))
     bridged = {
@@ -298,7 +298,8 @@ def check_clocks(film: Film) -> None:
         for one, two in pairwise(packets)
         if two.due - one.due < HOLE
     }
-    if any(pair not in bridged for pair in pairwise(clocks)):
+    steps = [abs(later - earlier) for (_, earlier), (_, later) in pairwise(clocks)]
+    if any(pair not in bridged for pair in pairwise(clocks)) or any(0 < step < HOLE for step in steps):
         raise CannotBeTold
 
 
