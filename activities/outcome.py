@@ -46,6 +46,10 @@ class OutcomeActivities:
 
     @activity.defn(name=names.DISCARD)
     async def discard(self, what: DiscardInput) -> None:
+        for rendition in what.renditions:
+            await self._storage.delete(layout.output(what.job_id, f"{rendition}/"))
+        if what.renditions:
+            return
         await self._storage.delete(layout.work_folder(what.job_id))
         if what.output:
             await self._storage.delete(layout.output_folder(what.job_id))

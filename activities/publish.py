@@ -17,7 +17,7 @@ from streamforge.contracts.pipeline import PublishedSoFar, PublishInput
 from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
 from streamforge.planning.manifests import Growing, Presentation, planned_so_far, playable_so_far, presentation, seconds
-from streamforge.storage import Storage, layout
+from streamforge.storage import ObjectInfo, Storage, layout
 from streamforge.storage.growing import forget_older
 
 SOUND_PATIENCE_SECONDS = 3.0
@@ -67,11 +67,14 @@ class PublishActivities:
         """Tracks of each part of a chunk, in order, and of each audio rendition as far as it is."""
         chunks: list[list[EncodedTrack]] = []
         audio: dict[str, EncodedTrack] = {}
-        folder = layout.work_folder(work.original.job_id)
-        found = sorted([info.name async for info in self._storage.walk(folder)])
-        kept = [name for name in found if name.removeprefix(folder).startswith((receipts.CHUNK, receipts.AUDIO))]
+        begin = layout.work_folder(work.original.job_id)
+        of_chunks, of_sound = (
+            f"{begin}{receipts.of_round(kind, work.encoded_before)}" for kind in (receipts.CHUNK, receipts.AUDIO)
+        )
+        found = [info async for info in self._storage.walk(begin) if info.name.startswith((of_chunks, of_sound))]
+        kept = _latest_of_each(found)
         for name, encoded in zip(kept, await receipts.read_all(self._storage, kept, EncodedTracks), strict=True):
-            if name.removeprefix(folder).startswith(receipts.CHUNK):
+            if name.startswith(of_chunks):
                 chunks.append(encoded.tracks)
                 continue
             for track in encoded.tracks:  # The final receipt of a track lies beside the one of how far it was.
@@ -94,6 +97,14 @@ class PublishActivities:
                 )
             )
         await receipts.write(self._storage, name, published)
+
+
+def _latest_of_each(found: list[ObjectInfo]) -> list[str]:
+    """In order. A piece has two receipts where another version of the encoders wrote it again, after a killed worker."""
+    latest: dict[str, ObjectInfo] = {}
+    for info in sorted(found, key=lambda info: info.modified_at):
+        latest[info.name.rpartition("-")[0]] = info
+    return sorted(info.name for info in latest.values())
 
 
 def _so_far(

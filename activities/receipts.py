@@ -32,6 +32,11 @@ REPLACING = "replacing-"
 """How receipts of encoded parts begin; sorted by name, chunks are in the order of the film."""
 
 
+def of_round(kind: str, encoded_before: int) -> str:
+    """How they begin when all was encoded before, and did not fit: what that came to is not to be found any more."""
+    return f"again-{encoded_before}-{kind}" if encoded_before else kind
+
+
 def receipt_name(job_id: UUID, title: str, **inputs: Any) -> str:
     """`<title>-<digest>`: other inputs, or another version of the encoders, are other work."""
     return layout.receipt(job_id, f"{title}-{digest(**inputs)}")

@@ -20,7 +20,7 @@ from streamforge.contracts import names
 from streamforge.contracts.media import EncodedTrack, EncodedTracks, Segment
 from streamforge.contracts.pictures import TileSet
 from streamforge.contracts.pipeline import EncodeAudioInput, EncodeChunkInput, EncodedPart, StoredSource
-from streamforge.errors import OutputInvalid, Superseded
+from streamforge.errors import ChunksDoNotFit, Superseded
 from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
 from streamforge.keys import Keys
@@ -146,7 +146,7 @@ class TranscodeActivities:
         rest is still encoded."""
         job_id, name = work.original.job_id, work.rendition.name
         inputs = {"source": work.original.sha256, "rendition": work.rendition, "protection": work.plan.protection}
-        receipt = receipts.receipt_name(job_id, name, **inputs)
+        receipt = receipts.receipt_name(job_id, receipts.of_round(name, work.encoded_before), **inputs)
         async with heartbeats() as checkpoint, Reporter(self._log, job_id) as reporter:
 
             def on_segment(track: EncodedTrack) -> None:
@@ -189,7 +189,8 @@ class TranscodeActivities:
         on_segment: Callable[[EncodedTrack], None],
     ) -> None:
         """Segments as the child writes them; now and then a receipt of what is there so far."""
-        so_far = layout.receipt(work.original.job_id, f"{work.rendition.name}-so-far")
+        title = receipts.of_round(f"{work.rendition.name}-so-far", work.encoded_before)
+        so_far = layout.receipt(work.original.job_id, title)
         track: EncodedTrack | None = None
         told = 0
         while message := await written.get():
@@ -235,7 +236,7 @@ class TranscodeActivities:
             except AlreadyThere:
                 published = await self._storage.get_bytes(name)
         if published is not None and hashlib.sha256(published).hexdigest() != track.init_sha256:
-            raise OutputInvalid("Chunks of one rendition do not fit together.", debug=f"init segments of {track.name}")
+            raise ChunksDoNotFit("Chunks of one rendition do not fit together.", debug=f"init segments of {track.name}")
 
 
 def next_receipt(told: int) -> int:
@@ -250,10 +251,15 @@ class _PartNames:
     def __init__(self, work: EncodeChunkInput) -> None:
         title = f"{work.chunk.index:05}-{work.plan.renditions[0].name}"
         inputs = {"source": work.original.sha256, "chunk": work.chunk, "plan": work.plan}
-        self.receipt = receipts.receipt_name(work.original.job_id, f"{receipts.CHUNK}{title}", **inputs)
-        self.quality = receipts.receipt_name(work.original.job_id, f"{receipts.QUALITY}{title}", **inputs)
-        self.pictures = receipts.receipt_name(work.original.job_id, f"{receipts.PICTURES}{title}", **inputs)
-        self.replacing = receipts.receipt_name(work.original.job_id, f"{receipts.REPLACING}{title}", **inputs)
+
+        def named(kind: str) -> str:
+            begin = receipts.of_round(kind, work.encoded_before)
+            return receipts.receipt_name(work.original.job_id, f"{begin}{title}", **inputs)
+
+        self.receipt = named(receipts.CHUNK)
+        self.quality = named(receipts.QUALITY)
+        self.pictures = named(receipts.PICTURES)
+        self.replacing = named(receipts.REPLACING)
 
     def part(self, work: EncodeChunkInput, encoded: EncodedTracks) -> EncodedPart:
         quality = self.quality if work.plan.quality.enabled else None

@@ -331,3 +331,10 @@ class OutputInvalid(ServiceError):
     """What an encoder wrote did not pass its own verification."""
 
     code = "media.output_invalid"
+
+
+class ChunksDoNotFit(ServiceError):
+    """Encoders of two versions worked on one rendition, and no decoder that is set up for one plays the other."""
+
+    code = "media.chunks_do_not_fit"
+    retryable = False

@@ -44,7 +44,7 @@ with workflow.unsafe.imports_passed_through():
         ValidatedStream,
         ValidateInput,
     )
-    from streamforge.errors import CancelRequested, CannotBeCopied, Fault, QualityBelowMinimum
+    from streamforge.errors import CancelRequested, CannotBeCopied, ChunksDoNotFit, Fault, QualityBelowMinimum
     from streamforge.planning.parts import parts_of, publishing_steps, weight_of
     from streamforge.planning.per_title import following
     from streamforge.planning.quality import below_floor
@@ -57,6 +57,9 @@ R = TypeVar("R")
 MOST_AT_ONCE = 200
 """Chunks that wait in the queue at a time, more than any number of workers needs. A film of twelve hours has 1,353, and
 their inputs together do not fit into one message to Temporal, which ends at 4 MiB."""
+
+MOST_ROUNDS = 3
+"""While machines are updated one after the other, a second round may meet an old worker, too."""
 
 CANCELS_ARE_KEPT = "cancels-are-kept"
 """Jobs that were under way when this came replay what they did before: a cancel that met an activity just completing was
@@ -79,6 +82,7 @@ class ProcessVideoWorkflow:
         self._stage = Stage.UPLOADING
         self._parts_encoded = 0
         self._publications = 0
+        self._encoded_before = 0
         self._warnings: list[str] = []
         self._began = {Stage.UPLOADING: workflow.now()}
         self._per_title: PerTitleResult | None = None
@@ -143,13 +147,13 @@ class ProcessVideoWorkflow:
         """What cannot be copied after all is encoded: nothing of the copy has been published by then."""
         probed = await self._search(original, probed)
         try:
-            return probed, await self._transcode(original, probed)
+            return probed, await self._encode(original, probed)
         except ActivityError as error:
             failure = to_job_error(error, self._stage)
             if failure.code != CannotBeCopied.code:
                 raise
         probed = await self._search(original, await self._probe(original, copy_failed=failure.message))
-        return probed, await self._transcode(original, probed)
+        return probed, await self._encode(original, probed)
 
     async def _probe(self, original: StoredSource, copy_failed: str | None = None) -> ProbedSource:
         work = ProbeInput(
@@ -180,6 +184,22 @@ class ProcessVideoWorkflow:
             return probed
         self._per_title = searched.per_title
         return probed.model_copy(update={"plan": following(plan, searched)})
+
+    async def _encode(self, original: StoredSource, probed: ProbedSource) -> EncodedStream:
+        """All over again where workers of two versions met, and what one wrote cannot be joined with what the other did."""
+        plan = probed.plan
+        while True:
+            try:
+                return await self._transcode(original, probed)
+            except ActivityError as error:
+                code = to_job_error(error, self._stage).code
+                if code != ChunksDoNotFit.code or self._encoded_before == MOST_ROUNDS - 1:
+                    raise
+            renditions = [*(video.name for video in plan.renditions), *(audio.name for audio in plan.audio)]
+            work = DiscardInput(job_id=self._job.job_id, output=False, original=False, renditions=renditions)
+            await self._run(names.DISCARD, work, type(None), "Remove what does not fit together")
+            self._encoded_before += 1
+            self._parts_encoded = 0
 
     async def _transcode(self, original: StoredSource, probed: ProbedSource) -> EncodedStream:
         """Parts of chunks side by side with whole tracks of audio; what is there can be played meanwhile.
@@ -228,6 +248,7 @@ class ProcessVideoWorkflow:
             weight=weight_of(renditions, plan.renditions, len(plan.chunks)),
             chunk_count=len(plan.chunks),
             total_frames=plan.total_frames,
+            encoded_before=self._encoded_before,
         )
         ladder = ", ".join(rendition.name for rendition in renditions)
         summary = f"Chunk {chunk.index + 1} of {len(plan.chunks)} ({_window(chunk)}) → {ladder}"
@@ -242,7 +263,11 @@ class ProcessVideoWorkflow:
         self, original: StoredSource, probed: ProbedSource, rendition: AudioRendition
     ) -> EncodedPart:
         work = EncodeAudioInput(
-            original=original, source=probed.source, plan=probed.plan.without_chunks(), rendition=rendition
+            original=original,
+            source=probed.source,
+            plan=probed.plan.without_chunks(),
+            rendition=rendition,
+            encoded_before=self._encoded_before,
         )
         layout = ", 5.1" if rendition.is_surround else ""
         summary = f"Audio {rendition.language or rendition.name}{layout}"
@@ -278,6 +303,7 @@ class ProcessVideoWorkflow:
             source=probed.source,
             plan=probed.plan.without_chunks(),
             began_at=workflow.info().start_time,
+            encoded_before=self._encoded_before,
             number=self._publications,
         )
         self._publications += 1

@@ -96,6 +96,7 @@ class EncodeChunkInput(BaseModel):
     weight: float
     chunk_count: int
     total_frames: int
+    encoded_before: int = Field(default=0, description="how often all was encoded before, and did not fit together")
 
 
 class EncodeAudioInput(BaseModel):
@@ -103,6 +104,7 @@ class EncodeAudioInput(BaseModel):
     source: Source
     plan: Plan
     rendition: AudioRendition
+    encoded_before: int = 0
 
 
 class KeepSubtitlesInput(BaseModel):
@@ -176,6 +178,7 @@ class PublishInput(BaseModel):
     source: Source
     plan: Plan
     began_at: datetime
+    encoded_before: int = 0
     number: int = Field(default=0, description="how often it was asked for before: what is shown is the last")
 
 
@@ -291,11 +294,13 @@ class Outcome(BaseModel):
 
 
 class DiscardInput(BaseModel):
-    """What to remove from the store. Work files always go; the original stays where another try could succeed."""
+    """What to remove from the store. Work files always go; the original stays where another try could succeed. Where
+    `renditions` are named, only what was encoded of these goes."""
 
     job_id: UUID
     output: bool
     original: bool
+    renditions: list[str] = []
 
 
 class SweepInput(BaseModel):

@@ -7,13 +7,15 @@ from datetime import UTC, datetime, timedelta
 
 import psutil
 import pytest
-from clips import BUNNY, Clips
+from clips import BOTTLES, BUNNY, Clips
 from factories import run_sql
+from playback import ffmpeg_decodes
 from system import System
 from temporalio.client import WorkflowFailureError
 
 from streamforge.contracts.pipeline import SweepInput, SweepResult
 from streamforge.settings import Presets, Settings
+from streamforge.verification import verify
 
 
 @pytest.fixture
@@ -149,3 +151,37 @@ class TestRetention:
 async def test_two_jobs_at_once(system: System, clips: Clips) -> None:
     both = await asyncio.gather(system.process(clips.small), system.process(clips.silent))
     assert [finished.job["status"] for finished in both] == ["completed", "completed"]
+
+
+FREE_BOX = bytes([0, 0, 0, 8]) + b"free"
+
+
+class TestUpgrade:
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        quick = settings.transcode.model_copy(update={"presets": Presets(h264="ultrafast"), "heights": [360, 144]})
+        return settings.model_copy(update={"transcode": quick})
+
+    async def test_a_job_goes_on_across_an_upgrade_of_the_encoders(self, system: System) -> None:
+        """What is published by then is as another version writes it: chunks of this one do not fit to its set-up."""
+        job_id = await system.api.post_ok_with(BOTTLES.read_bytes())
+        async with system.api.stream(job_id) as frames:
+            async for frame in frames:
+                if frame.event == "playable":
+                    break
+        output = system.output(job_id)
+        for init in output.glob("*p/init.mp4"):
+            init.write_bytes(init.read_bytes() + FREE_BOX)
+        frames_of_the_rest = await system.api.whole_stream(job_id)
+        job = await system.api.job(job_id)
+        assert job["status"] == "completed"
+        progress = [frame.data["progress"] for frame in frames_of_the_rest if frame.event == "progress"]
+        assert progress == sorted(progress)
+        history = await (await system.workflow(job_id)).fetch_history()
+        scheduled = [event.activity_task_scheduled_event_attributes.activity_type.name for event in history.events]
+        assert scheduled.count("discard") == 2
+        verified = await verify(str(output))
+        assert (verified.problems, verified.unlisted) == ([], [])
+        assert not any(init.read_bytes().endswith(FREE_BOX) for init in output.glob("*p/init.mp4"))
+        decoded = await ffmpeg_decodes(f"{system.api.url}/media/{job_id}/manifest.mpd")
+        assert decoded["frames"] == job["result"]["account"]["pictures"]["shown"]  # type: ignore[index]

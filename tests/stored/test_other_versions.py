@@ -4,6 +4,7 @@ The shapes were recorded by the versions themselves; see record_shape.py.
 """
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -16,6 +17,7 @@ from serving import read_everywhere, serving
 from structlog.testing import capture_logs
 
 from activities import receipts
+from activities.publish import _latest_of_each
 from streamforge.contracts import names, pipeline
 from streamforge.contracts.media import EncodedTracks, Text
 from streamforge.contracts.pictures import Pictures, TileSet
@@ -27,7 +29,9 @@ from streamforge.db.pool import Database
 from streamforge.embedded.ports import free_port
 from streamforge.events.log import EventLog
 from streamforge.settings import DatabaseSettings, ServerSettings, Settings, TemporalSettings
+from streamforge.storage import layout
 from streamforge.storage.bucket import BucketStorage
+from streamforge.storage.local import LocalStorage
 from streamforge.verification import verify
 
 Shape = dict[str, Any]
@@ -159,3 +163,16 @@ async def test_a_work_record_that_cannot_be_read_is_work_to_be_done() -> None:
         with capture_logs() as said:
             assert await receipts.find(bucket, "work/x/chunk-1.json", EncodedTracks) is None
         assert [entry["event"] for entry in said] == ["a work record cannot be read; its work is done again"]
+
+
+async def test_a_piece_that_two_versions_have_written_is_shown_once(tmp_path: Path) -> None:
+    """The name of a work record has the version of the encoders in it: that of a killed worker lies beside the new one."""
+    store, work = LocalStorage(tmp_path), layout.work_folder(UUID(int=0))
+    for number, name in enumerate(
+        ("chunk-00000-720p-bb", "chunk-00000-720p-aa", "chunk-00001-720p-cc", "audio-0-so-far")
+    ):
+        await store.put_bytes(f"{work}{name}.json", b"{}")
+        os.utime(tmp_path / f"{work}{name}.json", (number, number))
+    found = [info async for info in store.walk(work)]
+    kept = [name.removeprefix(work) for name in _latest_of_each(found)]
+    assert kept == ["audio-0-so-far.json", "chunk-00000-720p-aa.json", "chunk-00001-720p-cc.json"]

@@ -11,8 +11,8 @@ from temporalio.exceptions import ApplicationError, CancelledError
 
 from streamforge.contracts import names
 from streamforge.contracts.job import JobStatus, Stage
-from streamforge.contracts.pipeline import DiscardInput, EncodeChunkInput, Outcome
-from streamforge.errors import MediaChildCrashed, NotAVideo, ServiceError, StorageUnavailable
+from streamforge.contracts.pipeline import DiscardInput, EncodeAudioInput, EncodeChunkInput, Outcome, PublishInput
+from streamforge.errors import ChunksDoNotFit, MediaChildCrashed, NotAVideo, ServiceError, StorageUnavailable
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings
 from streamforge.temporal.failures import to_application_error
@@ -140,6 +140,35 @@ async def test_a_store_that_is_away_is_waited_for(temporal: Client) -> None:
         await (await start(temporal)).result()
     assert fakes.called().count(names.PACKAGE) == 3
     assert fakes.outcomes[0].status == JobStatus.COMPLETED
+
+
+async def test_where_encoders_of_two_versions_met_all_is_encoded_again(temporal: Client) -> None:
+    fakes = Fakes()
+    fakes.on(names.ENCODE_CHUNK, failing(to_application_error(ChunksDoNotFit("They do not fit.")), times=1))
+    async with working(temporal, fakes):
+        await (await start(temporal)).result()
+    assert fakes.outcomes[0].status == JobStatus.COMPLETED
+    renditions = [*(video.name for video in PLAN.renditions), *(audio.name for audio in PLAN.audio)]
+    [removed] = [work for _, work in fakes.calls if isinstance(work, DiscardInput) and work.renditions]
+    assert (removed.renditions, removed.output, removed.original) == (renditions, False, False)
+    behind = fakes.calls[fakes.calls.index((names.DISCARD, removed)) :]
+    encoded = [work for _, work in behind if isinstance(work, EncodeChunkInput | EncodeAudioInput | PublishInput)]
+    assert {work.encoded_before for work in encoded} == {1}
+    assert {work.chunk.index for work in encoded if isinstance(work, EncodeChunkInput)} == {
+        c.index for c in PLAN.chunks
+    }
+
+
+async def test_versions_that_go_on_meeting_fail_the_job_in_the_end(temporal: Client) -> None:
+    fakes = Fakes()
+    fakes.on(names.ENCODE_CHUNK, failing(to_application_error(ChunksDoNotFit("They do not fit."))))
+    async with working(temporal, fakes):
+        with pytest.raises(WorkflowFailureError):
+            await (await start(temporal)).result()
+    assert {work.encoded_before for _, work in fakes.calls if isinstance(work, EncodeChunkInput)} == {0, 1, 2}
+    assert fakes.outcomes[0].error is not None
+    assert fakes.outcomes[0].error.code == "media.chunks_do_not_fit"
+    assert discards(fakes)[-1] == (True, False)
 
 
 async def test_our_own_failure_keeps_the_original_for_another_try(temporal: Client) -> None:
