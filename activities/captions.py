@@ -1,8 +1,8 @@
 """Text beside the picture: subtitles that the source has, and captions from what is said in it."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -76,8 +76,7 @@ class CaptionsActivities:
         async with heartbeats() as checkpoint, Reporter(self._log, job_id) as reporter:
             if (done := await receipts.find(self._storage, receipt, Text)) is not None:
                 return done
-            _note_beginning(checkpoint)
-            with self._scratch.folder_for("captions") as folder:
+            with _noted_beginning(checkpoint), self._scratch.folder_for("captions") as folder:
                 async with self._originals.file(work.original.source_object) as path, _told(reporter) as progress:
                     task = TranscribeTask(
                         path=path, source=work.source, transcription=work.transcription, target=folder
@@ -98,12 +97,19 @@ class CaptionsActivities:
             await self._storage.put_file(layout.output(job_id, name), folder / name, replace=replace)
 
 
-def _note_beginning(checkpoint: Checkpoint) -> None:
+@contextmanager
+def _noted_beginning(checkpoint: Checkpoint) -> Iterator[None]:
+    """Counted are those that end without a word, with their whole worker: whatever raises has said why."""
     begun = int((checkpoint.previous or {}).get("begun", 0))
     if begun >= MOST_BEGINNINGS:
         raise CaptionsUnavailable(f"The transcription ended without a word {begun} times and was given up.")
     checkpoint.set({"begun": begun + 1})
     checkpoint.beat()
+    try:
+        yield
+    finally:
+        checkpoint.set({"begun": begun})
+        checkpoint.beat()
 
 
 @asynccontextmanager

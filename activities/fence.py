@@ -6,7 +6,7 @@ do harm lies under a name of its own attempt, or is put only where nothing is ye
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from pathlib import Path
@@ -28,6 +28,10 @@ class FencedStorage:
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
+
+    @property
+    def disks(self) -> Sequence[Path]:
+        return self._storage.disks
 
     async def put_file(self, name: str, path: Path, *, replace: bool = True) -> None:
         refuse_if_late()

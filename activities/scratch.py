@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import IO
 
 LOCK = "in-use"
+DOOR = "door"
+"""Locked by whoever looks for folders that nobody uses, or makes one: a folder that is not locked yet looks abandoned."""
 
 
 class Scratch:
@@ -16,9 +18,12 @@ class Scratch:
 
     def __init__(self, root: Path) -> None:
         root.mkdir(parents=True, exist_ok=True)
-        _remove_abandoned(root)
-        self.folder = Path(tempfile.mkdtemp(prefix="worker-", dir=root)).resolve()
-        self._lock = _locked(self.folder)
+        with (root / DOOR).open("wb") as door:
+            fcntl.flock(door, fcntl.LOCK_EX)
+            abandoned = _abandoned(root)
+            self.folder = Path(tempfile.mkdtemp(prefix="worker-", dir=root)).resolve()
+            self._lock = _locked(self.folder)
+        _remove(abandoned)
 
     def close(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -27,6 +32,7 @@ class Scratch:
 
     @contextmanager
     def folder_for(self, purpose: str) -> Iterator[Path]:
+        self.folder.mkdir(parents=True, exist_ok=True)  # Somebody may have cleaned up.
         folder = Path(tempfile.mkdtemp(prefix=f"{purpose}-", dir=self.folder))
         try:
             yield folder
@@ -34,17 +40,24 @@ class Scratch:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _remove_abandoned(root: Path) -> None:
-    for folder in root.glob("worker-*"):
-        lock = _locked(folder)
-        if lock is not None:
-            shutil.rmtree(folder, ignore_errors=True)
-            lock.close()
+def _abandoned(root: Path) -> dict[Path, IO[bytes]]:
+    """Folders of processes that are gone, each with its lock, which is ours now: nobody else removes it, too."""
+    locks = {folder: _locked(folder) for folder in root.glob("worker-*")}
+    return {folder: lock for folder, lock in locks.items() if lock is not None}
+
+
+def _remove(folders: dict[Path, IO[bytes]]) -> None:
+    for folder, lock in folders.items():
+        shutil.rmtree(folder, ignore_errors=True)
+        lock.close()
 
 
 def _locked(folder: Path) -> IO[bytes] | None:
-    """The open lock file, or None when another process holds it."""
-    file = (folder / LOCK).open("wb")
+    """The open lock file, or None when another process holds it, or has just removed the folder."""
+    try:
+        file = (folder / LOCK).open("wb")
+    except FileNotFoundError:
+        return None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -27,8 +27,9 @@ class Gateway:
     """Passes requests on. Ranges are answered with 206 as S3 does: rclone 1.75 sends the right bytes with 200. A put with
     If-None-Match is refused where something is: rclone does not know the header.
 
-    Set `cut_bodies_after` to break the connection after so many bytes of each answer, and `before_put` to hold up what is
-    put under some names, or to fail it.
+    Set `cut_bodies_after` to break the connection after so many bytes of each answer, `before_put` to hold up what is put
+    under some names, or to fail it, `answers_nothing` to keep whoever asks waiting, and `answers_with` to an error that all
+    are told.
     """
 
     def __init__(self, upstream: str, folder: Path) -> None:
@@ -37,6 +38,8 @@ class Gateway:
         self.before_put: Callable[[str], Awaitable[None]] | None = None
         self._folder = folder
         self._one_at_a_time = asyncio.Lock()
+        self.answers_nothing = False
+        self.answers_with: tuple[int, str] | None = None
         self.requests: list[tuple[str, str]] = []
         self._upstream = upstream
         methods = ["GET", "HEAD", "PUT", "POST", "DELETE"]
@@ -53,7 +56,16 @@ class Gateway:
         async with httpx.AsyncClient(timeout=30) as self._client:
             yield
 
+    def is_well_again(self) -> None:
+        self.cut_bodies_after = self.before_put = self.answers_with = None
+        self.answers_nothing = False
+
     async def _forward(self, request: Request) -> Response:
+        while self.answers_nothing:
+            await asyncio.sleep(0.01)
+        if self.answers_with is not None:
+            status, code = self.answers_with
+            return Response(f"<Error><Code>{code}</Code></Error>", status, media_type="application/xml")
         self.requests.append((request.method, request.url.path))
         if request.method == "PUT" and self.before_put is not None:
             await self.before_put(request.url.path)

@@ -1,7 +1,7 @@
 """What request handlers work with, opened when the application starts."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypedDict
@@ -14,15 +14,22 @@ from streamforge.api.cancels import Cancels
 from streamforge.api.etas import Etas
 from streamforge.api.launcher import Launcher
 from streamforge.api.limits import StreamLimits
-from streamforge.api.readiness import Part, Readiness
-from streamforge.api.uploads import Uploads, refuse_full_disk
+from streamforge.api.readiness import CHECK_TIMEOUT, Readiness
+from streamforge.api.uploads import Uploads
 from streamforge.api.workflows import Workflows
+from streamforge.checks import Check
 from streamforge.db.jobs import EVERYONE, Jobs
 from streamforge.db.listener import Listener
 from streamforge.db.migrations import apply_migrations
 from streamforge.db.pool import Database
 from streamforge.db.retry import STARTUP_PATIENCE, until_available
-from streamforge.errors import DatabaseUnavailable, DiskFull, MissingPart, StorageUnavailable, TemporalUnavailable
+from streamforge.errors import (
+    DatabaseUnavailable,
+    MissingPart,
+    StorageUnavailable,
+    StreamForgeError,
+    TemporalUnavailable,
+)
 from streamforge.events.broadcaster import Broadcaster
 from streamforge.events.log import EventLog
 from streamforge.events.sources import BatchSource, JobSource, OwnerSource
@@ -85,13 +92,14 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     Raises MissingPart, DatabaseUnavailable, MigrationEdited, StoreTaken.
     """
     temporal = await connect(settings.temporal, lazy=True)
-    uploads = Uploads(settings.data_dir / "uploads", settings.input)
+    storage = open_storage(settings)
+    uploads = Uploads(settings.data_dir / "uploads", settings.input, disks=storage.disks)
     await asyncio.to_thread(uploads.prepare)
     database = await _open_database(settings)
     try:
         jobs, events = Jobs(database), EventLog(database)
-        await claim_if_there(open_storage(settings), await jobs.installation())
-        workflows, storage = Workflows(temporal), open_storage(settings)
+        await claim_if_there(storage, await jobs.installation())
+        workflows = Workflows(temporal)
         cancels = Cancels(jobs, events, workflows)
         async with (
             Broadcaster(events, settings.server.heartbeat_seconds) as broadcaster,
@@ -113,23 +121,23 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 launcher=launcher,
                 etas=Etas(jobs),
                 keys=Keys(settings),
-                readiness=_readiness(settings, jobs, workflows, storage),
+                readiness=_readiness(uploads, jobs, workflows, storage),
             )
     finally:
         await database.close()
 
 
-def _readiness(settings: Settings, jobs: Jobs, workflows: Workflows, storage: Storage) -> Readiness:
-    async def disk() -> None:
-        await asyncio.to_thread(refuse_full_disk, settings.data_dir, settings.input)
+def _readiness(uploads: Uploads, jobs: Jobs, workflows: Workflows, storage: Storage) -> Readiness:
+    def check(name: str, ask: Callable[[], Awaitable[object]], unavailable: type[StreamForgeError]) -> Check:
+        return Check(name, ask, unavailable, timeout=CHECK_TIMEOUT)
 
     return Readiness(
-        {
-            "database": Part(jobs.check, DatabaseUnavailable),
-            "temporal": Part(workflows.check, TemporalUnavailable),
-            "storage": Part(storage.check, StorageUnavailable),
-            "disk": Part(disk, DiskFull),
-        }
+        [
+            check("database", jobs.check, DatabaseUnavailable),
+            check("temporal", workflows.check, TemporalUnavailable),
+            check("storage", storage.check, StorageUnavailable),
+            check("disk", lambda: uploads.admit(None), StorageUnavailable),
+        ]
     )
 
 

@@ -6,16 +6,21 @@ import hashlib
 import os
 import shutil
 import threading
-import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from io import FileIO
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 from uuid import UUID
 
 import structlog
 
+from streamforge.disks import SERVER, disk_error
 from streamforge.errors import DiskFull, UploadTooLarge
 from streamforge.settings import InputSettings
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 WRITE_BYTES = 2**20
 """Network pieces are 64 KiB at most; they are gathered, so that a thread is asked once per MiB."""
@@ -37,12 +42,10 @@ class IncomingFile:
         self._digest = hashlib.sha256()
         self._next_disk_check = CHECK_DISK_EVERY
         self._writing = threading.Lock()
-        self._file = path.open("wb", buffering=0)
-        # Held until this process lets go or dies: the sign by which others know that somebody still writes here.
-        fcntl.flock(self._file, fcntl.LOCK_EX)
+        self._file = _locked(path)
 
     async def write(self, data: bytes) -> None:
-        """Raises UploadTooLarge, DiskFull."""
+        """Raises UploadTooLarge, DiskFull, StorageUnavailable."""
         self.size_bytes += len(data)
         if self.size_bytes > self._limits.max_size_bytes:
             raise too_large(self._limits)
@@ -51,9 +54,9 @@ class IncomingFile:
             await self._flush()
 
     async def finish(self) -> None:
-        """Every byte is on the disk, not only in its cache."""
+        """Every byte is on the disk, not only in its cache. Raises as `write` does."""
         await self._flush()
-        await asyncio.to_thread(os.fsync, self._file.fileno())
+        await _on_disk(os.fsync, self._file.fileno())
 
     @property
     def sha256(self) -> str:
@@ -70,12 +73,9 @@ class IncomingFile:
     async def _flush(self) -> None:
         if self.size_bytes >= self._next_disk_check:
             self._next_disk_check += CHECK_DISK_EVERY
-            await asyncio.to_thread(refuse_full_disk, self.path.parent, self._limits)
+            await _on_disk(refuse_full_disk, self.path.parent, self._limits)
         data, self._buffer = self._buffer, bytearray()
-        try:
-            await asyncio.to_thread(self._write_all, memoryview(data))
-        except OSError as error:
-            raise DiskFull("The server's disk is full.", debug=str(error)) from error
+        await _on_disk(self._write_all, memoryview(data))
 
     def _write_all(self, data: memoryview) -> None:
         with self._writing:
@@ -88,40 +88,45 @@ class IncomingFile:
 class Uploads:
     """The folder of incoming files, which several processes on a machine may share."""
 
-    def __init__(self, folder: Path, limits: InputSettings) -> None:
+    def __init__(self, folder: Path, limits: InputSettings, disks: Sequence[Path] = ()) -> None:
+        """`disks` are folders in which an upload will lie for good."""
         self._folder = folder
         self._limits = limits
+        self._disks = [folder, *disks]
 
     def prepare(self) -> None:
         """Make the folder, and remove what killed processes left there: files that nobody holds the lock of. The
-        kernel drops a lock with its process, so a live upload of another API is never taken for a leftover; files
-        younger than this call are left alone, because between creating one and locking it there is a moment."""
+        kernel drops a lock with its process, so a live upload of another API is never taken for a leftover. Others may
+        do the same at the same time."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        began = time.time()
         for path in self._folder.glob("*.part"):
-            if path.stat().st_mtime < began - 1 and _nobody_writes(path):
-                path.unlink(missing_ok=True)
+            if _removed_if_nobody_writes(path):
                 log.info("removed an upload that a killed process left", file=path.name)
 
     async def admit(self, expected_bytes: int | None) -> None:
-        """Refuse what cannot end well before it is half-way. Raises UploadTooLarge, DiskFull."""
+        """Refuse what cannot end well before it is half-way. Raises UploadTooLarge, DiskFull, StorageUnavailable."""
         if expected_bytes is not None and expected_bytes > self._limits.max_size_bytes + FORM_OVERHEAD:
             raise too_large(self._limits)
-        await asyncio.to_thread(refuse_full_disk, self._folder, self._limits, expected_bytes or 0)
+        await self.admit_several(expected_bytes)
 
     async def admit_several(self, expected_bytes: int | None) -> None:
-        """The same for a form of several videos, whose sizes it does not tell. Raises DiskFull."""
-        await asyncio.to_thread(refuse_full_disk, self._folder, self._limits, expected_bytes or 0)
+        """The same for a form of several videos, whose sizes it does not tell. Raises DiskFull, StorageUnavailable."""
+        for disk in self._disks:
+            await _on_disk(refuse_full_disk, disk, self._limits, expected_bytes or 0)
 
     @asynccontextmanager
     async def receive(self, job_id: UUID) -> AsyncIterator[IncomingFile]:
         """A new file. Whatever ends the block, a crash aside, nothing is left here afterwards."""
-        incoming = await asyncio.to_thread(IncomingFile, self._folder / f"{job_id}.part", self._limits)
+        incoming = await _on_disk(self._new_file, job_id)
         try:
             yield incoming
         finally:
             # In a thread: to free the blocks of a large file takes its time.
             await asyncio.shield(asyncio.to_thread(incoming.discard))
+
+    def _new_file(self, job_id: UUID) -> IncomingFile:
+        self._folder.mkdir(parents=True, exist_ok=True)  # Somebody may have cleaned up.
+        return IncomingFile(self._folder / f"{job_id}.part", self._limits)
 
 
 def too_large(limits: InputSettings) -> UploadTooLarge:
@@ -130,14 +135,39 @@ def too_large(limits: InputSettings) -> UploadTooLarge:
 
 def refuse_full_disk(folder: Path, limits: InputSettings, coming: int = 0) -> None:
     """Raise DiskFull when `coming` more bytes would leave less free than the settings ask for."""
-    if shutil.disk_usage(folder).free - coming < limits.min_free_disk_bytes:
+    if shutil.disk_usage(_existing(folder)).free - coming < limits.min_free_disk_bytes:
         raise DiskFull("The server's disk has no room for this; free some space or try again later.")
 
 
-def _nobody_writes(path: Path) -> bool:
+def _existing(folder: Path) -> Path:
+    """The folder that is there of those on the way to this one."""
+    return next(each for each in (folder, *folder.parents) if each.exists())
+
+
+async def _on_disk(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """In a thread. Raises DiskFull and StorageUnavailable for what the disk did not do."""
     try:
-        with path.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
+        return await asyncio.to_thread(work, *args, **kwargs)
+    except OSError as error:
+        raise disk_error(error, SERVER) from error
+
+
+def _locked(path: Path) -> FileIO:
+    """A new file, locked until this process lets go of it or dies: the sign by which others know that somebody writes
+    here. Between creating and locking it there is a moment in which it looks like a leftover: then it is made again."""
+    while True:
+        file = FileIO(path, "wb")
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file
+        file.close()
+
+
+def _removed_if_nobody_writes(path: Path) -> bool:
+    """Removed while we hold its lock, so that whoever gets the lock next sees that it is gone."""
+    with suppress(OSError), path.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink()
+        return True
+    return False

@@ -3,12 +3,14 @@
 import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import av
 from pydantic import BaseModel
 
-from streamforge.errors import SourceTooExpensive, StreamForgeError
+from streamforge.disks import WORKER, disk_error, full, is_full, is_no_room, is_of_a_disk
+from streamforge.errors import ServiceError, SourceTooExpensive, StreamForgeError
 from streamforge.media import (
     audio,
     codecs,
@@ -42,17 +44,31 @@ TASKS: dict[str, tuple[type[BaseModel], Callable[[Any, Progress], BaseModel]]] =
 def run(name: str, task_input: str, on_progress: Progress) -> dict[str, Any]:
     """`{"result": …}` or `{"error": …}`; nothing escapes but a crash of the process itself."""
     model, work = TASKS[name]
+    task = model.model_validate_json(task_input)
     try:
-        return {"result": work(model.model_validate_json(task_input), on_progress).model_dump_json()}
-    except StreamForgeError as error:
-        return _described(type(error).__name__, error.message, error.debug)
-    except (MemoryError, av.error.MemoryError) as error:
-        message = "This video needs more memory to process than one media process may use."
-        return _described(SourceTooExpensive.__name__, message, str(error))
+        return {"result": work(task, on_progress).model_dump_json()}
     except Exception as error:
-        traceback.print_exc(file=sys.stderr)
-        return _described("ServiceError", "The media process failed.", f"{type(error).__name__}: {error}")
+        told = _of_the_disk(error, task) or _of_the_work(error)
+        return {"error": {"kind": type(told).__name__, "message": told.message, "debug": told.debug}}
 
 
-def _described(kind: str, message: str, debug: str | None) -> dict[str, Any]:
-    return {"error": {"kind": kind, "message": message, "debug": debug}}
+def _of_the_disk(error: Exception, task: BaseModel) -> StreamForgeError | None:
+    """On a full disk nothing can be said about a video: encoders, muxers and ffmpeg fail there in ways of their own."""
+    # FFmpeg has EIO and EPERM for broken files, too.
+    says_so = is_no_room if isinstance(error, av.error.FFmpegError) else is_of_a_disk
+    if isinstance(error, OSError) and says_so(error):
+        return disk_error(error, WORKER)
+    target: Path | None = getattr(task, "target", None)
+    if target is not None and is_full(target if target.is_dir() else target.parent):
+        return full(WORKER, f"{type(error).__name__}: {error}")
+    return None
+
+
+def _of_the_work(error: Exception) -> StreamForgeError:
+    if isinstance(error, StreamForgeError):
+        return error
+    if isinstance(error, MemoryError | av.error.MemoryError):
+        message = "This video needs more memory to process than one media process may use."
+        return SourceTooExpensive(message, debug=str(error))
+    traceback.print_exception(error, file=sys.stderr)
+    return ServiceError("The media process failed.", debug=f"{type(error).__name__}: {error}")

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import obstore
-from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import from_url
 
-from streamforge.errors import InvalidSettings, StorageCorrupted, StorageUnavailable
-from streamforge.storage.disk import disk_error
+from streamforge.disks import WORKER, disk_error
+from streamforge.errors import DiskFull, InvalidSettings, StorageCorrupted, StorageUnavailable
 from streamforge.storage.protocol import AlreadyThere, ObjectInfo, is_object_name, object_name
 from streamforge.storage.unfinished import UnfinishedUploads
 
@@ -27,6 +27,9 @@ PART_BYTES = 8 * 2**20
 PARTS_AT_ONCE = 4
 """Memory of one upload is their product; S3 takes 10,000 parts, so files may have 80 GiB."""
 PROBE = ".streamforge-probe"
+ANSWERED = "Server returned non-2xx status code"
+OUT_OF_ROOM = ("507 Insufficient Storage", "QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded")
+"""What S3's kin say when a disk or a quota of theirs is used up; Amazon's own never is."""
 
 # A download may take hours, so it has no limit but on silence. Retries here only bridge a hiccup: the longer outage is
 # for the caller to wait out, who can say so.
@@ -62,6 +65,10 @@ class BucketStorage:
                 debug=str(error),
             ) from error
         return cls(store, UnfinishedUploads.of(url))
+
+    @property
+    def disks(self) -> list[Path]:
+        return []
 
     async def put_file(self, name: str, path: Path, *, replace: bool = True) -> None:
         await self._put(name, path, replace)
@@ -100,8 +107,7 @@ class BucketStorage:
 
     @asynccontextmanager
     async def local_file(self, name: str, scratch: Path) -> AsyncIterator[Path]:
-        scratch.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(dir=scratch, prefix="fetched-"))
+        folder = _folder_in(scratch)
         try:
             target = folder / object_name(name).rsplit("/", 1)[-1]
             await self._fetch(name, target)
@@ -172,7 +178,7 @@ class BucketStorage:
                 async for piece in _pieces(found, FETCH_BYTES):
                     await asyncio.to_thread(file.write, piece)
         except OSError as error:
-            raise disk_error(error) from error
+            raise disk_error(error, WORKER) from error
 
 
 def _client_options() -> dict[str, Any]:
@@ -194,7 +200,27 @@ async def _reach(call: Awaitable[T]) -> T:
     except AlreadyExistsError as error:
         raise AlreadyThere(str(error)) from error
     except BaseError as error:
-        raise StorageUnavailable("The media store does not answer right now.", debug=str(error)) from error
+        raise _away(error) from error
+
+
+def _away(error: BaseError) -> StorageUnavailable | DiskFull:
+    """obstore tells such errors apart by their text alone."""
+    text = str(error)
+    if any(sign in text for sign in OUT_OF_ROOM):
+        return DiskFull("The media store is full; free some space there, or raise its quota.", debug=text)
+    if isinstance(error, PermissionDeniedError | UnauthenticatedError):
+        return StorageUnavailable("The media store refuses us; check its credentials and what they allow.", debug=text)
+    if ANSWERED in text:
+        return StorageUnavailable("The media store answers with an error; its own log knows why.", debug=text)
+    return StorageUnavailable("The media store does not answer right now.", debug=text)
+
+
+def _folder_in(scratch: Path) -> Path:
+    try:
+        scratch.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(dir=scratch, prefix="fetched-"))
+    except OSError as error:
+        raise disk_error(error, WORKER) from error
 
 
 def _vanished(name: str) -> StorageCorrupted:

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import IO, ParamSpec, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from streamforge.errors import InvalidSettings, StorageCorrupted
-from streamforge.storage.disk import disk_error
+from streamforge.disks import disk_error
+from streamforge.errors import InvalidSettings, StorageCorrupted, StorageUnavailable
 from streamforge.storage.protocol import AlreadyThere, ObjectInfo, is_object_name, object_name
 
 P = ParamSpec("P")
@@ -24,7 +24,8 @@ T = TypeVar("T")
 
 PIECE_BYTES = 256 * 1024
 ASIDE = ".aside"
-"""Where unfinished writes lie. On the same file system as the rest, so that the final rename is atomic."""
+"""Where unfinished writes lie. On the same file system as the rest, so that the final rename is atomic. And the sign that
+the folder is the one that was written to before, not the empty mount point of a disk that has gone."""
 WITHOUT_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 """What file systems answer that know no hard links. There two writers in the same moment may both pass."""
 ABANDONED_AFTER = timedelta(hours=24)
@@ -36,6 +37,7 @@ class LocalStorage:
 
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
+        self._seen = False
 
     @classmethod
     def from_url(cls, url: str) -> "LocalStorage":
@@ -46,6 +48,10 @@ class LocalStorage:
                 "Settings are not valid: storage.url must name an absolute path, like file:///srv/media."
             )
         return cls(Path(unquote(parts.path)))
+
+    @property
+    def disks(self) -> list[Path]:
+        return [self.root]
 
     async def put_file(self, name: str, path: Path, *, replace: bool = True) -> None:
         await self._in_thread(self._put_file, name, path, replace)
@@ -102,18 +108,31 @@ class LocalStorage:
         return self._path(prefix.removesuffix("/")) if prefix else self.root
 
     def _aside(self) -> Path:
+        """Made when this process first comes here, and never again. Raises StorageUnavailable when it has gone since:
+        what is written to an unmounted folder would be hidden when its disk comes back."""
         folder = self.root / ASIDE
+        self._refuse_if_gone()
         _make(folder)
+        self._seen = True
         return folder
+
+    def _refuse_if_gone(self) -> None:
+        """Absence says nothing about what was stored once the folder itself has gone."""
+        is_there = (self.root / ASIDE).is_dir()
+        if self._seen and not is_there:
+            raise StorageUnavailable("The folder of the media store is gone; bring it back, or mount its disk.")
+        self._seen = is_there
 
     def _open(self, name: str) -> IO[bytes]:
         try:
             return self._path(name).open("rb")
         except FileNotFoundError as error:
+            self._refuse_if_gone()
             raise StorageCorrupted("A file has vanished from the media store.", debug=name) from error
 
     def _put_file(self, name: str, path: Path, replace: bool) -> None:
         target = self._path(name)
+        self._aside()
         _sync(path)
         try:
             _place(path, target, replace)
@@ -147,12 +166,17 @@ class LocalStorage:
         try:
             return self._path(name).read_bytes()
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            self._refuse_if_gone()
             return None
 
     def _stat(self, name: str) -> ObjectInfo | None:
-        return _info(self._path(name), name) if is_object_name(name) else None
+        found = _info(self._path(name), name) if is_object_name(name) else None
+        if found is None:
+            self._refuse_if_gone()
+        return found
 
     def _walk(self, prefix: str) -> Iterator[ObjectInfo]:
+        self._refuse_if_gone()
         for folder, folders, files in os.walk(self._folder(prefix), onerror=_ignore_vanished):
             if Path(folder) == self.root and ASIDE in folders:
                 folders.remove(ASIDE)
@@ -165,6 +189,7 @@ class LocalStorage:
     def _folders(self, prefix: str) -> list[str]:
         folder = self._folder(prefix)
         if not folder.is_dir():
+            self._refuse_if_gone()
             return []
         return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and entry.name != ASIDE)
 

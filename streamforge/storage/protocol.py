@@ -1,6 +1,6 @@
 """What StreamForge asks of a store. Names are `/`-separated, relative, and never come from a caller unchecked."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,6 +30,10 @@ class Storage(Protocol):
     """Every write is atomic: a reader sees the whole object or none (half-written files that are served are the
     field's classic bug). Operations raise StorageUnavailable when trying again later can help, DiskFull when a disk is,
     and ValueError for what is_object_name refuses."""
+
+    @property
+    def disks(self) -> Sequence[Path]:
+        """Folders of this machine in which objects lie; none where they lie elsewhere."""
 
     async def put_file(self, name: str, path: Path, *, replace: bool = True) -> None:
         """Move `path` into the store; the file is gone afterwards. Durable when this returns.

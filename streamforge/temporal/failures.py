@@ -4,10 +4,11 @@ from pydantic import BaseModel
 from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, TimeoutType
 
 from streamforge.contracts.job import JobError, Stage
-from streamforge.errors import Fault, MediaChildCrashed, OutputInvalid, ServiceError, StreamForgeError
+from streamforge.errors import Fault, MediaChildCrashed, OutputInvalid, ServiceError, StorageCorrupted, StreamForgeError
 
-HOPELESS_AFTER = {MediaChildCrashed.code: 3, OutputInvalid.code: 3, ServiceError.code: 5}
-"""Errors that may be chance the first time and are the file's or our own doing when they come again."""
+HOPELESS_AFTER = {MediaChildCrashed.code: 3, OutputInvalid.code: 3, ServiceError.code: 5, StorageCorrupted.code: 10}
+"""Errors that may be chance the first time and are the file's or our own doing when they come again: each counted for
+itself, whatever else an activity has failed of."""
 
 
 class FailureDetails(BaseModel):
@@ -20,7 +21,8 @@ class FailureDetails(BaseModel):
 
 
 def to_application_error(error: StreamForgeError, attempt: int = 1) -> ApplicationError:
-    """`type` is the stable code, so the Temporal web UI shows it and policies can name it."""
+    """`type` is the stable code, so the Temporal web UI shows it and policies can name it. `attempt` is the one that ended
+    of this error, of those that did."""
     hopeless = attempt >= HOPELESS_AFTER.get(error.code, attempt + 1)
     return ApplicationError(
         error.message,

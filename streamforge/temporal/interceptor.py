@@ -2,61 +2,81 @@
 job waits for."""
 
 import asyncio
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any
 from uuid import UUID
 
 import structlog
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, FailureError
-from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
+from temporalio.worker import (
+    ActivityInboundInterceptor,
+    ActivityOutboundInterceptor,
+    ExecuteActivityInput,
+    Interceptor,
+)
 
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import JobStatus, Stage
 from streamforge.contracts.pipeline import Outcome, StoredSource
-from streamforge.errors import DatabaseUnavailable, DiskFull, ServiceError, StorageUnavailable, StreamForgeError
+from streamforge.disks import WORKER, disk_error, is_of_a_disk
+from streamforge.errors import (
+    DatabaseUnavailable,
+    DiskFull,
+    ServiceError,
+    StorageCorrupted,
+    StorageUnavailable,
+    StreamForgeError,
+)
 from streamforge.events.log import EventLog
 from streamforge.temporal.failures import to_application_error
+from streamforge.temporal.store_watch import StoreWatch
+from streamforge.temporal.tally import Tally, TallyHeartbeats
 
 log = structlog.stdlib.get_logger(__name__)
 
 SHUTDOWN = "worker.shutdown"
-SURROUNDINGS = {StorageUnavailable.code, DiskFull.code}
-"""What is waited for without end. (While the database is away, nobody can be told.)"""
+TOLD = {StorageUnavailable.code, DiskFull.code, StorageCorrupted.code}
+"""What a job waits for so long that its viewers should know. (While the database is away, nobody can be told.)"""
 
 
 class FailureInterceptor(Interceptor):
-    def __init__(self, events: EventLog) -> None:
+    def __init__(self, events: EventLog, store: StoreWatch) -> None:
         self._events = events
+        self._store = store
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
-        return _Inbound(super().intercept_activity(next), self._events)
+        return _Inbound(super().intercept_activity(next), self._events, self._store)
 
 
 class _Inbound(ActivityInboundInterceptor):
-    def __init__(self, next: ActivityInboundInterceptor, events: EventLog) -> None:
+    def __init__(self, next: ActivityInboundInterceptor, events: EventLog, store: StoreWatch) -> None:
         super().__init__(next)
         self._events = events
+        self._store = store
+
+    def init(self, outbound: ActivityOutboundInterceptor) -> None:
+        super().init(TallyHeartbeats(outbound))
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         info = activity.info()
-        with structlog.contextvars.bound_contextvars(
-            workflow_id=info.workflow_id, activity=info.activity_type, attempt=info.attempt
+        tally = Tally()
+        job_id = _job_of(input)
+        with (
+            structlog.contextvars.bound_contextvars(
+                workflow_id=info.workflow_id, activity=info.activity_type, attempt=info.attempt
+            ),
+            nullcontext() if job_id is None else self._store.working_on(job_id),
         ):
             try:
                 return await super().execute_activity(input)
-            except StreamForgeError as error:
-                log.warning("activity failed", code=error.code, reason=error.message, debug=error.debug)
-                if error.code in SURROUNDINGS:
-                    await self._tell(input, error, info.attempt)
-                raise to_application_error(error, info.attempt) from error
             except FailureError:
                 raise
             except Exception as error:
-                # A defect of ours: worth a few tries, because the surroundings may be to blame, but not for ever.
-                log.exception("activity broke")
-                unexpected = ServiceError("Something went wrong on our side; the log has the details.")
-                raise to_application_error(unexpected, 1 if _must_succeed(input) else info.attempt) from error
+                known = _known(error)
+                if known.code in TOLD and job_id is not None:
+                    await self._tell(job_id, known, info.attempt)
+                raise to_application_error(known, 1 if _must_succeed(input) else tally.count(known.code)) from error
             except asyncio.CancelledError:
                 details = activity.cancellation_details()
                 if details is not None and details.worker_shutdown:
@@ -64,11 +84,8 @@ class _Inbound(ActivityInboundInterceptor):
                     raise ApplicationError("The worker is stopping.", type=SHUTDOWN) from None
                 raise
 
-    async def _tell(self, input: ExecuteActivityInput, error: StreamForgeError, attempt: int) -> None:
+    async def _tell(self, job_id: UUID, error: StreamForgeError, attempt: int) -> None:
         """An event of the job: it goes on, and this is why it does not move. Logged under the stage the job is in."""
-        job_id = _job_id(input.args[0])
-        if job_id is None:
-            return
         change = JobChange(
             stage=Stage.UPLOADING,
             message=f"Waiting to try again: {error.message}",
@@ -80,10 +97,24 @@ class _Inbound(ActivityInboundInterceptor):
 
 def _must_succeed(input: ExecuteActivityInput) -> bool:
     """The last word of a job that could not be completed: nothing could follow it, so it is tried without end."""
-    return isinstance(input.args[0], Outcome) and input.args[0].status is not JobStatus.COMPLETED
+    work = next(iter(input.args), None)
+    return isinstance(work, Outcome) and work.status is not JobStatus.COMPLETED
 
 
-def _job_id(work: Any) -> UUID | None:
+def _known(error: Exception) -> StreamForgeError:
+    """The error as one of ours."""
+    if isinstance(error, OSError) and is_of_a_disk(error):
+        error = disk_error(error, WORKER)
+    if isinstance(error, StreamForgeError):
+        log.warning("activity failed", code=error.code, reason=error.message, debug=error.debug)
+        return error
+    # A defect of ours: worth a few tries, because the surroundings may be to blame, but not for ever.
+    log.exception("activity broke")
+    return ServiceError("Something went wrong on our side; the log has the details.")
+
+
+def _job_of(input: ExecuteActivityInput) -> UUID | None:
+    work = next(iter(input.args), None)
     if (original := getattr(work, "original", None)) and isinstance(original, StoredSource):
         return original.job_id
     return getattr(work, "job_id", None)

@@ -49,6 +49,7 @@ from streamforge.storage.ownership import claim_if_there
 from streamforge.temporal.connect import connect, ensure_search_attributes
 from streamforge.temporal.interceptor import FailureInterceptor
 from streamforge.temporal.schedule import ensure_schedules
+from streamforge.temporal.store_watch import StoreWatch
 from workflows.plan_video import PlanVideoWorkflow
 from workflows.process_video import ProcessVideoWorkflow
 from workflows.reconcile_jobs import ReconcileJobsWorkflow
@@ -110,7 +111,10 @@ async def worker(settings: Settings) -> AsyncIterator[Client]:
         client = await connect(settings.temporal)
         await ensure_search_attributes(client)
         await ensure_schedules(client, settings.retention)
-        for one in _workers(client, settings, _Parts(database, storage, children, scratch, originals, gpu)):
+        events = EventLog(database)
+        watch = await stack.enter_async_context(StoreWatch(storage, events))
+        parts = _Parts(database, events, storage, children, scratch, originals, gpu)
+        for one in _workers(client, settings, parts, FailureInterceptor(events, watch)):
             await stack.enter_async_context(one)
         yield client
 
@@ -144,6 +148,7 @@ class _Parts:
     """What activities are built from."""
 
     database: Database
+    events: EventLog
     storage: Storage
     children: MediaChildren
     scratch: Scratch
@@ -151,10 +156,10 @@ class _Parts:
     gpu: GpuSessions
 
 
-def _workers(client: Client, settings: Settings, parts: _Parts) -> list[Worker]:
+def _workers(client: Client, settings: Settings, parts: _Parts, failures: FailureInterceptor) -> list[Worker]:
     storage, children = FencedStorage(parts.storage), parts.children
     originals, scratch = parts.originals, parts.scratch
-    events, jobs = EventLog(parts.database), Jobs(parts.database)
+    events, jobs = parts.events, Jobs(parts.database)
     upload = UploadActivities(storage, events)
     keys = Keys(settings)
     probe = ProbeActivities(events, children, originals, settings, keys, gpu_encoders=parts.gpu.encoders)
@@ -198,7 +203,7 @@ def _workers(client: Client, settings: Settings, parts: _Parts) -> list[Worker]:
                 "streamforge", "pydantic", "pydantic_core"
             )
         ),
-        interceptors=[FailureInterceptor(events)],
+        interceptors=[failures],
         max_concurrent_activities=20,
         max_heartbeat_throttle_interval=CANCEL_DELIVERY,
         graceful_shutdown_timeout=grace,
@@ -212,7 +217,7 @@ def _workers(client: Client, settings: Settings, parts: _Parts) -> list[Worker]:
             transcode.transcode_audio,
             downloads.make_downloads,
         ],
-        interceptors=[FailureInterceptor(events)],
+        interceptors=[failures],
         max_concurrent_activities=settings.worker.max_concurrent_media or max(FEWEST_AT_ONCE, cores() // 2),
         max_heartbeat_throttle_interval=CANCEL_DELIVERY,
         graceful_shutdown_timeout=grace,
@@ -221,7 +226,7 @@ def _workers(client: Client, settings: Settings, parts: _Parts) -> list[Worker]:
         client,
         task_queue=names.CAPTIONS_TASK_QUEUE,
         activities=[captions.captions],
-        interceptors=[FailureInterceptor(events)],
+        interceptors=[failures],
         max_concurrent_activities=TRANSCRIPTIONS_AT_ONCE,
         max_heartbeat_throttle_interval=CANCEL_DELIVERY,
         graceful_shutdown_timeout=grace,

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import AsyncIterator
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import httpx
@@ -13,6 +14,7 @@ import pytest
 import structlog
 from factories import run_sql
 from outages import read_only, until_refused
+from races import PROCESSES, ROUNDS, started_together
 from serving import Api, assert_problem, serving
 
 from streamforge.api.fields import parse_field
@@ -379,15 +381,35 @@ async def test_an_aborted_upload_leaves_nothing(api: Api, rows: Jobs) -> None:
 async def test_what_a_killed_api_left_is_removed_at_the_next_start_but_no_live_upload(settings: Settings) -> None:
     folder = settings.data_dir / "uploads"
     folder.mkdir(parents=True)
-    leftover, live, young = [folder / f"{uuid4()}.part" for _ in range(3)]
-    for path in (leftover, live, young):
-        path.write_bytes(b"half a video")
+    leftover, live = [folder / f"{uuid4()}.part" for _ in range(2)]
     for path in (leftover, live):
-        os.utime(path, (1, 1))
+        path.write_bytes(b"half a video")
     with live.open("rb") as another_api:
         fcntl.flock(another_api, fcntl.LOCK_EX)
         async with serving(settings) as api:
-            assert api.uploads == sorted([live, young])
+            assert api.uploads == [live]
+
+
+UPLOADS_OF_MANY = """
+import asyncio, sys, uuid
+from pathlib import Path
+from streamforge.api.uploads import IncomingFile, Uploads
+from streamforge.settings import InputSettings
+
+def enter(folder):
+    Uploads(folder, InputSettings()).prepare()
+    incoming = IncomingFile(folder / f"{uuid.uuid4()}.part", InputSettings())
+    asyncio.run(incoming.write(b"x" * 2**20))
+    assert incoming.path.stat().st_size == 2**20
+    incoming.path.rename(incoming.path.with_suffix(".stored"))
+    IncomingFile(folder / f"{uuid.uuid4()}.part", InputSettings())  # Killed in the middle.
+"""
+
+
+def test_many_apis_that_start_together_after_a_kill_neither_crash_nor_take_each_others_uploads(tmp_path: Path) -> None:
+    started_together(UPLOADS_OF_MANY, tmp_path)
+    assert len(list(tmp_path.glob("*.stored"))) == ROUNDS * PROCESSES
+    assert len(list(tmp_path.glob("*.part"))) <= PROCESSES, "those of the last round"
 
 
 async def test_a_database_that_blinks_does_not_cost_the_upload(api: Api, database_dsn: str, rows: Jobs) -> None:

@@ -13,9 +13,10 @@ import psutil
 import pytest
 from clips import Clips
 from encoding import QUICK
+from outages import filled, small_disk
 from test_probe import probe
 
-from streamforge.errors import InvalidSettings, MediaChildCrashed, SourceTooExpensive
+from streamforge.errors import DiskFull, InvalidSettings, MediaChildCrashed, SourceTooExpensive
 from streamforge.media.child import MediaChildren
 from streamforge.media.encode import EncodeResult, EncodeTask
 from streamforge.media.trial import TrialResult, TrialTask
@@ -165,3 +166,15 @@ async def test_every_codec_starts_with_our_options(children: MediaChildren, code
     [rendition] = trial_renditions(settings)
     result = await children.run("trial", TrialTask(rendition=rendition), TrialResult)
     assert result.size_bytes > 0
+
+
+@pytest.mark.parametrize("left", [0, 30_000], ids=["nothing", "a few segments"])
+async def test_a_disk_that_is_too_full_to_encode_on_is_no_fault_of_the_video(
+    children: MediaChildren, clips: Clips, tmp_path: Path, left: int
+) -> None:
+    source = await probe(children, clips.small)
+    plan = make_plan(source, QUICK)
+    with small_disk(tmp_path / "disk") as disk, filled(disk, leave=left):
+        task = EncodeTask(path=clips.small, source=source, plan=plan, chunk=plan.chunks[0], target=disk)
+        with pytest.raises(DiskFull, match="disk of a worker is full"):
+            await children.run("encode", task, EncodeResult)

@@ -17,7 +17,7 @@ def gateway(endpoint: tuple[str, Gateway]) -> Iterator[Gateway]:
     gateway = endpoint[1]
     gateway.requests.clear()
     yield gateway
-    gateway.cut_bodies_after = gateway.before_put = None
+    gateway.is_well_again()
 
 
 @pytest.fixture

@@ -86,6 +86,24 @@ async def test_a_wrong_key_is_unavailable_and_never_mistaken_for_absence(
         await operation(BucketStorage.from_url(f"s3://{BUCKET}/x"))
 
 
+@pytest.mark.parametrize(
+    ("answer", "error", "sentence"),
+    [
+        ((507, "XMinioStorageFull"), DiskFull, "is full"),
+        ((403, "QuotaExceeded"), DiskFull, "is full"),
+        ((403, "AccessDenied"), StorageUnavailable, "refuses us"),
+        ((500, "InternalError"), StorageUnavailable, "answers with an error"),
+    ],
+)
+async def test_a_store_that_answers_is_told_from_one_that_does_not(
+    bucket: BucketStorage, gateway: Gateway, answer: tuple[int, str], error: type[Exception], sentence: str
+) -> None:
+    gateway.answers_with = answer
+    for operation in (bucket.put_bytes("x", b"1"), bucket.check()):
+        with pytest.raises(error, match=sentence):
+            await operation
+
+
 async def test_a_bucket_that_does_not_exist_is_told_when_it_is_checked(
     bucket_environment: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

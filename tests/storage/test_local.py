@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from outages import filled, remounted_read_only, small_disk
 
 from streamforge.errors import DiskFull, InvalidSettings, StorageUnavailable
 from streamforge.storage.local import ABANDONED_AFTER, ASIDE, LocalStorage
@@ -173,26 +174,64 @@ async def test_the_check_clears_away_what_killed_writers_left_and_leaves_those_a
     assert asides(local) == ["being-written"]
 
 
-async def test_a_full_disk_is_told_and_leaves_nothing_behind(
-    local: LocalStorage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await local.put_bytes("output/job/manifest", b"old")
-
-    def write_half(path: Path, data: bytes) -> int:
-        # A real full disk would need a mount, which not everybody who runs tests may do.
-        with path.open("wb") as file:
-            file.write(data[: len(data) // 2])
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_bytes", write_half)
-    with pytest.raises(DiskFull) as caught:
-        await local.put_bytes("output/job/manifest", b"new and longer")
-    assert "No space left" in str(caught.value.debug)
-    assert "/" not in caught.value.message
-    assert asides(local) == []
-    assert await local.get_bytes("output/job/manifest") == b"old"
-    with pytest.raises(DiskFull):
+async def test_a_full_disk_is_told_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk") as disk:
+        local = LocalStorage(disk)
+        await local.put_bytes("output/job/manifest", b"old")
+        with filled(disk):
+            with pytest.raises(DiskFull) as caught:
+                await local.put_bytes("output/job/manifest", b"new and longer" * 1000)
+            assert "No space left" in str(caught.value.debug)
+            assert "/" not in caught.value.message
+            assert asides(local) == []
+            assert await local.get_bytes("output/job/manifest") == b"old"
+            with pytest.raises(DiskFull):
+                await local.check()
         await local.check()
+
+
+async def test_a_disk_that_has_become_read_only_can_be_read_and_says_what_it_is(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk") as disk:
+        local = LocalStorage(disk)
+        await local.put_bytes("output/job/manifest", b"old")
+        with remounted_read_only(disk):
+            for operation in (local.put_bytes("output/job/manifest", b"new"), local.check()):
+                with pytest.raises(StorageUnavailable, match="read-only"):
+                    await operation
+            assert await local.get_bytes("output/job/manifest") == b"old"
+        await local.check()
+
+
+@pytest.mark.parametrize("leaves", ["nothing", "an empty mount point"])
+async def test_a_folder_that_is_gone_is_not_made_again_and_nothing_in_it_is_missing(
+    tmp_path: Path, leaves: str
+) -> None:
+    local = LocalStorage(tmp_path / "store")
+    await local.put_bytes("output/job/manifest", b"old")
+    film = tmp_path / "film"
+    film.write_bytes(b"film")
+    away = local.root.rename(tmp_path / "away")
+    if leaves != "nothing":
+        local.root.mkdir()
+    for operation in (
+        local.get_bytes("output/job/manifest"),
+        local.stat("output/job/manifest"),
+        read(local, "output/job/manifest", 0, 3),
+        local.put_bytes("output/job/manifest", b"new"),
+        local.put_file("output/job/film", film),
+        local.list_folders("output/"),
+        names_in(local),
+        local.delete("output/"),
+        local.check(),
+    ):
+        with pytest.raises(StorageUnavailable, match="folder of the media store is gone"):
+            await operation
+    if leaves != "nothing":
+        local.root.rmdir()
+    away.rename(local.root)
+    assert await local.get_bytes("output/job/manifest") == b"old"
+    assert film.read_bytes() == b"film"
+    await local.check()
 
 
 async def test_a_store_that_cannot_be_written_is_unavailable(tmp_path: Path) -> None:
