@@ -6,6 +6,7 @@ import asyncio
 import sys
 import time
 from contextlib import suppress
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
@@ -45,6 +46,10 @@ Video = Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=Fal
 
 def main() -> None:
     """Errors that have a sentence end as that sentence on stderr; only defects show a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # Not every terminal is UTF-8: it gets the names of characters that it lacks, and no traceback.
+            stream.reconfigure(errors="namereplace")
     try:
         app()
     except StreamForgeError as error:

@@ -47,7 +47,7 @@ CrfOfAv1 = Annotated[int, Field(ge=1, le=63)]
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def _origin(text: str) -> str:
@@ -252,8 +252,8 @@ class TemporalSettings(Section):
 
 
 class RetentionSettings(Section):
-    days: PositiveFloat = 7
-    sweep_every_hours: PositiveFloat = 24
+    days: Annotated[float, Field(gt=0, le=36_500)] = 7
+    sweep_every_hours: Annotated[float, Field(gt=0, le=8760)] = 24
 
 
 class LogSettings(Section):

@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import quote
+from uuid import UUID
 
 import httpx
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from streamforge.contracts.media import StoredFile
-from streamforge.contracts.receipt import RESULT, Receipt
+from streamforge.contracts.receipt import RESULT
 from streamforge.errors import ReceiptUnreadable
 from streamforge.storage.protocol import is_object_name
 
@@ -37,11 +38,18 @@ class Problem:
     sentence: str
 
 
+class Listed(BaseModel):
+    """What is needed of a receipt: whatever else another version writes into one, its files can be compared."""
+
+    job_id: UUID
+    files: dict[str, StoredFile]
+
+
 @dataclass
 class Verified:
     """`unlisted` are files that are there and that the receipt does not know; a web server does not tell of them."""
 
-    receipt: Receipt
+    receipt: Listed
     problems: list[Problem] = field(default_factory=list)
     unlisted: list[str] = field(default_factory=list)
 
@@ -88,7 +96,7 @@ async def _verify(files: Files, place: str, on_file: Callable[[int, int], None])
     return verified
 
 
-async def _read_receipt(files: Files, place: str) -> Receipt:
+async def _read_receipt(files: Files, place: str) -> Listed:
     data = bytearray()
     try:
         async for piece in files.read(RESULT, LARGEST_RECEIPT + 1):
@@ -98,7 +106,7 @@ async def _read_receipt(files: Files, place: str) -> Receipt:
     if len(data) > LARGEST_RECEIPT:
         raise ReceiptUnreadable(f"The {RESULT} of {place} is too large to be one.")
     try:
-        return Receipt.model_validate_json(bytes(data))
+        return Listed.model_validate_json(bytes(data))
     except ValidationError as error:
         raise ReceiptUnreadable(f"The {RESULT} of {place} is damaged, or was not written by StreamForge.") from error
 

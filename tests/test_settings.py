@@ -211,6 +211,8 @@ def test_a_mistake_in_a_profile_names_the_key_and_what_is_allowed(config, profil
         ("profiles: {default: {}, x: {keys: {secret: y}}}", "profiles.x.keys: "),
         ("validation: {on_failure: shrug}", "validation.on_failure: "),
         ("retention: {days: -1}", "retention.days: "),
+        ("retention: {days: 1e99}", "retention.days: must be at most 36500"),
+        ("server: {request_timeout_seconds: .inf}", "server.request_timeout_seconds: must be a number"),
         ("log: {level: loud}", "log.level: "),
     ],
 )

@@ -4,6 +4,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
 from typing import Any, get_args
 from urllib.parse import urlsplit
 
@@ -40,12 +41,19 @@ def _priority(text: str) -> int:
 def _metadata(text: str) -> dict[str, Any]:
     if len(text.encode()) > MAX_METADATA_BYTES:
         raise InvalidField(f"`metadata` is longer than {MAX_METADATA_BYTES} bytes.")
+    zeros = 0
+
+    def number(digits: str) -> float:
+        nonlocal zeros
+        zeros += abs(Decimal(digits).adjusted())
+        return float(digits)
+
     too_deep = InvalidField(f"`metadata` is nested more than {MAX_DEPTH} levels deep.")
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_float=number)
         again = json.dumps(value, allow_nan=False, ensure_ascii=False)
         again.encode()
-    except RecursionError as error:  # 16 KiB of `[`.
+    except RecursionError as error:
         raise too_deep from error
     except ValueError as error:  # No JSON, NaN, a number without end, half a surrogate pair.
         raise InvalidField("`metadata` is not JSON that can be kept.") from error
@@ -53,6 +61,9 @@ def _metadata(text: str) -> dict[str, Any]:
         raise InvalidField("`metadata` must be a JSON object without NUL characters.")
     if is_deeper_than(MAX_DEPTH, value):
         raise too_deep
+    # PostgreSQL writes numbers out: 1e308 comes back with all its zeros, to everybody who lists jobs.
+    if len(text.encode()) + zeros > MAX_METADATA_BYTES:
+        raise InvalidField(f"`metadata` is longer than {MAX_METADATA_BYTES} bytes, with its numbers written out.")
     return value
 
 

@@ -2,12 +2,13 @@
 does not know a job, its files are nobody's.
 """
 
+from contextlib import suppress
 from uuid import UUID
 
 import structlog
 
 from streamforge.errors import DiskFull, StorageUnavailable, StoreTaken
-from streamforge.storage.protocol import Storage
+from streamforge.storage.protocol import AlreadyThere, Storage
 
 MARK = ".streamforge-installation"
 """Of the store itself; it holds the id of the installation."""
@@ -16,13 +17,11 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 async def claim(storage: Storage, installation: UUID) -> None:
-    """Leave our mark in a store that has none. Of two that do so in the same moment the first notices at its next claim.
-
-    Raises StoreTaken, StorageUnavailable.
-    """
+    """Leave our mark in a store that has none. Raises StoreTaken, StorageUnavailable."""
     found = await storage.get_bytes(MARK)
     if found is None:
-        await storage.put_bytes(MARK, str(installation).encode())
+        with suppress(AlreadyThere):  # Of two in the same moment one is the first.
+            await storage.put_bytes(MARK, str(installation).encode(), replace=False)
         found = await storage.get_bytes(MARK)
     if found is not None and found.strip() != str(installation).encode():
         raise StoreTaken(

@@ -86,6 +86,13 @@ async def test_metadata_that_nobody_could_read_is_refused(api: Api, levels: int)
     assert (await api.http.get("/jobs")).json()["jobs"] == []
 
 
+async def test_numbers_count_as_they_are_written_out(api: Api) -> None:
+    """A thousand of 1e308 are three hundred kilobytes to everybody who lists jobs."""
+    assert_problem(await api.post(metadata=json.dumps({"a": [1e308] * 1000})), 400, "request.invalid_field")
+    assert_problem(await api.post(metadata=json.dumps({"a": [1e-308] * 1000})), 400, "request.invalid_field")
+    await api.post_ok(metadata=json.dumps({"a": [1.5] * 2000, "b": 1e308}))
+
+
 async def test_what_a_video_says_of_itself_ends_no_job(api: Api, rows: Jobs, events: EventLog) -> None:
     """Titles come from files: a NUL or half a surrogate pair in one is nothing that PostgreSQL can hold."""
     job_id = await accepted(rows)

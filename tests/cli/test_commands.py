@@ -94,6 +94,12 @@ def test_doctor_changes_nothing_on_disk(tmp_path: Path, there: list[str]) -> Non
     assert what_is_there() == before
 
 
+def test_a_terminal_that_is_not_utf_8_gets_what_it_can_show(tmp_path: Path) -> None:
+    report = streamforge("doctor", cwd=tmp_path, PYTHONIOENCODING="ascii")
+    assert report.returncode == 0, report.stderr
+    assert "\\N{CHECK MARK} Python" in report.stdout
+
+
 def test_doctor_says_of_a_store_that_cannot_be_written_why(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     report = streamforge("doctor", cwd=tmp_path, STREAMFORGE_STORAGE__URL=f"file://{tmp_path}/file")
