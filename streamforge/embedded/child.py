@@ -10,9 +10,13 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
+import psutil
+
+from streamforge.embedded.ports import Port
 from streamforge.errors import ServiceError
 
 POLL_SECONDS = 0.01
+PORT_TRIES = 5
 LOG_TAIL_BYTES = 4096
 
 
@@ -68,6 +72,14 @@ class Child:
         return self._started().pid
 
     @property
+    def has_started(self) -> bool:
+        return self._process is not None
+
+    @property
+    def is_alive(self) -> bool:
+        return self.has_started and self.exit_code is None
+
+    @property
     def exit_code(self) -> int | None:
         """None while it runs; negative when a signal ended it."""
         return self._started().poll()
@@ -77,6 +89,13 @@ class Child:
         while (code := self.exit_code) is None:  # noqa: ASYNC110
             await asyncio.sleep(POLL_SECONDS)
         return code
+
+    def listens_on(self, port: int) -> bool:
+        """Whether it is really this process that answers there, and not somebody who was quicker."""
+        with contextlib.suppress(psutil.Error):
+            found = psutil.Process(self.pid).net_connections("tcp")
+            return any(each.status == psutil.CONN_LISTEN and each.laddr.port == port for each in found)
+        return False
 
     async def wait_until(self, is_ready: Callable[[], Awaitable[bool]], timeout_seconds: float) -> None:
         """Raises ChildDied, with the last line of its log, when it ends or is not ready in time."""
@@ -112,6 +131,23 @@ class Child:
         if self._process is None:
             raise RuntimeError(f"{self.name} was not started")
         return self._process
+
+
+async def start_on(start: Callable[[], Awaitable[None]], stop: Callable[[], Awaitable[None]], *chosen: Port) -> None:
+    """`start`, again while it fails because somebody else has one of these ports, and others can be chosen.
+
+    Raises ChildDied.
+    """
+    for _ in range(PORT_TRIES):
+        try:
+            await start()
+            return
+        except ChildDied:
+            await stop()
+            moved = [port.choose_again_if_taken() for port in chosen]
+            if not any(moved):
+                raise
+    await start()
 
 
 def _die_with_parent(stop_signal: signal.Signals, privileges: Sequence[str]) -> list[str]:

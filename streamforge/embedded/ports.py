@@ -13,6 +13,14 @@ def free_port(host: str = "127.0.0.1") -> int:
         return int(probe.getsockname()[1])
 
 
+def is_free(host: str, port: int) -> bool:
+    try:
+        claim(host, port, flag="")
+    except PortInUse:
+        return False
+    return True
+
+
 def refuse_equal(chosen: Mapping[str, int]) -> None:
     """By command line flag; 0, any free one, is never another's. Raises PortInUse, naming two flags."""
     flags: dict[int, str] = {}
@@ -37,3 +45,21 @@ def claim(host: str, port: int, *, flag: str) -> int:
         raise PortInUse(
             f"Port {port} on {host} {why}; choose another with {flag} N, or {flag} 0 for any free one."
         ) from error
+
+
+class Port:
+    """One that a part listens on: the one that was asked for, or with 0 any free one. Between the choice and the part that
+    binds it another program may be quicker."""
+
+    def __init__(self, host: str, asked: int, *, flag: str | None = None) -> None:
+        """Without a flag to name, one that was asked for is taken on trust. Raises PortInUse."""
+        self.host = host
+        self.number = asked if asked and flag is None else claim(host, asked, flag=flag or "")
+        self._any = asked == 0
+
+    def choose_again_if_taken(self) -> bool:
+        """Whether it is another one now."""
+        if not self._any or is_free(self.host, self.number):
+            return False
+        self.number = claim(self.host, 0, flag="")
+        return True

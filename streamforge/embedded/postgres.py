@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from streamforge.embedded import leftovers
-from streamforge.embedded.child import Child
-from streamforge.embedded.ports import free_port
+from streamforge.embedded.child import Child, start_on
+from streamforge.embedded.ports import Port
 from streamforge.errors import MissingPart
 
 HOST = "127.0.0.1"
@@ -62,19 +62,23 @@ class EmbeddedPostgres:
         self._password_file = self._folder / "password"
         self._settings = dict(settings or {})
         self._log = log or self._folder / "postgres.log"
-        self.port = port or free_port(HOST)
+        self._port = Port(HOST, port)
         self.child: Child | None = None
 
     @property
     def dsn(self) -> str:
         password = self._password_file.read_text(encoding="utf-8").strip()
-        return f"postgresql://{USER}:{password}@{HOST}:{self.port}/{DATABASE}"
+        return f"postgresql://{USER}:{password}@{HOST}:{self._port.number}/{DATABASE}"
 
     async def start(self) -> str:
         """The DSN, once the server accepts connections. Raises MissingPart, ChildDied."""
         bin_dir = binaries()
         privileges = _privileges()
         await asyncio.to_thread(self._prepare, bin_dir, privileges)
+        await start_on(lambda: self._serve(bin_dir, privileges), self.stop, self._port)
+        return self.dsn
+
+    async def _serve(self, bin_dir: Path, privileges: Sequence[str]) -> None:
         self.child = Child(
             self.name,
             [str(bin_dir / "postgres"), "-D", str(self._cluster), *self._parameters()],
@@ -85,7 +89,6 @@ class EmbeddedPostgres:
         )
         self.child.start()
         await self.child.wait_until(self._accepts_connections, START_SECONDS)
-        return self.dsn
 
     async def stop(self) -> None:
         if self.child is not None:
@@ -130,7 +133,7 @@ class EmbeddedPostgres:
     def _parameters(self) -> list[str]:
         parameters = {
             "listen_addresses": HOST,
-            "port": str(self.port),
+            "port": str(self._port.number),
             "unix_socket_directories": "",
             **self._settings,
         }

@@ -15,11 +15,12 @@ from typing import Any, Protocol
 import psutil
 import structlog
 
+from streamforge.disks import SERVER, disk_error
 from streamforge.embedded import endpoints, leftovers, ports
 from streamforge.embedded.child import Child, ChildDied
 from streamforge.embedded.endpoints import ProcessRecord, RunFile
 from streamforge.embedded.postgres import EmbeddedPostgres
-from streamforge.embedded.service import Service
+from streamforge.embedded.service import Service, url_of
 from streamforge.embedded.temporal import EmbeddedTemporal
 from streamforge.settings import Settings
 
@@ -59,7 +60,7 @@ async def running(settings: Settings, options: UpOptions) -> AsyncIterator[RunFi
 
     `settings.database.dsn` and `settings.temporal.address`, where set, replace the embedded part.
 
-    Raises AlreadyRunning, PortInUse, MissingPart, ChildDied.
+    Raises AlreadyRunning, PortInUse, MissingPart, ChildDied, DiskFull, StorageUnavailable.
     """
     data_dir = settings.data_dir.resolve()
     ports.refuse_equal(_chosen_ports(settings, options))
@@ -86,9 +87,7 @@ class _Supervisor:
 
     def __init__(self, settings: Settings, options: UpOptions, data_dir: Path) -> None:
         self._data_dir = data_dir
-        host = settings.server.host
-        port = ports.claim(host, settings.server.port, flag="--port")
-        url = f"http://{_reachable(host)}:{port}"
+        self._port = ports.Port(settings.server.host, settings.server.port, flag="--port")
         logs = data_dir / "logs"
         self._postgres = None
         if settings.database.dsn is None:
@@ -101,7 +100,7 @@ class _Supervisor:
         self.run_file = RunFile(
             dsn=settings.database.dsn or "",
             temporal_address=settings.temporal.address or "",
-            api_url=url,
+            api_url=url_of(self._port),
             ui_url=self._temporal.ui_url if self._temporal else None,
         )
         config = ["--config", str(options.config_file)] if options.config_file else []
@@ -109,10 +108,10 @@ class _Supervisor:
         self._services = [
             Service(
                 "API",
-                [*config, "api", *place, "--host", host, "--port", str(port)],
+                [*config, "api", *place],
                 logs / "api.log",
                 stop_seconds=API_STOP_SECONDS,
-                health_url=f"{url}/health",
+                port=self._port,
             )
         ]
         if options.with_worker:
@@ -127,11 +126,6 @@ class _Supervisor:
 
     async def start(self) -> None:
         await self._start_together(self._embedded)
-        if self._postgres is not None:
-            self.run_file.dsn = self._postgres.dsn
-        if self._temporal is not None:
-            self.run_file.temporal_address = self._temporal.address
-        self._record()
         await self._start_together(self._services)
         self._keepers = [asyncio.create_task(self._keep(part)) for part in [*self._embedded, *self._services]]
 
@@ -150,46 +144,77 @@ class _Supervisor:
             await _cancel(starting)
 
     async def _start(self, part: Part) -> None:
+        """Raises DiskFull and StorageUnavailable, too, where it cannot be written down."""
         await part.start()
-        self._record()
+        try:
+            self._record()
+        except OSError as error:
+            raise disk_error(error, SERVER) from error
 
     async def _keep(self, part: Part) -> None:
-        """Restart `part` whenever it ends, waiting longer each time it does not last."""
+        """Restart `part` whenever it ends, waiting longer each time it does not last. Nothing ends this but `stop`: a part
+        that nobody looks after is missed when it crashes."""
         backoff = FIRST_BACKOFF_SECONDS
         while True:
             began = time.monotonic()
-            assert part.child is not None
-            code = await part.child.wait()
+            code = await part.child.wait() if part.child is not None and part.child.has_started else None
             if time.monotonic() - began > STABLE_AFTER_SECONDS:
                 backoff = FIRST_BACKOFF_SECONDS
             log.warning("part ended, restarting", part=part.name, code=code, in_seconds=backoff)
             await asyncio.sleep(backoff)
             backoff = min(backoff * 2, LONGEST_BACKOFF_SECONDS)
-            try:
-                await self._start(part)
-            except ChildDied as error:
-                log.warning("part does not start", part=part.name, reason=error.message)
-                await part.stop()
+            await self._restart(part)
+
+    async def _restart(self, part: Part) -> None:
+        addresses = self._addresses()
+        try:
+            await part.start()
+        except ChildDied as error:
+            log.warning("part does not start", part=part.name, reason=error.message)
+            await part.stop()
+        except Exception:
+            log.exception("part does not start", part=part.name)
+            await part.stop()
+        self._record_as_possible()
+        if self._addresses() != addresses:
+            log.warning("part listens elsewhere, its users start again", part=part.name)
+            # Their keepers do that; they read the new addresses at their start.
+            await asyncio.gather(*(service.stop() for service in self._services))
+
+    def _record_as_possible(self) -> None:
+        """The disk may be full; what runs goes on meanwhile."""
+        try:
+            self._record()
+        except OSError as error:
+            log.warning("what runs here could not be written down", reason=str(error))
+
+    def _addresses(self) -> tuple[str | None, str | None]:
+        """What API and worker are told at their start."""
+        return self._postgres.dsn if self._postgres else None, self._temporal.address if self._temporal else None
 
     def _record(self) -> None:
         """After every start: an `up` that is killed later must not leave processes that the next one does not know."""
+        if self._postgres is not None and self._postgres.child is not None:
+            self.run_file.dsn = self._postgres.dsn
+        if self._temporal is not None:
+            self.run_file.temporal_address, self.run_file.ui_url = self._temporal.address, self._temporal.ui_url
+        self.run_file.api_url = url_of(self._port)
         parts = [*self._embedded, *self._services]
-        children = [part.child for part in parts if part.child is not None and part.child.exit_code is None]
-        self.run_file.processes = [_record_of(child) for child in children]
+        children = [part.child for part in parts if part.child is not None and part.child.is_alive]
+        self.run_file.processes = [record for child in children if (record := _record_of(child)) is not None]
         endpoints.write(self._data_dir, self.run_file)
 
 
-def _record_of(child: Child) -> ProcessRecord:
-    return ProcessRecord(name=child.name, pid=child.pid, started_at=psutil.Process(child.pid).create_time())
+def _record_of(child: Child) -> ProcessRecord | None:
+    """None when it has ended in this moment."""
+    try:
+        started_at = psutil.Process(child.pid).create_time()
+    except psutil.Error:
+        return None
+    return ProcessRecord(name=child.name, pid=child.pid, started_at=started_at)
 
 
 async def _cancel(tasks: Sequence[asyncio.Task[Any]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _reachable(host: str) -> str:
-    """The name under which this machine reaches what listens on `host`."""
-    everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104
-    return everywhere.get(host, f"[{host}]" if ":" in host else host)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from temporalio.service import RPCError
 
-from streamforge.embedded import ports
 from streamforge.embedded.child import Child
+from streamforge.embedded.ports import Port
 from streamforge.errors import MissingPart, TemporalUnavailable
 from streamforge.settings import TemporalSettings
 from streamforge.temporal.connect import connect, ensure_search_attributes
@@ -40,17 +40,17 @@ class EmbeddedTemporal:
     def __init__(self, data_dir: Path, port: int = 0, ui_port: int = 0, *, log: Path | None = None) -> None:
         self._folder = data_dir.resolve()
         self._log = log or self._folder / "temporal.log"
-        self._settings = TemporalSettings(address=f"{HOST}:{ports.claim(HOST, port, flag='--temporal-port')}")
-        self._ui_port = ports.claim(HOST, ui_port, flag="--ui-port")
+        self._port = Port(HOST, port, flag="--temporal-port")
+        self._ui_port = Port(HOST, ui_port, flag="--ui-port")
         self.child: Child | None = None
 
     @property
     def address(self) -> str:
-        return str(self._settings.address)
+        return f"{HOST}:{self._port.number}"
 
     @property
     def ui_url(self) -> str:
-        return f"http://{HOST}:{self._ui_port}"
+        return f"http://{HOST}:{self._ui_port.number}"
 
     async def start(self) -> str:
         """The address, once workflows can be started and searched there. Raises MissingPart, ChildDied."""
@@ -65,21 +65,21 @@ class EmbeddedTemporal:
             await self.child.stop(STOP_SECONDS)
 
     def _command(self) -> list[str]:
-        port = self.address.rpartition(":")[2]
         return [
             *(str(binary()), "server", "start-dev"),
             # Relative to its folder: SQLite takes the name for a URI, in which `#`, `?` and `%` of the folder's own name
             # would mean something, and the database would lie elsewhere.
             *("--db-filename", DATABASE),
-            *("--ip", HOST, "--port", port, "--ui-port", str(self._ui_port)),
+            *("--ip", HOST, "--port", str(self._port.number), "--ui-port", str(self._ui_port.number)),
             # A self-hosted service asks nobody else for news.
             "--ui-disable-news-fetch",
             *("--log-level", "error"),
         ]
 
     async def _takes_workflows(self) -> bool:
+        assert self.child is not None
         try:
-            await ensure_search_attributes(await connect(self._settings))
+            await ensure_search_attributes(await connect(TemporalSettings(address=self.address)))
         except (TemporalUnavailable, RPCError):
             return False
-        return True
+        return self.child.listens_on(self._port.number)

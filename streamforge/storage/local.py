@@ -277,7 +277,8 @@ def _place(path: Path, target: Path, replace: bool) -> None:
         except FileNotFoundError:
             if not path.exists():
                 raise
-    _sync(target.parent)
+    with contextlib.suppress(FileNotFoundError):  # Deleted since, and what lay in it.
+        _sync(target.parent)
 
 
 def _make(folder: Path) -> None:

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -118,6 +119,48 @@ def test_a_part_that_crashes_is_started_again(up: StartUp) -> None:
         os.kill(crashed, signal.SIGKILL)
         wait_for(lambda part=part, crashed=crashed: running.pid_of(part) != crashed)  # type: ignore[misc]
         wait_for(lambda: is_ready(running.parts.api_url))
+
+
+def api_of(running: Up) -> int | None:
+    """Its process, whatever `up` has written down."""
+    return next((each.pid for each in processes_of(running.data_dir) if "api" in each.cmdline()), None)
+
+
+def test_it_goes_on_looking_when_it_cannot_write_down_what_runs(up: StartUp) -> None:
+    """As on a full disk: what it writes aside is in the way."""
+    running = up("--no-worker")
+    obstacle = endpoints.path_of(running.data_dir).with_suffix(".new")
+    obstacle.mkdir()
+    for _ in range(2):
+        crashed = api_of(running)
+        assert crashed is not None
+        os.kill(crashed, signal.SIGKILL)
+        wait_for(lambda crashed=crashed: api_of(running) not in {None, crashed})  # type: ignore[misc]
+        wait_for(lambda: is_ready(running.parts.api_url))
+    obstacle.rmdir()
+    last = running.pid_of("API")
+    os.kill(api_of(running) or 0, signal.SIGKILL)
+    wait_for(lambda: running.pid_of("API") not in {None, last})
+    wait_for(lambda: is_ready(running.parts.api_url))
+
+
+def test_a_database_whose_port_is_taken_while_it_is_down_comes_back_elsewhere(up: StartUp) -> None:
+    running = up("--no-worker")
+    port = urlsplit(running.parts.dsn).port
+    crashed = running.pid_of("PostgreSQL")
+    os.kill(crashed, signal.SIGKILL)
+    with bound_when_free(port or 0):
+        wait_for(lambda: running.pid_of("PostgreSQL") != crashed)
+        wait_for(lambda: is_ready(running.parts.api_url))
+    assert urlsplit(running.parts.dsn).port != port
+
+
+def bound_when_free(port: int) -> socket.socket:
+    while True:
+        try:
+            return socket.create_server(("127.0.0.1", port))
+        except OSError:
+            time.sleep(0.001)
 
 
 @pytest.mark.parametrize("flag", ["--port", "--temporal-port", "--ui-port"])

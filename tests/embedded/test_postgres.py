@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import psutil
 import pytest
 
 from streamforge.embedded import leftovers, postgres
+from streamforge.embedded.child import ChildDied
 from streamforge.embedded.postgres import EmbeddedPostgres
 
 
@@ -127,3 +129,18 @@ async def test_a_half_made_cluster_is_made_again(server: EmbeddedPostgres, tmp_p
     (half_made / "PG_VERSION").write_text("18\n")
 
     assert await query(await server.start(), "select 1") == 1
+
+
+async def test_when_another_program_takes_its_port_first_it_takes_another_one(server: EmbeddedPostgres) -> None:
+    chosen = server._port.number
+    with socket.create_server(("127.0.0.1", chosen)):
+        dsn = await server.start()
+    assert f":{chosen}/" not in dsn
+    assert await query(dsn, "select 1") == 1
+
+
+async def test_a_port_that_was_asked_for_is_not_exchanged(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        asked = EmbeddedPostgres(tmp_path / "pg", other.getsockname()[1], settings={"fsync": "off"})
+        with pytest.raises(ChildDied):
+            await asked.start()

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -73,3 +74,21 @@ async def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
     server = EmbeddedTemporal(tmp_path)
     with pytest.raises(ChildDied, match="database"):
         await server.start()
+
+
+async def test_when_another_program_takes_its_port_first_it_takes_another_one(server: EmbeddedTemporal) -> None:
+    chosen = server.address
+    with socket.create_server(("127.0.0.1", int(chosen.rpartition(":")[2]))):
+        assert await server.start() != chosen
+    assert (await client_of(server)).namespace == "default"
+
+
+async def test_one_that_answers_in_its_place_is_not_taken_for_it(server: EmbeddedTemporal, tmp_path: Path) -> None:
+    """Both answer alike, and the second one dies only when it has found out."""
+    second = EmbeddedTemporal(tmp_path / "second")
+    second._port.number = server._port.number
+    await server.start()
+    try:
+        assert await second.start() != server.address
+    finally:
+        await second.stop()
