@@ -51,9 +51,9 @@ async def test_a_workflow_that_waits_for_a_worker_is_still_there_after_a_kill(se
     assert description.workflow_type == "Waits"
 
 
-@pytest.mark.parametrize("name", ["a#b", "a?mode=memory", "100%", "%41", "'\"; -", "gr\u00fc\u00dfe"])
-async def test_its_database_lies_in_its_folder_whatever_that_is_called(tmp_path: Path, name: str) -> None:
+async def test_its_database_lies_in_its_folder_whatever_that_is_called(tmp_path: Path) -> None:
     """Its name would be a URI to SQLite: the database lay beside the folder, for everybody to read, or was none."""
+    name = "a#b?mode=memory&100%41'\"; -gr\u00fc\u00dfe"
     folder = tmp_path / name
     for _ in range(2):
         server = EmbeddedTemporal(folder)

@@ -112,7 +112,7 @@ async def test_a_folder_that_is_deleted_while_something_is_put_there_is_made_aga
             await local.delete("output/job/")
 
     deleting = asyncio.create_task(delete())
-    for number in range(100):
+    for number in range(20):
         await local.put_bytes(f"output/job/deep/{number}", b"x")
     stop.set()
     await deleting
