@@ -9,7 +9,7 @@ from uuid import UUID
 
 from temporalio import activity
 
-from activities import receipts
+from activities import clocks, receipts
 from activities.heartbeats import FIRST_ATTEMPT, Checkpoint, heartbeats
 from activities.originals import Originals
 from activities.scratch import Scratch
@@ -60,7 +60,8 @@ class CaptionsActivities:
                 return done
             with self._scratch.folder_for("subtitles") as folder:
                 async with self._originals.file(work.original.source_object) as path:
-                    task = SubtitlesTask(path=path, source=work.source, renditions=work.renditions, target=folder)
+                    source = await clocks.read(self._storage, work.source)
+                    task = SubtitlesTask(path=path, source=source, renditions=work.renditions, target=folder)
                     text = await self._children.run("subtitles", task, Text)
                 await self._publish(job_id, folder, text)
             await receipts.write(self._storage, receipt, text)
@@ -78,9 +79,8 @@ class CaptionsActivities:
                 return done
             with _noted_beginning(checkpoint), self._scratch.folder_for("captions") as folder:
                 async with self._originals.file(work.original.source_object) as path, _told(reporter) as progress:
-                    task = TranscribeTask(
-                        path=path, source=work.source, transcription=work.transcription, target=folder
-                    )
+                    source = await clocks.read(self._storage, work.source)
+                    task = TranscribeTask(path=path, source=source, transcription=work.transcription, target=folder)
                     text = await self._children.run("transcribe", task, Text, progress.put_nowait)
                 # No two transcriptions need be the same: a first one that comes late must not write over the second.
                 is_first = activity.info().attempt == FIRST_ATTEMPT

@@ -7,7 +7,7 @@ do harm lies under a name of its own attempt, or is put only where nothing is ye
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,6 @@ async def _to_its_end(put: Coroutine[Any, Any, None]) -> None:
     try:
         await asyncio.shield(putting)
     except asyncio.CancelledError:
-        await asyncio.wait([putting], timeout=LAST_PUT_SECONDS)
-        putting.cancel()
+        with suppress(Exception):
+            await asyncio.wait_for(putting, LAST_PUT_SECONDS)
         raise

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from temporalio import activity
 
+from activities import clocks
 from activities.heartbeats import heartbeats
 from activities.originals import Originals
 from streamforge.contracts import names
@@ -26,19 +27,22 @@ from streamforge.planning.prediction import printable
 from streamforge.planning.stages import progress_at
 from streamforge.planning.text import as_asked
 from streamforge.settings import Settings
+from streamforge.storage import Storage
 
 
 class ProbeActivities:
     def __init__(
         self,
+        storage: Storage,
         log: EventLog,
         children: MediaChildren,
         originals: Originals,
         settings: Settings,
-        keys: Keys,
         *,
+        keys: Keys,
         gpu_encoders: Collection[str],
     ) -> None:
+        self._storage = storage
         self._log = log
         self._children = children
         self._originals = originals
@@ -57,7 +61,8 @@ class ProbeActivities:
             plan = with_gpu(plan, self._gpu_encoders)
             codecs = await self._children.run("codecs", CodecsTask(source=source, plan=plan), Codecs)
             plan = self._with_keys(plan.with_codec_strings(codecs.codec_strings), work.original.job_id)
-            probed = ProbedSource(source=source.without_key_frames(), plan=plan, attempt=activity.info().attempt)
+            sent = await clocks.keep(self._storage, work.original.job_id, source.without_key_frames())
+            probed = ProbedSource(source=sent, plan=plan, attempt=activity.info().attempt)
             await reporter.state(_planned(probed.source, probed.plan))
             return probed
 
@@ -66,7 +71,8 @@ class ProbeActivities:
         """The same for a dry run: no job, no events. Raises what `probe` raises."""
         async with heartbeats():
             source = await self._source(work.source_object, "fail")
-            return printable(source, make_plan(source, self._settings.for_profile(work.profile)), cores())
+            plan = make_plan(source, self._settings.for_profile(work.profile))
+            return printable(clocks.without_long(source), plan, cores())
 
     def _with_keys(self, plan: Plan, job_id: UUID) -> Plan:
         """Their ids, not themselves."""

@@ -4,7 +4,7 @@ from typing import Any
 
 from temporalio import activity
 
-from activities import receipts
+from activities import clocks, receipts
 from activities.heartbeats import Checkpoint, heartbeats
 from activities.originals import Originals
 from activities.room import Room
@@ -65,7 +65,8 @@ class SearchActivities:
 
         with self._scratch.folder_for("search") as folder:
             async with self._originals.file(work.original.source_object) as path:
-                task = SearchTask(path=path, source=work.source, plan=work.plan, per_title=target, target=folder)
+                source = await clocks.read(self._storage, work.source)
+                task = SearchTask(path=path, source=source, plan=work.plan, per_title=target, target=folder)
                 async with self._room.hold(work.source, work.plan.renditions):
                     return await self._children.run("search", task, Probed, on_progress)
 

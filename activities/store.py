@@ -11,6 +11,7 @@ from uuid import UUID
 from pydantic import ValidationError
 from temporalio import activity
 
+from activities import clocks
 from activities.garbage import no_full_collections
 from activities.heartbeats import Checkpoint, heartbeats
 from activities.stream import read_presentation
@@ -54,6 +55,7 @@ class StoreActivities:
             return result
 
     async def _store(self, work: StoreInput, checkpoint: Checkpoint, reporter: Reporter) -> ProcessVideoResult:
+        work = work.model_copy(update={"source": await clocks.read(self._storage, work.source)})
         presentation = await read_presentation(self._storage, work.source, work.plan, work.encoded)
         sizes = {name: StoredFile(size_bytes=size) for name, size in work.extras.items()}
         files = await asyncio.to_thread(media_files, presentation) | work.packaged.manifests | sizes

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 from temporalio import activity
 
-from activities import receipts
+from activities import clocks, receipts
 from activities.chunk_progress import ChunkProgress, sound_progress
 from activities.gpu_sessions import GpuSessions
 from activities.heartbeats import FIRST_ATTEMPT, heartbeats
@@ -85,9 +85,8 @@ class TranscodeActivities:
         with self._scratch.folder_for("chunk") as folder:
             async with self._originals.file(work.original.source_object) as path:
                 key = self._keys.for_track(work.original.job_id, work.plan.protection, "video")
-                task = EncodeTask(
-                    path=path, source=work.source, plan=work.plan, chunk=work.chunk, target=folder, key=key
-                )
+                source = await clocks.read(self._storage, work.source)
+                task = EncodeTask(path=path, source=source, plan=work.plan, chunk=work.chunk, target=folder, key=key)
                 async with self._room.hold(work.source, work.plan.renditions):
                     encoded, exact = await self._run(task, on_progress)
                 self._room.learn(work.source, work.plan.renditions, encoded.peak_bytes)
@@ -167,7 +166,7 @@ class TranscodeActivities:
                 async with self._originals.file(work.original.source_object) as path:
                     task = AudioTask(
                         path=path,
-                        source=work.source,
+                        source=await clocks.read(self._storage, work.source),
                         rendition=work.rendition,
                         segment_seconds=work.plan.segment_seconds,
                         target=folder,

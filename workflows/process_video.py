@@ -55,8 +55,10 @@ with workflow.unsafe.imports_passed_through():
 R = TypeVar("R")
 
 MOST_AT_ONCE = 200
-"""Chunks that wait in the queue at a time, more than any number of workers needs. A film of twelve hours has 1,353, and
-their inputs together do not fit into one message to Temporal, which ends at 4 MiB."""
+BYTES_AT_ONCE = 2**21
+"""Chunks that wait in the queue at a time, more than any number of workers needs, and what their inputs may come to. A film
+of twelve hours has 1,353 chunks, all of them may be asked for in one message to Temporal, and it ends the workflow for one
+of 4 MiB. A ladder of many renditions makes long inputs."""
 
 MOST_ROUNDS = 3
 """While machines are updated one after the other, a second round may meet an old worker, too."""
@@ -213,6 +215,9 @@ class ProcessVideoWorkflow:
             self._encode_part(original, probed, chunk, part, first=number == 0)
             for number, (chunk, part) in enumerate(parts)
         ]
+        for last in parts[-1:]:
+            length = len(self._part_input(original, probed, *last).model_dump_json())
+            self._room = asyncio.Semaphore(max(1, min(MOST_AT_ONCE, BYTES_AT_ONCE // length)))
         audio = [self._encode_audio(original, probed, rendition) for rendition in plan.audio]
         growing = asyncio.ensure_future(self._publish_growing(original, probed, len(parts)))
         first, others = video[:1], video[1:]
@@ -239,17 +244,7 @@ class ProcessVideoWorkflow:
         *,
         first: bool,
     ) -> EncodedPart:
-        plan = probed.plan
-        work = EncodeChunkInput(
-            original=original,
-            source=probed.source.for_chunks(),
-            plan=plan.only(renditions),
-            chunk=chunk,
-            weight=weight_of(renditions, plan.renditions, len(plan.chunks)),
-            chunk_count=len(plan.chunks),
-            total_frames=plan.total_frames,
-            encoded_before=self._encoded_before,
-        )
+        plan, work = probed.plan, self._part_input(original, probed, chunk, renditions)
         ladder = ", ".join(rendition.name for rendition in renditions)
         summary = f"Chunk {chunk.index + 1} of {len(plan.chunks)} ({_window(chunk)}) → {ladder}"
         if not first:
@@ -259,14 +254,30 @@ class ProcessVideoWorkflow:
         self._parts_encoded += 1
         return encoded
 
+    def _part_input(
+        self, original: StoredSource, probed: ProbedSource, chunk: Chunk, renditions: list[VideoRendition]
+    ) -> EncodeChunkInput:
+        plan = probed.plan
+        return EncodeChunkInput(
+            original=original,
+            source=probed.source.for_chunks(),
+            plan=plan.only(renditions),
+            chunk=chunk,
+            weight=weight_of(renditions, plan.renditions, len(plan.chunks)),
+            chunk_count=len(plan.chunks),
+            total_frames=plan.total_frames,
+            encoded_before=self._encoded_before,
+        )
+
     async def _encode_audio(
         self, original: StoredSource, probed: ProbedSource, rendition: AudioRendition
     ) -> EncodedPart:
         work = EncodeAudioInput(
             original=original,
-            source=probed.source,
-            plan=probed.plan.without_chunks(),
+            source=probed.source.for_sound(rendition.stream_index),
+            plan=probed.plan.for_sound(),
             rendition=rendition,
+            track_count=len(probed.plan.audio),
             encoded_before=self._encoded_before,
         )
         layout = ", 5.1" if rendition.is_surround else ""
@@ -300,8 +311,8 @@ class ProcessVideoWorkflow:
     async def _publish(self, original: StoredSource, probed: ProbedSource) -> None:
         work = PublishInput(
             original=original,
-            source=probed.source,
-            plan=probed.plan.without_chunks(),
+            source=probed.source.for_manifests(),
+            plan=probed.plan.for_manifests(),
             began_at=workflow.info().start_time,
             encoded_before=self._encoded_before,
             number=self._publications,

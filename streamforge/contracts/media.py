@@ -198,6 +198,7 @@ class Source(BaseModel):
     warnings: list[str] = Field([], description="what was left out or had to be guessed, for the job's owner")
     keeps_damage: bool = Field(False, description="what cannot be decoded does not fail the job")
     timeline_notes: list[TimelineNote] = Field([], description="what is odd about its clock, and what is done about it")
+    clocks: str | None = Field(None, description="where the clocks of its tracks lie in the store, if not here")
 
     @property
     def pictures(self) -> VideoSource:
@@ -215,6 +216,16 @@ class Source(BaseModel):
     def for_chunks(self) -> "Source":
         """What a chunk of pictures has to know: of a long film hundreds of these are under way at once."""
         return self.model_copy(update={"audio": [], "subtitles": [], "warnings": [], "timeline_notes": []})
+
+    def for_sound(self, index: int) -> "Source":
+        """What the encoder of one audio track has to know."""
+        own = [track for track in self.audio if track.index == index]
+        return self.for_chunks().model_copy(update={"audio": own})
+
+    def for_manifests(self) -> "Source":
+        """What growing manifests are written from, dozens of times: of the tracks only captions among the pictures."""
+        captions = [text for text in self.subtitles if text.channel]
+        return self.for_chunks().model_copy(update={"subtitles": captions})
 
     @property
     def text_clock(self) -> TrackClock:
@@ -414,6 +425,16 @@ class Plan(BaseModel):
     def without_chunks(self) -> "Plan":
         return self.model_copy(update={"chunks": []})
 
+    def for_sound(self) -> "Plan":
+        """As it goes along with every audio track, which brings its own rendition."""
+        nothing: dict[str, object] = {"audio": [], "per_title": None}
+        return self.for_manifests().model_copy(update=nothing)
+
+    def for_manifests(self) -> "Plan":
+        """Without chunks, texts and warnings, which a stream that grows does not tell of."""
+        nothing: dict[str, object] = {"chunks": [], "subtitles": [], "transcription": None, "warnings": []}
+        return self.model_copy(update=nothing)
+
     def with_codec_strings(self, codec_strings: dict[str, str]) -> "Plan":
         known = {r.name: r.codec_string for r in self.renditions} | codec_strings
         renditions = [r.model_copy(update={"codec_string": known[r.name]}) for r in self.renditions]
@@ -428,6 +449,7 @@ class Plan(BaseModel):
             "subtitles": [],
             "transcription": None,
             "warnings": [],
+            "per_title": None,
             "pictures": self.pictures if self.renditions[0] in renditions else None,
         }
         return self.model_copy(update=others | {"renditions": renditions})

@@ -100,11 +100,15 @@ class EncodeChunkInput(BaseModel):
 
 
 class EncodeAudioInput(BaseModel):
+    """`source` and `plan` come without all that is told of other tracks: there may be 64 of those, and half as many of
+    these inputs in one message."""
+
     original: StoredSource
     source: Source
     plan: Plan
     rendition: AudioRendition
     encoded_before: int = 0
+    track_count: int = Field(default=0, description="of all renditions of sound; 0 = as many as the plan has")
 
 
 class KeepSubtitlesInput(BaseModel):

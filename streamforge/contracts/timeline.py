@@ -34,6 +34,11 @@ class TrackClock(BaseModel):
         description="time stamps are those of decoding (AVI): the n-th picture that comes out of the decoder has the n-th",
     )
 
+    @property
+    def length(self) -> int:
+        """How many things have to be told of it."""
+        return len(self.runs) + len(self.disbelieved) + len(self.lead_ins) + len(self.continued_at)
+
 
 class NoteKind(StrEnum):
     """What can be the matter with a source's time."""

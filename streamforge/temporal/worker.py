@@ -162,7 +162,7 @@ def _workers(client: Client, settings: Settings, parts: _Parts, failures: Failur
     events, jobs = parts.events, Jobs(parts.database)
     upload = UploadActivities(storage, events)
     keys = Keys(settings)
-    probe = ProbeActivities(events, children, originals, settings, keys, gpu_encoders=parts.gpu.encoders)
+    probe = ProbeActivities(storage, events, children, originals, settings, keys=keys, gpu_encoders=parts.gpu.encoders)
     room = Room(settings.worker.media_memory_bytes or round(SHARE_OF_MEMORY * memory_bytes()))
     transcode = TranscodeActivities(
         storage, events, children, originals=originals, scratch=scratch, room=room, keys=keys, gpu=parts.gpu
