@@ -5,7 +5,7 @@ from pathlib import Path
 
 from temporalio.service import RPCError
 
-from streamforge.embedded.child import Child
+from streamforge.embedded.child import Child, start_on
 from streamforge.embedded.ports import Port
 from streamforge.errors import MissingPart, TemporalUnavailable
 from streamforge.settings import TemporalSettings
@@ -55,10 +55,13 @@ class EmbeddedTemporal:
     async def start(self) -> str:
         """The address, once workflows can be started and searched there. Raises MissingPart, ChildDied."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        await start_on(self._serve, self.stop, self._port, self._ui_port)
+        return self.address
+
+    async def _serve(self) -> None:
         self.child = Child(self.name, self._command(), self._log, folder=self._folder)
         self.child.start()
         await self.child.wait_until(self._takes_workflows, START_SECONDS)
-        return self.address
 
     async def stop(self) -> None:
         if self.child is not None:
@@ -78,8 +81,10 @@ class EmbeddedTemporal:
 
     async def _takes_workflows(self) -> bool:
         assert self.child is not None
+        if not self.child.listens_on(self._port.number):
+            return False
         try:
             await ensure_search_attributes(await connect(TemporalSettings(address=self.address)))
         except (TemporalUnavailable, RPCError):
             return False
-        return self.child.listens_on(self._port.number)
+        return True
