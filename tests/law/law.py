@@ -5,7 +5,7 @@
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, groupby, pairwise, permutations, takewhile
 from statistics import median
@@ -38,6 +38,8 @@ class Truth:
     """How far off sound may be where a container has no times and pictures are reordered."""
     early: float = 0.0
     """How long sound goes on before the first picture."""
+    over: float = 0.0
+    """When all is over that is there, also what a plain decoder cannot show."""
     rubble: float = 0.0
     """How long what a decoder makes of the remains of a GOP lasts, before the first picture that can be read."""
 
@@ -87,6 +89,7 @@ def truth_of(film: Film, decodable: Seen, has_times: bool = True) -> Truth:
         early=seconds(max(0, begins - max(film.hidden_before, film.sound.packets[0].at))),
         rubble=_rubble(film, decodable, shown[0]),
         ends=seconds(_end(film, shown) - begins),
+        over=seconds(_end(film, film.pictures.packets) - begins),
         picture=max(
             1 / float(film.pictures.rate), seconds(sorted(packet.lasts for packet in shown)[len(shown) * 9 // 10])
         ),
@@ -135,7 +138,7 @@ def _rubble(film: Film, decodable: Seen, first: Packet) -> float:
     return seconds(first.at - min(packet.at for packet in film.pictures.packets))
 
 
-def _end(film: Film, shown: list[Packet]) -> int:
+def _end(film: Film, shown: Sequence[Packet]) -> int:
     """Null frames let the last picture stay, too."""
     pictures = max(packet.ends for packet in [*shown, *_null(film)])
     return max(pictures, *(packet.ends for packet in film.sound.packets))
@@ -250,7 +253,8 @@ def _beeps(truth: Truth, clock: _Clock, seen: Seen) -> Iterator[Difference]:
 def _length(truth: Truth, clock: _Clock, seen: Seen) -> Iterator[Difference]:
     """Of pictures and sound together; what the film's clock has gained on its way has been told already."""
     ends = max(seen.ends, seen.sound_ends)
-    over = ends - truth.ends - clock.at(truth.ends)
+    gained = clock.at(truth.ends)
+    over = min(0.0, ends - truth.ends - gained) or max(0.0, ends - max(truth.ends, truth.over) - gained)
     if abs(over) > LENGTH + truth.picture:
         what = "longer" if over > 0 else "shorter"
         yield Difference(
