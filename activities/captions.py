@@ -12,6 +12,7 @@ from temporalio import activity
 from activities import clocks, receipts
 from activities.heartbeats import FIRST_ATTEMPT, Checkpoint, heartbeats
 from activities.originals import Originals
+from activities.patience import patiently
 from activities.scratch import Scratch
 from streamforge.contracts import names
 from streamforge.contracts.events import JobChange
@@ -85,8 +86,8 @@ class CaptionsActivities:
                 # No two transcriptions need be the same: a first one that comes late must not write over the second.
                 is_first = activity.info().attempt == FIRST_ATTEMPT
                 try:
-                    await self._publish(job_id, folder, text, replace=not is_first)
-                    await receipts.write(self._storage, receipt, text, replace=not is_first)
+                    await patiently(reporter, self._publish, job_id, folder, text, replace=not is_first)
+                    await patiently(reporter, receipts.write, self._storage, receipt, text, replace=not is_first)
                 except AlreadyThere as error:
                     raise Superseded("Another attempt has written these captions.", debug=str(error)) from error
             return text

@@ -14,6 +14,7 @@ from activities.chunk_progress import ChunkProgress, sound_progress
 from activities.gpu_sessions import GpuSessions
 from activities.heartbeats import FIRST_ATTEMPT, heartbeats
 from activities.originals import Originals
+from activities.patience import patiently
 from activities.room import Room
 from activities.scratch import Scratch
 from streamforge.contracts import names
@@ -74,13 +75,17 @@ class TranscodeActivities:
                 reporter.report(*progress.at(message))
 
             if (done := await self._found(names_)) is None:
-                done = await self._encode_chunk(work, names_, on_progress)
+                done = await self._encode_chunk(work, names_, on_progress, reporter)
             # Told when it is published, and as the whole chunk, also where the probe had expected another frame count.
             reporter.report(*progress.finished())
             return names_.part(work, done)
 
     async def _encode_chunk(
-        self, work: EncodeChunkInput, part: "_PartNames", on_progress: Callable[[dict[str, Any]], None]
+        self,
+        work: EncodeChunkInput,
+        part: "_PartNames",
+        on_progress: Callable[[dict[str, Any]], None],
+        reporter: Reporter,
     ) -> EncodedTracks:
         with self._scratch.folder_for("chunk") as folder:
             async with self._originals.file(work.original.source_object) as path:
@@ -93,7 +98,7 @@ class TranscodeActivities:
             if (done := await self._found(part)) is not None:
                 return done
             try:
-                return await self._publish(work, part, folder, encoded, exact=exact)
+                return await self._publish(work, part, folder, encoded, exact=exact, reporter=reporter)
             except AlreadyThere as error:
                 raise Superseded("Another attempt has written this piece of the video.", debug=str(error)) from error
 
@@ -105,7 +110,14 @@ class TranscodeActivities:
         return None
 
     async def _publish(
-        self, work: EncodeChunkInput, part: "_PartNames", folder: Path, encoded: EncodeResult, *, exact: bool
+        self,
+        work: EncodeChunkInput,
+        part: "_PartNames",
+        folder: Path,
+        encoded: EncodeResult,
+        *,
+        exact: bool,
+        reporter: Reporter,
     ) -> EncodedTracks:
         """What is exact, as every attempt but the first one is, may be written over anything: whoever writes it, however
         late, writes the same bytes. A GPU's bytes are no two times the same. They are put only where nothing is, and
@@ -113,14 +125,16 @@ class TranscodeActivities:
         if activity.info().attempt > FIRST_ATTEMPT:
             await self._storage.put_bytes(part.replacing, b"")
         for track in encoded.tracks:
-            await self._publish_init(work.original, folder, track)
-            await self._publish_segments(work.original, folder, track.name, track.segments, replace=exact)
+            await patiently(reporter, self._publish_init, work.original, folder, track)
+            for segment in track.segments:
+                name = f"{track.name}/{segment.file_name}"
+                await patiently(reporter, self._publish_segment, work.original, folder, name, replace=exact)
         if encoded.tiles is not None:
-            await self._publish_pictures(part.pictures, folder / PICTURES, encoded.tiles)
+            await self._publish_pictures(part.pictures, folder / PICTURES, encoded.tiles, reporter)
         if encoded.quality is not None:
-            await receipts.write(self._storage, part.quality, encoded.quality, replace=exact)
+            await patiently(reporter, receipts.write, self._storage, part.quality, encoded.quality, replace=exact)
         tracks = EncodedTracks(tracks=encoded.tracks, count=encoded.count, exact=exact)
-        await receipts.write(self._storage, part.receipt, tracks, replace=exact)
+        await patiently(reporter, receipts.write, self._storage, part.receipt, tracks, replace=exact)
         return tracks
 
     async def _run(self, task: EncodeTask, on_progress: Callable[[dict[str, Any]], None]) -> tuple[EncodeResult, bool]:
@@ -154,14 +168,16 @@ class TranscodeActivities:
                     reporter.report(*sound_progress(work, track))
 
             if (done := await receipts.find(self._storage, receipt, EncodedTracks)) is None:
-                done = EncodedTracks(tracks=[await self._encode_audio(work, on_segment)])
-                await receipts.write(self._storage, receipt, done)
+                done = EncodedTracks(tracks=[await self._encode_audio(work, on_segment, reporter)])
+                await patiently(reporter, receipts.write, self._storage, receipt, done)
             return _part(receipt, done)
 
-    async def _encode_audio(self, work: EncodeAudioInput, on_segment: Callable[[EncodedTrack], None]) -> EncodedTrack:
+    async def _encode_audio(
+        self, work: EncodeAudioInput, on_segment: Callable[[EncodedTrack], None], reporter: Reporter
+    ) -> EncodedTrack:
         written: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         with self._scratch.folder_for("audio") as folder:
-            publishing = asyncio.create_task(self._publish_audio(work, folder, written, on_segment))
+            publishing = asyncio.create_task(self._publish_audio(work, folder, written, on_segment, reporter))
             try:
                 async with self._originals.file(work.original.source_object) as path:
                     task = AudioTask(
@@ -186,6 +202,7 @@ class TranscodeActivities:
         folder: Path,
         written: "asyncio.Queue[dict[str, Any]]",
         on_segment: Callable[[EncodedTrack], None],
+        reporter: Reporter,
     ) -> None:
         """Segments as the child writes them; now and then a receipt of what is there so far."""
         title = receipts.of_round(f"{work.rendition.name}-so-far", work.encoded_before)
@@ -197,31 +214,33 @@ class TranscodeActivities:
                 if message["track"] is None:
                     return
                 track = EncodedTrack.model_validate(message["track"])
-                await self._publish_init(work.original, folder, track)
+                await patiently(reporter, self._publish_init, work.original, folder, track)
             elif "segment" in message:  # The rest are signs of life.
                 assert track is not None
                 segment = Segment(**message["segment"])
-                await self._publish_segments(work.original, folder, track.name, [segment])
+                name = f"{track.name}/{segment.file_name}"
+                await patiently(reporter, self._publish_segment, work.original, folder, name)
                 track.segments.append(segment)
                 on_segment(track)
                 if len(track.segments) >= next_receipt(told):
-                    await receipts.write(self._storage, so_far, EncodedTracks(tracks=[track]))
+                    await patiently(reporter, receipts.write, self._storage, so_far, EncodedTracks(tracks=[track]))
                     told = len(track.segments)
 
-    async def _publish_segments(
-        self, original: StoredSource, folder: Path, track: str, segments: list[Segment], *, replace: bool = True
-    ) -> None:
+    async def _publish_segment(self, original: StoredSource, folder: Path, name: str, *, replace: bool = True) -> None:
         """Cancelled in the middle, the next attempt writes the same bytes under the same names again; where a GPU wrote
         some of them, others, and only what the receipt names is ever shown."""
-        for segment in segments:
-            name = layout.output(original.job_id, f"{track}/{segment.file_name}")
-            await self._storage.put_file(name, folder / track / segment.file_name, replace=replace)
+        await self._put(layout.output(original.job_id, name), folder / name, replace=replace)
 
-    async def _publish_pictures(self, receipt: str, folder: Path, tiles: TileSet) -> None:
+    async def _put(self, name: str, path: Path, *, replace: bool = True) -> None:
+        """Once more, perhaps: one that failed at its very end has moved the file already."""
+        if path.exists() or await self._storage.stat(name) is None:
+            await self._storage.put_file(name, path, replace=replace)
+
+    async def _publish_pictures(self, receipt: str, folder: Path, tiles: TileSet, reporter: Reporter) -> None:
         files = ([TILES] if tiles.tiles else []) + ([POSTER, THUMBNAIL] if tiles.poster else [])
         for name in files:
-            await self._storage.put_file(layout.beside(receipt, name), folder / name)
-        await receipts.write(self._storage, receipt, tiles)
+            await patiently(reporter, self._put, layout.beside(receipt, name), folder / name)
+        await patiently(reporter, receipts.write, self._storage, receipt, tiles)
 
     async def _publish_init(self, original: StoredSource, folder: Path, track: EncodedTrack) -> None:
         """All chunks share one init segment; a decoder set up by one must be able to play all."""

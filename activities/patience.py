@@ -1,0 +1,34 @@
+"""Puts of what took long to make: while the store is away they wait, and the work is not done again for one of them."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from itertools import count
+from typing import ParamSpec, TypeVar
+
+from streamforge.contracts.events import JobChange
+from streamforge.contracts.job import Stage
+from streamforge.errors import DiskFull, StorageUnavailable
+from streamforge.events.reporter import Reporter
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+FIRST_WAIT, LONGEST_WAIT = 1.0, 30.0
+"""Seconds, as between attempts of a whole activity."""
+
+
+async def patiently(reporter: Reporter, put: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Until it succeeds, or fails for another reason than the store's; the job's stream says what it waits for."""
+    for attempt in count(1):
+        try:
+            return await put(*args, **kwargs)
+        except (StorageUnavailable, DiskFull) as error:
+            await reporter.state(
+                JobChange(
+                    stage=Stage.TRANSCODING,
+                    message=f"Waiting to try again: {error.message}",
+                    details={"code": error.code, "attempt": attempt},
+                )
+            )
+        await asyncio.sleep(min(LONGEST_WAIT, FIRST_WAIT * 2 ** (attempt - 1)))
+    raise AssertionError("unreachable")
