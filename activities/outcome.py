@@ -44,6 +44,10 @@ class OutcomeActivities:
         state = await self._jobs.state(job_id)
         return state is not None and not state.status.is_over
 
+    async def _is_completed(self, job_id: UUID) -> bool:
+        state = await self._jobs.state(job_id)
+        return state is not None and state.status is JobStatus.COMPLETED
+
     @activity.defn(name=names.DISCARD)
     async def discard(self, what: DiscardInput) -> None:
         for rendition in what.renditions:
@@ -51,6 +55,11 @@ class OutcomeActivities:
         if what.renditions:
             return
         await self._storage.delete(layout.work_folder(what.job_id))
+        # Whoever wants the rest removed may have failed only to hear that the job is completed.
+        if (what.output or what.original) and not await self._is_completed(what.job_id):
+            await self._discard_all_but_work(what)
+
+    async def _discard_all_but_work(self, what: DiscardInput) -> None:
         if what.output:
             await self._storage.delete(layout.output_folder(what.job_id))
         if what.original:

@@ -1,8 +1,9 @@
 """Rows and workflows that disagree: every end of a workflow ends its row, and a job that is over keeps no workflow busy."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import timedelta
 
+import structlog
 from temporalio import activity
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
@@ -14,6 +15,8 @@ from streamforge.contracts.job import JobError, JobStatus
 from streamforge.contracts.pipeline import DiscardInput, Outcome, ProcessVideoResult, ReconcileInput, ReconcileResult
 from streamforge.db.jobs import JobRow, Jobs
 from streamforge.errors import CancelRequested, TemporalUnavailable, WorkflowLost
+
+log = structlog.stdlib.get_logger(__name__)
 
 PAGE = 500
 CLEANING_UP = timedelta(minutes=10)
@@ -45,10 +48,10 @@ class ReconcileActivities:
         try:
             async with heartbeats():
                 running = {each.id async for each in self._temporal.list_workflows(RUNNING, rpc_timeout=RPC_TIMEOUT)}
-                ended = [
-                    job async for job in self._unfinished() if job.workflow_id not in running and await self._end(job)
-                ]
-                return ReconcileResult(jobs_ended=len(ended), workflows_cancelled=await self._cancel_idle(running))
+                lost = [job async for job in self._unfinished() if job.workflow_id not in running]
+                idle = await self._jobs.nobody_waits_for(running, CLEANING_UP)
+                ended, told = await _each(lost, self._end), await _each(idle, self._cancel)
+                return ReconcileResult(jobs_ended=ended, workflows_cancelled=told)
         except RPCError as error:
             raise TemporalUnavailable("Temporal does not answer.", debug=repr(error)) from error
 
@@ -72,6 +75,16 @@ class ReconcileActivities:
             outcome = _cancelled(job)
             await self._outcome.record_outcome(outcome)
         await self._outcome.discard(_leftovers(outcome))
+        return True
+
+    async def _cancel(self, job: JobRow) -> bool:
+        """A workflow that nobody waits for. To cancel one that merely cleans up changes nothing."""
+        try:
+            await self._temporal.get_workflow_handle(job.workflow_id).cancel(rpc_timeout=RPC_TIMEOUT)
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            return False  # Only the list still has it.
         return True
 
     async def _status(self, job: JobRow) -> WorkflowExecutionStatus | None:
@@ -99,12 +112,19 @@ class ReconcileActivities:
             result=await handle.result(rpc_timeout=RPC_TIMEOUT),
         )
 
-    async def _cancel_idle(self, running: set[str]) -> int:
-        """Workflows that go on for a job that is over. To cancel one that merely cleans up changes nothing."""
-        over = await self._jobs.over_since(CLEANING_UP, running)
-        for job in over:
-            await self._temporal.get_workflow_handle(job.workflow_id).cancel(rpc_timeout=RPC_TIMEOUT)
-        return len(over)
+
+async def _each(jobs: Sequence[JobRow], work: Callable[[JobRow], Awaitable[bool]]) -> int:
+    """For how many it was needed. One that fails must not hold up the others; the first error is raised after them."""
+    needed, errors = 0, []
+    for job in jobs:
+        try:
+            needed += await work(job)
+        except Exception as error:
+            log.warning("a job could not be reconciled", job_id=str(job.id), reason=repr(error))
+            errors.append(error)
+    if errors:
+        raise errors[0]
+    return needed
 
 
 def _cancelled(job: JobRow) -> Outcome:

@@ -1,5 +1,7 @@
 """Take the uploaded bytes in: from here on the job is being worked on, and its original is in the store."""
 
+from uuid import UUID
+
 from temporalio import activity
 
 from activities.heartbeats import heartbeats
@@ -7,6 +9,7 @@ from streamforge.contracts import names
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import JobStatus, Stage
 from streamforge.contracts.pipeline import StoredSource, UploadInput
+from streamforge.db.jobs import Jobs
 from streamforge.errors import JobAlreadyOver, StorageCorrupted
 from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
@@ -15,9 +18,10 @@ from streamforge.storage import Storage
 
 
 class UploadActivities:
-    def __init__(self, storage: Storage, log: EventLog) -> None:
+    def __init__(self, storage: Storage, log: EventLog, jobs: Jobs) -> None:
         self._storage = storage
         self._log = log
+        self._jobs = jobs
 
     @activity.defn(name=names.UPLOAD)
     async def upload(self, work: UploadInput) -> StoredSource:
@@ -27,6 +31,7 @@ class UploadActivities:
         async with heartbeats(), Reporter(self._log, original.job_id) as reporter:
             found = await self._storage.stat(original.source_object)
             if found is None or found.size_bytes != original.size_bytes:
+                await self._refuse_if_over(original.job_id)
                 raise StorageCorrupted(
                     "The uploaded file is not complete in the media store.",
                     debug=f"{found.size_bytes if found else 'nothing'} of {original.size_bytes} bytes",
@@ -41,6 +46,11 @@ class UploadActivities:
                 )
             )
             if saved is None:
-                # Cancelled while the workflow was being started: nobody waits for this film.
-                raise JobAlreadyOver("The job is over already.")
+                await self._refuse_if_over(original.job_id)
             return original
+
+    async def _refuse_if_over(self, job_id: UUID) -> None:
+        """It was cancelled while the workflow was being started: nobody waits for this film."""
+        state = await self._jobs.state(job_id)
+        if state is None or state.status.is_over:
+            raise JobAlreadyOver("The job is over already.")

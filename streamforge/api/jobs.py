@@ -83,20 +83,22 @@ async def cancel_job(request: Request) -> Response:
     services = services_of(request)
     parameters(request)
     job = await _find(services, parse_job_id(request.path_params["job_id"]))
-    if await services.cancels.accept(job.id):
-        await _deliver_cancel(services, job)
+    await _cancel(services, job)
     job = await _find(services, job.id)
     if job.status in {JobStatus.COMPLETED, JobStatus.FAILED}:
         raise JobAlreadyOver(f"The job is over already: it {job.status}.")
     return await _view(services, job, status_code=202)
 
 
-async def _deliver_cancel(services: Services, job: JobOverview) -> None:
+async def _cancel(services: Services, job: JobOverview) -> None:
     try:
-        await services.cancels.deliver(job)
-    except TemporalUnavailable:
-        # It is written down; the launcher tells the workflow as soon as Temporal is back.
+        if await services.cancels.accept(job.id):
+            await services.cancels.deliver(job)
+    except BaseException as error:
+        # The mark may be written: then the launcher tells the workflow, as soon as it can, whatever has stopped us.
         services.launcher.wake()
+        if not isinstance(error, TemporalUnavailable):
+            raise
 
 
 async def _find(services: Services, job_id: UUID) -> JobOverview:

@@ -1,6 +1,7 @@
 """Tells Temporal what it does not know yet: workflows to start, and workflows to cancel."""
 
 import asyncio
+from collections.abc import Awaitable
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -54,36 +55,24 @@ class Launcher:
             await self._wake.wait()
             for delay in backoff(first=0.2):
                 self._wake.clear()
-                if await self._cancel_all() and await self._launch_all():
+                if all([await self._cancel_all(), await self._launch_all()]):
                     break
                 await asyncio.sleep(delay)
 
     async def _cancel_all(self) -> bool:
         """Whether nothing is left to do."""
-        try:
-            await self._cancels.deliver_all()
-        except (DatabaseUnavailable, TemporalUnavailable) as error:
-            log.warning("cancels wait", reason=error.message, debug=error.debug)
-            return False
-        except Exception:
-            log.exception("launcher failed")
-            return False
-        return True
+        return await _done(self._cancels.deliver_all())
 
     async def _launch_all(self) -> bool:
         """Whether nothing is left to do."""
-        try:
-            while jobs := await self._jobs.unlaunched(PAGE):
-                # One job that cannot be started must not hold up the others.
-                launched = [await self._launch(job) for job in jobs]
-                if not all(launched):
-                    return False
-        except DatabaseUnavailable as error:
-            log.warning("launcher waits for the database", reason=error.debug)
-            return False
-        except Exception:
-            log.exception("launcher failed")
-            return False
+        return await _done(self._launch_pages())
+
+    async def _launch_pages(self) -> bool:
+        while jobs := await self._jobs.unlaunched(PAGE):
+            # One job that cannot be started must not hold up the others.
+            launched = [await self._launch(job) for job in jobs]
+            if not all(launched):
+                return False
         return True
 
     async def _launch(self, job: JobRow) -> bool:
@@ -97,3 +86,14 @@ class Launcher:
             log.warning("job waits for Temporal", job_id=str(job.id), reason=error.debug)
             return False
         return True
+
+
+async def _done(work: Awaitable[bool]) -> bool:
+    """False, too, when it failed: then it is tried again."""
+    try:
+        return await work
+    except DatabaseUnavailable as error:
+        log.warning("launcher waits for the database", reason=error.debug)
+    except Exception:
+        log.exception("launcher failed")
+    return False

@@ -100,7 +100,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         jobs, events = Jobs(database), EventLog(database)
         await claim_if_there(storage, await jobs.installation())
         workflows = Workflows(temporal)
-        cancels = Cancels(jobs, events, workflows)
+        cancels = Cancels(jobs, events, workflows, storage)
         async with (
             Broadcaster(events, settings.server.heartbeat_seconds) as broadcaster,
             Listener(database.dsn, broadcaster.on_notification, broadcaster.on_reconnected),

@@ -4,7 +4,7 @@ import asyncio
 from datetime import timedelta
 from uuid import uuid4
 
-from temporalio.client import Client, WorkflowFailureError
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.common import (
     Priority,
     SearchAttributePair,
@@ -94,15 +94,17 @@ class Workflows:
 
     async def cancel(self, workflow_id: str) -> bool:
         """Ask the workflow to end. False when Temporal knows none of that name that still runs."""
+        handle = self._client.get_workflow_handle(workflow_id)
         try:
-            await self._client.get_workflow_handle(workflow_id).cancel(rpc_timeout=RPC_TIMEOUT)
+            await handle.cancel(rpc_timeout=RPC_TIMEOUT)
+            # To cancel one that is closed is no error to Temporal.
+            return (await handle.describe(rpc_timeout=RPC_TIMEOUT)).status is WorkflowExecutionStatus.RUNNING
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
                 return False
             raise _unavailable(error) from error
         except RuntimeError as error:
             raise _unavailable(error) from error
-        return True
 
     async def check(self) -> None:
         try:

@@ -183,8 +183,12 @@ class Jobs:
         """Mark the job: from now on `cancelled` is the only way it can end. False when it is over or gone."""
         return await self._database.fetch_one("request_cancel", job_id) is not None
 
+    async def mark_cancel_told(self, job_id: UUID) -> None:
+        """Record that the workflow knows."""
+        await self._database.fetch("mark_cancel_told", job_id)
+
     async def to_cancel(self, limit: int, after: JobRow | None = None) -> list[JobRow]:
-        """A page of the jobs that are marked and not over, the oldest mark first."""
+        """A page of the jobs that are marked and not over, and whose workflow was not told, the oldest mark first."""
         last = (after.cancel_requested_at, after.id) if after else (None, None)
         rows = await self._database.fetch("jobs_to_cancel", *last, limit)
         return [_read(JobRow, row) for row in rows]
@@ -194,9 +198,9 @@ class Jobs:
         rows = await self._database.fetch("launched_and_unfinished_jobs", after.id if after else None, limit)
         return [_read(JobRow, row) for row in rows]
 
-    async def over_since(self, duration: timedelta, workflow_ids: Iterable[str]) -> list[JobRow]:
-        """Which jobs of these workflows have been over for so long."""
-        rows = await self._database.fetch("over_jobs_of_workflows", list(workflow_ids), duration)
+    async def nobody_waits_for(self, workflow_ids: Iterable[str], since: timedelta) -> list[JobRow]:
+        """Which jobs of these workflows are over, or marked to be cancelled, for so long."""
+        rows = await self._database.fetch("jobs_nobody_waits_for", list(workflow_ids), since)
         return [_read(JobRow, row) for row in rows]
 
     async def past(self, limit: int) -> list[PastJob]:

@@ -77,9 +77,13 @@ UPDATE jobs SET cancel_requested_at = coalesce(cancel_requested_at, clock_timest
 WHERE id = $1 AND status IN ('pending', 'processing')
 RETURNING id;
 
+-- name: mark_cancel_told
+UPDATE jobs SET cancel_told_at = coalesce(cancel_told_at, clock_timestamp()) WHERE id = $1;
+
 -- name: jobs_to_cancel
+-- Cancels that Temporal was not told yet.
 SELECT * FROM jobs
-WHERE cancel_requested_at IS NOT NULL AND status IN ('pending', 'processing')
+WHERE cancel_requested_at IS NOT NULL AND cancel_told_at IS NULL AND status IN ('pending', 'processing')
   AND ($1::timestamptz IS NULL OR (cancel_requested_at, id) > ($1, $2::uuid) /* the last one of the page before */)
 ORDER BY cancel_requested_at, id
 LIMIT $3;
@@ -91,10 +95,10 @@ WHERE launched_at IS NOT NULL AND status IN ('pending', 'processing') AND ($1::u
 ORDER BY id
 LIMIT $2;
 
--- name: over_jobs_of_workflows
+-- name: jobs_nobody_waits_for
+-- Of these workflows: jobs that have been over for so long, and jobs that somebody has wanted to end for so long.
 SELECT * FROM jobs
-WHERE workflow_id = ANY ($1::text[]) AND status IN ('completed', 'failed', 'cancelled')
-  AND completed_at < clock_timestamp() - $2::interval;
+WHERE workflow_id = ANY ($1::text[]) AND coalesce(completed_at, cancel_requested_at) < clock_timestamp() - $2::interval;
 
 -- name: past_moments
 -- Of the jobs that completed last, some fifty events each, evenly spread: found by their numbers, however many there are.

@@ -1,7 +1,7 @@
 """Between our errors and Temporal's: what a failed activity says, and what a workflow reads from it."""
 
 from pydantic import BaseModel
-from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, TimeoutType
+from temporalio.exceptions import ActivityError, ApplicationError, ApplicationErrorCategory, TimeoutError, TimeoutType
 
 from streamforge.contracts.job import JobError, Stage
 from streamforge.errors import Fault, MediaChildCrashed, OutputInvalid, ServiceError, StorageCorrupted, StreamForgeError
@@ -29,6 +29,10 @@ def to_application_error(error: StreamForgeError, attempt: int = 1) -> Applicati
         FailureDetails(code=error.code, message=error.message, fault=error.fault, retryable=error.retryable),
         type=error.code,
         non_retryable=hopeless or not error.retryable,
+        # What is the caller's doing is no failure of an activity: our own line in the log is enough, without a traceback.
+        category=ApplicationErrorCategory.BENIGN
+        if error.fault is Fault.CALLER
+        else ApplicationErrorCategory.UNSPECIFIED,
     )
 
 

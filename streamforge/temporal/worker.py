@@ -160,7 +160,7 @@ def _workers(client: Client, settings: Settings, parts: _Parts, failures: Failur
     storage, children = FencedStorage(parts.storage), parts.children
     originals, scratch = parts.originals, parts.scratch
     events, jobs = parts.events, Jobs(parts.database)
-    upload = UploadActivities(storage, events)
+    upload = UploadActivities(storage, events, jobs)
     keys = Keys(settings)
     probe = ProbeActivities(storage, events, children, originals, settings, keys=keys, gpu_encoders=parts.gpu.encoders)
     room = Room(settings.worker.media_memory_bytes or round(SHARE_OF_MEMORY * memory_bytes()))

@@ -2,15 +2,17 @@
 
 import asyncio
 import sys
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from factories import CANCELLED, COMPLETED, FAILED, NOBODY, PROCESSING, accepted, progress, run_sql
 from serving import Api, assert_problem, serving
 from temporalio import activity, workflow
-from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
@@ -22,9 +24,11 @@ from streamforge.contracts import names
 from streamforge.contracts.events import JobChange, PartProgress
 from streamforge.contracts.job import JobStatus, JobView, Playback, Stage
 from streamforge.contracts.pipeline import Outcome, ProcessVideo, ProcessVideoResult
-from streamforge.db.jobs import Jobs
+from streamforge.db.jobs import JobOverview, JobRow, Jobs
+from streamforge.errors import DatabaseUnavailable, TemporalUnavailable
 from streamforge.events.log import EventLog, Report
 from streamforge.settings import Settings, TemporalSettings
+from streamforge.storage import open_storage
 
 
 # ── looking ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -316,6 +320,7 @@ async def test_a_job_that_was_never_launched_is_cancelled_at_once(api: Api) -> N
     assert response.status_code == 202
     assert response.json()["status"] == "cancelled"
     assert [frame.event for frame in await api.whole_stream(job_id)] == ["status", "done"]
+    assert api.stored == [], "nobody will need its bytes"
 
 
 async def test_cancelling_twice_is_harmless_and_cancelling_what_is_over_is_a_conflict(
@@ -358,17 +363,95 @@ async def test_a_cancel_whose_api_was_killed_before_it_told_anybody_is_delivered
             assert (await api.job(job_id))["status"] == "cancelled"
 
 
-async def test_more_cancels_than_fit_a_page_are_all_delivered(settings: Settings, rows: Jobs, events: EventLog) -> None:
-    class Told(list[str]):
-        async def cancel(self, workflow_id: str) -> bool:
-            self.append(workflow_id)
-            return True
+class Told(list[str]):
+    """Stands in for Temporal, of which each workflow of `unreachable` cannot be told."""
 
-    told = Told()
-    for _ in range(PAGE + 5):
-        assert await rows.request_cancel(await accepted(rows))
-    await Cancels(rows, events, told).deliver_all()  # type: ignore[arg-type]
-    assert len(set(told)) == len(told) == PAGE + 5
+    def __init__(self, unreachable: Collection[str] = ()) -> None:
+        super().__init__()
+        self.unreachable = unreachable
+
+    async def cancel(self, workflow_id: str) -> bool:
+        if workflow_id in self.unreachable:
+            raise TemporalUnavailable("Temporal does not answer.")
+        self.append(workflow_id)
+        return True
+
+
+async def marked(rows: Jobs) -> JobOverview:
+    job_id = await accepted(rows)
+    await rows.mark_launched(job_id)
+    assert await rows.request_cancel(job_id)
+    job = await rows.get(job_id)
+    assert job is not None
+    return job
+
+
+async def test_each_cancel_is_told_once_and_one_that_cannot_be_holds_up_no_other(
+    rows: Jobs, events: EventLog, settings: Settings
+) -> None:
+    jobs = [await marked(rows) for _ in range(PAGE + 5)]
+    told = Told(unreachable=[jobs[3].workflow_id])
+    cancels = Cancels(rows, events, told, open_storage(settings))  # type: ignore[arg-type]
+    assert not await cancels.deliver_all()
+    assert len(set(told)) == len(told) == PAGE + 4
+    told.unreachable = ()
+    assert await cancels.deliver_all()
+    assert told[PAGE + 4 :] == [jobs[3].workflow_id], "the others are their workflows' to bring about"
+
+
+async def test_a_cancel_that_cannot_be_told_holds_up_no_start(rows: Jobs, events: EventLog, settings: Settings) -> None:
+    stuck = await marked(rows)
+    waiting = await accepted(rows)
+
+    class Temporal(Told):
+        async def start(self, job: JobRow) -> None:
+            self.append(job.workflow_id)
+
+    temporal = Temporal(unreachable=[stuck.workflow_id])
+    cancels = Cancels(rows, events, temporal, open_storage(settings))  # type: ignore[arg-type]
+    async with Launcher(rows, temporal, cancels):  # type: ignore[arg-type]
+        await launched(rows, str(waiting))
+    assert len(temporal) == 1
+
+
+async def test_a_job_whose_workflow_was_terminated_is_cancelled_at_once(
+    api_with_temporal: Api, rows: Jobs, temporal: Client
+) -> None:
+    """To cancel a closed workflow is no error to Temporal."""
+    job_id = await api_with_temporal.post_ok()
+    await launched(rows, job_id)
+    job = await api_with_temporal.job(job_id)
+    await temporal.get_workflow_handle(str(job["workflow_id"])).terminate()
+    response = await api_with_temporal.http.delete(f"/jobs/{job_id}")
+    assert (response.status_code, response.json()["status"]) == (202, "cancelled")
+    assert api_with_temporal.stored == []
+
+
+async def test_a_cancel_that_was_cut_off_behind_its_mark_is_delivered(
+    api_with_temporal: Api, rows: Jobs, temporal: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client is told of an error, and the job will not complete: then its workflow has to hear of it, too."""
+    told = Cancels.deliver
+    failures = [DatabaseUnavailable("Away.")]
+
+    async def fail_once(self: Cancels, job: JobRow) -> None:
+        if failures:
+            raise failures.pop()
+        await told(self, job)
+
+    monkeypatch.setattr(Cancels, "deliver", fail_once)
+    job_id = await api_with_temporal.post_ok()
+    await launched(rows, job_id)
+    assert (await api_with_temporal.http.delete(f"/jobs/{job_id}")).status_code == 503
+    handle = temporal.get_workflow_handle(str((await api_with_temporal.job(job_id))["workflow_id"]))
+    async with asyncio.timeout(20):
+        while not await asked_to_cancel(handle):
+            await asyncio.sleep(0.02)
+
+
+async def asked_to_cancel(handle: WorkflowHandle[Any, Any]) -> bool:
+    history = await handle.fetch_history()
+    return any(event.HasField("workflow_execution_cancel_requested_event_attributes") for event in history.events)
 
 
 async def test_a_workflow_temporal_has_forgotten_does_not_keep_its_job_from_being_cancelled(
@@ -381,17 +464,16 @@ async def test_a_workflow_temporal_has_forgotten_does_not_keep_its_job_from_bein
 
 
 async def test_a_job_cancelled_while_it_is_being_started_does_not_run(
-    api_with_temporal: Api, rows: Jobs, events: EventLog, temporal: Client
+    api_with_temporal: Api, rows: Jobs, events: EventLog, temporal: Client, settings: Settings
 ) -> None:
     """The launcher has read the row, the caller cancels, the launcher starts the workflow: it must notice."""
     job_id = await accepted(rows)
     before = (await rows.unlaunched())[0]
     await events.append(job_id, CANCELLED)
     workflows = Workflows(temporal)
-    launcher = Launcher(rows, workflows, Cancels(rows, events, workflows))
+    launcher = Launcher(rows, workflows, Cancels(rows, events, workflows, open_storage(settings)))
     assert await launcher._launch(before)
-    history = await temporal.get_workflow_handle(before.workflow_id).fetch_history()
-    assert any(event.HasField("workflow_execution_cancel_requested_event_attributes") for event in history.events)
+    assert await asked_to_cancel(temporal.get_workflow_handle(before.workflow_id))
 
 
 @workflow.defn(name=names.PROCESS_VIDEO)

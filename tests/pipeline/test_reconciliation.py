@@ -8,11 +8,14 @@ from factories import CANCELLED, accepted, run_sql
 from system import System
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 
+from activities.outcome import OutcomeActivities
 from streamforge.api.workflows import Workflows
-from streamforge.contracts.pipeline import ReconcileInput, ReconcileResult
+from streamforge.contracts.job import JobStatus, Stage
+from streamforge.contracts.pipeline import DiscardInput, Outcome, ReconcileInput, ReconcileResult
 from streamforge.db.jobs import Jobs
 from streamforge.events.log import EventLog
 from streamforge.settings import Presets, Settings
+from streamforge.storage import open_storage
 
 NOTHING = ReconcileResult(jobs_ended=0, workflows_cancelled=0)
 ONE_JOB = ReconcileResult(jobs_ended=1, workflows_cancelled=0)
@@ -131,3 +134,31 @@ async def test_a_job_cancelled_before_its_workflow_began_is_encoded_for_nobody(
     ]
     assert [name for name in scheduled if name] == ["upload", "record_outcome", "discard"]
     assert system.api.stored == []
+
+
+async def test_a_promised_cancel_that_nobody_told_the_workflow_is_told(system: System, jobs: Jobs) -> None:
+    job_id = await system.api.post_ok_with(BUNNY.read_bytes())
+    await until_encoding(system, job_id)
+    assert await jobs.request_cancel(UUID(job_id))
+    dsn = system.api.settings.database.dsn
+    assert dsn
+    await run_sql(
+        dsn, "UPDATE jobs SET cancel_requested_at = now() - interval '11 minutes' WHERE id = $1", UUID(job_id)
+    )
+    assert await reconcile(system) == ReconcileResult(jobs_ended=0, workflows_cancelled=1)
+    await system.api.whole_stream(job_id)
+    assert (await system.api.job(job_id))["status"] == "cancelled"
+
+
+async def test_the_stream_of_a_completed_job_is_never_removed(
+    system: System, clips: Clips, jobs: Jobs, events: EventLog
+) -> None:
+    """A job was read as unfinished, and completed while it was found out that its workflow is gone."""
+    finished = await system.process(clips.small)
+    outcome = OutcomeActivities(open_storage(system.api.settings), events, jobs)
+    lost = Outcome(job_id=UUID(finished.id), status=JobStatus.FAILED, stage=Stage.STORAGE, message="Lost")
+    await outcome.record_outcome(lost)
+    await outcome.discard(DiscardInput(job_id=UUID(finished.id), output=True, original=True))
+    assert (await system.api.job(finished.id))["status"] == "completed"
+    assert (await system.api.http.get(finished.job["playback"]["hls"])).status_code == 200
+    assert any(name.startswith("input/") for name in system.api.stored)
