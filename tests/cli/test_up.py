@@ -137,11 +137,6 @@ def test_it_goes_on_looking_when_it_cannot_write_down_what_runs(up: StartUp) -> 
         os.kill(crashed, signal.SIGKILL)
         wait_for(lambda crashed=crashed: api_of(running) not in {None, crashed})  # type: ignore[misc]
         wait_for(lambda: is_ready(running.parts.api_url))
-    obstacle.rmdir()
-    last = running.pid_of("API")
-    os.kill(api_of(running) or 0, signal.SIGKILL)
-    wait_for(lambda: running.pid_of("API") not in {None, last})
-    wait_for(lambda: is_ready(running.parts.api_url))
 
 
 def test_a_database_whose_port_is_taken_while_it_is_down_comes_back_elsewhere(up: StartUp) -> None:
