@@ -26,7 +26,8 @@ class System:
         content = video if isinstance(video, bytes) else video.read_bytes()
         job_id = await self.api.post_ok_with(content, name=name, **fields)
         frames = await self.api.whole_stream(job_id)
-        return Finished(job_id, frames, await self.api.job(job_id))
+        page = await self.api.http.get(f"/jobs/{job_id}/events", params={"limit": 1000})
+        return Finished(job_id, frames, await self.api.job(job_id), page.json()["events"])
 
     async def workflow(self, job_id: str) -> WorkflowHandle[Any, Any]:
         job = await self.api.job(job_id)
@@ -35,16 +36,18 @@ class System:
 
 @dataclass
 class Finished:
-    """A job that is over: what its stream said, and what GET says."""
+    """A job that is over: what its stream said, what GET says, and its log from the first event on, which a stream that
+    was opened a moment later has not told."""
 
     id: str
     frames: list[Frame]
     job: dict[str, Any]
+    log: list[dict[str, Any]]
 
     @property
     def stages(self) -> list[str]:
         """In the order of their first appearance."""
-        return list(dict.fromkeys(frame.data["stage"] for frame in self.frames if frame.event == "progress"))
+        return list(dict.fromkeys(event["data"]["stage"] for event in self.log if event["event"] == "progress"))
 
     @property
     def progress(self) -> list[int]:
