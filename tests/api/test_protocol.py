@@ -5,24 +5,26 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
 import structlog
 from factories import COMPLETED, accepted
-from serving import Api, assert_problem
+from serving import Api, assert_problem, serving
 
 from streamforge.api import protocols
 from streamforge.api.server import running, serve
 from streamforge.db.jobs import Jobs
 from streamforge.events.log import EventLog
-from streamforge.settings import Settings
+from streamforge.settings import ServerSettings, Settings
 
 BOUNDARY = "b0undary"
 VIDEO = (
@@ -115,6 +117,16 @@ async def _offer(api: Api, length: str, pieces: int) -> None:
         assert [(await client.answer()).status_code for _ in range(2)] == [200, 400], "the connection goes on"
 
 
+async def test_a_thousand_offers_at_once_are_no_thousand_requests(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    """Each was read within the one before it, with a copy of all that follow: 74 KB ended in a RecursionError."""
+    with structlog.testing.capture_logs() as logs:
+        async with wire(api) as client:
+            client.send(f"GET /health HTTP/1.1\r\nHost: localhost\r\n{OFFER}\r\n" * 1000)
+            assert await client.closed() == b""
+    assert [line["code"] for line in logs if line["event"] == "request refused"] == ["request.malformed_http"]
+    assert [record for record in caplog.records if record.exc_info] == []
+
+
 # ── HTTP/1.0 ────────────────────────────────────────────────────────────────────────────────────────────────────────
 async def test_a_client_of_http_1_0_is_not_sent_chunks(api: Api, rows: Jobs, events: EventLog) -> None:
     """It does not know them: their sizes would be lines of its stream, or bytes of its film."""
@@ -129,6 +141,17 @@ async def test_a_client_of_http_1_0_is_not_sent_chunks(api: Api, rows: Jobs, eve
     assert stream.endswith("event: done\ndata: {}\n\n")
     with_curl = await output_of(curl("--http1.0", f"{api.url}/jobs/{job_id}/stream"))
     assert with_curl == stream
+
+
+async def test_a_client_of_http_1_0_stays_one_whatever_it_offers(api: Api, rows: Jobs, events: EventLog) -> None:
+    job_id = await accepted(rows)
+    await events.append(job_id, COMPLETED)
+    websocket = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    for offer in (OFFER, f"{websocket}Sec-WebSocket-Key: eHh4eHh4eHh4eHh4eHh4eA==\r\n"):
+        async with wire(api) as client:
+            client.send(f"GET /jobs/{job_id}/stream HTTP/1.0\r\n{offer}\r\n")
+            assert b"transfer-encoding" not in await client.reader.readuntil(b"\r\n\r\n")
+            assert (await client.closed()).startswith(b"id: 2\n")
 
 
 async def test_a_client_of_http_1_0_is_not_told_to_continue(api: Api) -> None:
@@ -182,6 +205,13 @@ async def test_a_websocket_that_does_not_shake_hands_is_a_problem(api: Api) -> N
             assert await client.closed() == b""
 
 
+async def test_blanks_behind_a_header_are_none_of_it(api: Api) -> None:
+    """RFC 9112 §5."""
+    async with wire(api) as client:
+        client.send("GET /health HTTP/1.1\r\nHost: localhost \t \r\n\r\n")
+        assert (await client.answer()).status_code == 200
+
+
 async def test_nonsense_behind_a_request_does_not_get_into_its_answer(
     api: Api, rows: Jobs, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -200,6 +230,69 @@ async def test_nonsense_behind_a_request_does_not_get_into_its_answer(
             await asyncio.sleep(0.01)
     assert [line for line in logs if line["log_level"] == "error"] == []
     assert [record for record in caplog.records if record.exc_info] == []
+
+
+HEALTH = "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+WEBSOCKET = (
+    "GET /nothing HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: eHh4eHh4eHh4eHh4eHh4eA==\r\n\r\n"
+)
+IN_ONE_PACKET = {
+    "nonsense behind two requests": f"{HEALTH}{HEALTH}nonsense\r\n\r\n",
+    "a WebSocket behind a request": HEALTH + WEBSOCKET,
+    "nonsense behind a body that was to be asked for": (
+        f"POST /process HTTP/1.1\r\nHost: localhost\r\n{FORM}Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n"
+        f"1\r\n-\r\n0\r\n\r\nnonsense\r\n\r\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("packet", IN_ONE_PACKET.values(), ids=IN_ONE_PACKET)
+async def test_what_a_request_runs_before_is_refused_without_a_crash(
+    api: Api, caplog: pytest.LogCaptureFixture, packet: str
+) -> None:
+    """The first one is being answered, on a connection that has ended."""
+    with structlog.testing.capture_logs() as logs:
+        async with wire(api) as client:
+            client.send(packet)
+            assert await client.closed() == b"", "no answer is taken for another's"
+            while not any(line["event"] == "request" for line in logs):
+                await asyncio.sleep(0.01)
+    assert [line for line in logs if line["log_level"] == "error"] == []
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+# ── requests that wait behind another ───────────────────────────────────────────────────────────────────────────────
+async def test_a_stream_ends_with_its_client_although_another_request_waits(settings: Settings) -> None:
+    """To uvicorn the last request is the one that is under way. The stream before it was sent to nobody for ever, and
+    kept its place among those that one client may have."""
+    server = ServerSettings(port=0, max_streams_per_client=1, heartbeat_seconds=0.02)
+    async with serving(settings.model_copy(update={"server": server})) as api, asyncio.timeout(10):
+        async with wire(api) as client:
+            client.send("GET /stream HTTP/1.1\r\nHost: localhost\r\n\r\n", HEALTH)
+            assert b"200" in await client.reader.readuntil(b"\r\n\r\n")
+        while not await _may_stream(api):
+            await asyncio.sleep(0.02)
+
+
+async def _may_stream(api: Api) -> bool:
+    async with api.http.stream("GET", "/stream") as answer:
+        return answer.status_code == 200
+
+
+async def test_nothing_is_read_for_a_client_that_has_gone_although_another_request_waits(api: Api) -> None:
+    film = api.settings.data_dir / "storage" / "output" / str(uuid4()) / "720p.mp4"
+    film.parent.mkdir(parents=True)
+    film.touch()
+    os.truncate(film, 2**31)
+    with structlog.testing.capture_logs() as logs:
+        async with wire(api) as client:
+            client.send(f"GET /media/{film.parent.name}/720p.mp4 HTTP/1.1\r\nHost: localhost\r\n\r\n", HEALTH)
+            await client.reader.readuntil(b"\r\n\r\n")
+            client.writer.transport.abort()
+            while not (ended := [line for line in logs if line["event"] == "request"]):
+                await asyncio.sleep(0.01)
+    assert ended[0]["bytes"] < 2**27
 
 
 # ── heads without an end ────────────────────────────────────────────────────────────────────────────────────────────
@@ -258,6 +351,7 @@ async def test_trailers_change_no_header(api: Api) -> None:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocols, "HEAD_SECONDS", 0.2)
     monkeypatch.setattr(protocols, "LINGER_SECONDS", 0.2)
+    monkeypatch.setattr(protocols, "REST_SECONDS", 0.2)
     monkeypatch.setattr(protocols, "STALLED_SECONDS", 0.2)
 
 
@@ -295,6 +389,110 @@ async def test_a_body_that_nobody_waits_for_is_not_waited_for(api: Api) -> None:
         assert (await client.answer()).status_code == 400
         assert await client.closed() == b""
         dripping.cancel()
+
+
+PRIORITTY = (
+    f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="prioritty"\r\n\r\n1\r\n'
+    f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="video"; filename="clip.mp4"\r\n\r\n'
+)
+
+
+@pytest.mark.parametrize(
+    "first",
+    ["POST /process HTTP/1.1", "POST /process HTTP/1.1\r\nConnection: close", "POST /process HTTP/1.0"],
+    ids=["goes on", "closes", "HTTP/1.0"],
+)
+async def test_a_client_that_sends_its_whole_form_first_reads_then_what_was_wrong(
+    api: Api, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    """As browsers and `requests` do. The refusal was lost with the connection, which was closed half a minute after it."""
+    monkeypatch.setattr(protocols, "HEAD_SECONDS", 0.2)
+    async with wire(api) as client:
+        client.send(f"{first}\r\nHost: localhost\r\n{FORM}Content-Length: {len(PRIORITTY) + 20_000}\r\n\r\n", PRIORITTY)
+        for _ in range(20):
+            client.send("x" * 1000)
+            await client.writer.drain()
+            await asyncio.sleep(0.04)
+        answer = await client.answer()
+        assert_problem(answer, 400, "request.invalid_field")
+        if answer.headers.get("connection") == "close":
+            assert await client.closed() == b""
+        else:
+            client.send(HEALTH)
+            assert (await client.answer()).status_code == 200
+
+
+async def test_a_body_that_nobody_waits_for_may_not_stand_still(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocols, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(protocols, "LINGER_SECONDS", 0.2)
+    async with wire(api) as client:
+        client.send("DELETE /jobs/42 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999\r\n\r\n")
+        assert (await client.answer()).status_code == 400
+        assert await client.closed() == b""
+
+
+SIZE = 12 * 2**20
+HELD_BACK = {
+    "goes on": ("HTTP/1.1", ""),
+    "closes": ("HTTP/1.1\r\nConnection: close", ""),
+    "nonsense follows": ("HTTP/1.1", "nonsense\r\n\r\n"),
+    "a body never comes": ("HTTP/1.1\r\nContent-Length: 5", ""),
+}
+
+
+async def test_an_answer_is_not_cut_while_it_is_being_taken(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A playlist is written in one piece: to the server it was answered, and the time for the next request began, while
+    most of it was still to be sent."""
+    for limit, seconds in (("HEAD_SECONDS", 0.3), ("LINGER_SECONDS", 0.3), ("STALLED_SECONDS", 0.8)):
+        monkeypatch.setattr(protocols, limit, seconds)
+    with structlog.testing.capture_logs() as logs:
+        taken = await asyncio.gather(*(_taken_slowly(api, logs, *how) for how in HELD_BACK.values()))
+    assert [why for why, size in zip(HELD_BACK, taken, strict=True) if size < SIZE] == []
+
+
+async def _taken_slowly(api: Api, logs: Sequence[Any], version: str, then: str) -> int:
+    """Bytes of an answer that is read with pauses, until the server closes."""
+    loop = asyncio.get_running_loop()
+    path = a_playlist(api)
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**16)
+        client.setblocking(False)
+        await loop.sock_connect(client, api.address)
+        await loop.sock_sendall(client, f"GET {path} {version}\r\nHost: localhost\r\n\r\n".encode())
+        while not any(line["event"] == "request" and line["path"] == path for line in logs):
+            await asyncio.sleep(0.01)
+        await loop.sock_sendall(client, then.encode())
+        taken = 0
+        while piece := await loop.sock_recv(client, 2**16):
+            taken += len(piece)
+            await asyncio.sleep(0.005)
+    return taken
+
+
+def a_playlist(api: Api) -> str:
+    """Its address."""
+    playlist = api.settings.data_dir / "storage" / "output" / str(uuid4()) / "master.m3u8"
+    playlist.parent.mkdir(parents=True)
+    playlist.write_bytes(b"#EXTM3U\n" + b"x" * SIZE)
+    return f"/media/{playlist.parent.name}/{playlist.name}"
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_an_answer_that_is_written_and_not_taken_is_cut_off_too(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = asyncio.Event()
+    connection_lost = protocols.HttpProtocol.connection_lost
+
+    def note(connection: protocols.HttpProtocol, error: Exception | None) -> None:
+        lost.set()
+        connection_lost(connection, error)
+
+    monkeypatch.setattr(protocols.HttpProtocol, "connection_lost", note)
+    async with wire(api) as client:
+        client.send(f"GET {a_playlist(api)} HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await lost.wait()
 
 
 @pytest.mark.usefixtures("impatient")
