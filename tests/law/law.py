@@ -5,9 +5,10 @@
 """
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, groupby, pairwise, permutations, takewhile
+from itertools import accumulate, groupby, pairwise, permutations
 from statistics import median
 
 from film import Film, Packet, seconds
@@ -105,31 +106,25 @@ def _reliable(numbers: list[int]) -> set[int]:
 
 
 def _behind_a_loss(film: Film) -> set[int]:
-    """What a decoder makes of pictures that lack one they refer to is nobody's business, up to the next key frame."""
-    packets = [packet for packet in film.pictures.packets if packet.number is not None]
-    there = {packet.number for packet in packets}
-    keys = sorted(packet.number for packet in packets if packet.key)
+    """What a decoder makes of pictures that lack one they refer to is nobody's business: those that are coded behind it, up to
+    the next key frame, and those coded behind that and shown before it."""
+    packets = film.pictures.packets
+    moments = sorted({moment for packet in packets for moment in (packet.at, packet.ends, packet.due)})
     unsure: set[int] = set()
-    for begin, end in pairwise([*keys, max(there, default=0) + 1]):
-        first = next((number for number in range(begin, end) if number not in there), end)
-        unsure |= set(range(first, end))
+    is_harmed = was_harmed = False
+    key = packets[0]
+    for before, packet in pairwise(packets):
+        is_harmed |= bisect_right(moments, before.due) < bisect_left(moments, packet.due)
+        if packet.key:
+            key, was_harmed, is_harmed = packet, is_harmed, False
+        elif packet.number is not None and (is_harmed or (was_harmed and packet.at < key.at)):
+            unsure.add(packet.number)
     return unsure
 
 
 def is_damaged(film: Film, truth: Truth) -> bool:
     """Whether half a second of pictures, or more, lacks what it refers to."""
-    harmed = _behind_a_loss(film)
-    return (len(harmed) + len(_in_front_of(harmed, truth))) * truth.picture > DAMAGE or bool(film.torn)
-
-
-def _in_front_of(harmed: set[int], truth: Truth) -> set[int]:
-    """Pictures that are shown before one that is lost may refer to it, too: those next to it that a plain decoder cannot
-    show."""
-    readable = {number for number, _ in truth.pictures}
-    found: set[int] = set()
-    for number in harmed - {each + 1 for each in harmed}:
-        found |= set(takewhile(lambda each: each not in readable, range(number - 1, min(readable), -1)))
-    return found
+    return len(_behind_a_loss(film)) * truth.picture > DAMAGE or bool(film.torn)
 
 
 def _rubble(film: Film, decodable: Seen, first: Packet) -> float:
