@@ -42,6 +42,8 @@ DSN = re.compile(
 )
 """libpq's form of it: several hosts may be named, and a socket's folder in their place, percent-encoded."""
 
+DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+
 CrfOfX26x = Annotated[float, Field(ge=1, le=51)]
 CrfOfAv1 = Annotated[int, Field(ge=1, le=63)]
 
@@ -58,7 +60,13 @@ def _origin(text: str) -> str:
         raise ValueError(
             f"{text!r} is no origin; one is written like https://example.org, without a path, or * for any page"
         )
-    return text.lower()
+    return plain_origin(text)
+
+
+def plain_origin(text: str) -> str:
+    """As browsers write it: in lower case, and without the port that goes without saying."""
+    origin = text.lower()
+    return origin.removesuffix(DEFAULT_PORTS.get(origin.partition("://")[0], ""))
 
 
 def _host_name(text: str) -> str:

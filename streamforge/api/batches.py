@@ -45,7 +45,9 @@ async def create_batch(request: Request) -> Response:
     parameters(request)
     await services.uploads.admit_several(content_length(request))
     await admit(services, "database", "storage")
-    form = Form(request.headers.get("content-type", ""), patiently(request.stream()), max_parts=MAX_VIDEOS)
+    form = Form(
+        request.headers.get("content-type", ""), patiently(request.stream()), max_parts=MAX_VIDEOS + len(PARSERS)
+    )
     arrived = _Arrived()
     async with _nothing_left_when_refused(services, arrived), _announced(services, arrived):
         await _read(services, form, arrived)
@@ -135,6 +137,8 @@ async def _read(services: Services, form: Form, arrived: _Arrived) -> None:
 
 async def _take(services: Services, video: Part, arrived: _Arrived) -> None:
     """A video that cannot be taken is no reason to refuse the others."""
+    if len(arrived.jobs) + len(arrived.rejected) >= MAX_VIDEOS:
+        raise InvalidField(f"`video` is there too often: a batch has {MAX_VIDEOS} videos at most.")
     job_id = new_job_id()
     try:
         key = key_from_filename(file_name(video))

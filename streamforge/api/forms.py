@@ -14,6 +14,8 @@ from streamforge.errors import InvalidField, MalformedMultipart, MissingVideo
 
 MAX_PARTS = 64
 MAX_TEXT_BYTES = 64 * 1024
+MAX_PREAMBLE_BYTES = 64 * 1024
+MAX_PART_HEADERS = 32
 
 CHARSETS = {"utf-8": "utf-8", "iso-8859-1": "latin-1"}
 _QUOTED = re.compile(r'"(?:\\.|[^"\\])*"')
@@ -79,6 +81,7 @@ class Form:
 
     async def parts(self) -> AsyncIterator[Part]:
         """Every part must be read to its end before the next."""
+        await self._pass_preamble()
         count = 0
         while (found := await self.next_found()) is not None:
             assert isinstance(found, _PartBegin)
@@ -86,6 +89,13 @@ class Form:
             if count > self._max_parts:
                 raise MalformedMultipart(f"The form has more than {self._max_parts} parts.")
             yield self._part(found)
+
+    async def _pass_preamble(self) -> None:
+        size = 0
+        while (piece := await self.next_found()) != _PartEnd():
+            size += len(piece) if isinstance(piece, bytes) else 0
+            if size > MAX_PREAMBLE_BYTES:
+                raise MalformedMultipart("The form does not begin with its boundary.")
 
     async def next_found(self) -> _Found | None:
         while not self._found:
@@ -116,7 +126,7 @@ class Form:
         if kind != b"multipart/form-data" or not options.get(b"boundary"):
             raise MalformedMultipart("Send the video as multipart/form-data, in a field named `video`.")
         try:
-            return MultipartParser(
+            parser = MultipartParser(
                 options[b"boundary"],
                 {
                     "on_part_begin": self._on_part_begin,
@@ -128,9 +138,14 @@ class Form:
                     "on_part_end": self._on_part_end,
                     "on_end": self._on_end,
                 },
+                max_header_count=MAX_PART_HEADERS,
             )
         except FormParserError as error:
             raise MalformedMultipart("The boundary of the form is not valid.", debug=str(error)) from error
+        # The parser wants the boundary at once, and nothing behind it. To read what may come before it (RFC 2046 §5.1.1)
+        # as a part of its own is to read the first boundary like all others.
+        parser.write(b"--" + options[b"boundary"] + b"\r\n\r\n\r\n")
+        return parser
 
     # ── what the parser calls ───────────────────────────────────────────────────────────────────────────────────────
     def _on_part_begin(self) -> None:

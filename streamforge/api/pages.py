@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from streamforge.api.problems import problem_of
 from streamforge.api.services import AppState, services_of
 from streamforge.errors import ForeignPage, UnknownHost
-from streamforge.settings import ServerSettings
+from streamforge.settings import ServerSettings, plain_origin
 
 ANY = "*"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -83,15 +83,16 @@ def foreign_page() -> ForeignPage:
 
 
 def is_foreign(headers: Headers, settings: ServerSettings) -> bool:
-    origin = headers.get("origin")
+    origin = plain_origin(headers["origin"]) if "origin" in headers else None
     if origin in settings.cors_origins and origin != ANY:
         return False
     if (site := headers.get("sec-fetch-site")) in {"same-origin", "none"}:
         return False
     if origin is None:
         return site is not None
-    authority = origin.partition("://")[2].lower()
-    return authority != headers.get("host", "").lower() and _name_in(authority) not in settings.hosts
+    scheme, _, authority = origin.partition("://")
+    own = plain_origin(f"{scheme}://{headers.get('host', '')}")
+    return origin != own and _name_in(authority) not in settings.hosts
 
 
 def _name_in(authority: str) -> str:

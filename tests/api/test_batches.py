@@ -187,6 +187,17 @@ async def test_an_input_that_nobody_filled_in_does_not_take_the_others_with_it(a
     assert [each["code"] for each in answer.json()["rejected"]] == ["request.missing_video"]
 
 
+async def test_fields_do_not_count_among_the_videos(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thousandth video was refused after all the others had come, because there was a field beside them."""
+    monkeypatch.setattr("streamforge.api.batches.MAX_VIDEOS", 3)
+    videos = [(f"{n}.mp4", b"some bytes" if n else b"") for n in range(4)]
+    full = await send(api, *videos[:3], priority="1", captions="auto", external_id="x")
+    assert (full.status_code, len(full.json()["jobs"]), len(full.json()["rejected"])) == (202, 2, 1)
+    refused = await send(api, *videos)
+    assert_problem(refused, 400, "request.invalid_field")
+    assert refused.json()["detail"] == "`video` is there too often: a batch has 3 videos at most."
+
+
 async def test_a_batch_that_is_nobodys(api: Api) -> None:
     for path in ("/batches/{}", "/batches/{}/stream"):
         assert_problem(await api.http.get(path.format(uuid4())), 404, "batch.not_found")

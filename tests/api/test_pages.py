@@ -141,6 +141,27 @@ async def test_programs_own_pages_and_those_that_are_named_may_do_everything(tru
         assert (await trusting.http.delete(f"/jobs/{uuid4()}", headers=page)).status_code == 403
 
 
+async def test_the_port_that_goes_without_saying_makes_no_other_page(settings: Settings) -> None:
+    """Browsers leave it out of an `Origin`; proxies may say it in `Host`, and people in the settings."""
+    named = with_server(settings, host="0.0.0.0", cors_origins=["https://mine.example:443", "http://[2001:DB8::1]:80"])
+    async with serving(named) as api:
+        address = f"http://127.0.0.1:{httpx.URL(api.url).port}/jobs"
+        for status, origin, host in (
+            (200, "http://films.example", "films.example:80"),
+            (200, "https://films.example", "films.example:443"),
+            (200, "http://films.example:80", "films.example"),
+            (403, "http://films.example", "films.example:443"),
+            (403, "http://films.example:8080", "films.example"),
+            (200, "https://mine.example", "127.0.0.1"),
+            (200, "http://[2001:db8::1]", "127.0.0.1"),
+            (403, "https://mine.example:8443", "127.0.0.1"),
+        ):
+            answer = await api.http.get(address, headers={"Origin": origin, "Host": host})
+            assert answer.status_code == status, (origin, host)
+        readable = await api.http.get(address, headers={"Origin": "https://mine.example"})
+        assert readable.headers["access-control-allow-origin"] == "https://mine.example"
+
+
 @pytest.mark.parametrize("origin", ["https://mine.example/", "mine.example", "https://mine.example/app", "https://"])
 def test_an_origin_that_no_browser_sends_is_a_wrong_setting(origin: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STREAMFORGE_SERVER__CORS_ORIGINS", f'["{origin}"]')

@@ -4,8 +4,9 @@ import asyncio
 import fcntl
 import json
 import os
+import re
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -36,7 +37,7 @@ def disposition(name: str, filename: str | None = None) -> str:
 
 
 async def post_raw(
-    api: Api, body: bytes, content_type: str = f"multipart/form-data; boundary={BOUNDARY}"
+    api: Api, body: bytes | AsyncIterator[bytes], content_type: str = f"multipart/form-data; boundary={BOUNDARY}"
 ) -> httpx.Response:
     return await api.http.post("/process", content=body, headers={"Content-Type": content_type})
 
@@ -300,6 +301,38 @@ async def test_two_videos_or_a_field_twice(api: Api) -> None:
     for parts in ([video, video], [video, key, key]):
         assert_problem(await post_raw(api, form(*parts)), 400, "request.invalid_field")
     assert_nothing_left(api)
+
+
+ORDINARY = form((disposition("priority"), b"2"), (disposition("video", "a.mp4"), b"\r\nbytes\r\n"))
+WRITTEN_OTHERWISE = {
+    "a preamble": b"This is a message in several parts.\r\n\r\n" + ORDINARY,
+    "a line before it": b"\r\n" + ORDINARY,
+    "an epilogue": ORDINARY + b"That was it.",
+    "blanks behind its boundaries": re.sub(rb"(--b0undary(--)?)\r\n", rb"\1 \t\r\n", ORDINARY),
+    "headers of its own": ORDINARY.replace(b"Content-", b"X-Note: 1\r\n" * 20 + b"Content-", 1),
+}
+
+
+async def test_a_form_may_be_written_as_mail_programs_do(api: Api) -> None:
+    """RFC 2046 §5.1.1."""
+    for why, body in WRITTEN_OTHERWISE.items():
+        for size in (1, 2**16):
+            pieces = (body[begin : begin + size] for begin in range(0, len(body), size))
+            answer = await post_raw(api, _one_by_one(pieces))
+            assert answer.status_code == 202, (why, answer.text)
+            job = await api.job(answer.json()["job_id"])
+            assert (job["priority"], job["size_bytes"]) == (2, 9), why
+
+
+async def _one_by_one(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield piece
+
+
+async def test_a_preamble_is_no_film(api: Api) -> None:
+    answer = await post_raw(api, b"x" * 70_000 + b"\r\n" + ORDINARY)
+    assert_problem(answer, 400, "request.malformed_multipart")
+    assert answer.json()["detail"] == "The form does not begin with its boundary."
 
 
 NO_FORMS = [
