@@ -10,6 +10,7 @@ from av.video.stream import VideoStream
 from streamforge.contracts.media import VIDEO_TIMESCALE, Coding
 from streamforge.contracts.timeline import NoteKind, TimelineNote, TrackClock
 from streamforge.media.timeline import Reading, Timeline, TrackReading
+from streamforge.planning.clock_runs import BACKWARD
 from streamforge.planning.clocks import NO_TIME, film_clock
 from streamforge.planning.damage import damage
 from streamforge.planning.film_times import OUTLASTED, FilmTimes, film_times
@@ -185,6 +186,8 @@ class Film:
             for later in _after(track, self._sounds.values()):
                 begin = later.finder.runs[0].position
                 self._continued_sounds.setdefault(track.index, []).append((later.index, begin))
+                if later.finder.runs[0].first < track.finder.runs[-1].end - BACKWARD:
+                    later.finder.runs[0].goes_back = True
                 track.finder.runs += later.finder.runs
                 track.finder.outliers += later.finder.outliers
                 del self._sounds[later.index]
