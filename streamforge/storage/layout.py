@@ -13,6 +13,8 @@ ORIGINALS = "input/"
 OUTPUTS = "output/"
 WORK = "work/"
 SEARCHES = "searches/"
+FOLDERS = (ORIGINALS, OUTPUTS, WORK, SEARCHES)
+"""All that we write into. What lies beside them in a shared bucket is somebody else's."""
 COMPLETE = "complete"
 """Written last into the folder of growing manifests: from then on it is the one that is shown."""
 

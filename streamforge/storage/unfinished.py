@@ -15,9 +15,11 @@ from xml.etree import ElementTree as ET
 import httpx
 
 from streamforge.errors import StorageUnavailable
+from streamforge.storage import layout
 
 TIMEOUT_SECONDS = 30.0
 EMPTY_SHA256 = hashlib.sha256().hexdigest()
+NOT_UNDERSTOOD = "The media store's list of unfinished uploads cannot be understood."
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Upload:
 
 
 class UnfinishedUploads:
-    """Those under a prefix of a bucket. All methods raise StorageUnavailable."""
+    """Those under a prefix of a bucket. All methods raise StorageUnavailable, also for an answer that nobody understands."""
 
     def __init__(self, bucket: str, prefix: str, credentials: Credentials) -> None:
         self._prefix = prefix
@@ -63,9 +65,12 @@ class UnfinishedUploads:
         return cls(parts.netloc, f"{folder}/" if folder else "", credentials)
 
     async def abort(self, before: datetime) -> int:
-        """Those that began before then; how many there were."""
+        """Those of ours that began before then; how many there were. Other programs may write into the same bucket, and
+        without a prefix all that they upload is listed, too."""
+        ours = tuple(f"{self._prefix}{folder}" for folder in layout.FOLDERS)
         async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS) as client:
-            old = [upload for upload in await self._listed(client) if upload.began_at < before]
+            found = await self._listed(client)
+            old = [upload for upload in found if upload.name.startswith(ours) and upload.began_at < before]
             for upload in old:
                 await self._ask(client, "DELETE", f"/{upload.name}", {"uploadId": upload.upload_id})
         return len(old)
@@ -76,14 +81,13 @@ class UnfinishedUploads:
         marker: dict[str, str] = {}
         while True:
             answer = await self._ask(client, "GET", "", {"uploads": "", "prefix": self._prefix, **marker})
-            page = _without_namespace(answer)
-            found += _uploads(page)
-            if page.findtext("IsTruncated") != "true":
+            uploads, following = _understood(answer)
+            found += uploads
+            if following is None:
                 return found
-            marker = {
-                "key-marker": page.findtext("NextKeyMarker") or "",
-                "upload-id-marker": page.findtext("NextUploadIdMarker") or "",
-            }
+            if following == marker:
+                raise StorageUnavailable(NOT_UNDERSTOOD, debug="the same page again and again")
+            marker = following
 
     async def _ask(self, client: httpx.AsyncClient, method: str, path: str, query: Mapping[str, str]) -> bytes:
         url = f"{self._url}{quote(path)}?{_canonical(query)}"
@@ -91,7 +95,8 @@ class UnfinishedUploads:
             answer = await client.request(method, url, headers=signed(method, url, self._credentials))
         except httpx.HTTPError as error:
             raise StorageUnavailable("The media store does not answer right now.", debug=repr(error)) from error
-        if answer.is_error and answer.status_code != httpx.codes.NOT_FOUND:  # It has come to its end meanwhile.
+        has_ended = method == "DELETE" and answer.status_code == httpx.codes.NOT_FOUND
+        if answer.is_error and not has_ended:
             raise StorageUnavailable("The media store refuses to list unfinished uploads.", debug=answer.text[:500])
         return answer.content
 
@@ -140,10 +145,32 @@ def _canonical(query: Mapping[str, str]) -> str:
     return "&".join(f"{quote(name, safe='')}={quote(query[name], safe='')}" for name in sorted(query))
 
 
+def _understood(document: bytes) -> tuple[list[Upload], dict[str, str] | None]:
+    """A page of uploads, and what to ask for the next one. Raises StorageUnavailable."""
+    try:
+        page = _without_namespace(document)
+        return list(_uploads(page)), _following(page)
+    except (ET.ParseError, LookupError, ValueError) as error:  # LookupError: an encoding that nobody knows.
+        raise StorageUnavailable(NOT_UNDERSTOOD, debug=f"{error!r}: {document[:500]!r}") from error
+
+
+def _following(page: ET.Element) -> dict[str, str] | None:
+    if page.findtext("IsTruncated") != "true":
+        return None
+    return {
+        "key-marker": page.findtext("NextKeyMarker") or "",
+        "upload-id-marker": page.findtext("NextUploadIdMarker") or "",
+    }
+
+
 def _uploads(page: ET.Element) -> Iterator[Upload]:
+    """Raises ValueError. Without its id, what ends an upload would delete the object of that name."""
     for each in page.iter("Upload"):
         name, upload_id, began = (each.findtext(field) or "" for field in ("Key", "UploadId", "Initiated"))
-        yield Upload(name, upload_id, datetime.fromisoformat(began))
+        began_at = datetime.fromisoformat(began)
+        if not upload_id or began_at.tzinfo is None:
+            raise ValueError("an upload without an id, or without a time zone")
+        yield Upload(name, upload_id, began_at)
 
 
 def _without_namespace(document: bytes) -> ET.Element:

@@ -192,6 +192,66 @@ async def test_all_pages_of_unfinished_uploads_are_read() -> None:
         assert [upload.name for upload in await uploads._listed(client)] == ["a&", "b"]
 
 
+def listing(*uploads: tuple[str, str, str]) -> str:
+    told = "".join(
+        f"<Upload><Key>{key}</Key><UploadId>{upload_id}</UploadId><Initiated>{began}</Initiated></Upload>"
+        for key, upload_id, began in uploads
+    )
+    return f"<R><IsTruncated>false</IsTruncated>{told}</R>"
+
+
+def a_store_that_answers(monkeypatch: pytest.MonkeyPatch, text: str, status: int = 200) -> list[str]:
+    """The names of what is deleted there."""
+    deleted: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "DELETE":
+            deleted.append(request.url.path)
+            return httpx.Response(204)
+        return httpx.Response(status, text=text)
+
+    client = httpx.AsyncClient(transport=httpx.MockTransport(answer))
+    monkeypatch.setattr("streamforge.storage.unfinished.httpx.AsyncClient", lambda **_: client)
+    return deleted
+
+
+LONG_AGO = "2026-01-01T00:00:00.000Z"
+
+
+@pytest.mark.parametrize("prefix", ["", "video/"])
+async def test_uploads_of_others_in_a_shared_bucket_go_on(bucket_environment: pytest.MonkeyPatch, prefix: str) -> None:
+    names = [
+        f"{prefix}{name}" for name in ("input/a/original", "searches/b", "backups/input/db.tar", "inputs", "video.tar")
+    ]
+    text = listing(*((name, "1", LONG_AGO) for name in names))
+    deleted = a_store_that_answers(bucket_environment, text)
+    uploads = UnfinishedUploads("media", prefix, Credentials("key", "secret", None, "us-east-1"))
+    assert await uploads.abort(datetime.now(UTC)) == 2
+    assert [path.partition("/media/")[2] for path in deleted] == names[:2]
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [
+        (404, "<html><body><hr>not found</body></html>"),
+        (200, "<html><body><hr>welcome</body></html>"),
+        (200, '<?xml version="1.0" encoding="klingon"?><R/>'),
+        (200, listing(("input/a", "1", "2026-01-01T00:00:00"))),
+        (200, listing(("input/a", "1", "yesterday"))),
+        (200, listing(("input/a", "", LONG_AGO))),
+        (200, "<R><IsTruncated>true</IsTruncated></R>"),
+    ],
+)
+async def test_a_list_that_nobody_understands_is_a_store_that_shows_none(
+    bucket_environment: pytest.MonkeyPatch, status: int, text: str
+) -> None:
+    """The sweep tells that in the log, and goes on."""
+    deleted = a_store_that_answers(bucket_environment, text, status)
+    with pytest.raises(StorageUnavailable):
+        await UnfinishedUploads("media", "", Credentials("key", "secret", None, "us-east-1")).abort(datetime.now(UTC))
+    assert deleted == []
+
+
 async def test_a_store_that_shows_no_uploads_says_so(bucket_environment: pytest.MonkeyPatch) -> None:
     bucket_environment.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     with pytest.raises(StorageUnavailable):
