@@ -67,6 +67,9 @@ class FencedStorage:
         refuse_if_late()
         return await self._storage.abort_unfinished(before)
 
+    def expect_contents(self) -> None:
+        self._storage.expect_contents()
+
     async def check(self) -> None:
         await self._storage.check()
 

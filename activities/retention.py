@@ -13,7 +13,7 @@ from streamforge.contracts.pipeline import SweepInput, SweepResult
 from streamforge.db.jobs import Jobs
 from streamforge.errors import StorageUnavailable
 from streamforge.storage import Storage, layout
-from streamforge.storage.ownership import claim
+from streamforge.storage.ownership import claim_and_remember
 
 FOLDERS = (layout.ORIGINALS, layout.OUTPUTS, layout.WORK)
 ORPHAN_GRACE = timedelta(hours=24)
@@ -38,7 +38,7 @@ class RetentionActivities:
         """
         now = datetime.now(UTC)
         async with heartbeats() as checkpoint:
-            await claim(self._storage, await self._jobs.installation())
+            await claim_and_remember(self._storage, self._jobs)
             expired = await self._jobs.expired(now - self._keep)
             for number, job_id in enumerate(expired, start=1):
                 await self._remove_files(job_id)

@@ -98,7 +98,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     database = await _open_database(settings)
     try:
         jobs, events = Jobs(database), EventLog(database)
-        await claim_if_there(storage, await jobs.installation())
+        await claim_if_there(storage, jobs)
         workflows = Workflows(temporal)
         cancels = Cancels(jobs, events, workflows, storage)
         async with (

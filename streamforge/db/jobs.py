@@ -217,6 +217,14 @@ class Jobs:
         [row] = await self._database.fetch("installation")
         return UUID(str(row["id"]))
 
+    async def is_claimed(self, folder_url: str) -> bool:
+        """Whether the folder was a store of this installation before."""
+        [row] = await self._database.fetch("is_claimed", folder_url)
+        return bool(row["is_claimed"])
+
+    async def remember_claim(self, folder_url: str) -> None:
+        await self._database.fetch("remember_claim", folder_url)
+
     async def announce(self, ids: Iterable[UUID]) -> None:
         """Their bytes are on the way into the store, their rows are still to come."""
         await self._database.fetch("announce_arrivals", list(ids))

@@ -187,6 +187,12 @@ SELECT 'owner:' || id, event_seq FROM owners WHERE id = ANY ($2::text[]);
 -- name: installation
 SELECT id FROM installation;
 
+-- name: is_claimed
+SELECT EXISTS (SELECT FROM claimed_folders WHERE url = $1) AS is_claimed;
+
+-- name: remember_claim
+INSERT INTO claimed_folders (url) VALUES ($1) ON CONFLICT DO NOTHING;
+
 -- name: ping
 SELECT 1;
 

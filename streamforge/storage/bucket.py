@@ -135,6 +135,9 @@ class BucketStorage:
     async def abort_unfinished(self, before: datetime) -> int:
         return 0 if self._unfinished is None else await self._unfinished.abort(before)
 
+    def expect_contents(self) -> None:
+        """A bucket that is away is missing, and not empty."""
+
     async def check(self) -> None:
         await self.put_bytes(PROBE, b"ok")
 

@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 from streamforge.disks import disk_error
 from streamforge.errors import InvalidSettings, StorageCorrupted, StorageUnavailable
+from streamforge.storage.ownership import MARK
 from streamforge.storage.protocol import AlreadyThere, ObjectInfo, is_object_name, object_name
 
 P = ParamSpec("P")
@@ -24,8 +25,10 @@ T = TypeVar("T")
 
 PIECE_BYTES = 256 * 1024
 ASIDE = ".aside"
-"""Where unfinished writes lie. On the same file system as the rest, so that the final rename is atomic. And the sign that
-the folder is the one that was written to before, not the empty mount point of a disk that has gone."""
+"""Where unfinished writes lie. On the same file system as the rest, so that the final rename is atomic."""
+SIGNS = (ASIDE, MARK)
+"""Either says that the folder is the one that was written to before, not the empty mount point of a disk that has gone. (A
+backup may have left out an empty folder.)"""
 WITHOUT_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 """What file systems answer that know no hard links. There two writers in the same moment may both pass."""
 ABANDONED_AFTER = timedelta(hours=24)
@@ -97,6 +100,9 @@ class LocalStorage:
         """There are none: what lies aside is cleared away by every check."""
         return 0
 
+    def expect_contents(self) -> None:
+        self._seen = True
+
     async def check(self) -> None:
         await self._in_thread(self._probe)
 
@@ -118,10 +124,14 @@ class LocalStorage:
 
     def _refuse_if_gone(self) -> None:
         """Absence says nothing about what was stored once the folder itself has gone."""
-        is_there = (self.root / ASIDE).is_dir()
+        is_there = any((self.root / sign).exists() for sign in SIGNS)
         if self._seen and not is_there:
-            raise StorageUnavailable("The folder of the media store is gone; bring it back, or mount its disk.")
-        self._seen = is_there
+            raise StorageUnavailable(
+                "The folder of the media store is gone, or is not the one that was written to before; bring it back, or "
+                "mount its disk.",
+                debug=f"{self.root} has neither of {SIGNS}",
+            )
+        self._seen = self._seen or is_there
 
     def _open(self, name: str) -> IO[bytes]:
         try:

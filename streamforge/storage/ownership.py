@@ -3,6 +3,7 @@ does not know a job, its files are nobody's.
 """
 
 from contextlib import suppress
+from typing import Protocol
 from uuid import UUID
 
 import structlog
@@ -14,6 +15,31 @@ MARK = ".streamforge-installation"
 """Of the store itself; it holds the id of the installation."""
 
 log = structlog.stdlib.get_logger(__name__)
+
+
+class Memory(Protocol):
+    """What outlives a store: the database."""
+
+    async def installation(self) -> UUID: ...
+
+    async def is_claimed(self, folder_url: str) -> bool: ...
+
+    async def remember_claim(self, folder_url: str) -> None: ...
+
+
+async def claim_and_remember(storage: Storage, memory: Memory) -> None:
+    """`claim`, and know the folder again: one that was ours before and is empty now is the mount point of a disk that is
+    away. What were written there would be hidden when the disk comes back, and all that lies on it would seem lost.
+
+    Raises StoreTaken, StorageUnavailable, and what `memory` raises.
+    """
+    urls = [folder.as_uri() for folder in storage.disks]
+    unknown = [url for url in urls if not await memory.is_claimed(url)]
+    if len(unknown) < len(urls):
+        storage.expect_contents()
+    await claim(storage, await memory.installation())
+    for url in unknown:
+        await memory.remember_claim(url)
 
 
 async def claim(storage: Storage, installation: UUID) -> None:
@@ -31,9 +57,9 @@ async def claim(storage: Storage, installation: UUID) -> None:
         )
 
 
-async def claim_if_there(storage: Storage, installation: UUID) -> None:
-    """The same at the start of a process, which need not wait for its store. Raises StoreTaken."""
+async def claim_if_there(storage: Storage, memory: Memory) -> None:
+    """The same at the start of a process, which need not wait for its store. Raises StoreTaken, and what `memory` raises."""
     try:
-        await claim(storage, installation)
+        await claim_and_remember(storage, memory)
     except (StorageUnavailable, DiskFull) as error:
-        log.warning("the store does not say yet whose it is", reason=error.debug)
+        log.warning("the store does not say yet whose it is", message=error.message, reason=error.debug)

@@ -80,6 +80,10 @@ class Storage(Protocol):
         """End uploads into the store that began before then and whose process is gone; how many there were. Their parts are
         seen by nobody."""
 
+    def expect_contents(self) -> None:
+        """Processes before this one have written here: where nothing is now, a disk is away. From now on every operation
+        raises StorageUnavailable as long as that is so."""
+
     async def check(self) -> None:
         """Raise StorageUnavailable unless objects can be written."""
 

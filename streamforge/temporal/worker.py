@@ -104,8 +104,7 @@ async def worker(settings: Settings) -> AsyncIterator[Client]:
         gpu = await stack.enter_async_context(_gpu(children, settings))
         storage = open_storage(settings)
         # An API that is just starting may still have to bring the schema up to date.
-        installation = await until_available(Jobs(database).installation, give_up_after=STARTUP_PATIENCE)
-        await claim_if_there(storage, installation)
+        await until_available(lambda: claim_if_there(storage, Jobs(database)), give_up_after=STARTUP_PATIENCE)
         originals = Originals(storage, scratch)
         stack.push_async_callback(originals.close)
         client = await connect(settings.temporal)

@@ -13,7 +13,7 @@ from temporalio.testing import ActivityEnvironment
 from activities.retention import RetentionActivities
 from streamforge.contracts.pipeline import SweepInput
 from streamforge.db.jobs import Jobs
-from streamforge.errors import StoreTaken
+from streamforge.errors import StorageUnavailable, StoreTaken
 from streamforge.storage import layout
 from streamforge.storage.local import LocalStorage
 from streamforge.storage.ownership import claim
@@ -55,6 +55,16 @@ async def test_a_folder_without_a_file_may_be_about_to_get_one(store: LocalStora
     os.utime(folder, (then, then))
     assert await orphans_removed_from(store, jobs) == 0
     assert folder.is_dir()
+
+
+async def test_a_store_whose_disk_is_not_mounted_is_not_swept(store: LocalStorage, jobs: Jobs) -> None:
+    """The database remembers it, so that a worker knows which starts without the disk."""
+    await orphans_removed_from(store, jobs)
+    store.root.rename(store.root.with_name("disk"))
+    store.root.mkdir()
+    with pytest.raises(StorageUnavailable):
+        await orphans_removed_from(LocalStorage(store.root), jobs)
+    assert list(store.root.iterdir()) == []
 
 
 async def test_in_a_store_of_another_installation_nothing_is_nobodys(store: LocalStorage, jobs: Jobs) -> None:
