@@ -16,7 +16,7 @@ from streamforge.embedded.ports import Port
 from streamforge.errors import ServiceError
 
 POLL_SECONDS = 0.01
-PORT_TRIES = 5
+PORT_TRIES = 3
 LOG_TAIL_BYTES = 4096
 
 
@@ -24,6 +24,10 @@ class ChildDied(ServiceError):
     """A child process ended while it was needed."""
 
     code = "setup.part_died"
+
+
+class EndedAtStart(ChildDied):
+    """By itself, as it does when another program has its port."""
 
 
 class Child:
@@ -102,7 +106,7 @@ class Child:
         deadline = time.monotonic() + timeout_seconds
         while not await is_ready():
             if (code := self.exit_code) is not None:
-                raise ChildDied(f"{self.name} ended with code {code} at its start: {self.last_words()}")
+                raise EndedAtStart(f"{self.name} ended with code {code} at its start: {self.last_words()}")
             if time.monotonic() > deadline:
                 raise ChildDied(f"{self.name} was not ready after {timeout_seconds:.0f} s; see {self.log}.")
             await asyncio.sleep(POLL_SECONDS)
@@ -134,7 +138,9 @@ class Child:
 
 
 async def start_on(start: Callable[[], Awaitable[None]], stop: Callable[[], Awaitable[None]], *chosen: Port) -> None:
-    """`start`, again while it fails because somebody else has one of these ports, and others can be chosen.
+    """`start`, again while it may fail because somebody else has one of these ports, and others can be chosen. Whoever had
+    it for a moment only, as the near end of a connection, is gone when we look: a part that ends by itself gets other ports
+    in any case.
 
     Raises ChildDied.
     """
@@ -142,9 +148,10 @@ async def start_on(start: Callable[[], Awaitable[None]], stop: Callable[[], Awai
         try:
             await start()
             return
-        except ChildDied:
+        except ChildDied as died:
             await stop()
-            moved = [port.choose_again_if_taken() for port in chosen]
+            ended = isinstance(died, EndedAtStart)
+            moved = [port.choose_again(even_if_free=ended) for port in chosen]
             if not any(moved):
                 raise
     await start()

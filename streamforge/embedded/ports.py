@@ -57,9 +57,9 @@ class Port:
         self.number = asked if asked and flag is None else claim(host, asked, flag=flag or "")
         self._any = asked == 0
 
-    def choose_again_if_taken(self) -> bool:
-        """Whether it is another one now."""
-        if not self._any or is_free(self.host, self.number):
+    def choose_again(self, *, even_if_free: bool) -> bool:
+        """Whether it is another one now; one that was asked for stays."""
+        if not self._any or (not even_if_free and is_free(self.host, self.number)):
             return False
         self.number = claim(self.host, 0, flag="")
         return True
