@@ -18,6 +18,12 @@ class System:
     def storage(self) -> Path:
         return self.api.settings.data_dir / "storage"
 
+    @property
+    def worker_scratch(self) -> Path:
+        """The folder of the one worker; beside it lies the lock that workers start under."""
+        (folder,) = (path for path in (self.api.settings.data_dir / "scratch").iterdir() if path.is_dir())
+        return folder
+
     def output(self, job_id: str) -> Path:
         return self.storage / "output" / job_id
 

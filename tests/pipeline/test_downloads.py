@@ -38,7 +38,7 @@ async def test_a_film_as_one_file(system: System, clips: Clips, tmp_path: Path) 
         assert [each.type for each in container.streams] == ["video", "audio"]
     stored = [name for name in system.api.stored if name.startswith("output/")]
     assert finished.job["result"]["file_count"] == len(stored)
-    (worker_folder,) = (system.api.settings.data_dir / "scratch").iterdir()
+    worker_folder = system.worker_scratch
     assert [path.name for path in worker_folder.iterdir()] == ["in-use"]
     await assert_is_saved_under_its_name(system.api.http, download["path"])
     await assert_can_be_had_in_pieces(system.api.http, download["path"], response.content)

@@ -162,7 +162,7 @@ async def test_what_is_left_is_the_original_the_stream_and_nothing_else(system: 
     assert (system.storage / "input" / finished.id / "original").read_bytes() == clips.small.read_bytes()
     assert finished.job["result"]["file_count"] == len([n for n in system.api.stored if n.startswith("output/")])
     assert list((system.api.settings.data_dir / "uploads").iterdir()) == []
-    (worker_folder,) = (path for path in (system.api.settings.data_dir / "scratch").iterdir() if path.is_dir())
+    worker_folder = system.worker_scratch
     assert [path.name for path in worker_folder.iterdir()] == ["in-use"]
 
 
