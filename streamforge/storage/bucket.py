@@ -72,7 +72,7 @@ class BucketStorage:
 
     async def put_file(self, name: str, path: Path, *, replace: bool = True) -> None:
         await self._put(name, path, replace)
-        await asyncio.to_thread(path.unlink)
+        await asyncio.to_thread(path.unlink, missing_ok=True)
 
     async def put_bytes(self, name: str, data: bytes, *, replace: bool = True) -> None:
         await self._put(name, data, replace)

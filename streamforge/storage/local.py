@@ -41,6 +41,9 @@ class LocalStorage:
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
         self._seen = False
+        self._moved = set[tuple[Path, Path]]()
+        """From where to where, by a put that failed when only its folder was to be synced yet: all that is left to the
+        next try, which finds no file to move any more."""
 
     @classmethod
     def from_url(cls, url: str) -> "LocalStorage":
@@ -57,7 +60,13 @@ class LocalStorage:
         return [self.root]
 
     async def put_file(self, name: str, path: Path, *, replace: bool = True) -> None:
-        await self._in_thread(self._put_file, name, path, replace)
+        try:
+            await self._in_thread(self._put_file, name, path, replace)
+        except StorageUnavailable as error:
+            # Somebody emptied the scratch folder, for example: whoever waits for the store would wait for ever.
+            if isinstance(error.__cause__, FileNotFoundError) and not path.exists():
+                raise error.__cause__ from None
+            raise
 
     async def put_bytes(self, name: str, data: bytes, *, replace: bool = True) -> None:
         await self._in_thread(self._put_bytes, name, data, replace)
@@ -124,14 +133,16 @@ class LocalStorage:
 
     def _refuse_if_gone(self) -> None:
         """Absence says nothing about what was stored once the folder itself has gone."""
+        seen_before = self._seen  # Read first: it may be made while this one looks, by another thread.
         is_there = any((self.root / sign).exists() for sign in SIGNS)
-        if self._seen and not is_there:
+        if seen_before and not is_there:
             raise StorageUnavailable(
                 "The folder of the media store is gone, or is not the one that was written to before; bring it back, or "
                 "mount its disk.",
                 debug=f"{self.root} has neither of {SIGNS}",
             )
-        self._seen = self._seen or is_there
+        if is_there:
+            self._seen = True
 
     def _open(self, name: str) -> IO[bytes]:
         try:
@@ -143,7 +154,14 @@ class LocalStorage:
     def _put_file(self, name: str, path: Path, replace: bool) -> None:
         target = self._path(name)
         self._aside()
-        _sync(path)
+        if (path, target) not in self._moved or path.exists():
+            _sync(path)
+            self._move_in(path, target, replace)
+        self._moved.add((path, target))
+        _sync_if_there(target.parent)
+        self._moved.discard((path, target))
+
+    def _move_in(self, path: Path, target: Path, replace: bool) -> None:
         try:
             _place(path, target, replace)
         except OSError as error:
@@ -153,7 +171,7 @@ class LocalStorage:
             with contextlib.suppress(OSError):
                 target.parent.rmdir()
             self._publish(target, lambda aside: shutil.copyfile(path, aside), replace)
-            path.unlink()
+            path.unlink(missing_ok=True)
 
     def _put_bytes(self, name: str, data: bytes, replace: bool) -> None:
         self._publish(self._path(name), lambda aside: aside.write_bytes(data), replace)
@@ -169,6 +187,7 @@ class LocalStorage:
             aside.chmod(0o644)
             _sync(aside)
             _place(aside, target, replace)
+            _sync_if_there(target.parent)
         finally:
             aside.unlink(missing_ok=True)
 
@@ -249,7 +268,7 @@ def _move(path: Path, target: Path, replace: bool) -> None:
             if error.errno not in WITHOUT_LINKS:
                 raise
         else:
-            path.unlink()
+            path.unlink(missing_ok=True)
             return
     path.replace(target)
 
@@ -278,7 +297,7 @@ def _ignore_vanished(error: OSError) -> None:
 
 
 def _place(path: Path, target: Path, replace: bool) -> None:
-    """Move it there, for good. Whoever deletes the folder in between only makes us make it again."""
+    """Move it there; for good when the folder is synced, too. Whoever deletes it in between only makes us make it again."""
     while True:
         try:
             _make(target.parent)
@@ -287,8 +306,11 @@ def _place(path: Path, target: Path, replace: bool) -> None:
         except FileNotFoundError:
             if not path.exists():
                 raise
+
+
+def _sync_if_there(folder: Path) -> None:
     with contextlib.suppress(FileNotFoundError):  # Deleted since, and what lay in it.
-        _sync(target.parent)
+        _sync(folder)
 
 
 def _make(folder: Path) -> None:

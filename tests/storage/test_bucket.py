@@ -141,11 +141,6 @@ async def test_a_full_scratch_disk_is_told(bucket: BucketStorage) -> None:
         await bucket._fetch("film", Path("/dev/full"))
 
 
-async def test_a_file_that_is_not_there_is_the_callers_mistake(bucket: BucketStorage, tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        await bucket.put_file("film", tmp_path / "nothing")
-
-
 @pytest.mark.parametrize("url", ["s3://", "s3:/media", "nonsense://media/x", "://"])
 def test_a_url_that_names_no_store_is_refused_by_the_name_of_the_setting(url: str) -> None:
     with pytest.raises(InvalidSettings, match=r"storage\.url"):

@@ -65,6 +65,15 @@ async def test_a_file_that_is_put_moves(storage: Storage, tmp_path: Path) -> Non
     assert await storage.get_bytes("output/job/720p/0.m4s") == b"segment"
 
 
+@pytest.mark.parametrize("replace", [True, False])
+async def test_a_file_that_is_not_there_is_not_the_stores_failure(
+    storage: Storage, tmp_path: Path, replace: bool
+) -> None:
+    """Somebody emptied the scratch folder. Whoever waits until the store is well again would wait for ever."""
+    with pytest.raises(FileNotFoundError):
+        await storage.put_file("film", tmp_path / "nothing", replace=replace)
+
+
 async def test_a_file_larger_than_one_part_arrives_whole(storage: Storage, tmp_path: Path) -> None:
     content = os.urandom(9 * 2**20)
     await storage.put_file("input/job/original", file_with(content, tmp_path))

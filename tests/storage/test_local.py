@@ -138,6 +138,30 @@ async def test_a_new_folder_survives_a_power_cut_as_its_file_does(
     assert local.root / "output/job" not in synced
 
 
+@pytest.mark.parametrize("replace", [True, False])
+async def test_a_put_that_failed_at_its_very_end_is_finished_by_the_next_try(
+    local: LocalStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replace: bool
+) -> None:
+    """The file is moved, its folder cannot be synced: there is nothing left to be moved."""
+    path, synced, fsync = tmp_path / "film", list[Path](), os.fsync
+    path.write_bytes(b"film")
+
+    def fails_once_it_is_there(descriptor: int) -> None:
+        folder = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        if (folder / "original").exists() and not synced:
+            synced.append(folder)
+            raise OSError(errno.EIO, "Input/output error")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fails_once_it_is_there)
+    with pytest.raises(StorageUnavailable):
+        await local.put_file("input/job/original", path, replace=replace)
+    await local.put_file("input/job/original", path, replace=replace)
+    assert await local.get_bytes("input/job/original") == b"film"
+    with pytest.raises(FileNotFoundError):
+        await local.put_file("input/job/original", path, replace=replace)
+
+
 async def test_others_may_read_what_is_published(local: LocalStorage) -> None:
     await local.put_bytes("output/job/master.m3u8", b"x")
     assert (local.root / "output/job/master.m3u8").stat().st_mode & 0o777 == 0o644
