@@ -20,6 +20,9 @@ FIRST_ATTEMPT = 1
 INTERVAL_SECONDS = 0.3
 """How fast a cancel is heard: the SDK itself sends no more of them than worker.CANCEL_DELIVERY allows."""
 
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""Goes on while the machine is asleep. Linux has another one that stands still then, and calls it the monotonic one."""
+
 
 class Checkpoint:
     """What the next attempt is told about this one. `previous` is what the last attempt told, or None."""
@@ -29,7 +32,7 @@ class Checkpoint:
         self.previous: Any = info.heartbeat_details[0] if info.heartbeat_details else None
         self.latest: Any = self.previous
         self._patience = max(info.heartbeat_timeout or timedelta.max, LEAST_TIMEOUT).total_seconds()
-        self._beat_at = time.monotonic()
+        self._beat_at = time.clock_gettime(_CLOCK)
         self._is_late = False
 
     def set(self, value: Any) -> None:
@@ -37,14 +40,14 @@ class Checkpoint:
         self.latest = value
 
     def beat(self) -> None:
-        self._is_late, self._beat_at = self.is_late, time.monotonic()
+        self._is_late, self._beat_at = self.is_late, time.clock_gettime(_CLOCK)
         activity.heartbeat(self.latest)
 
     @property
     def is_late(self) -> bool:
         """This attempt was silent for so long that another one has its work by now: its process, or its whole machine,
         stood still. That it beats again does not bring the work back."""
-        return self._is_late or time.monotonic() - self._beat_at > self._patience
+        return self._is_late or time.clock_gettime(_CLOCK) - self._beat_at > self._patience
 
 
 _current: ContextVar[Checkpoint | None] = ContextVar("checkpoint", default=None)

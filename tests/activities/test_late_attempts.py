@@ -3,6 +3,7 @@ are stopped in tests/pipeline/test_late_workers.py."""
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -39,13 +40,17 @@ def attempt(number: int = 1) -> ActivityEnvironment:
 
 
 class Clock:
-    """Of the process, as it finds it when it goes on after a while."""
+    """Of the process, as it finds it when it goes on after a while: its machine was asleep, and Linux does not count that
+    as monotonic time."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
 
     def monotonic(self) -> float:
-        return self.seconds
+        return 0.0
+
+    def clock_gettime(self, clock: int) -> float:
+        return self.seconds if clock == time.CLOCK_BOOTTIME else 0.0
 
 
 # ── the fence ───────────────────────────────────────────────────────────────────────────────────────────────────────
