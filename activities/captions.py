@@ -13,6 +13,7 @@ from activities import clocks, receipts
 from activities.heartbeats import FIRST_ATTEMPT, Checkpoint, heartbeats
 from activities.originals import Originals
 from activities.patience import patiently
+from activities.puts import put_file
 from activities.scratch import Scratch
 from streamforge.contracts import names
 from streamforge.contracts.events import JobChange
@@ -83,7 +84,9 @@ class CaptionsActivities:
                     source = await clocks.read(self._storage, work.source)
                     task = TranscribeTask(path=path, source=source, transcription=work.transcription, target=folder)
                     text = await self._children.run("transcribe", task, Text, progress.put_nowait)
-                # No two transcriptions need be the same: a first one that comes late must not write over the second.
+                # No two transcriptions need be the same: one that comes late must not write over what a newer one told of.
+                if (done := await receipts.find(self._storage, receipt, Text)) is not None:
+                    return done
                 is_first = activity.info().attempt == FIRST_ATTEMPT
                 try:
                     await patiently(reporter, self._publish, job_id, folder, text, replace=not is_first)
@@ -95,7 +98,7 @@ class CaptionsActivities:
     async def _publish(self, job_id: UUID, folder: Path, text: Text, *, replace: bool = True) -> None:
         for track in text.tracks:
             name = f"{track.name}/{TEXT_FILE}"
-            await self._storage.put_file(layout.output(job_id, name), folder / name, replace=replace)
+            await put_file(self._storage, layout.output(job_id, name), folder / name, replace=replace)
 
 
 @contextmanager

@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from itertools import count
 from typing import ParamSpec, TypeVar
 
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import Stage
+from streamforge.db.retry import backoff
 from streamforge.errors import DiskFull, StorageUnavailable
 from streamforge.events.reporter import Reporter
 
@@ -19,7 +19,7 @@ FIRST_WAIT, LONGEST_WAIT = 1.0, 30.0
 
 async def patiently(reporter: Reporter, put: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
     """Until it succeeds, or fails for another reason than the store's; the job's stream says what it waits for."""
-    for attempt in count(1):
+    for attempt, delay in enumerate(backoff(FIRST_WAIT, LONGEST_WAIT), 1):
         try:
             return await put(*args, **kwargs)
         except (StorageUnavailable, DiskFull) as error:
@@ -30,5 +30,5 @@ async def patiently(reporter: Reporter, put: Callable[P, Awaitable[T]], *args: P
                     details={"code": error.code, "attempt": attempt},
                 )
             )
-        await asyncio.sleep(min(LONGEST_WAIT, FIRST_WAIT * 2 ** (attempt - 1)))
-    raise AssertionError("unreachable")
+        await asyncio.sleep(delay)
+    raise AssertionError("backoff never ends")

@@ -15,6 +15,7 @@ from uuid import UUID
 import structlog
 from pydantic import BaseModel, ValidationError
 
+from activities.puts import put_bytes
 from streamforge.errors import StorageCorrupted
 from streamforge.storage import Storage, layout
 
@@ -83,5 +84,5 @@ async def read_all(storage: Storage, names: Iterable[str], kind: type[R]) -> lis
 
 
 async def write(storage: Storage, name: str, content: BaseModel, *, replace: bool = True) -> None:
-    """Raises AlreadyThere where there is one and it is not to be replaced."""
-    await storage.put_bytes(name, content.model_dump_json().encode(), replace=replace)
+    """Raises AlreadyThere where there is another one and it is not to be replaced."""
+    await put_bytes(storage, name, content.model_dump_json().encode(), replace=replace)

@@ -15,6 +15,7 @@ from activities.gpu_sessions import GpuSessions
 from activities.heartbeats import FIRST_ATTEMPT, heartbeats
 from activities.originals import Originals
 from activities.patience import patiently
+from activities.puts import put_file
 from activities.room import Room
 from activities.scratch import Scratch
 from streamforge.contracts import names
@@ -194,6 +195,7 @@ class TranscodeActivities:
                 await publishing
             finally:
                 publishing.cancel()
+                await asyncio.wait([publishing])  # Its last put is over before this activity is, and the folder there.
         return track
 
     async def _publish_audio(
@@ -229,17 +231,12 @@ class TranscodeActivities:
     async def _publish_segment(self, original: StoredSource, folder: Path, name: str, *, replace: bool = True) -> None:
         """Cancelled in the middle, the next attempt writes the same bytes under the same names again; where a GPU wrote
         some of them, others, and only what the receipt names is ever shown."""
-        await self._put(layout.output(original.job_id, name), folder / name, replace=replace)
-
-    async def _put(self, name: str, path: Path, *, replace: bool = True) -> None:
-        """Once more, perhaps: one that failed at its very end has moved the file already."""
-        if path.exists() or await self._storage.stat(name) is None:
-            await self._storage.put_file(name, path, replace=replace)
+        await put_file(self._storage, layout.output(original.job_id, name), folder / name, replace=replace)
 
     async def _publish_pictures(self, receipt: str, folder: Path, tiles: TileSet, reporter: Reporter) -> None:
         files = ([TILES] if tiles.tiles else []) + ([POSTER, THUMBNAIL] if tiles.poster else [])
         for name in files:
-            await patiently(reporter, self._put, layout.beside(receipt, name), folder / name)
+            await patiently(reporter, put_file, self._storage, layout.beside(receipt, name), folder / name)
         await patiently(reporter, receipts.write, self._storage, receipt, tiles)
 
     async def _publish_init(self, original: StoredSource, folder: Path, track: EncodedTrack) -> None:

@@ -1,4 +1,4 @@
-"""A real database that refuses, and real disks that are full, for as long as a block lasts."""
+"""A real database that refuses, and real disks that are full, for as long as a block lasts; a bucket whose answers are lost."""
 
 import subprocess
 from collections.abc import AsyncIterator, Iterator
@@ -8,6 +8,9 @@ from pathlib import Path
 import asyncpg
 import pytest
 from factories import run_sql
+
+from streamforge.errors import StorageUnavailable
+from streamforge.storage.bucket import BucketStorage
 
 
 @asynccontextmanager
@@ -76,3 +79,17 @@ def remounted_read_only(disk: Path) -> Iterator[None]:
         yield
     finally:
         subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
+
+
+def loses_answers(bucket: BucketStorage, monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The first put of each name succeeds and nobody hears of it; the names so far."""
+    put, unanswered = bucket._put, set[str]()
+
+    async def put_without_answer(name: str, content: Path | bytes, replace: bool) -> None:
+        await put(name, content, replace)
+        if name not in unanswered:
+            unanswered.add(name)
+            raise StorageUnavailable("The media store does not answer right now.")
+
+    monkeypatch.setattr(bucket, "_put", put_without_answer)
+    return unanswered

@@ -13,10 +13,11 @@ import pytest
 from clips import BUNNY
 from factories import accepted
 from obstore.store import MemoryStore
+from outages import loses_answers
 from structlog.testing import capture_logs
 from temporalio.testing import ActivityEnvironment
 
-from activities import receipts
+from activities import patience, receipts
 from activities.fence import FencedStorage
 from activities.gpu_sessions import GpuSessions
 from activities.originals import Originals
@@ -232,6 +233,18 @@ async def test_what_a_gpu_has_finished_is_not_done_again(quick: Chunks, gpu: Pre
     await assert_as_told(quick, work, part, exact=False)
     assert (await encode(quick, work, 2)).receipt == part.receipt
     assert gpu.encodings == 1
+
+
+async def test_an_attempt_does_not_take_its_own_put_for_anothers(
+    quick: Chunks, gpu: PretendedGpu, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bytes arrived, the answer did not; the next try finds them."""
+    monkeypatch.setattr(patience, "FIRST_WAIT", 0.001)
+    work = await quick.work(jobs)
+    unanswered = loses_answers(quick.bucket, monkeypatch)
+    part = await encode(quick, work, 1)
+    await assert_as_told(quick, work, part, exact=False)
+    assert part.receipt in unanswered
 
 
 async def test_what_a_gpu_finished_beside_a_newer_attempt_is_not_believed(

@@ -1,8 +1,12 @@
 """A store that is away for a moment: what was encoded waits for it, and is not encoded again."""
 
+import asyncio
 from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from clips import Clips
@@ -16,6 +20,7 @@ from activities.originals import Originals
 from activities.room import Room
 from activities.scratch import Scratch
 from activities.transcode import TranscodeActivities
+from streamforge.contracts.events import JobChange
 from streamforge.contracts.media import EncodedTracks, Source
 from streamforge.contracts.pipeline import EncodeAudioInput, EncodeChunkInput, StoredSource
 from streamforge.db.jobs import Jobs
@@ -64,11 +69,38 @@ class Counting:
         return await self._children.run(task, *more)
 
 
-async def test_one_put_that_fails_is_made_again_and_nothing_else(
-    jobs: Jobs, events: EventLog, clips: Clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One failed put of one segment had a track of twelve hours begin anew."""
-    monkeypatch.setattr(patience, "FIRST_WAIT", 0.001)
+async def test_a_store_may_be_away_for_longer_than_a_number_can_double(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After 1,024 tries, eight and a half hours, the wait before the next one was too large for a float."""
+    monkeypatch.setattr(patience, "FIRST_WAIT", 0.0)
+    monkeypatch.setattr(patience, "LONGEST_WAIT", 0.0)
+    failures = [StorageUnavailable("The media store does not answer right now.")] * 1100
+
+    class Told:
+        async def state(self, _: JobChange) -> None: ...
+
+    async def put() -> str:
+        if failures:
+            raise failures.pop()
+        return "put"
+
+    assert await patience.patiently(Told(), put) == "put"  # type: ignore[arg-type]
+
+
+@dataclass
+class Desk:
+    """What is to be encoded, with everything real behind the activities."""
+
+    store: LocalStorage
+    children: Counting
+    job_id: UUID
+    sound: EncodeAudioInput
+    picture: EncodeChunkInput
+    activities: Callable[[Storage], TranscodeActivities]
+    """Over this store."""
+
+
+@pytest.fixture
+async def desk(jobs: Jobs, events: EventLog, clips: Clips, tmp_path: Path) -> AsyncIterator[Desk]:
     job_id = await accepted(jobs)
     await events.append(job_id, PROCESSING)
     settings = Settings.model_validate({"data_dir": tmp_path, "transcode": {"presets": {"h264": "ultrafast"}}})
@@ -80,36 +112,75 @@ async def test_one_put_that_fails_is_made_again_and_nothing_else(
         source = await children.run("probe", probe_task(clips.slow, settings.input), Source)
         plan = make_plan(source, settings)
         counting = Counting(children)
-        activities = TranscodeActivities(
-            Hiccups(store),
-            events,
-            counting,  # type: ignore[arg-type]
-            originals=originals,
-            scratch=scratch,
-            room=Room(2**32),
-            keys=Keys(settings),
-            gpu=GpuSessions([], 1, GpuMeter()),
+        yield Desk(
+            store=store,
+            children=counting,
+            job_id=job_id,
+            sound=EncodeAudioInput(original=original, source=source, plan=plan, rendition=plan.audio[0]),
+            picture=EncodeChunkInput(
+                original=original,
+                source=source,
+                plan=plan.only(plan.renditions),
+                chunk=plan.chunks[0],
+                weight=1,
+                chunk_count=1,
+                total_frames=plan.total_frames,
+            ),
+            activities=lambda storage: TranscodeActivities(
+                storage,
+                events,
+                counting,  # type: ignore[arg-type]
+                originals=originals,
+                scratch=scratch,
+                room=Room(2**32),
+                keys=Keys(settings),
+                gpu=GpuSessions([], 1, GpuMeter()),
+            ),
         )
-        sound = EncodeAudioInput(original=original, source=source, plan=plan, rendition=plan.audio[0])
-        heard = await ActivityEnvironment().run(activities.transcode_audio, sound)
-        picture = EncodeChunkInput(
-            original=original,
-            source=source,
-            plan=plan.only(plan.renditions),
-            chunk=plan.chunks[0],
-            weight=1,
-            chunk_count=1,
-            total_frames=plan.total_frames,
-        )
-        seen = await ActivityEnvironment().run(activities.transcode_chunk, picture)
-    assert counting.tasks == ["audio", "encode"]
-    for part in (heard, seen):
-        for track in (await receipts.read(store, part.receipt, EncodedTracks)).tracks:
-            for segment in track.segments:
-                info = await store.stat(f"output/{job_id}/{track.name}/{segment.file_name}")
-                assert info is not None
-                assert info.size_bytes == segment.size_bytes
-    said = [event.details for event in await events.after(job_id, 0)]
-    assert {"code": "storage.unavailable", "attempt": 2} in said
     await originals.close()
     scratch.close()
+
+
+async def test_one_put_that_fails_is_made_again_and_nothing_else(
+    desk: Desk, events: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One failed put of one segment had a track of twelve hours begin anew."""
+    monkeypatch.setattr(patience, "FIRST_WAIT", 0.001)
+    activities = desk.activities(Hiccups(desk.store))
+    heard = await ActivityEnvironment().run(activities.transcode_audio, desk.sound)
+    seen = await ActivityEnvironment().run(activities.transcode_chunk, desk.picture)
+    assert desk.children.tasks == ["audio", "encode"]
+    for part in (heard, seen):
+        for track in (await receipts.read(desk.store, part.receipt, EncodedTracks)).tracks:
+            for segment in track.segments:
+                info = await desk.store.stat(f"output/{desk.job_id}/{track.name}/{segment.file_name}")
+                assert info is not None
+                assert info.size_bytes == segment.size_bytes
+    said = [event.details for event in await events.after(desk.job_id, 0)]
+    assert {"code": "storage.unavailable", "attempt": 2} in said
+
+
+# ── a cancel ────────────────────────────────────────────────────────────────────────────────────────────────────────
+class Slow(LocalStorage):
+    """Each put of a file takes a while."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.has_begun = asyncio.Event()
+
+    async def put_file(self, name: str, path: Path, *, replace: bool = True) -> None:
+        self.has_begun.set()
+        await asyncio.sleep(0.1)
+        await super().put_file(name, path, replace=replace)
+
+
+async def test_the_last_put_of_a_cancelled_sound_track_is_over_before_its_activity_is(desk: Desk) -> None:
+    """What it wrote later would be there after everything else of the job was removed."""
+    slow = Slow(desk.store.root)
+    activities = desk.activities(FencedStorage(slow))
+    encoding = asyncio.create_task(ActivityEnvironment().run(activities.transcode_audio, desk.sound))
+    await slow.has_begun.wait()
+    encoding.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await encoding
+    assert [info.name async for info in slow.walk("output/")]

@@ -1,16 +1,19 @@
 """What an attempt of a transcription leaves to the next one: its result, or the number of those that died."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from clips import Clips
 from factories import PROCESSING, accepted
 from obstore.store import MemoryStore
+from outages import loses_answers
 from speech_model import CAPTIONS
 from temporalio.testing import ActivityEnvironment
 
+from activities import patience, receipts
 from activities.captions import MOST_BEGINNINGS, CaptionsActivities
 from activities.originals import Originals
 from activities.scratch import Scratch
@@ -42,6 +45,17 @@ class Desk:
         info = ActivityEnvironment.default_info()
         environment.info = type(info)(**{**vars(info), "attempt": number, "heartbeat_details": [left] if left else []})
         return await environment.run(self._activities.captions, self.work), told
+
+    def when_transcribed(self, then: Callable[[], Awaitable[None]]) -> None:
+        """Before the attempt hears of it."""
+        run = self._activities._children.run
+
+        async def run_and_then(*task: Any) -> Any:
+            done = await run(*task)
+            await then()
+            return done
+
+        self._activities._children = SimpleNamespace(run=run_and_then)  # type: ignore[assignment]
 
 
 @pytest.fixture
@@ -101,3 +115,29 @@ async def test_a_second_attempt_writes_over_what_the_first_one_left(desk: Desk) 
     stored = await desk.bucket.get_bytes(name)
     assert stored is not None
     assert len(stored) == text.tracks[0].size_bytes
+
+
+async def test_an_attempt_that_comes_late_does_not_write_over_what_a_newer_one_told(desk: Desk) -> None:
+    """It had lost Temporal, not its store, and was not the first one either."""
+    job_id = desk.work.original.job_id
+    receipt = receipts.receipt_name(
+        job_id, "transcript", source=desk.work.original.sha256, transcription=desk.work.transcription
+    )
+
+    async def newer_attempt() -> None:
+        await desk.bucket.put_bytes(f"output/{job_id}/captions/text.vtt", b"of the third attempt")
+        await receipts.write(desk.bucket, receipt, Text(tracks=[]))
+
+    desk.when_transcribed(newer_attempt)
+    text, _ = await desk.attempt(number=2)
+    assert text == Text(tracks=[])
+    assert await desk.bucket.get_bytes(f"output/{job_id}/captions/text.vtt") == b"of the third attempt"
+
+
+async def test_an_attempt_does_not_take_its_own_put_for_anothers(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bytes arrived, the answer did not; the next try finds them."""
+    monkeypatch.setattr(patience, "FIRST_WAIT", 0.001)
+    unanswered = loses_answers(desk.bucket, monkeypatch)
+    text, _ = await desk.attempt()
+    assert text.tracks
+    assert len(unanswered) == 2  # The text and its receipt.
