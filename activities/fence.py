@@ -6,24 +6,26 @@ do harm lies under a name of its own attempt, or is put only where nothing is ye
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from activities.heartbeats import refuse_if_late
 from streamforge.storage import ObjectInfo, Storage
 
-LAST_PUT_SECONDS = 5.0
-"""How long a cancelled activity waits for what it was putting: a store that hangs must not hold up the cancel."""
+T = TypeVar("T")
+
+LAST_CHANGE_SECONDS = 5.0
+"""How long a cancelled activity waits for what it was putting or removing: a store that hangs must not hold up the cancel."""
 
 
 class FencedStorage:
     """Implements streamforge.storage.protocol.Storage over another one. Writes raise Superseded.
 
-    An activity that is cancelled does not end before its last put has: a thread writes on when nobody waits for it any more,
-    and what it wrote would be there after everything else was removed.
+    An activity that is cancelled does not end before its last put or removal has: a thread goes on when nobody waits for
+    it any more, and what it wrote would be there after everything else was removed.
     """
 
     def __init__(self, storage: Storage) -> None:
@@ -41,9 +43,11 @@ class FencedStorage:
         refuse_if_late()
         await _to_its_end(self._storage.put_bytes(name, data, replace=replace))
 
-    async def delete(self, prefix: str) -> int:
+    async def delete(self, prefix: str, check: Callable[[], None] | None = None) -> int:
+        """Refused, too, where it stood still while it listed what is there: another attempt may have removed that, and
+        a new round written what bears the same names."""
         refuse_if_late()
-        return await self._storage.delete(prefix)
+        return await _to_its_end(self._storage.delete(prefix, check or refuse_if_late))
 
     async def get_bytes(self, name: str) -> bytes | None:
         return await self._storage.get_bytes(name)
@@ -74,11 +78,11 @@ class FencedStorage:
         await self._storage.check()
 
 
-async def _to_its_end(put: Coroutine[Any, Any, None]) -> None:
-    putting = asyncio.ensure_future(put)
+async def _to_its_end(change: Coroutine[Any, Any, T]) -> T:
+    changing = asyncio.ensure_future(change)
     try:
-        await asyncio.shield(putting)
+        return await asyncio.shield(changing)
     except asyncio.CancelledError:
         with suppress(Exception):
-            await asyncio.wait_for(putting, LAST_PUT_SECONDS)
+            await asyncio.wait_for(changing, LAST_CHANGE_SECONDS)
         raise

@@ -4,6 +4,7 @@ from uuid import UUID
 
 from temporalio import activity
 
+from activities.heartbeats import heartbeats
 from streamforge.contracts import names
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import JobStatus
@@ -50,10 +51,20 @@ class OutcomeActivities:
 
     @activity.defn(name=names.DISCARD)
     async def discard(self, what: DiscardInput) -> None:
+        """With heartbeats: an attempt that stood still must not remove what was encoded since."""
+        async with heartbeats():
+            if what.renditions:
+                await self._discard_renditions(what)
+            else:
+                await self._discard_job(what)
+
+    async def _discard_renditions(self, what: DiscardInput) -> None:
+        """After the growing manifests, which name their segments: a stream that begins anew is a 404 until then."""
+        await self._storage.delete(layout.growing_folder(what.job_id))
         for rendition in what.renditions:
             await self._storage.delete(layout.output(what.job_id, f"{rendition}/"))
-        if what.renditions:
-            return
+
+    async def _discard_job(self, what: DiscardInput) -> None:
         await self._storage.delete(layout.work_folder(what.job_id))
         # Whoever wants the rest removed may have failed only to hear that the job is completed.
         if (what.output or what.original) and not await self._is_completed(what.job_id):

@@ -206,11 +206,13 @@ class TranscodeActivities:
         on_segment: Callable[[EncodedTrack], None],
         reporter: Reporter,
     ) -> None:
-        """Segments as the child writes them; now and then a receipt of what is there so far."""
+        """Segments as the child writes them; now and then a receipt of what is there so far. One that the last attempt left
+        stays until this one is further: playlists that were told of its segments must not shrink."""
         title = receipts.of_round(f"{work.rendition.name}-so-far", work.encoded_before)
         so_far = layout.receipt(work.original.job_id, title)
         track: EncodedTrack | None = None
-        told = 0
+        before = await patiently(reporter, receipts.find, self._storage, so_far, EncodedTracks)
+        told = len(before.tracks[0].segments) if before else 0
         while message := await written.get():
             if "track" in message:
                 if message["track"] is None:

@@ -73,7 +73,7 @@ POLICIES = {
     names.DOWNLOADS: Policy(timedelta(hours=6), queue=names.MEDIA_TASK_QUEUE),
     names.STORE: Policy(timedelta(hours=6)),
     names.RECORD_OUTCOME: Policy(timedelta(minutes=1), beats=False),
-    names.DISCARD: Policy(timedelta(minutes=10), beats=False),
+    names.DISCARD: Policy(timedelta(minutes=10)),
     names.SWEEP: Policy(timedelta(hours=1)),
     names.RECONCILE: Policy(timedelta(hours=1)),
 }

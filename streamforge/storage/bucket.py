@@ -4,7 +4,7 @@ import asyncio
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -126,8 +126,10 @@ class BucketStorage:
         found = await _reach(obstore.list_with_delimiter_async(self.store, prefix=_folder(prefix)))
         return sorted(folder.rstrip("/").rsplit("/", 1)[-1] for folder in found["common_prefixes"])
 
-    async def delete(self, prefix: str) -> int:
+    async def delete(self, prefix: str, check: Callable[[], None] | None = None) -> int:
         names = [info.name async for info in self.walk(prefix)]
+        if check is not None:
+            check()
         if names:
             await _reach(obstore.delete_async(self.store, names))
         return len(names)

@@ -102,8 +102,8 @@ class LocalStorage:
     async def list_folders(self, prefix: str) -> list[str]:
         return await self._in_thread(self._folders, prefix)
 
-    async def delete(self, prefix: str) -> int:
-        return await self._in_thread(self._delete, prefix)
+    async def delete(self, prefix: str, check: Callable[[], None] | None = None) -> int:
+        return await self._in_thread(self._delete, prefix, check)
 
     async def abort_unfinished(self, before: datetime) -> int:
         """There are none: what lies aside is cleared away by every check."""
@@ -222,10 +222,12 @@ class LocalStorage:
             return []
         return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and entry.name != ASIDE)
 
-    def _delete(self, prefix: str) -> int:
+    def _delete(self, prefix: str, check: Callable[[], None] | None) -> int:
         count = sum(1 for _ in self._walk(prefix))
         folder = self._folder(prefix)
         while folder.is_dir():
+            if check is not None:
+                check()
             try:
                 shutil.rmtree(folder)
             except OSError as error:  # Somebody else is deleting it, too, or still writing there.

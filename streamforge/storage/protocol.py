@@ -1,6 +1,6 @@
 """What StreamForge asks of a store. Names are `/`-separated, relative, and never come from a caller unchecked."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -73,8 +73,12 @@ class Storage(Protocol):
     async def list_folders(self, prefix: str) -> list[str]:
         """Names of the folders directly under the folder `prefix`, without slashes."""
 
-    async def delete(self, prefix: str) -> int:
-        """Remove every object under the folder `prefix`; how many there were. Absent is fine."""
+    async def delete(self, prefix: str, check: Callable[[], None] | None = None) -> int:
+        """Remove every object under the folder `prefix`; how many there were. Absent is fine.
+
+        `check` is asked when it is known what is there, right before that is removed, and may be asked in a thread.
+        Nothing is removed where it raises.
+        """
 
     async def abort_unfinished(self, before: datetime) -> int:
         """End uploads into the store that began before then and whose process is gone; how many there were. Their parts are

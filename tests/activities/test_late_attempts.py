@@ -4,28 +4,48 @@ are stopped in tests/pipeline/test_late_workers.py."""
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from uuid import uuid4
+from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 from bucket_server import BUCKET, Gateway
 from factories import PROCESSING, accepted
-from sources import stream, track
+from sources import audio, source, stream, track, video
 from temporalio.testing import ActivityEnvironment
 
 from activities import heartbeats, receipts
 from activities.fence import FencedStorage
+from activities.gpu_sessions import GpuSessions
+from activities.originals import Originals
+from activities.outcome import OutcomeActivities
 from activities.package import PackageActivities
 from activities.publish import PublishActivities
+from activities.room import Room
+from activities.scratch import Scratch
+from activities.transcode import TranscodeActivities
 from streamforge.contracts.media import EncodedTracks
-from streamforge.contracts.pipeline import EncodedPart, EncodedStream, PackageInput, PublishInput, StoredSource
+from streamforge.contracts.pipeline import (
+    DiscardInput,
+    EncodeAudioInput,
+    EncodedPart,
+    EncodedStream,
+    PackageInput,
+    PublishInput,
+    StoredSource,
+)
 from streamforge.db.jobs import Jobs
-from streamforge.errors import Superseded
+from streamforge.errors import MediaChildCrashed, Superseded
 from streamforge.events.log import EventLog
-from streamforge.storage import Storage, layout
+from streamforge.keys import Keys
+from streamforge.media.audio import AudioTask
+from streamforge.media.gpu import GpuMeter
+from streamforge.planning.plan import make_plan
+from streamforge.settings import Settings
+from streamforge.storage import ObjectInfo, Storage, layout
 from streamforge.storage.bucket import BucketStorage
 from streamforge.storage.local import LocalStorage
 
@@ -78,6 +98,34 @@ async def test_an_attempt_that_stood_still_for_too_long_writes_and_removes_nothi
     await attempt().run(work)
     assert [info.name async for info in store.walk("")] == ["in time"]
     await fenced.put_bytes("no activity", b"1")
+
+
+async def test_an_attempt_that_stands_still_while_it_lists_removes_nothing(
+    bucket_environment: pytest.MonkeyPatch,
+    endpoint: tuple[str, Gateway],
+    monkeypatch: pytest.MonkeyPatch,
+    jobs: Jobs,
+    events: EventLog,
+) -> None:
+    """Of a round that did not fit: another attempt removed it, and the next round has written the same names."""
+    clock, bucket, job_id = Clock(), BucketStorage.from_url(f"s3://{BUCKET}/{uuid4().hex}"), uuid4()
+    segment = layout.output(job_id, "360p/0.m4s")
+    await bucket.put_bytes(segment, b"of the next round")
+    monkeypatch.setattr(heartbeats, "time", clock)
+    walk = bucket.walk
+
+    async def slow_walk(prefix: str) -> AsyncIterator[ObjectInfo]:
+        async for info in walk(prefix):
+            yield info
+        clock.seconds += TIMEOUT.total_seconds() + 1
+
+    monkeypatch.setattr(bucket, "walk", slow_walk)
+    outcome = OutcomeActivities(FencedStorage(bucket), events, jobs)
+    with pytest.raises(Superseded):
+        await attempt().run(
+            outcome.discard, DiscardInput(job_id=job_id, output=False, original=False, renditions=["360p"])
+        )
+    assert await bucket.get_bytes(segment) == b"of the next round"
 
 
 async def test_a_put_is_over_before_its_activity_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,3 +233,64 @@ async def test_growing_manifests_are_never_among_the_files_of_the_stream(
     await film.encode(0)
     await film.publish(number=0)
     assert await film.final() == {}
+
+
+async def test_a_round_that_begins_anew_shows_nothing_that_is_removed(
+    tmp_path: Path, events: EventLog, jobs: Jobs, job: StoredSource
+) -> None:
+    film = Film(LocalStorage(tmp_path), events, job)
+    await film.encode(0)
+    await film.publish(number=0)
+    again = DiscardInput(job_id=job.job_id, output=False, original=False, renditions=[film.name])
+    await attempt().run(OutcomeActivities(film.storage, events, jobs).discard, again)
+    assert [info async for info in film.storage.walk(layout.growing_folder(job.job_id))] == []
+    assert await receipts.find(film.storage, film.parts[0][0].receipt, EncodedTracks)
+
+
+class KilledSoundEncoder:
+    """Media children of a worker that dies when so many segments are in the store."""
+
+    def __init__(self, storage: Storage, job_id: UUID, segments: int) -> None:
+        self._storage, self._job_id, self._segments = storage, job_id, segments
+
+    async def run(self, _: str, task: AudioTask, __: type, told: Callable[[dict[str, Any]], None]) -> None:
+        made = track(task.rendition.name, [192_000] * self._segments, [10] * self._segments, timescale=48_000)
+        told({"track": made.model_dump(mode="json") | {"segments": [], "init_size_bytes": 0}})
+        (task.target / made.name).mkdir()
+        for segment in made.segments:
+            (task.target / made.name / segment.file_name).write_bytes(bytes(10))
+            told({"segment": asdict(segment)})
+        last = layout.output(self._job_id, f"{made.name}/{made.segments[-1].file_name}")
+        while await self._storage.stat(last) is None:
+            await asyncio.sleep(0.001)
+        raise MediaChildCrashed("Killed.")
+
+
+async def test_sound_that_was_playable_stays_playable_while_another_worker_begins_anew(
+    tmp_path: Path, events: EventLog, job: StoredSource
+) -> None:
+    """Its next attempt told of its first segment, over all that the last one had: a playlist that shrank."""
+    store, scratch = LocalStorage(tmp_path / "store"), Scratch(tmp_path / "scratch")
+    await store.put_bytes(job.source_object, b"film")
+    film = source(video(), audio())
+    plan = make_plan(film, Settings())
+    sound = EncodeAudioInput(original=job, source=film, plan=plan, rendition=plan.audio[0])
+    so_far = layout.receipt(job.job_id, f"{plan.audio[0].name}-so-far")
+    shown = []
+    for number, segments in enumerate([4, 3, 7], start=1):
+        await store.delete(layout.output_folder(job.job_id))
+        activities = TranscodeActivities(
+            FencedStorage(store),
+            events,
+            KilledSoundEncoder(store, job.job_id, segments),  # type: ignore[arg-type]
+            originals=Originals(store, scratch, kept_seconds=0),
+            scratch=scratch,
+            room=Room(2**32),
+            keys=Keys(Settings(data_dir=tmp_path)),
+            gpu=GpuSessions([], 1, GpuMeter()),
+        )
+        with pytest.raises(MediaChildCrashed):
+            await attempt(number).run(activities.transcode_audio, sound)
+        shown.append(len((await receipts.read(store, so_far, EncodedTracks)).tracks[0].segments))
+    scratch.close()
+    assert [shown[0] >= 3, shown[1] >= shown[0], shown[2] > shown[0]] == [True, True, True], shown

@@ -7,6 +7,7 @@ from clips import BUNNY, Clips
 from factories import CANCELLED, accepted, run_sql
 from system import System
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
+from temporalio.testing import ActivityEnvironment
 
 from activities.outcome import OutcomeActivities
 from streamforge.api.workflows import Workflows
@@ -158,7 +159,7 @@ async def test_the_stream_of_a_completed_job_is_never_removed(
     outcome = OutcomeActivities(open_storage(system.api.settings), events, jobs)
     lost = Outcome(job_id=UUID(finished.id), status=JobStatus.FAILED, stage=Stage.STORAGE, message="Lost")
     await outcome.record_outcome(lost)
-    await outcome.discard(DiscardInput(job_id=UUID(finished.id), output=True, original=True))
+    await ActivityEnvironment().run(outcome.discard, DiscardInput(job_id=UUID(finished.id), output=True, original=True))
     assert (await system.api.job(finished.id))["status"] == "completed"
     assert (await system.api.http.get(finished.job["playback"]["hls"])).status_code == 200
     assert any(name.startswith("input/") for name in system.api.stored)

@@ -9,6 +9,7 @@ import base64
 import json
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -35,8 +36,8 @@ async def main(name: str) -> None:
     configure_logging(LogSettings(level="warning"))
     delete = LocalStorage.delete
 
-    async def keep_work(self: LocalStorage, prefix: str) -> int:
-        return 0 if prefix.startswith("work/") else await delete(self, prefix)
+    async def keep_work(self: LocalStorage, prefix: str, check: Callable[[], None] | None = None) -> int:
+        return 0 if prefix.startswith("work/") else await delete(self, prefix, check)
 
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
