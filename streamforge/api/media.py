@@ -3,15 +3,17 @@
 from email.utils import format_datetime
 from pathlib import PurePosixPath
 from urllib.parse import quote
+from uuid import UUID
 
 from starlette.responses import Response, StreamingResponse
 
+from streamforge.api.manifests import Manifest
 from streamforge.api.problems import problem
 from streamforge.api.ranges import ByteRange, UnsatisfiableRange, parse_range
 from streamforge.api.services import Request, services_of
 from streamforge.contracts.ids import parse_job_id
 from streamforge.errors import MediaNotFound
-from streamforge.storage import ObjectInfo, growing, layout
+from streamforge.storage import ObjectInfo, layout
 
 CONTENT_TYPES = {
     ".m3u8": "application/vnd.apple.mpegurl",
@@ -29,14 +31,15 @@ SEGMENTS = {".m4s", ".mp4"}
 
 
 async def media(request: Request) -> Response:
-    info = await _find(request)
-    headers = _headers(info)
-    if request.query_params.get("download") == "1":
-        headers["Content-Disposition"] = await _as_a_file(request)
+    job_id, name = _asked_for(request)
+    if PurePosixPath(name).suffix in MANIFESTS:
+        return await _manifest(request, await services_of(request).manifests.find(job_id, name))
+    info = await services_of(request).storage.stat(layout.output(job_id, name))
+    if info is None:
+        raise MediaNotFound("There is no such file.")
+    headers = await _headers_for(request, info)
     if _names(request.headers.get("if-none-match"), info):
         return Response(status_code=304, headers=headers)
-    if PurePosixPath(info.name).suffix in MANIFESTS:
-        return await _send_manifest(request, info, headers)
     try:
         wanted = parse_range(_usable_range(request, info), info.size_bytes)
     except UnsatisfiableRange as error:
@@ -46,18 +49,31 @@ async def media(request: Request) -> Response:
     return _send(request, info, headers, wanted)
 
 
-async def _find(request: Request) -> ObjectInfo:
+def _asked_for(request: Request) -> tuple[UUID, str]:
     job_id = parse_job_id(request.path_params["job_id"])
     name = request.path_params["path"]
     if not _is_safe(name):
         raise MediaNotFound("There is no such file.")
-    storage = services_of(request).storage
-    info = await storage.stat(layout.output(job_id, name))
-    if info is None and PurePosixPath(name).suffix in MANIFESTS:
-        info = await growing.newest(storage, job_id, name)
-    if info is None:
+    return job_id, name
+
+
+async def _manifest(request: Request, manifest: Manifest | None) -> Response:
+    """Always whole."""
+    if manifest is None:
         raise MediaNotFound("There is no such file.")
-    return info
+    headers = await _headers_for(request, manifest.info)
+    if _names(request.headers.get("if-none-match"), manifest.info):
+        return Response(status_code=304, headers=headers)
+    headers["Content-Length"] = str(len(manifest.data))
+    headers["Accept-Ranges"] = "none"
+    return Response(None if request.method == "HEAD" else manifest.data, headers=headers)
+
+
+async def _headers_for(request: Request, info: ObjectInfo) -> dict[str, str]:
+    headers = _headers(info)
+    if request.query_params.get("download") == "1":
+        headers["Content-Disposition"] = await _as_a_file(request)
+    return headers
 
 
 def _is_safe(name: str) -> bool:
@@ -79,22 +95,6 @@ def _send(request: Request, info: ObjectInfo, headers: dict[str, str], wanted: B
         return Response(status_code=status, headers=headers)
     body = services_of(request).storage.read(info.name, part.start, part.length)
     return StreamingResponse(body, status, headers)
-
-
-async def _send_manifest(request: Request, info: ObjectInfo, headers: dict[str, str]) -> Response:
-    """Whole, in one read. One that grew is looked up again when it is gone: a newer one has taken its place, or the final
-    one."""
-    storage = services_of(request).storage
-    manifest = await storage.get_bytes(info.name)
-    if manifest is None:
-        info = await _find(request)
-        headers |= _headers(info)
-        manifest = await storage.get_bytes(info.name)
-    if manifest is None:
-        raise MediaNotFound("There is no such file.")
-    headers["Content-Length"] = str(len(manifest))
-    headers["Accept-Ranges"] = "none"
-    return Response(None if request.method == "HEAD" else manifest, headers=headers)
 
 
 async def _as_a_file(request: Request) -> str:

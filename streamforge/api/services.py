@@ -14,6 +14,7 @@ from streamforge.api.cancels import Cancels
 from streamforge.api.etas import Etas
 from streamforge.api.launcher import Launcher
 from streamforge.api.limits import StreamLimits
+from streamforge.api.manifests import Manifests
 from streamforge.api.readiness import CHECK_TIMEOUT, Readiness
 from streamforge.api.uploads import Uploads
 from streamforge.api.workflows import Workflows
@@ -51,6 +52,7 @@ class Services:
     streams: Streams
     limits: StreamLimits
     storage: Storage
+    manifests: Manifests
     uploads: Uploads
     workflows: Workflows
     cancels: Cancels
@@ -115,6 +117,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 streams=Streams(broadcaster),
                 limits=StreamLimits(settings.server),
                 storage=storage,
+                manifests=Manifests(storage),
                 uploads=uploads,
                 workflows=workflows,
                 cancels=cancels,

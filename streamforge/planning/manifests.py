@@ -353,3 +353,12 @@ class BitRates:
 
 def bit_rates(track: Pieces, planned_seconds: float) -> BitRates:
     return BitRates(peak_bitrate(track, planned_seconds), average_bitrate(track))
+
+
+def may_still_grow(manifest: bytes) -> bool:
+    """Whether it is of a stream that is still being encoded: a playlist without an end, a dynamic MPD, or a master playlist
+    in which one rendition stands in for others."""
+    is_open_playlist = b"#EXTINF" in manifest and b"#EXT-X-ENDLIST" not in manifest
+    is_dynamic = b'type="dynamic"' in manifest.partition(b"<Period")[0]
+    has_stand_ins = b"#EXT-X-STREAM-INF" in manifest and f"/{GROWING_PLAYLIST}".encode() in manifest
+    return is_open_playlist or is_dynamic or has_stand_ins

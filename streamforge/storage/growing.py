@@ -1,5 +1,6 @@
 """The manifests of a stream that is still being encoded: which of them are the newest that are whole."""
 
+import asyncio
 from uuid import UUID
 
 from streamforge.storage import layout
@@ -12,9 +13,11 @@ KEPT = 2
 async def newest(storage: Storage, job_id: UUID, name: str) -> ObjectInfo | None:
     """The object that stands for the manifest `name` now. None where nothing can be played yet, or no longer: the work
     folder goes when a job is over."""
-    folders = await _folders(storage, job_id)
-    whole = [files for files in folders.values() if layout.COMPLETE in files]
-    return whole[-1].get(name) if whole else None
+    for folder in reversed(await _folders(storage, job_id)):
+        whole, found = await asyncio.gather(storage.stat(f"{folder}{layout.COMPLETE}"), storage.stat(f"{folder}{name}"))
+        if whole is not None:
+            return found
+    return None
 
 
 async def forget_older(storage: Storage, job_id: UUID, than: str) -> None:
@@ -24,11 +27,7 @@ async def forget_older(storage: Storage, job_id: UUID, than: str) -> None:
         await storage.delete(folder)
 
 
-async def _folders(storage: Storage, job_id: UUID) -> dict[str, dict[str, ObjectInfo]]:
-    """Files of each folder by their names in it, from the oldest to the newest."""
+async def _folders(storage: Storage, job_id: UUID) -> list[str]:
+    """From the oldest to the newest."""
     within = layout.growing_folder(job_id)
-    found: dict[str, dict[str, ObjectInfo]] = {}
-    for info in sorted([info async for info in storage.walk(within)], key=lambda info: info.name):
-        folder, _, name = info.name.removeprefix(within).partition("/")
-        found.setdefault(f"{within}{folder}/", {})[name] = info
-    return found
+    return [f"{within}{folder}/" for folder in await storage.list_folders(within)]
