@@ -36,4 +36,4 @@ async def test_twelve_hours(system: System, tmp_path: Path) -> None:
         assert (start + duration, len(tracks[name].segments)) == (HOURS * 3600, HOURS * 900)
     verified = await verify(str(output))
     assert (verified.problems, verified.unlisted) == ([], [])
-    assert verified.receipt.account.pictures.shown == HOURS * 3600
+    assert finished.job["result"]["account"]["pictures"]["shown"] == HOURS * 3600
