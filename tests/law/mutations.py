@@ -13,6 +13,8 @@ from mpeg_systems import CLOCK, STARTS_AT
 
 HOUR = 3600 * TICKS
 HOLE = TICKS // 4
+CLOSE = TICKS // 25
+"""Packets that are this close follow each other: what is missing between them, if anything, is less than can be told."""
 PAUSE = 2 * TICKS
 """A clock that leaps ahead by less might as well have been held."""
 ENDS = 3
@@ -298,7 +300,7 @@ def check_clocks(film: Film) -> None:
         ((one.part, one.moved), (two.part, two.moved))
         for packets in tracks
         for one, two in pairwise(packets)
-        if two.due - one.due < HOLE
+        if two.due - one.due < min(HOLE, one.lasts + CLOSE)
     }
     steps = [later - earlier for (_, earlier), (_, later) in pairwise(clocks)]
     if any(pair not in bridged for pair in pairwise(clocks)) or any(-HOLE < step < PAUSE for step in steps if step):
