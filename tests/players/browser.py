@@ -15,7 +15,7 @@ import pytest
 
 HERE = Path(__file__).parent
 PLAYERS = HERE / "node_modules"
-REQUIRED = os.environ.get("STREAMFORGE_TEST_BROWSER") == "required"
+REQUIRED = os.environ.get("TEST_BROWSER") == "required"
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 FLAGS = [

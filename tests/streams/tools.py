@@ -16,7 +16,7 @@ from threading import Thread
 import pytest
 
 HERE = Path(__file__).parent
-REQUIRED = os.environ.get("STREAMFORGE_TEST_BROWSER") == "required"
+REQUIRED = os.environ.get("TEST_BROWSER") == "required"
 
 
 def program(*names: str, package: str) -> str:
