@@ -15,7 +15,6 @@ from streamforge.errors import StorageUnavailable
 from streamforge.storage import Storage, layout
 from streamforge.storage.ownership import claim_and_remember
 
-FOLDERS = (layout.ORIGINALS, layout.OUTPUTS, layout.WORK)
 ORPHAN_GRACE = timedelta(hours=24)
 """An upload lies in the store a moment before its row is written; only what is older than this can be nobody's."""
 UNFINISHED_GRACE = timedelta(days=2)
@@ -51,12 +50,12 @@ class RetentionActivities:
         return SweepResult(jobs_removed=len(expired), orphans_removed=orphans)
 
     async def _remove_files(self, job_id: UUID) -> None:
-        for folder in FOLDERS:
-            await self._storage.delete(f"{folder}{job_id}/")
+        for folder in layout.job_folders(job_id):
+            await self._storage.delete(folder)
 
     async def _remove_orphans(self, before: datetime, checkpoint: Checkpoint) -> int:
         removed = 0
-        for folder in FOLDERS:
+        for folder in layout.OF_JOBS:
             found = {name: _job_id(name) for name in await self._storage.list_folders(folder)}
             ids = [job_id for job_id in found.values() if job_id is not None]
             known = await self._jobs.existing(ids, announced_since=before)
@@ -85,8 +84,12 @@ class RetentionActivities:
 
     async def _untouched_since(self, folder: str, before: datetime) -> bool:
         """Also False where nothing is (yet): a folder of a disk is made a moment before its first file is in it."""
-        newest = max([info.modified_at async for info in self._storage.walk(folder)], default=None)
-        return newest is not None and newest <= before
+        holds_something = False
+        async for info in self._storage.walk(folder):
+            if info.modified_at > before:
+                return False
+            holds_something = True
+        return holds_something
 
 
 def _job_id(name: str) -> UUID | None:

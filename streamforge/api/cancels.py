@@ -52,9 +52,9 @@ class Cancels:
         change = JobChange(stage=Stage.CANCELLED, status=JobStatus.CANCELLED, message="Cancelled on request")
         if await self._events.append(job.id, change) is None:
             return
-        for folder in (layout.work_folder, layout.output_folder, layout.original_folder):
+        for folder in layout.job_folders(job.id):
             try:
-                await self._storage.delete(folder(job.id))
+                await self._storage.delete(folder)
             except ServiceError as error:
                 log.warning("files of a cancelled job stay for the sweep", job_id=str(job.id), reason=error.message)
 

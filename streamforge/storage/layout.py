@@ -13,10 +13,17 @@ ORIGINALS = "input/"
 OUTPUTS = "output/"
 WORK = "work/"
 SEARCHES = "searches/"
-FOLDERS = (ORIGINALS, OUTPUTS, WORK, SEARCHES)
+OF_JOBS = (ORIGINALS, OUTPUTS, WORK)
+"""Those that hold a folder for each job."""
+FOLDERS = (*OF_JOBS, SEARCHES)
 """All that we write into. What lies beside them in a shared bucket is somebody else's."""
 COMPLETE = "complete"
 """Written last into the folder of growing manifests: from then on it is the one that is shown."""
+
+
+def job_folders(job_id: UUID) -> list[str]:
+    """All that may be there of a job."""
+    return [f"{folder}{job_id}/" for folder in OF_JOBS]
 
 
 def original_folder(job_id: UUID) -> str:
