@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import ParamSpec, TypeVar
 
-from streamforge.contracts.events import JobChange
+from streamforge.contracts.events import waiting
 from streamforge.contracts.job import Stage
 from streamforge.db.retry import backoff
 from streamforge.errors import DiskFull, StorageUnavailable
@@ -23,12 +23,6 @@ async def patiently(reporter: Reporter, put: Callable[P, Awaitable[T]], *args: P
         try:
             return await put(*args, **kwargs)
         except (StorageUnavailable, DiskFull) as error:
-            await reporter.state(
-                JobChange(
-                    stage=Stage.TRANSCODING,
-                    message=f"Waiting to try again: {error.message}",
-                    details={"code": error.code, "attempt": attempt},
-                )
-            )
+            await reporter.state(waiting(error, attempt, Stage.TRANSCODING))
         await asyncio.sleep(delay)
     raise AssertionError("backoff never ends")

@@ -72,7 +72,7 @@ class ReconcileActivities:
         try:
             await self._outcome.record_outcome(outcome)
         except CancelRequested:
-            outcome = _cancelled(job)
+            outcome = Outcome.cancelled(job.id, job.stage)
             await self._outcome.record_outcome(outcome)
         await self._outcome.discard(_leftovers(outcome))
         return True
@@ -99,18 +99,14 @@ class ReconcileActivities:
     async def _outcome_of(self, job: JobRow, status: WorkflowExecutionStatus | None) -> Outcome:
         if status is WorkflowExecutionStatus.COMPLETED:
             return await self._completed(job)
-        return _cancelled(job) if status is WorkflowExecutionStatus.CANCELED else _lost(job, status)
+        if status is WorkflowExecutionStatus.CANCELED:
+            return Outcome.cancelled(job.id, job.stage)
+        return _lost(job, status)
 
     async def _completed(self, job: JobRow) -> Outcome:
         """It has recorded that; a database from a backup does not know it any more."""
         handle = self._temporal.get_workflow_handle(job.workflow_id, result_type=ProcessVideoResult)
-        return Outcome(
-            job_id=job.id,
-            status=JobStatus.COMPLETED,
-            stage=job.stage,
-            message="The stream is ready",
-            result=await handle.result(rpc_timeout=RPC_TIMEOUT),
-        )
+        return Outcome.completed(job.id, await handle.result(rpc_timeout=RPC_TIMEOUT))
 
 
 async def _each(jobs: Sequence[JobRow], work: Callable[[JobRow], Awaitable[bool]]) -> int:
@@ -127,10 +123,6 @@ async def _each(jobs: Sequence[JobRow], work: Callable[[JobRow], Awaitable[bool]
     return needed
 
 
-def _cancelled(job: JobRow) -> Outcome:
-    return Outcome(job_id=job.id, status=JobStatus.CANCELLED, stage=job.stage, message="Cancelled on request")
-
-
 def _lost(job: JobRow, status: WorkflowExecutionStatus | None) -> Outcome:
     message = f"The job was not finished: {HOW_IT_ENDED.get(status, 'its workflow ended')}; send the video again."
     error = JobError(
@@ -140,7 +132,7 @@ def _lost(job: JobRow, status: WorkflowExecutionStatus | None) -> Outcome:
         fault=WorkflowLost.fault,
         retryable=WorkflowLost.retryable,
     )
-    return Outcome(job_id=job.id, status=JobStatus.FAILED, stage=job.stage, message=message, error=error)
+    return Outcome.failed(job.id, error)
 
 
 def _leftovers(outcome: Outcome) -> DiscardInput:

@@ -12,7 +12,7 @@ with workflow.unsafe.imports_passed_through():
     from pydantic import BaseModel
 
     from streamforge.contracts import names
-    from streamforge.contracts.job import JobStatus, Stage
+    from streamforge.contracts.job import Stage
     from streamforge.contracts.media import AudioRendition, Chunk, Text, TextTrack, VideoRendition
     from streamforge.contracts.per_title import PerTitleResult, SearchedPlan
     from streamforge.contracts.pictures import Pictures, Storyboard
@@ -381,29 +381,14 @@ class ProcessVideoWorkflow:
         await self._discard(output=False, original=False)
         if self._cancelled:
             raise asyncio.CancelledError
-        await self._record(
-            Outcome(
-                job_id=self._job.job_id,
-                status=JobStatus.COMPLETED,
-                stage=Stage.COMPLETED,
-                message="The stream is ready",
-                result=result,
-            )
-        )
+        await self._record(Outcome.completed(self._job.job_id, result))
         self._enter(Stage.COMPLETED)
 
     async def _end_failed(self, error: BaseException) -> None:
         """Told first, cleaned up after: the person at the other end should not wait for a slow store."""
         job_error = to_job_error(error, self._stage)
-        failed = Outcome(
-            job_id=self._job.job_id,
-            status=JobStatus.FAILED,
-            stage=self._stage,
-            message=job_error.message,
-            error=job_error,
-        )
         try:
-            await self._record(failed)
+            await self._record(Outcome.failed(self._job.job_id, job_error))
         except ActivityError as refused:
             if not _is_cancel(refused):
                 raise
@@ -413,14 +398,7 @@ class ProcessVideoWorkflow:
         await self._discard(output=True, original=job_error.fault == Fault.CALLER)
 
     async def _end_cancelled(self) -> None:
-        await self._record(
-            Outcome(
-                job_id=self._job.job_id,
-                status=JobStatus.CANCELLED,
-                stage=self._stage,
-                message="Cancelled on request",
-            )
-        )
+        await self._record(Outcome.cancelled(self._job.job_id, self._stage))
         self._enter(Stage.CANCELLED)
         await self._discard(output=True, original=True)
 

@@ -7,6 +7,7 @@ import structlog
 from streamforge.api.workflows import Workflows
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import JobStatus, Stage
+from streamforge.contracts.pipeline import CANCELLED
 from streamforge.db.jobs import JobRow, Jobs
 from streamforge.errors import ServiceError, TemporalUnavailable
 from streamforge.events.log import EventLog
@@ -49,7 +50,7 @@ class Cancels:
 
     async def _end(self, job: JobRow) -> None:
         """A workflow that is being started just now finds its job over: in the launcher, or in its first activity."""
-        change = JobChange(stage=Stage.CANCELLED, status=JobStatus.CANCELLED, message="Cancelled on request")
+        change = JobChange(stage=Stage.CANCELLED, status=JobStatus.CANCELLED, message=CANCELLED)
         if await self._events.append(job.id, change) is None:
             return
         for folder in layout.job_folders(job.id):

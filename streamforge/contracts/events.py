@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from streamforge.contracts.job import JobError, JobStatus, Playback, RenditionView, Stage
 from streamforge.contracts.stored import JsonObject
+from streamforge.errors import StreamForgeError
 
 
 class JobChange(BaseModel):
@@ -27,6 +28,15 @@ class JobChange(BaseModel):
     source: dict[str, Any] | None = None
     renditions: list[RenditionView] | None = None
     playback: Playback | None = None
+
+
+def waiting(error: StreamForgeError, attempt: int, stage: Stage) -> JobChange:
+    """The job goes on, and this is why it does not move: `attempt` has failed, and another one will be made."""
+    return JobChange(
+        stage=stage,
+        message=f"Waiting to try again: {error.message}",
+        details={"code": error.code, "attempt": attempt},
+    )
 
 
 class RenditionProgress(BaseModel):

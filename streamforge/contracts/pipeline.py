@@ -1,7 +1,7 @@
 """One typed input and one result for the workflow and each activity. Add fields with defaults; never re-use one."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, Field
@@ -286,6 +286,10 @@ class ProcessVideoResult(BaseModel):
     warnings: list[str] = []
 
 
+CANCELLED = "Cancelled on request"
+"""What the last event of a cancelled job says, whoever ends it."""
+
+
 class Outcome(BaseModel):
     """How a job ended, for the log. `result` comes with completed, `error` with failed."""
 
@@ -295,6 +299,24 @@ class Outcome(BaseModel):
     message: str
     result: ProcessVideoResult | None = None
     error: JobError | None = None
+
+    @classmethod
+    def cancelled(cls, job_id: UUID, stage: Stage) -> Self:
+        return cls(job_id=job_id, status=JobStatus.CANCELLED, stage=stage, message=CANCELLED)
+
+    @classmethod
+    def failed(cls, job_id: UUID, error: JobError) -> Self:
+        return cls(job_id=job_id, status=JobStatus.FAILED, stage=error.stage, message=error.message, error=error)
+
+    @classmethod
+    def completed(cls, job_id: UUID, result: ProcessVideoResult) -> Self:
+        return cls(
+            job_id=job_id,
+            status=JobStatus.COMPLETED,
+            stage=Stage.COMPLETED,
+            message="The stream is ready",
+            result=result,
+        )
 
 
 class DiscardInput(BaseModel):

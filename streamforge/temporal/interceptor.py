@@ -16,7 +16,7 @@ from temporalio.worker import (
     Interceptor,
 )
 
-from streamforge.contracts.events import JobChange
+from streamforge.contracts.events import waiting
 from streamforge.contracts.job import JobStatus, Stage
 from streamforge.contracts.pipeline import Outcome, StoredSource
 from streamforge.disks import WORKER, disk_error, is_of_a_disk
@@ -85,14 +85,9 @@ class _Inbound(ActivityInboundInterceptor):
                 raise
 
     async def _tell(self, job_id: UUID, error: StreamForgeError, attempt: int) -> None:
-        """An event of the job: it goes on, and this is why it does not move. Logged under the stage the job is in."""
-        change = JobChange(
-            stage=Stage.UPLOADING,
-            message=f"Waiting to try again: {error.message}",
-            details={"code": error.code, "attempt": attempt},
-        )
+        """Logged under the stage the job is in, for a stage never goes back."""
         with suppress(DatabaseUnavailable):
-            await self._events.append(job_id, change)
+            await self._events.append(job_id, waiting(error, attempt, Stage.UPLOADING))
 
 
 def _must_succeed(input: ExecuteActivityInput) -> bool:
