@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from commandline import StartUp, Up, processes_of, streamforge
+from processes import runs
 
 from streamforge.embedded import endpoints, leftovers
 from streamforge.embedded.postgres import EmbeddedPostgres
@@ -123,7 +124,7 @@ def test_a_part_that_crashes_is_started_again(up: StartUp) -> None:
 
 def api_of(running: Up) -> int | None:
     """Its process, whatever `up` has written down."""
-    return next((each.pid for each in processes_of(running.data_dir) if "api" in each.cmdline()), None)
+    return next((each.pid for each in processes_of(running.data_dir) if runs(each, "api")), None)
 
 
 def test_it_goes_on_looking_when_it_cannot_write_down_what_runs(up: StartUp) -> None:

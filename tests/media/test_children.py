@@ -14,8 +14,10 @@ import pytest
 from clips import Clips
 from encoding import QUICK
 from outages import filled, small_disk
+from processes import media_children, zygotes
 from test_probe import probe
 
+from streamforge.embedded import leftovers
 from streamforge.errors import DiskFull, InvalidSettings, MediaChildCrashed, SourceTooExpensive
 from streamforge.media.child import MediaChildren
 from streamforge.media.encode import EncodeResult, EncodeTask
@@ -54,24 +56,15 @@ class Running:
         return running
 
 
-def media_processes() -> list[psutil.Process]:
-    """Children of this process's zygotes."""
-    return [child for zygote in zygotes() for child in zygote.children()]
-
-
-def zygotes() -> list[psutil.Process]:
-    return [p for p in psutil.Process().children() if "streamforge.media.zygote" in p.cmdline()]
-
-
 async def gone(processes: list[psutil.Process]) -> None:
     async with asyncio.timeout(5):
-        while any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in processes):
+        while any(leftovers.is_alive(process) for process in processes):
             await asyncio.sleep(0.01)
 
 
 async def test_cancelling_kills_the_encoders_at_once(children: MediaChildren, clips: Clips, tmp_path: Path) -> None:
     running = await Running().start(children, clips.full_hd, tmp_path)
-    processes = media_processes()
+    processes = media_children()
     assert processes
     began = time.monotonic()
     running.cancel()
@@ -85,7 +78,7 @@ async def test_a_crash_is_an_error_and_the_next_task_runs(
     children: MediaChildren, clips: Clips, tmp_path: Path
 ) -> None:
     running = await Running().start(children, clips.full_hd, tmp_path)
-    for process in media_processes():
+    for process in media_children():
         process.send_signal(signal.SIGSEGV)
     with pytest.raises(MediaChildCrashed) as caught:
         await running
@@ -96,7 +89,7 @@ async def test_a_crash_is_an_error_and_the_next_task_runs(
 async def test_a_child_that_stops_moving_is_given_up(clips: Clips, tmp_path: Path) -> None:
     async with MediaChildren(memory_bytes=4 * 2**30, stall_seconds=1.5) as children:
         running = await Running().start(children, clips.full_hd, tmp_path)
-        stopped = media_processes()
+        stopped = media_children()
         for process in stopped:
             process.send_signal(signal.SIGSTOP)
         with pytest.raises(SourceTooExpensive, match="no progress"):

@@ -19,6 +19,7 @@ from damage import Mishap, Overwritten, after, damage
 from encoding import Encoded, encode_chunk
 from hypothesis import HealthCheck, given, settings
 from playback import Played, decode
+from processes import living_children, zygotes
 from test_probe import probe
 
 from streamforge.contracts.media import EncodedTrack
@@ -89,12 +90,8 @@ class Mill:
     async def _nothing_left(self, handles: int) -> None:
         assert self.zygote.is_running()
         async with asyncio.timeout(5):
-            while self.zygote.children() or psutil.Process().num_fds() > handles:
+            while living_children(self.zygote) or psutil.Process().num_fds() > handles:
                 await asyncio.sleep(0.005)
-
-
-def zygotes() -> list[psutil.Process]:
-    return [p for p in psutil.Process().children() if "streamforge.media.zygote" in p.cmdline()]
 
 
 @pytest.fixture(scope="module")

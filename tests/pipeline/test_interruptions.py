@@ -5,11 +5,11 @@ import os
 import time
 from datetime import UTC, datetime, timedelta
 
-import psutil
 import pytest
 from clips import BOTTLES, BUNNY, Clips
 from factories import run_sql
 from playback import ffmpeg_decodes
+from processes import media_children
 from system import System
 from temporalio.client import WorkflowFailureError
 
@@ -31,11 +31,6 @@ async def until_encoding(system: System, job_id: str) -> None:
         async for frame in frames:
             if frame.event == "progress" and frame.data["progress"] > 10:
                 return
-
-
-def media_children() -> list[psutil.Process]:
-    zygotes = [p for p in psutil.Process().children() if "streamforge.media.zygote" in p.cmdline()]
-    return [child for zygote in zygotes for child in zygote.children() if child.status() != psutil.STATUS_ZOMBIE]
 
 
 async def test_a_cancel_stops_the_encoders_and_leaves_nothing(system: System, clips: Clips) -> None:
