@@ -1,6 +1,11 @@
-"""Plain numbered SQL files, applied in order, each in its own transaction."""
+"""Plain numbered SQL files, applied in order, each in its own transaction, and after them the functions of the database.
 
-from collections.abc import Mapping
+A migration is applied once and never changes. The functions are one file that does change: each number of it is applied
+once, unless a higher one was before. So a version that starts again beside a later one does not undo its functions.
+"""
+
+import re
+from collections.abc import Collection, Mapping
 from hashlib import sha256
 from importlib import resources
 from typing import Any
@@ -8,6 +13,12 @@ from typing import Any
 from streamforge.db.pool import availability_errors, connect
 from streamforge.db.queries import QUERIES
 from streamforge.errors import ServiceError
+
+FUNCTIONS = "functions_"
+"""Begins what the functions are recorded as, with their number behind it in four digits: they sort as they follow."""
+
+_NUMBERED = re.compile(r"\d{4}_\w+\.sql")
+_NUMBER_OF_FUNCTIONS = re.compile(r"-- functions (\d+)\n")
 
 
 class MigrationEdited(ServiceError):
@@ -44,6 +55,8 @@ async def _apply(connection: Any, migrations: Mapping[str, str]) -> list[str]:
         if name in applied:
             _refuse_edited(name, checksum, applied[name])
             continue
+        if _is_overtaken(name, applied):
+            continue
         async with connection.transaction():
             await connection.execute(script)
             await connection.execute(QUERIES["record_migration"], name, checksum)
@@ -52,12 +65,33 @@ async def _apply(connection: Any, migrations: Mapping[str, str]) -> list[str]:
 
 
 def _refuse_edited(name: str, checksum: str, applied: str) -> None:
-    if checksum != applied:
+    if checksum == applied:
+        return
+    if name.startswith(FUNCTIONS):
         raise MigrationEdited(
-            f"The migration {name} was changed after it was applied; put its change into a new migration instead."
+            "functions.sql was changed after it was applied; raise the number in its first line, too."
         )
+    raise MigrationEdited(
+        f"The migration {name} was changed after it was applied; put its change into a new migration instead."
+    )
+
+
+def _is_overtaken(name: str, applied: Collection[str]) -> bool:
+    return name.startswith(FUNCTIONS) and any(each.startswith(FUNCTIONS) and each > name for each in applied)
 
 
 def _migrations() -> dict[str, str]:
-    files = [f for f in resources.files("migrations").iterdir() if f.name.endswith(".sql")]
-    return {f.name.removesuffix(".sql"): f.read_text(encoding="utf-8") for f in sorted(files, key=lambda f: f.name)}
+    """By the names that are recorded, in the order in which they are applied."""
+    folder = resources.files("migrations")
+    names = sorted(file.name for file in folder.iterdir() if _NUMBERED.fullmatch(file.name))
+    scripts = {name.removesuffix(".sql"): folder.joinpath(name).read_text(encoding="utf-8") for name in names}
+    functions = folder.joinpath("functions.sql").read_text(encoding="utf-8")
+    return scripts | {name_of_functions(functions): functions}
+
+
+def name_of_functions(script: str) -> str:
+    """What functions.sql is recorded as, by the number in its first line."""
+    first = _NUMBER_OF_FUNCTIONS.match(script)
+    if first is None:
+        raise ValueError("functions.sql begins with `-- functions` and its number")
+    return f"{FUNCTIONS}{int(first[1]):04}"

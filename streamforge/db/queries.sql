@@ -154,7 +154,7 @@ DELETE FROM batches WHERE NOT EXISTS (SELECT FROM jobs WHERE batch_id = batches.
 -- ── the event log ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 -- name: append_events
--- See migrations/0002_owners_and_batches.sql for what it does, and streamforge.events.log for why readers miss nothing.
+-- See migrations/functions.sql for what it does, and streamforge.events.log for why readers miss nothing.
 SELECT * FROM append_events($1 /* changes */, $2 /* all stages in order */, $3 /* some may be there already */);
 
 -- name: job_events_after

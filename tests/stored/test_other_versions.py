@@ -63,8 +63,7 @@ SCORES_OF_ANOTHER_KIND = {"2026-11-22-first-streams"}
 
 async def as_it_was(dsn: str, shape: Shape, monkeypatch: pytest.MonkeyPatch) -> None:
     """The database as that version left it: its schema, and its rows."""
-    all_of_them = migrations._migrations()
-    then = {name: all_of_them[name] for name in shape["migrations"]}
+    then = {name: script for name, script in migrations._migrations().items() if name in shape["migrations"]}
     with monkeypatch.context() as patches:
         patches.setattr(migrations, "_migrations", lambda: then)
         await migrations.apply_migrations(dsn)

@@ -1,0 +1,184 @@
+-- functions 1
+-- All functions of the database, as they are now: the one place to read and to change them. The migrator runs this file
+-- after the numbered migrations, once for each number in its first line. Raise that with every change; a database never
+-- goes back to a lower one, whichever version of the service starts last. What is called by a version before must go on
+-- working: machines are updated one after the other. To change what a function takes or gives, drop it in a migration.
+
+
+-- ── what views of a job carry beside its row ────────────────────────────────────────────────────────────────────────
+
+CREATE OR REPLACE FUNCTION latest_events(job uuid) RETURNS jsonb STABLE LANGUAGE sql AS $$
+    SELECT coalesce(jsonb_agg(latest), '[]')
+    FROM (SELECT stage, progress, message, created_at FROM progress_events
+          WHERE job_id = job ORDER BY seq DESC LIMIT 10) AS latest
+$$;
+COMMENT ON FUNCTION latest_events IS 'the ten latest, newest first';
+
+CREATE OR REPLACE FUNCTION queue_position(job jobs) RETURNS bigint STABLE LANGUAGE sql AS $$
+    SELECT count(*) FROM jobs AS other
+    WHERE job.work_began_at IS NULL AND job.status IN ('pending', 'processing')
+      AND other.work_began_at IS NULL AND other.status IN ('pending', 'processing')
+      AND (other.priority, other.created_at, other.id) < (job.priority, job.created_at, job.id)
+    HAVING job.work_began_at IS NULL AND job.status IN ('pending', 'processing')
+$$;
+COMMENT ON FUNCTION queue_position IS 'how many jobs that no worker has begun go before this one; null when it does not wait';
+
+CREATE OR REPLACE FUNCTION rendition_progress(job jobs) RETURNS jsonb STABLE LANGUAGE sql AS $$
+    SELECT coalesce(jsonb_object_agg(name, jsonb_build_object('frames', frames, 'fps', fps)), '{}')
+    FROM (
+        SELECT name, sum((told ->> 'frames')::bigint) AS frames,
+               -- A part that was told nothing for so long has lost its worker.
+               sum((told ->> 'fps')::double precision) FILTER (WHERE updated_at > clock_timestamp() - interval '5 seconds') AS fps
+        FROM part_progress, jsonb_each(renditions) AS each_rendition (name, told)
+        WHERE job.status = 'processing' AND job_id = job.id
+        GROUP BY name
+    ) AS summed
+$$;
+COMMENT ON FUNCTION rendition_progress IS 'over all parts of a job that is being worked on; empty otherwise';
+
+CREATE OR REPLACE FUNCTION job_summary(job jobs) RETURNS jsonb IMMUTABLE LANGUAGE sql AS $$
+    SELECT jsonb_build_object('job_id', job.id, 'status', job.status, 'stage', job.stage, 'progress', job.progress)
+$$;
+
+
+-- ── writing the log; streamforge.events.log says why no reader ever misses an event ─────────────────────────────────
+
+-- The row of an event whose job row was raised to its number just now, under its lock. An owner is known from the first
+-- job on: nobody has to be registered.
+CREATE OR REPLACE FUNCTION log_event(job jobs, event text, message text, details jsonb, token uuid) RETURNS progress_events
+LANGUAGE plpgsql AS $$
+DECLARE
+    logged progress_events;
+    number bigint;
+BEGIN
+    INSERT INTO owners (id, event_seq) VALUES (job.owner, 1)
+    ON CONFLICT (id) DO UPDATE SET event_seq = owners.event_seq + 1
+    RETURNING event_seq INTO number;
+    INSERT INTO progress_events (job_id, seq, owner, owner_seq, batch_id, event, stage, progress, message, details, token)
+    VALUES (job.id, job.event_seq, job.owner, number, job.batch_id, event, job.stage, job.progress, message, details, token)
+    RETURNING * INTO logged;
+    RETURN logged;
+END $$;
+
+CREATE OR REPLACE FUNCTION notification(logged progress_events) RETURNS text IMMUTABLE LANGUAGE sql AS $$
+    SELECT concat_ws(':', logged.job_id, logged.seq, logged.owner, logged.owner_seq, logged.batch_id)
+$$;
+
+-- What one part has done; parts never go back. How far its stage is with all of them together, in percent of the job.
+CREATE OR REPLACE FUNCTION record_part(job uuid, report jsonb) RETURNS smallint LANGUAGE plpgsql AS $$
+DECLARE
+    low    integer := report -> 'low';
+    high   integer := report -> 'high';
+    whole  double precision := report -> 'whole';
+    total  double precision;
+BEGIN
+    INSERT INTO part_progress (job_id, stage, part, done, renditions)
+    VALUES (job, report ->> 'stage', report ->> 'part', (report -> 'done')::double precision,
+            coalesce(report -> 'renditions', '{}'))
+    ON CONFLICT (job_id, stage, part) DO UPDATE SET
+        done       = greatest(part_progress.done, excluded.done),
+        -- Another attempt begins with the first frame again; until it is further, what counts is what was done before.
+        renditions = CASE WHEN excluded.done >= part_progress.done THEN excluded.renditions
+                          ELSE part_progress.renditions END,
+        updated_at = clock_timestamp();
+    SELECT sum(done) INTO total FROM part_progress WHERE job_id = job AND stage = report ->> 'stage';
+    RETURN low + floor((high - low) * CASE WHEN whole > 0 THEN least(1, total / whole) ELSE 1 END);
+END $$;
+
+CREATE OR REPLACE FUNCTION count_in_batch(batch uuid, ending text) RETURNS jsonb LANGUAGE sql AS $$
+    UPDATE batches SET completed = completed + (ending = 'completed')::integer,
+                       failed    = failed + (ending = 'failed')::integer,
+                       cancelled = cancelled + (ending = 'cancelled')::integer
+    WHERE id = batch
+    RETURNING jsonb_build_object('id', id, 'current', completed + failed + cancelled, 'total', total,
+                                 'completed', completed, 'failed', failed, 'cancelled', cancelled)
+$$;
+
+-- One event and what it changes. Progress never goes down, the stage never goes back (a report from an attempt that was
+-- already replaced may arrive late), and a job that is over stays as it is: then nothing comes out. Of a job that somebody
+-- was promised would be cancelled the only last word is 'cancelled'. With `again` an event that is there already comes out
+-- as it is.
+CREATE OR REPLACE FUNCTION append_event(change jsonb, stages text[], again boolean) RETURNS progress_events LANGUAGE plpgsql AS $$
+DECLARE
+    before        jobs;
+    job           jobs;
+    logged        progress_events;
+    report        jsonb;
+    earlier       double precision;
+    worked        boolean := false;
+    moved         boolean;
+    ending        text := change ->> 'status';
+    details       jsonb := change -> 'details';
+    new_stage     text := change ->> 'stage';
+    new_progress  smallint := (change -> 'progress')::smallint;
+BEGIN
+    IF again THEN
+        SELECT * INTO logged FROM progress_events AS event
+        WHERE event.job_id = (change ->> 'job_id')::uuid AND event.token = (change ->> 'token')::uuid;
+        IF FOUND THEN RETURN logged; END IF;
+    END IF;
+
+    SELECT * INTO before FROM jobs
+    WHERE id = (change ->> 'job_id')::uuid AND status NOT IN ('completed', 'failed', 'cancelled') FOR NO KEY UPDATE;
+    IF NOT FOUND THEN RETURN NULL; END IF;
+    IF before.cancel_requested_at IS NOT NULL AND ending IN ('completed', 'failed') THEN RETURN NULL; END IF;
+
+    FOR report IN SELECT * FROM jsonb_array_elements(change -> 'parts') LOOP
+        SELECT done INTO earlier FROM part_progress
+        WHERE job_id = before.id AND stage = report ->> 'stage' AND part = report ->> 'part';
+        worked := worked OR (report -> 'done')::double precision > coalesce(earlier, 0);
+        new_progress := greatest(new_progress, record_part(before.id, report));
+    END LOOP;
+    new_progress := CASE WHEN ending = 'completed' THEN 100 ELSE greatest(before.progress, new_progress) END;
+    IF array_position(stages, new_stage) < array_position(stages, before.stage) THEN
+        new_stage := before.stage;
+    END IF;
+    moved := worked OR (coalesce(ending, before.status), new_stage, new_progress)
+                       IS DISTINCT FROM (before.status, before.stage, before.progress);
+
+    UPDATE jobs SET
+        event_seq     = event_seq + 1,
+        updated_at    = clock_timestamp(),
+        moved_at      = CASE WHEN moved THEN clock_timestamp() ELSE moved_at END,
+        work_began_at = CASE WHEN worked THEN coalesce(work_began_at, clock_timestamp()) ELSE work_began_at END,
+        stage         = new_stage,
+        progress      = new_progress,
+        status        = coalesce(ending, status),
+        started_at    = CASE WHEN ending = 'processing' THEN coalesce(started_at, clock_timestamp()) ELSE started_at END,
+        completed_at  = CASE WHEN ending IN ('completed', 'failed', 'cancelled') THEN clock_timestamp() END,
+        error         = coalesce(change -> 'error', error),
+        error_message = coalesce(change -> 'error' ->> 'message', error_message),
+        result        = coalesce(change -> 'result', result),
+        source        = coalesce(change -> 'source', source),
+        renditions    = coalesce(change -> 'renditions', renditions),
+        playback      = coalesce(change -> 'playback', playback)
+    WHERE id = before.id
+    RETURNING * INTO job;
+    IF job.batch_id IS NOT NULL AND ending IN ('completed', 'failed', 'cancelled') THEN
+        details := coalesce(details, '{}') || jsonb_build_object('batch', count_in_batch(job.batch_id, ending));
+    END IF;
+    RETURN log_event(job, change ->> 'event', change ->> 'message', details, (change ->> 'token')::uuid);
+END $$;
+
+-- Several events in one transaction, each job's in the order given, told to listeners once for each job. All locks are
+-- taken first, and in one order: jobs, batches, owners, each by id. So writers wait for each other, never in a circle.
+CREATE OR REPLACE FUNCTION append_events(changes jsonb, stages text[], again boolean) RETURNS SETOF progress_events
+LANGUAGE plpgsql AS $$
+DECLARE
+    wanted  uuid[] := ARRAY(SELECT DISTINCT (value ->> 'job_id')::uuid FROM jsonb_array_elements(changes));
+    change  jsonb;
+    logged  progress_events;
+    told    jsonb := '{}';
+BEGIN
+    PERFORM 1 FROM jobs WHERE id = ANY (wanted) ORDER BY id FOR NO KEY UPDATE;
+    PERFORM 1 FROM batches WHERE id IN (SELECT batch_id FROM jobs WHERE id = ANY (wanted)) ORDER BY id FOR NO KEY UPDATE;
+    PERFORM 1 FROM owners WHERE id IN (SELECT owner FROM jobs WHERE id = ANY (wanted)) ORDER BY id FOR NO KEY UPDATE;
+    FOR change IN SELECT value FROM jsonb_array_elements(changes) LOOP
+        logged := append_event(change, stages, again);
+        IF logged.id IS NOT NULL THEN
+            told := told || jsonb_build_object(logged.job_id, notification(logged));
+            RETURN NEXT logged;
+        END IF;
+    END LOOP;
+    PERFORM pg_notify('streamforge_events', payload) FROM jsonb_each_text(told) AS each_job (job, payload);
+END $$;

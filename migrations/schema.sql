@@ -1,0 +1,151 @@
+-- The database as it is now, to be read: nothing runs this file but a test, which holds it against what the numbered
+-- migrations come to. A change goes into a new migration and into here; functions are in functions.sql.
+
+
+-- ── jobs ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+CREATE TABLE owners (
+    -- Travels in notifications, between colons.
+    id         text PRIMARY KEY CHECK (id ~ '^[A-Za-z0-9_.@+-]{1,128}$'),
+    event_seq  bigint NOT NULL DEFAULT 0,
+    swept_seq  bigint NOT NULL DEFAULT 0
+);
+COMMENT ON TABLE owners IS 'whose jobs they are; everybody''s, as long as nobody has to say who they are';
+COMMENT ON COLUMN owners.swept_seq IS 'events up to this number may have been deleted with their jobs';
+INSERT INTO owners (id) VALUES ('everyone');
+
+CREATE TABLE batches (
+    id          uuid PRIMARY KEY,
+    owner       text NOT NULL DEFAULT 'everyone' REFERENCES owners,
+    created_at  timestamptz NOT NULL DEFAULT now(),
+    total       integer NOT NULL CHECK (total > 0),
+    completed   integer NOT NULL DEFAULT 0,
+    failed      integer NOT NULL DEFAULT 0,
+    cancelled   integer NOT NULL DEFAULT 0
+);
+COMMENT ON TABLE batches IS 'many videos sent as one; the counters are of jobs that are over';
+
+CREATE TABLE jobs (
+    id                   uuid PRIMARY KEY,
+    owner                text NOT NULL DEFAULT 'everyone' REFERENCES owners,
+    batch_id             uuid REFERENCES batches ON DELETE SET NULL,
+    key                  text NOT NULL,
+    bucket               text NOT NULL DEFAULT 'input',
+    workflow_id          text NOT NULL UNIQUE,
+
+    -- what came
+    source_object        text NOT NULL,
+    size_bytes           bigint NOT NULL,
+    source_sha256        text NOT NULL,
+
+    -- what was asked for
+    priority             smallint NOT NULL DEFAULT 3 CHECK (priority BETWEEN 1 AND 5),
+    profile              text,
+    captions             text,
+    on_damage            text,
+    external_id          text,
+    metadata             jsonb,
+    webhook_url          text,
+
+    -- how far it is
+    status               text NOT NULL DEFAULT 'pending'
+                         CHECK (status IN ('pending', 'processing', 'completed', 'failed', 'cancelled')),
+    stage                text NOT NULL DEFAULT 'uploading',
+    progress             smallint NOT NULL DEFAULT 0 CHECK (progress BETWEEN 0 AND 100),
+    event_seq            bigint NOT NULL DEFAULT 0,
+
+    -- what is known, and what came out
+    source               jsonb,
+    renditions           jsonb,
+    playback             jsonb,
+    result               jsonb,
+    error                jsonb,
+    error_message        text,
+
+    -- when
+    created_at           timestamptz NOT NULL DEFAULT clock_timestamp(),  -- those of a batch stand in a queue, too
+    updated_at           timestamptz NOT NULL DEFAULT now(),
+    launched_at          timestamptz,
+    started_at           timestamptz,
+    work_began_at        timestamptz,
+    moved_at             timestamptz NOT NULL DEFAULT now(),
+    cancel_requested_at  timestamptz,
+    cancel_told_at       timestamptz,
+    completed_at         timestamptz
+);
+COMMENT ON COLUMN jobs.launched_at IS 'when Temporal took the workflow; null = the API still owes it the start';
+COMMENT ON COLUMN jobs.work_began_at IS 'when a worker did its first frame; until then it waits, whatever its status';
+COMMENT ON COLUMN jobs.moved_at IS 'when it last got any further';
+COMMENT ON COLUMN jobs.cancel_requested_at IS 'when somebody was told that the job will be cancelled';
+COMMENT ON COLUMN jobs.cancel_told_at IS 'when Temporal took the request; null = the API still owes it';
+
+CREATE INDEX jobs_newest ON jobs (created_at DESC, id DESC);
+CREATE INDEX jobs_waiting ON jobs (priority, created_at, id)
+    WHERE work_began_at IS NULL AND status IN ('pending', 'processing');
+CREATE INDEX jobs_unlaunched ON jobs (created_at) WHERE launched_at IS NULL;
+CREATE INDEX jobs_of_a_batch ON jobs (batch_id) WHERE batch_id IS NOT NULL;
+CREATE INDEX jobs_to_cancel ON jobs (cancel_requested_at, id)
+    WHERE cancel_requested_at IS NOT NULL AND cancel_told_at IS NULL AND status IN ('pending', 'processing');
+
+
+-- ── the event log ───────────────────────────────────────────────────────────────────────────────────────────────────
+-- Numbered per job: `jobs.event_seq` is raised by the same statement that inserts the event, so the row lock orders
+-- concurrent writers and a rolled-back append leaves no gap. `progress_events.id` alone could not serve as a cursor:
+-- sequences are handed out before commit, and a reader at "the highest id seen" would skip late committers. One log is
+-- followed three ways: a job's events by `seq`, an owner's and a batch's by `owner_seq`.
+
+CREATE TABLE progress_events (
+    id          bigserial PRIMARY KEY,
+    job_id      uuid NOT NULL REFERENCES jobs ON DELETE CASCADE,
+    seq         bigint NOT NULL,
+    owner       text NOT NULL DEFAULT 'everyone',
+    owner_seq   bigint NOT NULL,
+    batch_id    uuid,
+    event       text NOT NULL DEFAULT 'progress'
+                -- Becomes the `event:` line of a stream: no line breaks, and no name that a stream or EventSource uses itself.
+                CHECK (event ~ '^[a-z][a-z_]*$' AND event NOT IN ('message', 'open', 'error', 'status', 'reset', 'done')),
+    stage       text NOT NULL,
+    progress    smallint NOT NULL,
+    message     text NOT NULL,
+    details     jsonb,
+    token       uuid,
+    created_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    UNIQUE (job_id, seq),
+    UNIQUE (owner, owner_seq)
+);
+COMMENT ON COLUMN progress_events.token IS 'the writer''s own name for it: an append that is repeated finds it';
+CREATE INDEX progress_events_of_a_batch ON progress_events (batch_id, owner_seq) WHERE batch_id IS NOT NULL;
+
+-- What each concurrently encoded part of a stage has done; summed into jobs.progress under the job row's lock.
+CREATE TABLE part_progress (
+    job_id      uuid NOT NULL REFERENCES jobs ON DELETE CASCADE,
+    stage       text NOT NULL,
+    part        text NOT NULL,
+    done        double precision NOT NULL,
+    renditions  jsonb NOT NULL DEFAULT '{}',
+    updated_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (job_id, stage, part)
+);
+COMMENT ON COLUMN part_progress.renditions IS '{"720p": {"frames": done, "fps": now, or null when its encoder is not at work}}';
+
+
+-- ── the store ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+CREATE TABLE arrivals (
+    job_id   uuid PRIMARY KEY,
+    seen_at  timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON TABLE arrivals IS 'of batches whose upload goes on: told again while it does, so that the sweep leaves them alone';
+
+CREATE TABLE installation (
+    id         uuid NOT NULL DEFAULT gen_random_uuid(),
+    singleton  boolean PRIMARY KEY DEFAULT true CHECK (singleton)
+);
+COMMENT ON TABLE installation IS 'one row: all that work on this database are one installation';
+INSERT INTO installation DEFAULT VALUES;
+
+CREATE TABLE claimed_folders (
+    url         text PRIMARY KEY,
+    claimed_at  timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE claimed_folders IS 'folders in which the mark of this installation was seen, as file:// URLs';
