@@ -9,12 +9,12 @@ from uuid import UUID
 
 from temporalio import activity
 
-from activities import clocks, receipts
-from activities.heartbeats import FIRST_ATTEMPT, Checkpoint, heartbeats
-from activities.originals import Originals
-from activities.patience import patiently
-from activities.puts import put_file
-from activities.scratch import Scratch
+from activities.support import source_clocks, work_records
+from activities.support.heartbeats import FIRST_ATTEMPT, Checkpoint, heartbeats
+from activities.support.originals import Originals
+from activities.support.puts import put_file
+from activities.support.scratch import Scratch
+from activities.support.waiting_puts import patiently
 from streamforge.contracts import names
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import Stage
@@ -23,11 +23,11 @@ from streamforge.contracts.pipeline import KeepSubtitlesInput, TranscribeInput
 from streamforge.errors import CaptionsUnavailable, Superseded
 from streamforge.events.log import EventLog
 from streamforge.events.reporter import CLOSING_PATIENCE, Reporter
-from streamforge.media.child import MediaChildren
-from streamforge.media.speech import EXTRACTING
-from streamforge.media.subtitles import SubtitlesTask
-from streamforge.media.transcribe import TRANSCRIBING, TranscribeTask
-from streamforge.planning.manifests import TEXT_FILE
+from streamforge.media.sound.speech import EXTRACTING
+from streamforge.media.text.subtitles import SubtitlesTask
+from streamforge.media.text.transcribe import TRANSCRIBING, TranscribeTask
+from streamforge.media.worker.children import MediaChildren
+from streamforge.packaging.presentation import TEXT_FILE
 from streamforge.storage import AlreadyThere, Storage, layout
 
 MOST_BEGINNINGS = 3
@@ -54,43 +54,43 @@ class CaptionsActivities:
     async def keep_subtitles(self, work: KeepSubtitlesInput) -> Text:
         """Every text track of the source as WebVTT."""
         job_id = work.original.job_id
-        receipt = receipts.receipt_name(
+        receipt = work_records.receipt_name(
             job_id, "subtitles", source=work.original.sha256, renditions=[r.model_dump() for r in work.renditions]
         )
         async with heartbeats():
-            if (done := await receipts.find(self._storage, receipt, Text)) is not None:
+            if (done := await work_records.find(self._storage, receipt, Text)) is not None:
                 return done
             with self._scratch.folder_for("subtitles") as folder:
                 async with self._originals.file(work.original.source_object) as path:
-                    source = await clocks.read(self._storage, work.source)
+                    source = await source_clocks.read(self._storage, work.source)
                     task = SubtitlesTask(path=path, source=source, renditions=work.renditions, target=folder)
                     text = await self._children.run("subtitles", task, Text)
                 await self._publish(job_id, folder, text)
-            await receipts.write(self._storage, receipt, text)
+            await work_records.write(self._storage, receipt, text)
             return text
 
     @activity.defn(name=names.TRANSCRIBE)
     async def captions(self, work: TranscribeInput) -> Text:
         """What is said in the source, as captions. Raises CaptionsUnavailable."""
         job_id = work.original.job_id
-        receipt = receipts.receipt_name(
+        receipt = work_records.receipt_name(
             job_id, "transcript", source=work.original.sha256, transcription=work.transcription
         )
         async with heartbeats() as checkpoint, Reporter(self._log, job_id) as reporter:
-            if (done := await receipts.find(self._storage, receipt, Text)) is not None:
+            if (done := await work_records.find(self._storage, receipt, Text)) is not None:
                 return done
             with _noted_beginning(checkpoint), self._scratch.folder_for("captions") as folder:
                 async with self._originals.file(work.original.source_object) as path, _told(reporter) as progress:
-                    source = await clocks.read(self._storage, work.source)
+                    source = await source_clocks.read(self._storage, work.source)
                     task = TranscribeTask(path=path, source=source, transcription=work.transcription, target=folder)
                     text = await self._children.run("transcribe", task, Text, progress.put_nowait)
                 # No two transcriptions need be the same: one that comes late must not write over what a newer one told of.
-                if (done := await receipts.find(self._storage, receipt, Text)) is not None:
+                if (done := await work_records.find(self._storage, receipt, Text)) is not None:
                     return done
                 is_first = activity.info().attempt == FIRST_ATTEMPT
                 try:
                     await patiently(reporter, self._publish, job_id, folder, text, replace=not is_first)
-                    await patiently(reporter, receipts.write, self._storage, receipt, text, replace=not is_first)
+                    await patiently(reporter, work_records.write, self._storage, receipt, text, replace=not is_first)
                 except AlreadyThere as error:
                     raise Superseded("Another attempt has written these captions.", debug=str(error)) from error
             return text

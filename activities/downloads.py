@@ -7,10 +7,10 @@ from uuid import UUID
 
 from temporalio import activity
 
-from activities import receipts
-from activities.heartbeats import Checkpoint, heartbeats
-from activities.scratch import Scratch
-from activities.stream import read_presentation
+from activities.support import work_records
+from activities.support.encoded_stream import read_presentation
+from activities.support.heartbeats import Checkpoint, heartbeats
+from activities.support.scratch import Scratch
 from streamforge.contracts import names
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import Stage
@@ -18,11 +18,11 @@ from streamforge.contracts.media import EncodedTrack
 from streamforge.contracts.pipeline import Download, Downloads, DownloadsInput
 from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
-from streamforge.media.child import MediaChildren
-from streamforge.media.progressive import Progressive, ProgressiveTask
-from streamforge.planning.downloads import download_name, downloaded_tracks
-from streamforge.planning.manifests import INIT_SEGMENT, seconds
-from streamforge.planning.stages import progress_at
+from streamforge.media.cmaf.progressive import Progressive, ProgressiveTask
+from streamforge.media.worker.children import MediaChildren
+from streamforge.packaging.downloads import download_name, downloaded_tracks
+from streamforge.packaging.presentation import INIT_SEGMENT, seconds
+from streamforge.progress.bands import progress_at
 from streamforge.storage import Storage, layout
 
 
@@ -42,11 +42,11 @@ class DownloadActivities:
             files = []
             for track in stream.video:
                 name = track.rendition.name
-                receipt = receipts.receipt_name(work.original.job_id, f"download-{name}", encoded=work.encoded)
-                if (done := await receipts.find(self._storage, receipt, Download)) is None:
+                receipt = work_records.receipt_name(work.original.job_id, f"download-{name}", encoded=work.encoded)
+                if (done := await work_records.find(self._storage, receipt, Download)) is None:
                     await reporter.state(_at(f"Putting {name} together for download"))
                     done = await self._make(work.original.job_id, name, downloaded_tracks(stream, name), checkpoint)
-                    await receipts.write(self._storage, receipt, done)
+                    await work_records.write(self._storage, receipt, done)
                 files.append(done)
             return Downloads(files=files)
 

@@ -9,9 +9,9 @@ import hashlib
 
 from temporalio import activity
 
-from activities.garbage import no_full_collections
-from activities.heartbeats import heartbeats
-from activities.stream import Tracks, presentation_of, read_tracks
+from activities.support.encoded_stream import Tracks, presentation_of, read_tracks
+from activities.support.garbage import no_full_collections
+from activities.support.heartbeats import heartbeats
 from streamforge.contracts import names
 from streamforge.contracts.account import Account
 from streamforge.contracts.events import JobChange
@@ -21,12 +21,12 @@ from streamforge.contracts.pipeline import PackagedStream, PackageInput
 from streamforge.errors import UndecodableSource
 from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
-from streamforge.planning import dash, hls
-from streamforge.planning.account import account_of
-from streamforge.planning.manifests import DASH_MANIFEST, Growing, Presentation
-from streamforge.planning.protection import has_dash
-from streamforge.planning.stages import progress_at
+from streamforge.packaging import dash, hls
+from streamforge.packaging.encryption import has_dash
+from streamforge.packaging.presentation import DASH_MANIFEST, Growing, Presentation
+from streamforge.progress.bands import progress_at
 from streamforge.storage import Storage, layout
+from streamforge.timeline.account import account_of
 
 
 class PackageActivities:

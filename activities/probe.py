@@ -5,27 +5,27 @@ from uuid import UUID
 
 from temporalio import activity
 
-from activities import clocks
-from activities.heartbeats import heartbeats
-from activities.originals import Originals
+from activities.support import source_clocks
+from activities.support.heartbeats import heartbeats
+from activities.support.originals import Originals
+from streamforge.codecs.gpu import with_gpu
 from streamforge.contracts import names
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import OnDamage, RenditionView, Stage
 from streamforge.contracts.media import Plan, Source
 from streamforge.contracts.pipeline import PlanVideo, ProbedSource, ProbeInput
-from streamforge.contracts.plan import PrintablePlan
+from streamforge.contracts.printable_plan import PrintablePlan
 from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
 from streamforge.keys import Keys
-from streamforge.media.capabilities import cores
-from streamforge.media.child import MediaChildren
-from streamforge.media.codecs import Codecs, CodecsTask
-from streamforge.media.probe import probe_task
-from streamforge.planning.gpu import with_gpu
+from streamforge.media.encoding.codec_strings import Codecs, CodecsTask
+from streamforge.media.probe.probe import probe_task
+from streamforge.media.worker.capabilities import cores
+from streamforge.media.worker.children import MediaChildren
 from streamforge.planning.plan import make_plan
 from streamforge.planning.prediction import printable
-from streamforge.planning.stages import progress_at
-from streamforge.planning.text import as_asked
+from streamforge.planning.text.tracks import as_asked
+from streamforge.progress.bands import progress_at
 from streamforge.settings import Settings
 from streamforge.storage import Storage
 
@@ -52,7 +52,7 @@ class ProbeActivities:
 
     @activity.defn(name=names.PROBE)
     async def probe(self, work: ProbeInput) -> ProbedSource:
-        """Raises the errors of streamforge.media.probe: what is wrong with the file is found here, in seconds."""
+        """Raises the errors of streamforge.media.probe.probe: what is wrong with the file is found here, in seconds."""
         async with heartbeats(), Reporter(self._log, work.original.job_id) as reporter:
             source = await self._source(work.original.source_object, work.on_damage)
             plan = make_plan(
@@ -61,7 +61,7 @@ class ProbeActivities:
             plan = with_gpu(plan, self._gpu_encoders)
             codecs = await self._children.run("codecs", CodecsTask(source=source, plan=plan), Codecs)
             plan = self._with_keys(plan.with_codec_strings(codecs.codec_strings), work.original.job_id)
-            sent = await clocks.keep(self._storage, work.original.job_id, source.without_key_frames())
+            sent = await source_clocks.keep(self._storage, work.original.job_id, source.without_key_frames())
             probed = ProbedSource(source=sent, plan=plan, attempt=activity.info().attempt)
             await reporter.state(_planned(probed.source, probed.plan))
             return probed
@@ -72,7 +72,7 @@ class ProbeActivities:
         async with heartbeats():
             source = await self._source(work.source_object, "fail")
             plan = make_plan(source, self._settings.for_profile(work.profile))
-            return printable(clocks.without_long(source), plan, cores())
+            return printable(source_clocks.without_long(source), plan, cores())
 
     def _with_keys(self, plan: Plan, job_id: UUID) -> Plan:
         """Their ids, not themselves."""

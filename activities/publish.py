@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 
 from temporalio import activity
 
-from activities import receipts
-from activities.garbage import no_full_collections
-from activities.heartbeats import heartbeats
 from activities.package import write_manifests
+from activities.support import work_records
+from activities.support.garbage import no_full_collections
+from activities.support.heartbeats import heartbeats
 from streamforge.contracts import names
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import Stage
@@ -16,7 +16,14 @@ from streamforge.contracts.media import EncodedTrack, EncodedTracks
 from streamforge.contracts.pipeline import PublishedSoFar, PublishInput
 from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
-from streamforge.planning.manifests import Growing, Presentation, planned_so_far, playable_so_far, presentation, seconds
+from streamforge.packaging.presentation import (
+    Growing,
+    Presentation,
+    planned_so_far,
+    playable_so_far,
+    presentation,
+    seconds,
+)
 from streamforge.storage import ObjectInfo, Storage, layout
 from streamforge.storage.growing import forget_older
 
@@ -69,11 +76,12 @@ class PublishActivities:
         audio: dict[str, EncodedTrack] = {}
         begin = layout.work_folder(work.original.job_id)
         of_chunks, of_sound = (
-            f"{begin}{receipts.of_round(kind, work.encoded_before)}" for kind in (receipts.CHUNK, receipts.AUDIO)
+            f"{begin}{work_records.of_round(kind, work.encoded_before)}"
+            for kind in (work_records.CHUNK, work_records.AUDIO)
         )
         found = [info async for info in self._storage.walk(begin) if info.name.startswith((of_chunks, of_sound))]
         kept = _latest_of_each(found)
-        for name, encoded in zip(kept, await receipts.read_all(self._storage, kept, EncodedTracks), strict=True):
+        for name, encoded in zip(kept, await work_records.read_all(self._storage, kept, EncodedTracks), strict=True):
             if name.startswith(of_chunks):
                 chunks.append(encoded.tracks)
                 continue
@@ -85,7 +93,7 @@ class PublishActivities:
     async def _announce(self, work: PublishInput, published: PublishedSoFar, reporter: Reporter) -> None:
         """An event of its own when it can be played for the first time, and when more renditions can."""
         name = layout.receipt(work.original.job_id, "published")
-        before = await receipts.find(self._storage, name, PublishedSoFar)
+        before = await work_records.find(self._storage, name, PublishedSoFar)
         if before is None or before.renditions != published.renditions:
             await reporter.state(
                 JobChange(
@@ -96,7 +104,7 @@ class PublishActivities:
                     details=published.model_dump(mode="json"),
                 )
             )
-        await receipts.write(self._storage, name, published)
+        await work_records.write(self._storage, name, published)
 
 
 def _latest_of_each(found: list[ObjectInfo]) -> list[str]:

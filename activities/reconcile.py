@@ -8,8 +8,8 @@ from temporalio import activity
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.heartbeats import heartbeats
 from activities.outcome import OutcomeActivities
+from activities.support.heartbeats import heartbeats
 from streamforge.contracts import names
 from streamforge.contracts.job import JobError, JobStatus
 from streamforge.contracts.pipeline import DiscardInput, Outcome, ProcessVideoResult, ReconcileInput, ReconcileResult

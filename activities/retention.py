@@ -7,7 +7,7 @@ from uuid import UUID
 import structlog
 from temporalio import activity
 
-from activities.heartbeats import Checkpoint, heartbeats
+from activities.support.heartbeats import Checkpoint, heartbeats
 from streamforge.contracts import names
 from streamforge.contracts.pipeline import SweepInput, SweepResult
 from streamforge.db.jobs import Jobs

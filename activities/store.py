@@ -11,32 +11,32 @@ from uuid import UUID
 from pydantic import ValidationError
 from temporalio import activity
 
-from activities import clocks
-from activities.garbage import no_full_collections
-from activities.heartbeats import Checkpoint, heartbeats
-from activities.stream import read_presentation
+from activities.support import source_clocks
+from activities.support.encoded_stream import read_presentation
+from activities.support.garbage import no_full_collections
+from activities.support.heartbeats import Checkpoint, heartbeats
 from streamforge.contracts import names
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import AudioView, RenditionView, Stage
 from streamforge.contracts.media import VIDEO_TIMESCALE, AudioRendition, StoredFile
-from streamforge.contracts.pictures import Pictures, PicturesView
 from streamforge.contracts.pipeline import DownloadView, ProcessVideoResult, StoreInput, ValidatedStream
 from streamforge.contracts.receipt import RESULT, Receipt
+from streamforge.contracts.stills import Pictures, PicturesView
 from streamforge.errors import StorageCorrupted
 from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
-from streamforge.media.versions import versions
-from streamforge.planning.manifests import (
+from streamforge.media.encoding.versions import versions
+from streamforge.packaging.presentation import (
     AudioTrack,
     Presentation,
     average_bitrate,
     media_files,
 )
-from streamforge.planning.per_title import with_final_vmaf
-from streamforge.planning.pictures import POSTER, THUMBNAIL, THUMBNAILS, sheet_name
-from streamforge.planning.quality import told
-from streamforge.planning.receipt import job_receipt
-from streamforge.planning.stages import progress_at
+from streamforge.packaging.receipt import job_receipt
+from streamforge.planning.per_title.search import with_final_vmaf
+from streamforge.planning.stills import POSTER, THUMBNAIL, THUMBNAILS, sheet_name
+from streamforge.progress.bands import progress_at
+from streamforge.quality.floors import told
 from streamforge.storage import AlreadyThere, Storage, layout
 
 
@@ -55,7 +55,7 @@ class StoreActivities:
             return result
 
     async def _store(self, work: StoreInput, checkpoint: Checkpoint, reporter: Reporter) -> ProcessVideoResult:
-        work = work.model_copy(update={"source": await clocks.read(self._storage, work.source)})
+        work = work.model_copy(update={"source": await source_clocks.read(self._storage, work.source)})
         presentation = await read_presentation(self._storage, work.source, work.plan, work.encoded)
         sizes = {name: StoredFile(size_bytes=size) for name, size in work.extras.items()}
         files = await asyncio.to_thread(media_files, presentation) | work.packaged.manifests | sizes

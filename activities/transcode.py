@@ -9,28 +9,28 @@ from typing import Any
 import structlog
 from temporalio import activity
 
-from activities import clocks, receipts
-from activities.chunk_progress import ChunkProgress, sound_progress
-from activities.gpu_sessions import GpuSessions
-from activities.heartbeats import FIRST_ATTEMPT, heartbeats
-from activities.originals import Originals
-from activities.patience import patiently
-from activities.puts import put_file
-from activities.room import Room
-from activities.scratch import Scratch
+from activities.support import source_clocks, work_records
+from activities.support.chunk_progress import ChunkProgress, sound_progress
+from activities.support.gpu_sessions import GpuSessions
+from activities.support.heartbeats import FIRST_ATTEMPT, heartbeats
+from activities.support.memory import Room
+from activities.support.originals import Originals
+from activities.support.puts import put_file
+from activities.support.scratch import Scratch
+from activities.support.waiting_puts import patiently
 from streamforge.contracts import names
 from streamforge.contracts.media import EncodedTrack, EncodedTracks, Segment
-from streamforge.contracts.pictures import TileSet
 from streamforge.contracts.pipeline import EncodeAudioInput, EncodeChunkInput, EncodedPart, StoredSource
+from streamforge.contracts.stills import TileSet
 from streamforge.errors import ChunksDoNotFit, Superseded
 from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
 from streamforge.keys import Keys
-from streamforge.media.audio import AudioTask
-from streamforge.media.child import MediaChildren
-from streamforge.media.encode import PICTURES, EncodeResult, EncodeTask
-from streamforge.planning.manifests import INIT_SEGMENT
-from streamforge.planning.pictures import POSTER, THUMBNAIL, TILES
+from streamforge.media.encoding.encode import PICTURES, EncodeResult, EncodeTask
+from streamforge.media.sound.audio import AudioTask
+from streamforge.media.worker.children import MediaChildren
+from streamforge.packaging.presentation import INIT_SEGMENT
+from streamforge.planning.stills import POSTER, THUMBNAIL, TILES
 from streamforge.storage import AlreadyThere, Storage, layout
 
 log = structlog.stdlib.get_logger(__name__)
@@ -91,7 +91,7 @@ class TranscodeActivities:
         with self._scratch.folder_for("chunk") as folder:
             async with self._originals.file(work.original.source_object) as path:
                 key = self._keys.for_track(work.original.job_id, work.plan.protection, "video")
-                source = await clocks.read(self._storage, work.source)
+                source = await source_clocks.read(self._storage, work.source)
                 task = EncodeTask(path=path, source=source, plan=work.plan, chunk=work.chunk, target=folder, key=key)
                 async with self._room.hold(work.source, work.plan.renditions):
                     encoded, exact = await self._run(task, on_progress)
@@ -105,7 +105,7 @@ class TranscodeActivities:
 
     async def _found(self, part: "_PartNames") -> EncodedTracks | None:
         """What an attempt before, or beside, this one came to."""
-        found = await receipts.find(self._storage, part.receipt, EncodedTracks)
+        found = await work_records.find(self._storage, part.receipt, EncodedTracks)
         if found is None or found.exact or await self._storage.stat(part.replacing) is None:
             return found
         return None
@@ -133,9 +133,9 @@ class TranscodeActivities:
         if encoded.tiles is not None:
             await self._publish_pictures(part.pictures, folder / PICTURES, encoded.tiles, reporter)
         if encoded.quality is not None:
-            await patiently(reporter, receipts.write, self._storage, part.quality, encoded.quality, replace=exact)
+            await patiently(reporter, work_records.write, self._storage, part.quality, encoded.quality, replace=exact)
         tracks = EncodedTracks(tracks=encoded.tracks, count=encoded.count, exact=exact)
-        await patiently(reporter, receipts.write, self._storage, part.receipt, tracks, replace=exact)
+        await patiently(reporter, work_records.write, self._storage, part.receipt, tracks, replace=exact)
         return tracks
 
     async def _run(self, task: EncodeTask, on_progress: Callable[[dict[str, Any]], None]) -> tuple[EncodeResult, bool]:
@@ -160,7 +160,7 @@ class TranscodeActivities:
         rest is still encoded."""
         job_id, name = work.original.job_id, work.rendition.name
         inputs = {"source": work.original.sha256, "rendition": work.rendition, "protection": work.plan.protection}
-        receipt = receipts.receipt_name(job_id, receipts.of_round(name, work.encoded_before), **inputs)
+        receipt = work_records.receipt_name(job_id, work_records.of_round(name, work.encoded_before), **inputs)
         async with heartbeats() as checkpoint, Reporter(self._log, job_id) as reporter:
 
             def on_segment(track: EncodedTrack) -> None:
@@ -168,9 +168,9 @@ class TranscodeActivities:
                 if not work.plan.renditions:
                     reporter.report(*sound_progress(work, track))
 
-            if (done := await receipts.find(self._storage, receipt, EncodedTracks)) is None:
+            if (done := await work_records.find(self._storage, receipt, EncodedTracks)) is None:
                 done = EncodedTracks(tracks=[await self._encode_audio(work, on_segment, reporter)])
-                await patiently(reporter, receipts.write, self._storage, receipt, done)
+                await patiently(reporter, work_records.write, self._storage, receipt, done)
             return _part(receipt, done)
 
     async def _encode_audio(
@@ -183,7 +183,7 @@ class TranscodeActivities:
                 async with self._originals.file(work.original.source_object) as path:
                     task = AudioTask(
                         path=path,
-                        source=await clocks.read(self._storage, work.source),
+                        source=await source_clocks.read(self._storage, work.source),
                         rendition=work.rendition,
                         segment_seconds=work.plan.segment_seconds,
                         target=folder,
@@ -208,10 +208,10 @@ class TranscodeActivities:
     ) -> None:
         """Segments as the child writes them; now and then a receipt of what is there so far. One that the last attempt left
         stays until this one is further: playlists that were told of its segments must not shrink."""
-        title = receipts.of_round(f"{work.rendition.name}-so-far", work.encoded_before)
+        title = work_records.of_round(f"{work.rendition.name}-so-far", work.encoded_before)
         so_far = layout.receipt(work.original.job_id, title)
         track: EncodedTrack | None = None
-        before = await patiently(reporter, receipts.find, self._storage, so_far, EncodedTracks)
+        before = await patiently(reporter, work_records.find, self._storage, so_far, EncodedTracks)
         told = len(before.tracks[0].segments) if before else 0
         while message := await written.get():
             if "track" in message:
@@ -227,7 +227,7 @@ class TranscodeActivities:
                 track.segments.append(segment)
                 on_segment(track)
                 if len(track.segments) >= next_receipt(told):
-                    await patiently(reporter, receipts.write, self._storage, so_far, EncodedTracks(tracks=[track]))
+                    await patiently(reporter, work_records.write, self._storage, so_far, EncodedTracks(tracks=[track]))
                     told = len(track.segments)
 
     async def _publish_segment(self, original: StoredSource, folder: Path, name: str, *, replace: bool = True) -> None:
@@ -239,7 +239,7 @@ class TranscodeActivities:
         files = ([TILES] if tiles.tiles else []) + ([POSTER, THUMBNAIL] if tiles.poster else [])
         for name in files:
             await patiently(reporter, put_file, self._storage, layout.beside(receipt, name), folder / name)
-        await patiently(reporter, receipts.write, self._storage, receipt, tiles)
+        await patiently(reporter, work_records.write, self._storage, receipt, tiles)
 
     async def _publish_init(self, original: StoredSource, folder: Path, track: EncodedTrack) -> None:
         """All chunks share one init segment; a decoder set up by one must be able to play all."""
@@ -270,13 +270,13 @@ class _PartNames:
         inputs = {"source": work.original.sha256, "chunk": work.chunk, "plan": work.plan}
 
         def named(kind: str) -> str:
-            begin = receipts.of_round(kind, work.encoded_before)
-            return receipts.receipt_name(work.original.job_id, f"{begin}{title}", **inputs)
+            begin = work_records.of_round(kind, work.encoded_before)
+            return work_records.receipt_name(work.original.job_id, f"{begin}{title}", **inputs)
 
-        self.receipt = named(receipts.CHUNK)
-        self.quality = named(receipts.QUALITY)
-        self.pictures = named(receipts.PICTURES)
-        self.replacing = named(receipts.REPLACING)
+        self.receipt = named(work_records.CHUNK)
+        self.quality = named(work_records.QUALITY)
+        self.pictures = named(work_records.PICTURES)
+        self.replacing = named(work_records.REPLACING)
 
     def part(self, work: EncodeChunkInput, encoded: EncodedTracks) -> EncodedPart:
         quality = self.quality if work.plan.quality.enabled else None

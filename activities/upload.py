@@ -4,7 +4,7 @@ from uuid import UUID
 
 from temporalio import activity
 
-from activities.heartbeats import heartbeats
+from activities.support.heartbeats import heartbeats
 from streamforge.contracts import names
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import JobStatus, Stage
@@ -13,7 +13,7 @@ from streamforge.db.jobs import Jobs
 from streamforge.errors import JobAlreadyOver, StorageCorrupted
 from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
-from streamforge.planning.stages import progress_at
+from streamforge.progress.bands import progress_at
 from streamforge.storage import Storage
 
 

@@ -4,8 +4,8 @@ import asyncio
 
 from temporalio import activity
 
-from activities import receipts
-from activities.heartbeats import Checkpoint, heartbeats
+from activities.support import work_records
+from activities.support.heartbeats import Checkpoint, heartbeats
 from streamforge.contracts import names
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import Stage
@@ -13,9 +13,9 @@ from streamforge.contracts.pipeline import ValidatedStream, ValidateInput
 from streamforge.contracts.scores import PartQuality, Repair
 from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
-from streamforge.planning.quality import told
-from streamforge.planning.scoring import ScoreBoard
-from streamforge.planning.stages import progress_at
+from streamforge.progress.bands import progress_at
+from streamforge.quality.floors import told
+from streamforge.quality.scoring import ScoreBoard
 from streamforge.storage import Storage
 
 MOST_REPAIRS_TOLD = 100
@@ -46,7 +46,7 @@ class ValidateActivities:
     ) -> tuple[ScoreBoard, list[Repair]]:
         board, repairs = ScoreBoard(), list[Repair]()
         for number, name in enumerate(work.qualities, start=1):
-            part = await receipts.read(self._storage, name, PartQuality)
+            part = await work_records.read(self._storage, name, PartQuality)
             board.add(part)
             repairs += part.repairs
             checkpoint.set({"parts": number})

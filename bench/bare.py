@@ -14,11 +14,11 @@ from av.video.stream import VideoStream
 from bench import cpu
 from bench.cpu import Cost
 from streamforge.contracts.media import VIDEO_TIMESCALE, Chunk, Plan, Source, VideoRendition
-from streamforge.media.capabilities import ffmpeg_path
-from streamforge.media.child import MediaChildren
-from streamforge.media.frames import FrameWindow
-from streamforge.media.probe import ProbeTask
-from streamforge.media.scaling import Scaler, Size
+from streamforge.media.decoding.frames import FrameWindow
+from streamforge.media.encoding.scaling import Scaler, Size
+from streamforge.media.probe.probe import ProbeTask
+from streamforge.media.worker.capabilities import ffmpeg_path
+from streamforge.media.worker.children import MediaChildren
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings
 

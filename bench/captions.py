@@ -13,8 +13,8 @@ from bench import bare, clips, report
 from bench.cpu import Cost, tree_cpu
 from bench.system import System, process, running
 from streamforge.contracts.media import Text
-from streamforge.media.child import MediaChildren
-from streamforge.media.transcribe import TranscribeTask
+from streamforge.media.text.transcribe import TranscribeTask
+from streamforge.media.worker.children import MediaChildren
 from streamforge.settings import Settings
 
 SPEECH_SECONDS = 300

@@ -9,8 +9,8 @@ from unittest.mock import patch
 
 from bench import bare, clips, report
 from streamforge.contracts.media import Plan, Source
-from streamforge.media import frames
-from streamforge.media.frames import FrameWindow
+from streamforge.media.decoding import frames
+from streamforge.media.decoding.frames import FrameWindow
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings
 

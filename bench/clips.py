@@ -3,7 +3,7 @@
 import subprocess
 from pathlib import Path
 
-from streamforge.media.capabilities import ffmpeg_path
+from streamforge.media.worker.capabilities import ffmpeg_path
 
 ROOT = Path(__file__).parents[1]
 KEPT = ROOT / "data" / "bench"

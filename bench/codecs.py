@@ -11,11 +11,11 @@ from bench.bare import planned
 from bench.cpu import tree_cpu
 from streamforge.contracts.media import Chunk, Plan, Source
 from streamforge.contracts.per_title import RateAndQuality
-from streamforge.media.child import MediaChildren
-from streamforge.media.encode import EncodeResult, EncodeTask
-from streamforge.planning.manifests import average_bitrate
-from streamforge.planning.per_title import bits_saved_at_equal_vmaf, with_crf
-from streamforge.planning.scoring import ScoreBoard
+from streamforge.media.encoding.encode import EncodeResult, EncodeTask
+from streamforge.media.worker.children import MediaChildren
+from streamforge.packaging.presentation import average_bitrate
+from streamforge.planning.per_title.search import bits_saved_at_equal_vmaf, with_crf
+from streamforge.quality.scoring import ScoreBoard
 from streamforge.settings import Settings
 
 CRFS = {"h264": (19, 23, 27, 31), "hevc": (22, 26, 30, 34), "av1": (24, 32, 40, 48)}

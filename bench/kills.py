@@ -16,7 +16,7 @@ from uuid import UUID
 import psutil
 from temporalio.client import WorkflowHistory
 
-from activities import receipts
+from activities.support import work_records as receipts
 from bench import clips, report
 from bench.system import System, start
 from streamforge.client import StreamForgeClient

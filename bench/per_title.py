@@ -18,13 +18,13 @@ from bench.bare import planned
 from bench.cpu import tree_cpu
 from streamforge.contracts.media import EncodedTrack, Plan, Source, VideoRendition
 from streamforge.contracts.per_title import LadderSearch, Probed, RateAndQuality
-from streamforge.media.child import MediaChildren
-from streamforge.media.encode import EncodeResult, EncodeTask
-from streamforge.media.search import SearchTask
-from streamforge.planning.crf_search import SCALES, CrfSearch
-from streamforge.planning.manifests import average_bitrate, joined
-from streamforge.planning.per_title import bits_saved_at_equal_vmaf, following, searched_plan
-from streamforge.planning.scoring import ScoreBoard
+from streamforge.media.encoding.encode import EncodeResult, EncodeTask
+from streamforge.media.encoding.per_title_probes import SearchTask
+from streamforge.media.worker.children import MediaChildren
+from streamforge.packaging.presentation import average_bitrate, joined
+from streamforge.planning.per_title.crf_search import SCALES, CrfSearch
+from streamforge.planning.per_title.search import bits_saved_at_equal_vmaf, following, searched_plan
+from streamforge.quality.scoring import ScoreBoard
 from streamforge.settings import Settings
 
 BAR_COST = 0.3

@@ -8,8 +8,8 @@ from pathlib import Path
 from bench import bare, clips, report
 from bench.cpu import Cost, tree_cpu
 from bench.system import System, process, running
-from streamforge.media.frames import FrameWindow
-from streamforge.media.tiles import TileMaker
+from streamforge.media.decoding.frames import FrameWindow
+from streamforge.media.stills.tiles import TileMaker
 
 RUNS = 3
 """The cheapest counts, with and without: what else the machine does only ever makes things dearer."""

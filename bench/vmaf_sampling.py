@@ -11,9 +11,9 @@ from bench.bare import planned
 from bench.cpu import tree_cpu
 from streamforge.contracts.media import Plan, Source
 from streamforge.contracts.scores import VmafScore
-from streamforge.media.child import MediaChildren
-from streamforge.media.encode import EncodeResult, EncodeTask
-from streamforge.planning.scoring import ScoreBoard
+from streamforge.media.encoding.encode import EncodeResult, EncodeTask
+from streamforge.media.worker.children import MediaChildren
+from streamforge.quality.scoring import ScoreBoard
 from streamforge.settings import Settings
 
 BAR_POINTS = 0.5

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from streamforge.contracts.job import JobView
-    from streamforge.contracts.plan import PrintablePlan
+    from streamforge.contracts.printable_plan import PrintablePlan
     from streamforge.embedded.supervisor import UpOptions
     from streamforge.settings import Settings
 
@@ -141,7 +141,7 @@ def api(context: typer.Context, host: Host = None, port: Port = None, data_dir: 
     """Run the HTTP API; any number of them may run. Joins the `up` on the same data folder."""
     import uvloop
 
-    from streamforge.api.server import serve
+    from streamforge.api.http.server import serve
 
     uvloop.run(serve(_service_settings(context, data_dir, host, port)))
 
@@ -149,7 +149,7 @@ def api(context: typer.Context, host: Host = None, port: Port = None, data_dir: 
 @app.command()
 def worker(context: typer.Context, data_dir: DataDir = None) -> None:
     """Run a worker; any number, on any machine. Joins the `up` on the same data folder."""
-    from streamforge.temporal.worker import run_worker
+    from streamforge.worker.run import run_worker
 
     asyncio.run(run_worker(_service_settings(context, data_dir)))
 
@@ -282,9 +282,9 @@ def plan(
 
 async def _plan(file: Path, settings: "Settings") -> "PrintablePlan":
     from streamforge.contracts.media import Source
-    from streamforge.media.capabilities import cores
-    from streamforge.media.child import MediaChildren
-    from streamforge.media.probe import probe_task
+    from streamforge.media.probe.probe import probe_task
+    from streamforge.media.worker.capabilities import cores
+    from streamforge.media.worker.children import MediaChildren
     from streamforge.planning.plan import make_plan
     from streamforge.planning.prediction import printable
 

@@ -16,9 +16,9 @@ from streamforge import embedded
 from streamforge.db.pool import connect as connect_database
 from streamforge.embedded import endpoints
 from streamforge.errors import StorageUnavailable, StreamForgeError
-from streamforge.media.capabilities import Capabilities, detect
-from streamforge.media.child import MediaChildren
-from streamforge.media.gpu import GpuTrial, try_encoders
+from streamforge.media.encoding.gpu import GpuTrial, try_encoders
+from streamforge.media.worker.capabilities import Capabilities, detect
+from streamforge.media.worker.children import MediaChildren
 from streamforge.planning.trial import trial_renditions
 from streamforge.settings import Settings
 from streamforge.storage import open_storage

@@ -10,10 +10,10 @@ from rich.table import Table
 from streamforge.client import StreamEvent
 from streamforge.contracts.job import JobView, RenditionView, Stage
 from streamforge.contracts.media import PerTitleTarget, VideoSource
-from streamforge.contracts.plan import PrintablePlan
+from streamforge.contracts.printable_plan import PrintablePlan
 from streamforge.contracts.scores import VmafScore
 from streamforge.contracts.timeline import TimelineNote
-from streamforge.planning.stages import BANDS
+from streamforge.progress.bands import BANDS
 
 Report = Callable[[Stage, int, str], None]
 """Takes the stage, the overall progress in percent, and a message."""

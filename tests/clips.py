@@ -7,7 +7,7 @@ from pathlib import Path
 
 import av
 
-from streamforge.media.capabilities import ffmpeg_path
+from streamforge.media.worker.capabilities import ffmpeg_path
 
 MEDIA = Path(__file__).parent / "media"
 BUNNY = MEDIA / "bbb-720p-5s.mp4"

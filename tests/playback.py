@@ -12,8 +12,8 @@ import av
 from av.audio.frame import AudioFrame
 from av.video.frame import VideoFrame
 
-from streamforge.media.capabilities import ffmpeg_path
-from streamforge.planning.webvtt import Cue, read_webvtt
+from streamforge.media.worker.capabilities import ffmpeg_path
+from streamforge.planning.text.webvtt import Cue, read_webvtt
 
 DASH = {"m": "urn:mpeg:dash:schema:mpd:2011"}
 

@@ -4,7 +4,7 @@ import psutil
 
 from streamforge.embedded import leftovers
 
-ZYGOTE = "streamforge.media.zygote"
+ZYGOTE = "streamforge.media.process.zygote"
 
 
 def runs(process: psutil.Process, argument: str) -> bool:

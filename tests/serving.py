@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 from sse import Frame, read_frames
 
-from streamforge.api.server import running
+from streamforge.api.http.server import running
 from streamforge.contracts.job import JobView
 from streamforge.settings import Settings
 from streamforge.storage import ownership

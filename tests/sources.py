@@ -7,8 +7,8 @@ from math import ceil
 from hypothesis import strategies as st
 
 from streamforge.contracts.media import VIDEO_TIMESCALE, AudioSource, Coding, EncodedTrack, Segment, Source, VideoSource
-from streamforge.contracts.pictures import Storyboard
-from streamforge.planning.manifests import Presentation, presentation, seconds
+from streamforge.contracts.stills import Storyboard
+from streamforge.packaging.presentation import Presentation, presentation, seconds
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings, TranscodeSettings
 

@@ -5,7 +5,7 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from streamforge.contracts import names
     from streamforge.contracts.pipeline import PlanVideo
-    from streamforge.contracts.plan import PrintablePlan
+    from streamforge.contracts.printable_plan import PrintablePlan
     from workflows.policies import POLICIES
 
 MOST_URGENT = 1

@@ -15,7 +15,6 @@ with workflow.unsafe.imports_passed_through():
     from streamforge.contracts.job import Stage
     from streamforge.contracts.media import AudioRendition, Chunk, Text, TextTrack, VideoRendition
     from streamforge.contracts.per_title import PerTitleResult, SearchedPlan
-    from streamforge.contracts.pictures import Pictures, Storyboard
     from streamforge.contracts.pipeline import (
         DiscardInput,
         Download,
@@ -44,10 +43,11 @@ with workflow.unsafe.imports_passed_through():
         ValidatedStream,
         ValidateInput,
     )
+    from streamforge.contracts.stills import Pictures, Storyboard
     from streamforge.errors import CancelRequested, CannotBeCopied, ChunksDoNotFit, Fault, QualityBelowMinimum
-    from streamforge.planning.parts import parts_of, publishing_steps, weight_of
-    from streamforge.planning.per_title import following
-    from streamforge.planning.quality import below_floor
+    from streamforge.planning.chunk_parts import parts_of, publishing_steps, weight_of
+    from streamforge.planning.per_title.search import following
+    from streamforge.quality.floors import below_floor
     from streamforge.temporal.attributes import STAGE
     from streamforge.temporal.failures import to_application_error, to_job_error
     from workflows.policies import POLICIES

@@ -8,18 +8,18 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
-from streamforge.api.batches import create_batch, get_batch
-from streamforge.api.health import health, index, ready
-from streamforge.api.jobs import cancel_job, get_job, list_events, list_jobs
-from streamforge.api.keys import clear_key_license, content_key
-from streamforge.api.media import media
-from streamforge.api.middleware import AccessLog, Deadline, RealClientIp, Recovery, RelativeRedirects, RequestId
-from streamforge.api.pages import OnlyKnownHosts, OnlyOwnPagesChange
-from streamforge.api.problems import HANDLERS, nothing_here
-from streamforge.api.process import process
+from streamforge.api.http.foreign_pages import OnlyKnownHosts, OnlyOwnPagesChange
+from streamforge.api.http.middleware import AccessLog, Deadline, RealClientIp, Recovery, RelativeRedirects, RequestId
+from streamforge.api.http.problems import HANDLERS, nothing_here
+from streamforge.api.routes.batches import create_batch, get_batch
+from streamforge.api.routes.content_keys import clear_key_license, content_key
+from streamforge.api.routes.health import health, index, ready
+from streamforge.api.routes.jobs import cancel_job, get_job, list_events, list_jobs
+from streamforge.api.routes.media import media
+from streamforge.api.routes.process import process
+from streamforge.api.routes.stream import stream_of_batch, stream_of_everything, stream_of_job
+from streamforge.api.routes.websocket import progress
 from streamforge.api.services import AppState, open_services
-from streamforge.api.stream import stream_of_batch, stream_of_everything, stream_of_job
-from streamforge.api.websocket import progress
 from streamforge.settings import ServerSettings, Settings
 
 EXPOSED_HEADERS = [

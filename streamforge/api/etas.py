@@ -6,7 +6,7 @@ import structlog
 
 from streamforge.db.jobs import Jobs
 from streamforge.errors import DatabaseUnavailable
-from streamforge.planning.eta import EtaModel
+from streamforge.progress.eta import EtaModel
 
 PAST_JOBS = 30
 LEARN_EVERY_SECONDS = 10.0

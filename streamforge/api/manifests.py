@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 from uuid import UUID
 
-from streamforge.planning.manifests import may_still_grow
+from streamforge.packaging.presentation import may_still_grow
 from streamforge.storage import ObjectInfo, Storage, growing, layout
 
 KEPT_BYTES = 32 * 2**20

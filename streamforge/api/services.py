@@ -12,8 +12,8 @@ from starlette.requests import Request as StarletteRequest
 
 from streamforge.api.cancels import Cancels
 from streamforge.api.etas import Etas
+from streamforge.api.http.stream_limits import StreamLimits
 from streamforge.api.launcher import Launcher
-from streamforge.api.limits import StreamLimits
 from streamforge.api.manifests import Manifests
 from streamforge.api.readiness import CHECK_TIMEOUT, Readiness
 from streamforge.api.uploads import Uploads

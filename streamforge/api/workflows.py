@@ -18,7 +18,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from streamforge.contracts import names
 from streamforge.contracts.job import Stage
 from streamforge.contracts.pipeline import PlanVideo, ProcessVideo, ProcessVideoResult
-from streamforge.contracts.plan import PrintablePlan
+from streamforge.contracts.printable_plan import PrintablePlan
 from streamforge.db.jobs import JobRow
 from streamforge.errors import RequestTimedOut, TemporalUnavailable
 from streamforge.temporal import attributes

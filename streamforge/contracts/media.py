@@ -9,7 +9,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, Field
 
-from streamforge.contracts.pictures import PicturePlan
+from streamforge.contracts.stills import PicturePlan
 from streamforge.contracts.timeline import PictureCount, SoundCount, TimelineNote, TrackClock
 
 VIDEO_TIMESCALE = 90_000

@@ -19,8 +19,8 @@ from streamforge.contracts.media import (
     Transcription,
 )
 from streamforge.contracts.per_title import PerTitleResult
-from streamforge.contracts.pictures import Pictures, PicturesView, Storyboard
 from streamforge.contracts.scores import RenditionScore, Repair
+from streamforge.contracts.stills import Pictures, PicturesView, Storyboard
 
 
 class ProcessVideo(BaseModel):

@@ -13,7 +13,7 @@ from streamforge.contracts.events import RenditionProgress
 from streamforge.contracts.job import EventView, JobError, JobStatus, OnDamage, Playback, RenditionView, Stage
 from streamforge.contracts.stored import JsonObject, read_as_far_as_possible
 from streamforge.db.pool import Database, Row
-from streamforge.planning.eta import Moment, PastJob
+from streamforge.progress.eta import Moment, PastJob
 
 R = TypeVar("R", bound="JobRow")
 

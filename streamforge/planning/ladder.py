@@ -2,9 +2,9 @@
 
 from itertools import groupby
 
+from streamforge.codecs.encoders import encoder_for, reorders
 from streamforge.contracts.media import VideoRendition, VideoSource
-from streamforge.planning.dynamic_range import suited_to
-from streamforge.planning.encoders import encoder_for, reorders
+from streamforge.planning.color.dynamic_range import suited_to
 from streamforge.settings import Codec, TranscodeSettings
 
 WORTHWHILE_STEP = 0.85

@@ -2,6 +2,7 @@
 
 from math import ceil
 
+from streamforge.codecs.encoders import LONGEST_REORDERED_SECONDS, reorders
 from streamforge.contracts.media import (
     VIDEO_TIMESCALE,
     AudioRendition,
@@ -11,16 +12,15 @@ from streamforge.contracts.media import (
     VideoSource,
 )
 from streamforge.errors import NoAudioStream, NoVideoStream, UndecodableSource
+from streamforge.packaging.encryption import with_protection
 from streamforge.planning.audio import audio_renditions, audio_warnings
 from streamforge.planning.chunks import cut_into_chunks
-from streamforge.planning.encoders import LONGEST_REORDERED_SECONDS, reorders
 from streamforge.planning.ladder import build_ladder
-from streamforge.planning.per_title import per_title_target
-from streamforge.planning.pictures import picture_plan
-from streamforge.planning.protection import with_protection
-from streamforge.planning.quality import no_quality, quality_target
+from streamforge.planning.per_title.search import per_title_target
 from streamforge.planning.remux import copied, why_not
-from streamforge.planning.text import with_text
+from streamforge.planning.stills import picture_plan
+from streamforge.planning.text.tracks import with_text
+from streamforge.quality.floors import no_quality, quality_target
 from streamforge.settings import Settings
 
 TOO_SHORT_TO_SEARCH = "A per-title search would cost more than per_title.max_cost allows; the fixed ladder is used"

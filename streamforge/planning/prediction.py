@@ -9,7 +9,7 @@ in which nearly all videos lie. All constants were measured on one core of a 2-c
 from math import ceil
 
 from streamforge.contracts.media import Plan, Source, VideoRendition, VideoSource
-from streamforge.contracts.plan import (
+from streamforge.contracts.printable_plan import (
     PlannedAudio,
     PlannedChunks,
     PlannedRendition,

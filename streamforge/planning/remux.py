@@ -1,8 +1,8 @@
 """Copying instead of encoding: which sources already are what a rendition should be."""
 
+from streamforge.codecs.encoders import LONGEST_STILL_SECONDS, encoder_for
 from streamforge.contracts.media import COPY, Coding, Crop, Source, VideoRendition, VideoSource
-from streamforge.planning.dynamic_range import needs_mapping
-from streamforge.planning.encoders import LONGEST_STILL_SECONDS, encoder_for
+from streamforge.planning.color.dynamic_range import needs_mapping
 from streamforge.settings import Settings, TranscodeSettings
 
 PROFILES = {

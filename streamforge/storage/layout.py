@@ -5,9 +5,9 @@ from uuid import UUID
 
 from streamforge.contracts.job import Playback, TextView
 from streamforge.contracts.media import Plan, TextTrack
-from streamforge.planning.manifests import DASH_MANIFEST, HLS_MASTER, TEXT_FILE
-from streamforge.planning.pictures import POSTER, THUMBNAILS
-from streamforge.planning.protection import has_dash
+from streamforge.packaging.encryption import has_dash
+from streamforge.packaging.presentation import DASH_MANIFEST, HLS_MASTER, TEXT_FILE
+from streamforge.planning.stills import POSTER, THUMBNAILS
 
 ORIGINALS = "input/"
 OUTPUTS = "output/"

@@ -11,16 +11,16 @@ from obstore.store import MemoryStore
 from sources import source, track, video
 from temporalio.testing import ActivityEnvironment
 
-from activities import receipts
-from activities.pictures import NOT_ALL, PictureActivities
-from activities.scratch import Scratch
+from activities.stills import NOT_ALL, PictureActivities
+from activities.support import work_records
+from activities.support.scratch import Scratch
 from streamforge.contracts.media import VIDEO_TIMESCALE, EncodedTracks
-from streamforge.contracts.pictures import Pictures, Tile, TileSet
 from streamforge.contracts.pipeline import EncodedPart, EncodedStream, PicturesInput, StoredSource
+from streamforge.contracts.stills import Pictures, Tile, TileSet
 from streamforge.errors import StorageCorrupted
-from streamforge.media.child import MediaChildren
-from streamforge.planning.pictures import POSTER, THUMBNAIL, TILES
+from streamforge.media.worker.children import MediaChildren
 from streamforge.planning.plan import make_plan
+from streamforge.planning.stills import POSTER, THUMBNAIL, TILES
 from streamforge.settings import Settings
 from streamforge.storage import layout
 from streamforge.storage.bucket import BucketStorage
@@ -56,15 +56,15 @@ async def kept(bucket: BucketStorage, *sets: TileSet) -> PicturesInput:
     film = layout.receipt(original.job_id, "chunk-0")
     encoded = EncodedTracks(tracks=[track("90p", [4 * VIDEO_TIMESCALE], [1000])])
     nothing = layout.receipt(original.job_id, "chunk-1")
-    await receipts.write(bucket, film, encoded)
-    await receipts.write(bucket, nothing, EncodedTracks(tracks=[]))
+    await work_records.write(bucket, film, encoded)
+    await work_records.write(bucket, nothing, EncodedTracks(tracks=[]))
     parts = [EncodedPart(receipt=film, frames=1, size_bytes=1)]
     for number, tiles in enumerate(sets):
         receipt = layout.receipt(original.job_id, f"pictures-{number}")
         raw = b"".join(gray(50 * each.slot) for each in tiles.tiles)
         for name, data in ((TILES, raw), (POSTER, b"poster %d" % number), (THUMBNAIL, b"thumbnail %d" % number)):
             await bucket.put_bytes(layout.beside(receipt, name), data)
-        await receipts.write(bucket, receipt, tiles)
+        await work_records.write(bucket, receipt, tiles)
         parts.append(EncodedPart(receipt=nothing, frames=1, size_bytes=1, pictures=receipt))
     return PicturesInput(original=original, source=FILM, plan=PLAN, encoded=EncodedStream(chunks=[parts], audio=[]))
 

@@ -16,7 +16,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, UnsandboxedWorkflowRunner, Worker
 
-from activities.heartbeats import Checkpoint
+from activities.support.heartbeats import Checkpoint
 from streamforge.contracts import names
 from streamforge.contracts.job import JobStatus, Stage
 from streamforge.contracts.pipeline import Outcome, SweepInput
@@ -24,8 +24,8 @@ from streamforge.errors import MediaChildCrashed, NotAVideo, StorageCorrupted, S
 from streamforge.events.log import EventLog
 from streamforge.storage.bucket import BucketStorage
 from streamforge.temporal.failures import to_streamforge_error
-from streamforge.temporal.interceptor import FailureInterceptor
-from streamforge.temporal.store_watch import StoreWatch
+from streamforge.worker.interceptor import FailureInterceptor
+from streamforge.worker.store_watch import StoreWatch
 from workflows.policies import POLICIES
 
 

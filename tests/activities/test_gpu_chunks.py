@@ -17,25 +17,25 @@ from outages import loses_answers
 from structlog.testing import capture_logs
 from temporalio.testing import ActivityEnvironment
 
-from activities import patience, receipts
-from activities.fence import FencedStorage
-from activities.gpu_sessions import GpuSessions
-from activities.originals import Originals
-from activities.room import Room
-from activities.scratch import Scratch
+from activities.support import waiting_puts, work_records
+from activities.support.fence import FencedStorage
+from activities.support.gpu_sessions import GpuSessions
+from activities.support.memory import Room
+from activities.support.originals import Originals
+from activities.support.scratch import Scratch
 from activities.transcode import TranscodeActivities
+from streamforge.codecs.gpu import with_gpu
 from streamforge.contracts.media import EncodedTracks, Source
 from streamforge.contracts.pipeline import EncodeChunkInput, EncodedPart, StoredSource
 from streamforge.db.jobs import Jobs
 from streamforge.errors import Superseded
 from streamforge.events.log import EventLog
 from streamforge.keys import Keys
-from streamforge.media.capabilities import Gpu, gpus
-from streamforge.media.child import MediaChildren
-from streamforge.media.encode import EncodeResult, EncodeTask
-from streamforge.media.gpu import GpuMeter
-from streamforge.media.probe import probe_task
-from streamforge.planning.gpu import with_gpu
+from streamforge.media.encoding.encode import EncodeResult, EncodeTask
+from streamforge.media.encoding.gpu import GpuMeter
+from streamforge.media.probe.probe import probe_task
+from streamforge.media.worker.capabilities import Gpu, gpus
+from streamforge.media.worker.children import MediaChildren
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings
 from streamforge.storage import Storage, layout
@@ -116,7 +116,7 @@ async def test_the_cpu_encodes_what_the_gpu_cannot_and_the_receipt_and_the_log_s
     [warning] = [entry for entry in said if entry["event"] == "encoded by the CPU, the GPU failed"]
     assert warning["renditions"] == ["360p", "720p"]
     assert "h264_nvenc" in warning["reason"]
-    done = await receipts.find(chunks.bucket, part.receipt, EncodedTracks)
+    done = await work_records.find(chunks.bucket, part.receipt, EncodedTracks)
     assert done is not None
     for track in done.tracks:
         [(written_by, chunk_count)] = track.encoders.items()
@@ -200,7 +200,7 @@ async def encode(chunks: Chunks, work: EncodeChunkInput, attempt: int, storage: 
 
 async def assert_as_told(chunks: Chunks, work: EncodeChunkInput, part: EncodedPart, *, exact: bool) -> None:
     """Every segment has the bytes that the receipt tells of."""
-    done = await receipts.read(chunks.bucket, part.receipt, EncodedTracks)
+    done = await work_records.read(chunks.bucket, part.receipt, EncodedTracks)
     assert done.exact == exact
     for track in done.tracks:
         for segment in track.segments:
@@ -239,7 +239,7 @@ async def test_an_attempt_does_not_take_its_own_put_for_anothers(
     quick: Chunks, gpu: PretendedGpu, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The bytes arrived, the answer did not; the next try finds them."""
-    monkeypatch.setattr(patience, "FIRST_WAIT", 0.001)
+    monkeypatch.setattr(waiting_puts, "FIRST_WAIT", 0.001)
     work = await quick.work(jobs)
     unanswered = loses_answers(quick.bucket, monkeypatch)
     part = await encode(quick, work, 1)

@@ -3,10 +3,10 @@
 import pytest
 from sources import source, video
 
-from activities.gpu_sessions import GpuSessions
-from streamforge.media.capabilities import Gpu
-from streamforge.media.gpu import GpuMeter
-from streamforge.planning.gpu import with_gpu
+from activities.support.gpu_sessions import GpuSessions
+from streamforge.codecs.gpu import with_gpu
+from streamforge.media.encoding.gpu import GpuMeter
+from streamforge.media.worker.capabilities import Gpu
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings
 

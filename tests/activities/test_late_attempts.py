@@ -17,15 +17,15 @@ from factories import PROCESSING, accepted
 from sources import audio, source, stream, track, video
 from temporalio.testing import ActivityEnvironment
 
-from activities import heartbeats, receipts
-from activities.fence import FencedStorage
-from activities.gpu_sessions import GpuSessions
-from activities.originals import Originals
 from activities.outcome import OutcomeActivities
 from activities.package import PackageActivities
 from activities.publish import PublishActivities
-from activities.room import Room
-from activities.scratch import Scratch
+from activities.support import heartbeats, work_records
+from activities.support.fence import FencedStorage
+from activities.support.gpu_sessions import GpuSessions
+from activities.support.memory import Room
+from activities.support.originals import Originals
+from activities.support.scratch import Scratch
 from activities.transcode import TranscodeActivities
 from streamforge.contracts.media import EncodedTracks
 from streamforge.contracts.pipeline import (
@@ -41,8 +41,8 @@ from streamforge.db.jobs import Jobs
 from streamforge.errors import MediaChildCrashed, Superseded
 from streamforge.events.log import EventLog
 from streamforge.keys import Keys
-from streamforge.media.audio import AudioTask
-from streamforge.media.gpu import GpuMeter
+from streamforge.media.encoding.gpu import GpuMeter
+from streamforge.media.sound.audio import AudioTask
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings
 from streamforge.storage import ObjectInfo, Storage, layout
@@ -178,8 +178,8 @@ class Film:
     async def encode(self, chunk: int) -> None:
         """Four seconds."""
         made = track(self.name, [360_000], [1000], start=chunk * 360_000)
-        receipt = layout.receipt(self.original.job_id, f"{receipts.CHUNK}{chunk:05}-{self.name}")
-        await receipts.write(self.storage, receipt, EncodedTracks(tracks=[made]))
+        receipt = layout.receipt(self.original.job_id, f"{work_records.CHUNK}{chunk:05}-{self.name}")
+        await work_records.write(self.storage, receipt, EncodedTracks(tracks=[made]))
         self.parts.append([EncodedPart(receipt=receipt, frames=100, size_bytes=1000)])
 
     async def publish(self, number: int, attempt_number: int = 1) -> None:
@@ -244,7 +244,7 @@ async def test_a_round_that_begins_anew_shows_nothing_that_is_removed(
     again = DiscardInput(job_id=job.job_id, output=False, original=False, renditions=[film.name])
     await attempt().run(OutcomeActivities(film.storage, events, jobs).discard, again)
     assert [info async for info in film.storage.walk(layout.growing_folder(job.job_id))] == []
-    assert await receipts.find(film.storage, film.parts[0][0].receipt, EncodedTracks)
+    assert await work_records.find(film.storage, film.parts[0][0].receipt, EncodedTracks)
 
 
 class KilledSoundEncoder:
@@ -291,6 +291,6 @@ async def test_sound_that_was_playable_stays_playable_while_another_worker_begin
         )
         with pytest.raises(MediaChildCrashed):
             await attempt(number).run(activities.transcode_audio, sound)
-        shown.append(len((await receipts.read(store, so_far, EncodedTracks)).tracks[0].segments))
+        shown.append(len((await work_records.read(store, so_far, EncodedTracks)).tracks[0].segments))
     scratch.close()
     assert [shown[0] >= 3, shown[1] >= shown[0], shown[2] > shown[0]] == [True, True, True], shown

@@ -9,10 +9,10 @@ from uuid import uuid4
 import pytest
 from sources import stream
 
-from activities.garbage import no_full_collections
 from activities.package import write_manifests
+from activities.support.garbage import no_full_collections
 from activities.transcode import next_receipt
-from streamforge.planning import hls
+from streamforge.packaging import hls
 from streamforge.storage.local import LocalStorage
 
 

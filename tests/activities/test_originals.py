@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from obstore.store import MemoryStore
 
-from activities.originals import Originals
-from activities.scratch import Scratch
+from activities.support.originals import Originals
+from activities.support.scratch import Scratch
 from streamforge.errors import StorageCorrupted
 from streamforge.storage.bucket import BucketStorage
 

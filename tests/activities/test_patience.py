@@ -13,12 +13,12 @@ from clips import Clips
 from factories import PROCESSING, accepted
 from temporalio.testing import ActivityEnvironment
 
-from activities import patience, receipts
-from activities.fence import FencedStorage
-from activities.gpu_sessions import GpuSessions
-from activities.originals import Originals
-from activities.room import Room
-from activities.scratch import Scratch
+from activities.support import waiting_puts, work_records
+from activities.support.fence import FencedStorage
+from activities.support.gpu_sessions import GpuSessions
+from activities.support.memory import Room
+from activities.support.originals import Originals
+from activities.support.scratch import Scratch
 from activities.transcode import TranscodeActivities
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.media import EncodedTracks, Source
@@ -27,9 +27,9 @@ from streamforge.db.jobs import Jobs
 from streamforge.errors import StorageUnavailable
 from streamforge.events.log import EventLog
 from streamforge.keys import Keys
-from streamforge.media.child import MediaChildren
-from streamforge.media.gpu import GpuMeter
-from streamforge.media.probe import probe_task
+from streamforge.media.encoding.gpu import GpuMeter
+from streamforge.media.probe.probe import probe_task
+from streamforge.media.worker.children import MediaChildren
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings
 from streamforge.storage import Storage
@@ -71,8 +71,8 @@ class Counting:
 
 async def test_a_store_may_be_away_for_longer_than_a_number_can_double(monkeypatch: pytest.MonkeyPatch) -> None:
     """After 1,024 tries, eight and a half hours, the wait before the next one was too large for a float."""
-    monkeypatch.setattr(patience, "FIRST_WAIT", 0.0)
-    monkeypatch.setattr(patience, "LONGEST_WAIT", 0.0)
+    monkeypatch.setattr(waiting_puts, "FIRST_WAIT", 0.0)
+    monkeypatch.setattr(waiting_puts, "LONGEST_WAIT", 0.0)
     failures = [StorageUnavailable("The media store does not answer right now.")] * 1100
 
     class Told:
@@ -83,7 +83,7 @@ async def test_a_store_may_be_away_for_longer_than_a_number_can_double(monkeypat
             raise failures.pop()
         return "put"
 
-    assert await patience.patiently(Told(), put) == "put"  # type: ignore[arg-type]
+    assert await waiting_puts.patiently(Told(), put) == "put"  # type: ignore[arg-type]
 
 
 @dataclass
@@ -145,13 +145,13 @@ async def test_one_put_that_fails_is_made_again_and_nothing_else(
     desk: Desk, events: EventLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One failed put of one segment had a track of twelve hours begin anew."""
-    monkeypatch.setattr(patience, "FIRST_WAIT", 0.001)
+    monkeypatch.setattr(waiting_puts, "FIRST_WAIT", 0.001)
     activities = desk.activities(Hiccups(desk.store))
     heard = await ActivityEnvironment().run(activities.transcode_audio, desk.sound)
     seen = await ActivityEnvironment().run(activities.transcode_chunk, desk.picture)
     assert desk.children.tasks == ["audio", "encode"]
     for part in (heard, seen):
-        for track in (await receipts.read(desk.store, part.receipt, EncodedTracks)).tracks:
+        for track in (await work_records.read(desk.store, part.receipt, EncodedTracks)).tracks:
             for segment in track.segments:
                 info = await desk.store.stat(f"output/{desk.job_id}/{track.name}/{segment.file_name}")
                 assert info is not None

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 import pytest
 from sources import source, transcode, video
 
-from activities.room import Room
+from activities.support.memory import Room
 from streamforge.planning.ladder import build_ladder
 from streamforge.planning.memory import BASE_BYTES, FIRST_GUESS, expected_bytes
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from races import PROCESSES, started_together
 
-from activities.scratch import Scratch
+from activities.support.scratch import Scratch
 
 WORKERS = """
-from activities.scratch import Scratch
+from activities.support.scratch import Scratch
 
 def enter(folder):
     scratch = Scratch(folder)

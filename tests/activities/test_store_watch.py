@@ -11,7 +11,7 @@ from streamforge.db.jobs import Jobs
 from streamforge.errors import DiskFull
 from streamforge.events.log import EventLog
 from streamforge.storage.bucket import BucketStorage
-from streamforge.temporal.store_watch import StoreWatch
+from streamforge.worker.store_watch import StoreWatch
 
 
 class MoodyStore(BucketStorage):

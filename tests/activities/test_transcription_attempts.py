@@ -13,17 +13,17 @@ from outages import loses_answers
 from speech_model import CAPTIONS
 from temporalio.testing import ActivityEnvironment
 
-from activities import patience, receipts
 from activities.captions import MOST_BEGINNINGS, CaptionsActivities
-from activities.originals import Originals
-from activities.scratch import Scratch
+from activities.support import waiting_puts, work_records
+from activities.support.originals import Originals
+from activities.support.scratch import Scratch
 from streamforge.contracts.media import Source, Text
 from streamforge.contracts.pipeline import StoredSource, TranscribeInput
 from streamforge.db.jobs import Jobs
 from streamforge.errors import CaptionsUnavailable, Superseded
 from streamforge.events.log import EventLog
-from streamforge.media.child import MediaChildren
-from streamforge.media.probe import probe_task
+from streamforge.media.probe.probe import probe_task
+from streamforge.media.worker.children import MediaChildren
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings
 from streamforge.storage.bucket import BucketStorage
@@ -120,13 +120,13 @@ async def test_a_second_attempt_writes_over_what_the_first_one_left(desk: Desk) 
 async def test_an_attempt_that_comes_late_does_not_write_over_what_a_newer_one_told(desk: Desk) -> None:
     """It had lost Temporal, not its store, and was not the first one either."""
     job_id = desk.work.original.job_id
-    receipt = receipts.receipt_name(
+    receipt = work_records.receipt_name(
         job_id, "transcript", source=desk.work.original.sha256, transcription=desk.work.transcription
     )
 
     async def newer_attempt() -> None:
         await desk.bucket.put_bytes(f"output/{job_id}/captions/text.vtt", b"of the third attempt")
-        await receipts.write(desk.bucket, receipt, Text(tracks=[]))
+        await work_records.write(desk.bucket, receipt, Text(tracks=[]))
 
     desk.when_transcribed(newer_attempt)
     text, _ = await desk.attempt(number=2)
@@ -136,7 +136,7 @@ async def test_an_attempt_that_comes_late_does_not_write_over_what_a_newer_one_t
 
 async def test_an_attempt_does_not_take_its_own_put_for_anothers(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """The bytes arrived, the answer did not; the next try finds them."""
-    monkeypatch.setattr(patience, "FIRST_WAIT", 0.001)
+    monkeypatch.setattr(waiting_puts, "FIRST_WAIT", 0.001)
     unanswered = loses_answers(desk.bucket, monkeypatch)
     text, _ = await desk.attempt()
     assert text.tracks

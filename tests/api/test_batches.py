@@ -112,7 +112,7 @@ BROKEN = {
 @pytest.mark.parametrize("why", BROKEN)
 async def test_a_refused_batch_leaves_nothing(api: Api, rows: Jobs, monkeypatch: pytest.MonkeyPatch, why: str) -> None:
     """Its videos are in the store by then."""
-    monkeypatch.setattr("streamforge.api.batches.MAX_VIDEOS", 3)
+    monkeypatch.setattr("streamforge.api.routes.batches.MAX_VIDEOS", 3)
 
     async def body() -> AsyncIterator[bytes]:
         yield OPEN + part("video", "a.mp4") + NEXT + part("video", "b.mp4") + NEXT
@@ -135,7 +135,7 @@ async def test_a_refused_batch_leaves_nothing(api: Api, rows: Jobs, monkeypatch:
 async def test_a_batch_that_takes_a_day_to_arrive_is_announced_to_the_sweep(
     api: Api, rows: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streamforge.api.batches.ANNOUNCE_EVERY_SECONDS", 0.01)
+    monkeypatch.setattr("streamforge.api.routes.batches.ANNOUNCE_EVERY_SECONDS", 0.01)
     sweep = RetentionActivities(open_storage(api.settings), rows, timedelta(days=7))
 
     async def body() -> AsyncIterator[bytes]:
@@ -189,7 +189,7 @@ async def test_an_input_that_nobody_filled_in_does_not_take_the_others_with_it(a
 
 async def test_fields_do_not_count_among_the_videos(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """The thousandth video was refused after all the others had come, because there was a field beside them."""
-    monkeypatch.setattr("streamforge.api.batches.MAX_VIDEOS", 3)
+    monkeypatch.setattr("streamforge.api.routes.batches.MAX_VIDEOS", 3)
     videos = [(f"{n}.mp4", b"some bytes" if n else b"") for n in range(4)]
     full = await send(api, *videos[:3], priority="1", captions="auto", external_id="x")
     assert (full.status_code, len(full.json()["jobs"]), len(full.json()["rejected"])) == (202, 2, 1)

@@ -15,7 +15,7 @@ from sse import Frame, read_frames
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from streamforge.api.server import running
+from streamforge.api.http.server import running
 from streamforge.db.jobs import Jobs
 from streamforge.events.log import EventLog
 from streamforge.settings import ServerSettings, Settings

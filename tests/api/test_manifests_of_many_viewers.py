@@ -9,7 +9,7 @@ import pytest
 
 from streamforge.api import manifests
 from streamforge.api.manifests import Manifests
-from streamforge.planning.manifests import DASH_MANIFEST, HLS_MASTER, may_still_grow
+from streamforge.packaging.presentation import DASH_MANIFEST, HLS_MASTER, may_still_grow
 from streamforge.storage import ObjectInfo, layout
 from streamforge.storage.local import LocalStorage
 

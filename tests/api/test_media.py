@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from serving import Api, assert_problem
 
-from streamforge.api.ranges import UnsatisfiableRange, parse_range
+from streamforge.api.http.ranges import UnsatisfiableRange, parse_range
 from streamforge.db.jobs import Jobs
 from streamforge.storage import layout
 from streamforge.storage.growing import forget_older

@@ -14,7 +14,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from streamforge.api.app import routes
-from streamforge.api.pages import SAFE_METHODS
+from streamforge.api.http.foreign_pages import SAFE_METHODS
 from streamforge.db.jobs import Jobs
 from streamforge.errors import InvalidSettings
 from streamforge.settings import ServerSettings, Settings, load

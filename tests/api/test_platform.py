@@ -18,9 +18,9 @@ from starlette.routing import Route
 
 import streamforge
 from streamforge.api.app import middleware, routes
-from streamforge.api.middleware import Deadline, real_client
-from streamforge.api.problems import HANDLERS
-from streamforge.api.server import running, serve
+from streamforge.api.http.middleware import Deadline, real_client
+from streamforge.api.http.problems import HANDLERS
+from streamforge.api.http.server import running, serve
 from streamforge.embedded.ports import free_port
 from streamforge.errors import DatabaseUnavailable, MissingPart, PortInUse, StoreTaken
 from streamforge.settings import DatabaseSettings, InputSettings, ServerSettings, Settings, TemporalSettings

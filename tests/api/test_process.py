@@ -18,7 +18,7 @@ from outages import read_only, until_refused
 from races import PROCESSES, ROUNDS, started_together
 from serving import Api, assert_problem, serving
 
-from streamforge.api.fields import parse_field
+from streamforge.api.routes.process_fields import parse_field
 from streamforge.db.jobs import Jobs
 from streamforge.errors import InvalidField
 from streamforge.settings import InputSettings, Settings
@@ -162,7 +162,7 @@ async def test_empty_optional_fields_count_as_left_out(api: Api) -> None:
 
 
 async def test_an_upload_that_falls_silent_is_ended(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streamforge.api.process.SILENCE_SECONDS", 0.1)
+    monkeypatch.setattr("streamforge.api.routes.process.SILENCE_SECONDS", 0.1)
 
     reader, writer = await asyncio.open_connection(*api.address)
     writer.write(
@@ -458,7 +458,7 @@ async def test_a_database_that_blinks_does_not_cost_the_upload(api: Api, databas
 # ── what this stands on is away ─────────────────────────────────────────────────────────────────────────────────────
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streamforge.api.process.ADMISSION_PATIENCE", 0.2)
+    monkeypatch.setattr("streamforge.api.routes.process.ADMISSION_PATIENCE", 0.2)
 
 
 class Upload:

@@ -20,8 +20,8 @@ import structlog
 from factories import COMPLETED, accepted
 from serving import Api, assert_problem, serving
 
-from streamforge.api import protocols
-from streamforge.api.server import running, serve
+from streamforge.api.http import protocols
+from streamforge.api.http.server import running, serve
 from streamforge.db.jobs import Jobs
 from streamforge.events.log import EventLog
 from streamforge.settings import ServerSettings, Settings
@@ -547,7 +547,7 @@ async def test_head_of_a_stream_says_what_get_would(api: Api, rows: Jobs, events
 async def test_an_upload_cut_by_a_shutdown_is_told_so_without_a_traceback(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("streamforge.api.server.GRACE_SECONDS", 0.1)
+    monkeypatch.setattr("streamforge.api.http.server.GRACE_SECONDS", 0.1)
     async with running(settings) as url:
         reader, writer = await asyncio.open_connection(*url.removeprefix("http://").split(":"))
         client = Wire(reader, writer)
@@ -565,7 +565,7 @@ async def test_an_upload_cut_by_a_shutdown_is_told_so_without_a_traceback(
 async def test_an_answer_cut_by_a_shutdown_leaves_no_traceback_either(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("streamforge.api.server.GRACE_SECONDS", 0.1)
+    monkeypatch.setattr("streamforge.api.http.server.GRACE_SECONDS", 0.1)
     film = settings.data_dir / "storage" / "output" / str(uuid4()) / "720p.mp4"
     film.parent.mkdir(parents=True)
     film.write_bytes(b"x" * 20_000_000)

@@ -13,7 +13,7 @@ from factories import CANCELLED, COMPLETED, FAILED, PROCESSING, accepted, progre
 from serving import Api, assert_problem, serving
 from sse import Frame, read_frames
 
-from streamforge.api.server import running
+from streamforge.api.http.server import running
 from streamforge.contracts.events import JobChange
 from streamforge.db.jobs import Jobs
 from streamforge.events.log import EventLog

@@ -9,7 +9,7 @@ from commandline import streamforge
 
 from streamforge import __version__
 from streamforge.doctor import Level, gpu_finding
-from streamforge.media.gpu import GpuTrial
+from streamforge.media.encoding.gpu import GpuTrial
 
 VIDEO = Path(__file__).parents[1] / "media" / "bbb-720p-5s.mp4"
 

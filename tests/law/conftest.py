@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from job import SMALL_AND_CUT, Made, processed
 
-from streamforge.media.child import MediaChildren
+from streamforge.media.worker.children import MediaChildren
 from streamforge.settings import Settings
 
 LONGEST_SECONDS = 60

@@ -9,14 +9,14 @@ from typing import Any, TypeVar, cast
 from streamforge.contracts.account import Account
 from streamforge.contracts.media import EncodedTrack, Plan, Source
 from streamforge.contracts.timeline import PictureCount
-from streamforge.media.audio import AudioTask
-from streamforge.media.child import MediaChildren
-from streamforge.media.encode import EncodeResult, EncodeTask
-from streamforge.media.probe import ProbeTask
-from streamforge.planning.account import account_of
-from streamforge.planning.manifests import INIT_SEGMENT, joined
+from streamforge.media.encoding.encode import EncodeResult, EncodeTask
+from streamforge.media.probe.probe import ProbeTask
+from streamforge.media.sound.audio import AudioTask
+from streamforge.media.worker.children import MediaChildren
+from streamforge.packaging.presentation import INIT_SEGMENT, joined
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings
+from streamforge.timeline.account import account_of
 
 T = TypeVar("T")
 U = TypeVar("U")

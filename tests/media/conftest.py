@@ -3,7 +3,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from streamforge.media.child import MediaChildren
+from streamforge.media.worker.children import MediaChildren
 
 GIBIBYTE = 2**30
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from test_probe import probe
 
 from streamforge.contracts.media import Chunk, EncodedTrack, Plan, Source
-from streamforge.media.audio import AudioTask
-from streamforge.media.child import MediaChildren
-from streamforge.media.encode import EncodeResult, EncodeTask
-from streamforge.planning.manifests import joined
+from streamforge.media.encoding.encode import EncodeResult, EncodeTask
+from streamforge.media.sound.audio import AudioTask
+from streamforge.media.worker.children import MediaChildren
+from streamforge.packaging.presentation import joined
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings
 

@@ -8,7 +8,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from streamforge.media.capabilities import ffmpeg_path
+from streamforge.media.worker.capabilities import ffmpeg_path
 
 Samples = NDArray[np.float32]
 

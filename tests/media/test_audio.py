@@ -12,8 +12,8 @@ from sound import amplitude, level, samples_of
 from test_probe import probe
 
 from streamforge.contracts.media import EncodedTrack
-from streamforge.media.audio import AudioTask
-from streamforge.media.child import MediaChildren
+from streamforge.media.sound.audio import AudioTask
+from streamforge.media.worker.children import MediaChildren
 from streamforge.planning.plan import make_plan
 
 RATE = 44_100

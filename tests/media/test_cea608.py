@@ -33,8 +33,8 @@ from test_probe import probe
 from test_sources import settings
 from texts import cues_of, keep_subtitles
 
-from streamforge.media.cea608 import LONGEST_SECONDS, Caption, CaptionReader, cc_data, channels, spread
-from streamforge.media.child import MediaChildren
+from streamforge.media.text.cea608 import LONGEST_SECONDS, Caption, CaptionReader, cc_data, channels, spread
+from streamforge.media.worker.children import MediaChildren
 
 
 def read(*said: tuple[float, Pairs], channel: int = 1, field: int = 0) -> list[Caption]:

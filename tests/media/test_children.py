@@ -19,9 +19,9 @@ from test_probe import probe
 
 from streamforge.embedded import leftovers
 from streamforge.errors import DiskFull, InvalidSettings, MediaChildCrashed, SourceTooExpensive
-from streamforge.media.child import MediaChildren
-from streamforge.media.encode import EncodeResult, EncodeTask
-from streamforge.media.trial import TrialResult, TrialTask
+from streamforge.media.encoding.encode import EncodeResult, EncodeTask
+from streamforge.media.encoding.trial import TrialResult, TrialTask
+from streamforge.media.worker.children import MediaChildren
 from streamforge.planning.plan import make_plan
 from streamforge.planning.trial import trial_renditions
 from streamforge.settings import Presets, Settings
@@ -119,7 +119,7 @@ from pathlib import Path
 from typing import Any
 sys.path[:0] = {path}
 from test_children import Running
-from streamforge.media.child import MediaChildren
+from streamforge.media.worker.children import MediaChildren
 
 async def main():
     async with MediaChildren(4 * 2**30, 60) as children:

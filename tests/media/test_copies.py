@@ -15,7 +15,7 @@ from test_probe import probe
 
 from streamforge.contracts.media import VIDEO_TIMESCALE
 from streamforge.errors import CannotBeCopied
-from streamforge.media.child import MediaChildren
+from streamforge.media.worker.children import MediaChildren
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings
 

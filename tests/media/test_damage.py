@@ -13,7 +13,7 @@ from playback import decode
 from test_probe import probe
 
 from streamforge.errors import TruncatedSource, UndecodableSource
-from streamforge.media.child import MediaChildren
+from streamforge.media.worker.children import MediaChildren
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings
 

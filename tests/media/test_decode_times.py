@@ -11,8 +11,8 @@ import pytest
 from clips import Clips
 from encoding import encode
 
-from streamforge.media.capabilities import ffmpeg_path
-from streamforge.media.child import MediaChildren
+from streamforge.media.worker.capabilities import ffmpeg_path
+from streamforge.media.worker.children import MediaChildren
 from streamforge.settings import Settings
 
 TICKS = 90_000

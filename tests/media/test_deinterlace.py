@@ -13,9 +13,9 @@ from patches import plane_of, write_raw
 from test_probe import probe
 
 from streamforge.contracts.media import Chunk
-from streamforge.media.child import MediaChildren
-from streamforge.media.deinterlace import deinterlaced
-from streamforge.media.frames import FrameWindow
+from streamforge.media.decoding.deinterlace import deinterlaced
+from streamforge.media.decoding.frames import FrameWindow
+from streamforge.media.worker.children import MediaChildren
 from streamforge.settings import Settings
 
 SIZE = (320, 180)

@@ -12,10 +12,10 @@ from playback import decode
 from test_probe import probe
 
 from streamforge.contracts.media import VIDEO_TIMESCALE, Chunk
-from streamforge.media.child import MediaChildren
-from streamforge.media.cmaf import boxes
-from streamforge.media.codecs import Codecs, CodecsTask
-from streamforge.media.encode import EncodeResult, EncodeTask
+from streamforge.media.cmaf.boxes import boxes
+from streamforge.media.encoding.codec_strings import Codecs, CodecsTask
+from streamforge.media.encoding.encode import EncodeResult, EncodeTask
+from streamforge.media.worker.children import MediaChildren
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings
 

@@ -15,12 +15,12 @@ from test_probe import probe
 
 from streamforge.contracts.media import EncodedTrack, Plan, Protection, Source
 from streamforge.keys import ContentKey, derive
-from streamforge.media.audio import AudioTask
-from streamforge.media.child import MediaChildren
-from streamforge.media.cmaf import boxes, samples
-from streamforge.media.encode import EncodeResult, EncodeTask
+from streamforge.media.cmaf.boxes import boxes, samples
+from streamforge.media.encoding.encode import EncodeResult, EncodeTask
+from streamforge.media.sound.audio import AudioTask
+from streamforge.media.worker.children import MediaChildren
+from streamforge.packaging.encryption import initialization_vector
 from streamforge.planning.plan import make_plan
-from streamforge.planning.protection import initialization_vector
 from streamforge.settings import Settings
 
 JOB = UUID("550e8400-e29b-41d4-a716-446655440000")

@@ -24,10 +24,10 @@ from test_probe import probe
 
 from streamforge.contracts.media import EncodedTrack
 from streamforge.errors import CannotBeCopied, SourceError, StreamForgeError
-from streamforge.media.audio import AudioTask
-from streamforge.media.child import MediaChildren
-from streamforge.planning import dash, hls
-from streamforge.planning.manifests import presentation
+from streamforge.media.sound.audio import AudioTask
+from streamforge.media.worker.children import MediaChildren
+from streamforge.packaging import dash, hls
+from streamforge.packaging.presentation import presentation
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings
 

@@ -11,16 +11,16 @@ from encoding import Encoded, encode_chunk
 from playback import decode, ffmpeg_decodes
 from test_probe import probe
 
+from streamforge.codecs.encoders import GPU_ENCODERS, nvenc_options
+from streamforge.codecs.gpu import with_gpu
 from streamforge.contracts.media import Plan
-from streamforge.media import gpu
-from streamforge.media import rendition as rendition_module
-from streamforge.media.capabilities import gpus
-from streamforge.media.child import MediaChildren
-from streamforge.media.codecs import Codecs, CodecsTask
-from streamforge.media.encode import EncodeResult, EncodeTask, run
-from streamforge.media.gpu import GpuTrial, GpuTrialTask, try_encoders
-from streamforge.planning.encoders import GPU_ENCODERS, nvenc_options
-from streamforge.planning.gpu import with_gpu
+from streamforge.media.encoding import gpu
+from streamforge.media.encoding import rendition as rendition_module
+from streamforge.media.encoding.codec_strings import Codecs, CodecsTask
+from streamforge.media.encoding.encode import EncodeResult, EncodeTask, run
+from streamforge.media.encoding.gpu import GpuTrial, GpuTrialTask, try_encoders
+from streamforge.media.worker.capabilities import gpus
+from streamforge.media.worker.children import MediaChildren
 from streamforge.planning.plan import make_plan
 from streamforge.planning.trial import trial_renditions
 from streamforge.settings import Settings

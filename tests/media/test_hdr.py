@@ -12,8 +12,8 @@ from patches import FFV1, Colors, Kind, patches, seen
 from test_probe import probe
 
 from streamforge.contracts.media import ContentLight
-from streamforge.media.child import MediaChildren
-from streamforge.media.scaling import Output, Scaler, Size
+from streamforge.media.encoding.scaling import Output, Scaler, Size
+from streamforge.media.worker.children import MediaChildren
 from streamforge.settings import Settings
 
 X265 = ("-c:v", "libx265", "-preset", "ultrafast", "-x265-params")

@@ -8,8 +8,8 @@ from clips import X264, ffmpeg, picture, tones
 from encoding import encode_audio
 from sound import amplitude, layout_of, level, measured, samples_of
 
-from streamforge.media.child import MediaChildren
-from streamforge.media.resampling import AAC_FRAME
+from streamforge.media.sound.resampling import AAC_FRAME
+from streamforge.media.worker.children import MediaChildren
 
 FL, FR, FC, LFE, BL, BR = SURROUND = (400, 500, 600, 60, 700, 800)
 """Hertz of each channel."""

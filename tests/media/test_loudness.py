@@ -8,7 +8,7 @@ from clips import X264, ffmpeg, picture, tones
 from encoding import QUICK, encode_audio
 from sound import measured, samples_of
 
-from streamforge.media.child import MediaChildren
+from streamforge.media.worker.children import MediaChildren
 from streamforge.settings import AudioSettings, Settings
 
 

@@ -11,10 +11,10 @@ from test_probe import probe, task
 from streamforge.contracts.media import Source
 from streamforge.contracts.timeline import NoteKind, PictureCount
 from streamforge.errors import PicturesLost, TruncatedSource
-from streamforge.media.child import MediaChildren
-from streamforge.media.scrambling import scrambled
-from streamforge.planning.account import account_of
+from streamforge.media.container.scrambling import scrambled
+from streamforge.media.worker.children import MediaChildren
 from streamforge.planning.plan import make_plan
+from streamforge.timeline.account import account_of
 
 SMALL = "96x64"
 

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from sources import source, video
 
 from streamforge.contracts.media import VIDEO_TIMESCALE
-from streamforge.contracts.pictures import Storyboard, TileSet
-from streamforge.media.child import MediaChildren
-from streamforge.media.frames import SourceFrame
-from streamforge.media.sprites import Sprites, SpritesTask
-from streamforge.media.tiles import TileMaker
-from streamforge.planning.pictures import POSTER, THUMBNAIL, TILES, poster_set, storyboard
+from streamforge.contracts.stills import Storyboard, TileSet
+from streamforge.media.decoding.frames import SourceFrame
+from streamforge.media.stills.sprites import Sprites, SpritesTask
+from streamforge.media.stills.tiles import TileMaker
+from streamforge.media.worker.children import MediaChildren
 from streamforge.planning.plan import make_plan
+from streamforge.planning.stills import POSTER, THUMBNAIL, TILES, poster_set, storyboard
 from streamforge.settings import Settings
 
 

@@ -15,8 +15,8 @@ from streamforge.errors import (
     TruncatedSource,
     UnsupportedDimensions,
 )
-from streamforge.media.child import MediaChildren
-from streamforge.media.probe import ProbeTask
+from streamforge.media.probe.probe import ProbeTask
+from streamforge.media.worker.children import MediaChildren
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings
 

@@ -9,9 +9,9 @@ from clips import BUNNY, Clips
 from encoding import encode, encode_audio
 from playback import decode
 
-from streamforge.media.child import MediaChildren
-from streamforge.media.cmaf import boxes
-from streamforge.media.progressive import Progressive, ProgressiveTask
+from streamforge.media.cmaf.boxes import boxes
+from streamforge.media.cmaf.progressive import Progressive, ProgressiveTask
+from streamforge.media.worker.children import MediaChildren
 from streamforge.settings import Settings
 
 QUICK_IN = {

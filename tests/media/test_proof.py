@@ -11,8 +11,8 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
 from streamforge.errors import OutputInvalid
-from streamforge.media.luma import Observer
-from streamforge.media.proof import Proof
+from streamforge.media.encoding.decode_check import Proof
+from streamforge.media.vmaf.luma import Observer
 
 COUNT = 12
 

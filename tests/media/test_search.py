@@ -9,13 +9,13 @@ from test_probe import probe
 
 from streamforge.contracts.media import VIDEO_TIMESCALE, Plan, Source
 from streamforge.contracts.per_title import Probed, Rung, SearchedPlan
-from streamforge.media.child import MediaChildren
-from streamforge.media.frames import FrameWindow, SourceFrame
-from streamforge.media.search import Montage, MontageWindow, SearchTask
-from streamforge.planning.manifests import average_bitrate
-from streamforge.planning.per_title import following, searched_plan
+from streamforge.media.decoding.frames import FrameWindow, SourceFrame
+from streamforge.media.encoding.per_title_probes import Montage, MontageWindow, SearchTask
+from streamforge.media.worker.children import MediaChildren
+from streamforge.packaging.presentation import average_bitrate
+from streamforge.planning.per_title.search import following, searched_plan
 from streamforge.planning.plan import make_plan
-from streamforge.planning.scoring import ScoreBoard
+from streamforge.quality.scoring import ScoreBoard
 from streamforge.settings import Settings
 
 

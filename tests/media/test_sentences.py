@@ -8,7 +8,7 @@ from test_probe import probe, written
 from texts import keep_subtitles
 
 from streamforge.errors import NoVideoStream, TruncatedSource, UndecodableSource
-from streamforge.media.child import MediaChildren
+from streamforge.media.worker.children import MediaChildren
 
 
 async def test_a_header_that_is_damaged_is_not_called_cut_off(

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from streamforge.media.nal_units import has_alpha_layer, header_units
-from streamforge.media.set_ups import MAX_KEPT, SetUps
+from streamforge.media.bitstream.nal_units import has_alpha_layer, header_units
+from streamforge.media.probe.decoder_set_ups import MAX_KEPT, SetUps
 
 CODECS = ["av1", "h264", "hevc", "mjpeg", "mpeg2video", "mpeg4", "prores", "vp8", "vp9", "unknown"]
 

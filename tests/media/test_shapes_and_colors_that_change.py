@@ -19,11 +19,11 @@ from test_sources import CLOSE, H264, corners, quarters, settings
 
 from streamforge.contracts.media import Source
 from streamforge.errors import UnsupportedDimensions, UnsupportedDolbyVision
-from streamforge.media.child import MediaChildren
-from streamforge.media.encode import PICTURES
-from streamforge.planning.pictures import POSTER
+from streamforge.media.encoding.encode import PICTURES
+from streamforge.media.worker.children import MediaChildren
 from streamforge.planning.plan import make_plan
-from streamforge.planning.scoring import mean_of
+from streamforge.planning.stills import POSTER
+from streamforge.quality.scoring import mean_of
 from streamforge.settings import Settings
 
 CASES = Path(__file__).parent / "cases" / "pictures"

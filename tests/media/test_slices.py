@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from av.bitstream import BitStreamFilterContext
 
-from streamforge.media.slices import SliceHeaders
+from streamforge.media.bitstream.slice_headers import SliceHeaders
 
 CODECS = {
     "x264 ultrafast": ("libx264", {"preset": "ultrafast"}),

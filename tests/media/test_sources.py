@@ -13,7 +13,7 @@ from patches import BARS, FFV1, Kind, patches, plane_of, seen, write_raw
 from playback import decode
 from test_probe import probe
 
-from streamforge.media.child import MediaChildren
+from streamforge.media.worker.children import MediaChildren
 from streamforge.settings import Settings
 
 PRESETS = {"h264": "ultrafast", "hevc": "ultrafast", "av1": "12"}

@@ -6,8 +6,8 @@ from av.video.frame import VideoFrame
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamforge.media.frames import SourceFrame
-from streamforge.media.stills import STEP, with_stills
+from streamforge.media.decoding.frames import SourceFrame
+from streamforge.media.encoding.long_stills import STEP, with_stills
 
 PICTURE = VideoFrame(16, 16, "yuv420p")
 

@@ -12,8 +12,8 @@ from test_probe import probe
 from test_sources import H264
 
 from streamforge.errors import NoVideoStream, StreamForgeError, UndecodableSource
-from streamforge.media import late_streams
-from streamforge.media.child import MediaChildren
+from streamforge.media.container import late_streams
+from streamforge.media.worker.children import MediaChildren
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from test_probe import probe
 from texts import cues_of, keep_subtitles
 
-from streamforge.media.child import MediaChildren
-from streamforge.media.subtitle_text import decode, payload, plain
-from streamforge.planning.webvtt import Cue, escaped, read_webvtt, webvtt
+from streamforge.media.text.subtitle_text import decode, payload, plain
+from streamforge.media.worker.children import MediaChildren
+from streamforge.planning.text.webvtt import Cue, escaped, read_webvtt, webvtt
 
 SECOND = "Zweite Zeile\nmit Umbruch"
 CUES = [Cue(500, 1500, "Schöne Grüße &amp; &lt;3"), Cue(2000, 3000, SECOND)]

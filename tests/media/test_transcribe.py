@@ -11,8 +11,8 @@ from speech_model import CAPTIONS, MODEL
 from texts import cues_of, transcribe
 
 from streamforge.errors import CaptionsUnavailable
-from streamforge.media.child import MediaChildren
-from streamforge.planning.webvtt import Cue
+from streamforge.media.worker.children import MediaChildren
+from streamforge.planning.text.webvtt import Cue
 
 SAID = "ask not what your country can do for you"
 
@@ -116,7 +116,7 @@ async def test_a_model_that_needs_more_memory_than_there_is(clips: Clips, tmp_pa
 
 async def test_only_a_transcription_loads_the_speech_libraries() -> None:
     heavy = "[name for name in ('faster_whisper', 'ctranslate2', 'onnxruntime', 'torch') if name in sys.modules]"
-    for module in ("streamforge.media.zygote", "streamforge.api.app", "streamforge.temporal.worker"):
+    for module in ("streamforge.media.process.zygote", "streamforge.api.app", "streamforge.worker.run"):
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-c", f"import sys, {module}; print({heavy})", stdout=asyncio.subprocess.PIPE
         )

@@ -11,8 +11,8 @@ from test_stream_choice import altered
 from test_subtitles import CUES
 from texts import cues_of, keep_subtitles
 
-from streamforge.media.child import MediaChildren
-from streamforge.media.ttml import Said, read_ttml
+from streamforge.media.text.ttml import Said, read_ttml
+from streamforge.media.worker.children import MediaChildren
 
 
 def document(body: str, parameters: str = "") -> bytes:

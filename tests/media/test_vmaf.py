@@ -8,8 +8,8 @@ from encoding import Encoded, encode
 from playback import decode
 
 from streamforge.contracts.scores import PartQuality, VmafScore
-from streamforge.media.child import MediaChildren
-from streamforge.planning.scoring import ScoreBoard
+from streamforge.media.worker.children import MediaChildren
+from streamforge.quality.scoring import ScoreBoard
 from streamforge.settings import Settings
 
 

@@ -6,11 +6,11 @@ from typing import Any
 from test_probe import probe
 
 from streamforge.contracts.media import Plan, Text
-from streamforge.media.child import MediaChildren
-from streamforge.media.subtitles import SubtitlesTask
-from streamforge.media.transcribe import TranscribeTask
+from streamforge.media.text.subtitles import SubtitlesTask
+from streamforge.media.text.transcribe import TranscribeTask
+from streamforge.media.worker.children import MediaChildren
 from streamforge.planning.plan import make_plan
-from streamforge.planning.webvtt import Cue, read_webvtt
+from streamforge.planning.text.webvtt import Cue, read_webvtt
 from streamforge.settings import CaptionsSettings, Settings
 
 

@@ -8,7 +8,7 @@ from system import System
 from temporalio.service import RPCError
 
 from streamforge.settings import Settings
-from streamforge.temporal.worker import worker
+from streamforge.worker.run import worker
 
 
 @pytest.fixture

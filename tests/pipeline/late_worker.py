@@ -21,7 +21,7 @@ import psutil
 from streamforge.observability import configure_logging
 from streamforge.settings import Settings
 from streamforge.storage import local
-from streamforge.temporal.worker import run_worker
+from streamforge.worker.run import run_worker
 
 PATIENCE_SECONDS = 60
 LOOK_SECONDS = 0.02

@@ -11,7 +11,7 @@ from clips import Clips
 from playback import decode, hls_tracks, play
 from system import System
 
-from streamforge.media.cmaf import boxes
+from streamforge.media.cmaf.boxes import boxes
 from streamforge.settings import DownloadsSettings, Settings
 
 

@@ -10,8 +10,8 @@ from serving import Api, serving
 
 from streamforge.contracts import names
 from streamforge.settings import Settings
-from streamforge.temporal.worker import worker
 from streamforge.verification import verify
+from streamforge.worker.run import worker
 
 
 def digests(folder: Path) -> dict[str, str]:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamforge.planning.completeness import stops_at, tolerated_seconds
+from streamforge.timeline.completeness import stops_at, tolerated_seconds
 
 TIMES = list(range(0, 1000, 10))
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamforge.contracts.per_title import RateAndQuality
-from streamforge.planning.crf_search import MOST_PROBES, SCALES, CrfSearch
+from streamforge.planning.per_title.crf_search import MOST_PROBES, SCALES, CrfSearch
 
 BOUNDS = (16.0, 36.0)
 TOLERANCE = 1.5

@@ -6,8 +6,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamforge.planning.captions import Phrase, Word, believable, cues
-from streamforge.planning.webvtt import Cue, read_webvtt, webvtt
+from streamforge.planning.text.cues import Phrase, Word, believable, cues
+from streamforge.planning.text.webvtt import Cue, read_webvtt, webvtt
 
 
 def spoken(text: str, begin: float = 0, each: float = 0.3) -> list[Word]:

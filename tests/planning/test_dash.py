@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from sources import audio, source, stream, track, tracks, video, with_storyboard
 
 from streamforge.contracts.media import AudioRole, Color, EncodedTrack, Segment
-from streamforge.planning.dash import manifest
-from streamforge.planning.manifests import Presentation, peak_bitrate, presentation
+from streamforge.packaging.dash import manifest
+from streamforge.packaging.presentation import Presentation, peak_bitrate, presentation
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings
 

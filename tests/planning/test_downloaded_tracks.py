@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from sources import audio, source, stream, video
 
-from streamforge.planning.downloads import download_name, downloaded_tracks
+from streamforge.packaging.downloads import download_name, downloaded_tracks
+from streamforge.packaging.encryption import NO_DOWNLOADS
 from streamforge.planning.plan import make_plan
-from streamforge.planning.protection import NO_DOWNLOADS
 from streamforge.settings import Settings
 
 

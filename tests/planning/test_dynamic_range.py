@@ -4,8 +4,8 @@ import pytest
 from sources import transcode, video
 
 from streamforge.contracts.media import Color, ContentLight, MasteringDisplay
-from streamforge.planning.color_tags import Samples, Tags, Understood, understand
-from streamforge.planning.dynamic_range import color_of, needs_mapping
+from streamforge.planning.color.dynamic_range import color_of, needs_mapping
+from streamforge.planning.color.tags import Samples, Tags, Understood, understand
 from streamforge.planning.ladder import build_ladder
 
 BT2020_PQ = Color(primaries=9, transfer=16, matrix=9)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamforge.planning.encoders import ENCODERS, encoder_for
+from streamforge.codecs.encoders import ENCODERS, encoder_for
 from streamforge.planning.trial import trial_renditions
 from streamforge.settings import Settings
 

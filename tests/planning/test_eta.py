@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from streamforge.contracts.job import Stage
-from streamforge.planning.eta import Eta, EtaModel, Moment, PastJob
-from streamforge.planning.stages import BANDS, progress_at
+from streamforge.progress.bands import BANDS, progress_at
+from streamforge.progress.eta import Eta, EtaModel, Moment, PastJob
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 STAGES = (Stage.TRANSCODING, Stage.VALIDATION, Stage.PACKAGING, Stage.STORAGE)

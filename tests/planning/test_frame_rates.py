@@ -5,7 +5,7 @@ from itertools import accumulate
 
 import pytest
 
-from streamforge.planning.frame_rates import highest_rate
+from streamforge.timeline.frame_rates import highest_rate
 
 MS = Fraction(1, 1000)
 

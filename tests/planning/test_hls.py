@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from sources import audio, coding, source, stream, track, tracks, video, with_storyboard
 
 from streamforge.contracts.media import COPY, AudioRole, EncodedTrack, KeyFrame, Plan, Source, SubtitleSource
-from streamforge.planning.hls import iframe_playlist, media_playlist, playlists
-from streamforge.planning.manifests import (
+from streamforge.packaging.hls import iframe_playlist, media_playlist, playlists
+from streamforge.packaging.presentation import (
     HLS_MASTER,
     AudioTrack,
     Growing,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sources import audio, source, stream, track, tracks, video
 
 from streamforge.contracts.media import VIDEO_TIMESCALE, EncodedTrack, KeyFrame, Segment
-from streamforge.planning.manifests import (
+from streamforge.packaging.presentation import (
     average_bitrate,
     joined,
     media_files,

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamforge.planning.output_order import OutputOrder
+from streamforge.timeline.output_order import OutputOrder
 
 
 def placed(times: list[int | None], usual: int = 10) -> list[tuple[int, int]]:

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from sources import track
 
 from streamforge.contracts.media import Chunk, VideoRendition
-from streamforge.planning.manifests import playable_so_far
-from streamforge.planning.parts import parts_of, publishing_steps, weight_of
+from streamforge.packaging.presentation import playable_so_far
+from streamforge.planning.chunk_parts import parts_of, publishing_steps, weight_of
 
 
 def rendition(height: int, codec: str = "h264") -> VideoRendition:

@@ -10,7 +10,8 @@ from sources import source, transcode, video
 from streamforge.contracts.media import EncodedTrack, KeyFrame, PerTitleTarget, Plan, Segment, VideoSource
 from streamforge.contracts.per_title import Probed, ProbedRendition, RateAndQuality, Rung, SearchedPlan
 from streamforge.planning.ladder import build_ladder
-from streamforge.planning.per_title import (
+from streamforge.planning.per_title.samples import MOST
+from streamforge.planning.per_title.search import (
     bits_saved_at_equal_vmaf,
     following,
     per_title_target,
@@ -20,7 +21,6 @@ from streamforge.planning.per_title import (
 )
 from streamforge.planning.plan import make_plan
 from streamforge.planning.prediction import predict
-from streamforge.planning.samples import MOST
 from streamforge.settings import PerTitleSettings, Settings
 
 

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sources import audio, source, video
 
-from streamforge.contracts.plan import Prediction
-from streamforge.planning.encoders import ENCODERS
+from streamforge.codecs.encoders import ENCODERS
+from streamforge.contracts.printable_plan import Prediction
 from streamforge.planning.plan import make_plan
 from streamforge.planning.prediction import ENCODED_PER_SECOND, UNCERTAINTY, predict, printable
 from streamforge.settings import Settings

@@ -9,11 +9,11 @@ from sources import audio, source, stream, video
 
 from streamforge.contracts.media import KeyFrame, Protection
 from streamforge.errors import InvalidSettings
-from streamforge.planning.dash import manifest
-from streamforge.planning.hls import playlists
-from streamforge.planning.manifests import Growing, Presentation
+from streamforge.packaging.dash import manifest
+from streamforge.packaging.encryption import has_dash, initialization_vector
+from streamforge.packaging.hls import playlists
+from streamforge.packaging.presentation import Growing, Presentation
 from streamforge.planning.plan import make_plan
-from streamforge.planning.protection import has_dash, initialization_vector
 from streamforge.settings import Settings
 
 VIDEO, SOUND = "0" * 31 + "1", "0" * 31 + "2"

@@ -9,7 +9,7 @@ from sources import transcode, video
 from streamforge.contracts.media import QualityTarget
 from streamforge.contracts.scores import RenditionScore
 from streamforge.planning.ladder import build_ladder
-from streamforge.planning.quality import below_floor, quality_target
+from streamforge.quality.floors import below_floor, quality_target
 from streamforge.settings import ValidationSettings
 
 

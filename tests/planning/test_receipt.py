@@ -17,8 +17,8 @@ from streamforge.contracts.pipeline import (
     StoreInput,
     ValidatedStream,
 )
+from streamforge.packaging.receipt import job_receipt, retries, stage_times
 from streamforge.planning.plan import make_plan
-from streamforge.planning.receipt import job_receipt, retries, stage_times
 from streamforge.settings import Settings
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamforge.planning.sampling import Sampling
+from streamforge.quality.sampling import Sampling
 
 steps = st.integers(3, 101)
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamforge.contracts.scores import PartQuality, PictureLog, RenditionLog, VmafScore
-from streamforge.planning.sampling import Sampling
-from streamforge.planning.scoring import ScoreBoard, mean_of
+from streamforge.quality.sampling import Sampling
+from streamforge.quality.scoring import ScoreBoard, mean_of
 
 RATE = 25
 

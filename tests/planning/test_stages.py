@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamforge.contracts.job import Stage
-from streamforge.planning.stages import BANDS, progress_at
+from streamforge.progress.bands import BANDS, progress_at
 
 fractions = st.floats(allow_nan=True, allow_infinity=True)
 

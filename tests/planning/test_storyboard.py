@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from sources import video
 
 from streamforge.contracts.media import VIDEO_TIMESCALE, VideoSource
-from streamforge.contracts.pictures import PicturePlan, Tile, TileSet
+from streamforge.contracts.stills import PicturePlan, Tile, TileSet
 from streamforge.planning.ladder import build_ladder
-from streamforge.planning.pictures import appeal, picture_plan, poster_set, storyboard, tile_of_slot, webvtt
+from streamforge.planning.stills import appeal, picture_plan, poster_set, storyboard, tile_of_slot, webvtt
 from streamforge.settings import PicturesSettings, TranscodeSettings
 
 CUE = re.compile(

@@ -8,11 +8,11 @@ from playback import attributes_of
 from sources import audio, source, stream, video
 
 from streamforge.contracts.media import SubtitleSource, TextTrack
-from streamforge.planning import dash, hls
-from streamforge.planning.languages import language_name, language_tag
-from streamforge.planning.manifests import Presentation, media_files, presentation
+from streamforge.packaging import dash, hls
+from streamforge.packaging.presentation import Presentation, media_files, presentation
 from streamforge.planning.plan import make_plan
-from streamforge.planning.text import as_asked, caption_label, told_apart
+from streamforge.planning.text.languages import language_name, language_tag
+from streamforge.planning.text.tracks import as_asked, caption_label, told_apart
 from streamforge.settings import Settings
 
 LISTENING = Settings.model_validate({"captions": {"enabled": True, "language": "de", "model": "small"}})

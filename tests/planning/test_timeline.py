@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from streamforge.contracts.media import VIDEO_TIMESCALE
 from streamforge.contracts.timeline import NoteKind
-from streamforge.planning.clock_runs import BACKWARD, Packet, Run, RunFinder
-from streamforge.planning.clocks import NO_TIME, FilmClock, FilmPackets, film_clock
-from streamforge.planning.damage import damage
-from streamforge.planning.stray_times import misplaced
-from streamforge.planning.timeline import align
+from streamforge.timeline.alignment import align
+from streamforge.timeline.clock_runs import BACKWARD, Packet, Run, RunFinder
+from streamforge.timeline.clocks import NO_TIME, FilmClock, FilmPackets, film_clock
+from streamforge.timeline.damage import damage
+from streamforge.timeline.stray_times import misplaced
 
 PICTURE = VIDEO_TIMESCALE // 25
 SOUND = 1920

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamforge.planning.webvtt import Cue, escaped, read_webvtt, webvtt
+from streamforge.planning.text.webvtt import Cue, escaped, read_webvtt, webvtt
 
 HEAD = "WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:0,LOCAL:00:00:00.000"
 

@@ -14,7 +14,7 @@ from streams import Streams
 
 from streamforge.embedded.ports import free_port
 from streamforge.keys import Keys
-from streamforge.media.child import MediaChildren
+from streamforge.media.worker.children import MediaChildren
 from streamforge.settings import DatabaseSettings, KeySettings, ServerSettings, Settings, TemporalSettings
 from streamforge.storage import open_storage
 

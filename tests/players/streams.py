@@ -9,23 +9,24 @@ from uuid import UUID, uuid4
 from clips import Clips
 from speech_model import CAPTIONS
 
+from streamforge.codecs.encoders import GPU_ENCODERS
+from streamforge.codecs.gpu import with_gpu
 from streamforge.contracts.media import EncodedTrack, Plan, Source, Text, TextTrack
-from streamforge.contracts.pictures import Storyboard
+from streamforge.contracts.stills import Storyboard
 from streamforge.keys import Keys
-from streamforge.media.audio import AudioTask
-from streamforge.media.child import MediaChildren
-from streamforge.media.codecs import Codecs, CodecsTask
-from streamforge.media.encode import PICTURES, EncodeResult, EncodeTask
-from streamforge.media.probe import ProbeTask
-from streamforge.media.progressive import Progressive, ProgressiveTask
-from streamforge.media.sprites import Sprites, SpritesTask
-from streamforge.media.subtitles import SubtitlesTask
-from streamforge.media.transcribe import TranscribeTask
-from streamforge.planning import dash, hls
-from streamforge.planning.downloads import download_name, downloaded_tracks
-from streamforge.planning.encoders import GPU_ENCODERS
-from streamforge.planning.gpu import with_gpu
-from streamforge.planning.manifests import (
+from streamforge.media.cmaf.progressive import Progressive, ProgressiveTask
+from streamforge.media.encoding.codec_strings import Codecs, CodecsTask
+from streamforge.media.encoding.encode import PICTURES, EncodeResult, EncodeTask
+from streamforge.media.probe.probe import ProbeTask
+from streamforge.media.sound.audio import AudioTask
+from streamforge.media.stills.sprites import Sprites, SpritesTask
+from streamforge.media.text.subtitles import SubtitlesTask
+from streamforge.media.text.transcribe import TranscribeTask
+from streamforge.media.worker.children import MediaChildren
+from streamforge.packaging import dash, hls
+from streamforge.packaging.downloads import download_name, downloaded_tracks
+from streamforge.packaging.encryption import has_dash
+from streamforge.packaging.presentation import (
     DASH_MANIFEST,
     INIT_SEGMENT,
     TEXT_FILE,
@@ -34,10 +35,9 @@ from streamforge.planning.manifests import (
     joined,
     presentation,
 )
-from streamforge.planning.pictures import THUMBNAILS, TILES, storyboard, webvtt
 from streamforge.planning.plan import make_plan
-from streamforge.planning.protection import has_dash
-from streamforge.planning.webvtt import Cue, read_webvtt
+from streamforge.planning.stills import THUMBNAILS, TILES, storyboard, webvtt
+from streamforge.planning.text.webvtt import Cue, read_webvtt
 from streamforge.settings import Settings
 from streamforge.storage import Storage, layout
 

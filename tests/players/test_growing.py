@@ -8,7 +8,7 @@ from player import HLS, KINDS, Cinema, Kind, Report
 from streams import Stream, Streams, manifests_of
 
 from streamforge.contracts.media import EncodedTrack
-from streamforge.planning.manifests import Growing, ladders, planned_so_far, playable_so_far, presentation
+from streamforge.packaging.presentation import Growing, ladders, planned_so_far, playable_so_far, presentation
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -12,7 +12,7 @@ from streams import Streams
 from test_players import DULL, RATE, assert_undisturbed, assert_whole
 
 from streamforge.keys import Keys
-from streamforge.media.child import MediaChildren
+from streamforge.media.worker.children import MediaChildren
 from streamforge.settings import KeySettings
 from streamforge.storage import open_storage
 

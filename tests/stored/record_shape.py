@@ -31,7 +31,7 @@ async def main(name: str) -> None:
     from streamforge.observability import configure_logging
     from streamforge.settings import LogSettings, Settings
     from streamforge.storage.local import LocalStorage
-    from streamforge.temporal.worker import worker
+    from streamforge.worker.run import worker
 
     configure_logging(LogSettings(level="warning"))
     delete = LocalStorage.delete

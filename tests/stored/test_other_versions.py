@@ -16,13 +16,13 @@ from pydantic import BaseModel
 from serving import read_everywhere, serving
 from structlog.testing import capture_logs
 
-from activities import receipts
 from activities.publish import _latest_of_each
+from activities.support import work_records
 from streamforge.contracts import names, pipeline
 from streamforge.contracts.media import EncodedTracks, Text
-from streamforge.contracts.pictures import Pictures, TileSet
 from streamforge.contracts.receipt import Receipt
 from streamforge.contracts.scores import PartQuality
+from streamforge.contracts.stills import Pictures, TileSet
 from streamforge.db import migrations
 from streamforge.db.jobs import Jobs
 from streamforge.db.pool import Database
@@ -37,10 +37,10 @@ from streamforge.verification import verify
 Shape = dict[str, Any]
 
 RECEIPTS = {
-    receipts.CHUNK: EncodedTracks,
-    receipts.AUDIO: EncodedTracks,
-    receipts.QUALITY: PartQuality,
-    receipts.PICTURES: TileSet,
+    work_records.CHUNK: EncodedTracks,
+    work_records.AUDIO: EncodedTracks,
+    work_records.QUALITY: PartQuality,
+    work_records.PICTURES: TileSet,
     "published": pipeline.PublishedSoFar,
 }
 ACTIVITIES: dict[str, tuple[type[BaseModel], type[BaseModel] | None]] = {
@@ -130,7 +130,7 @@ async def test_what_was_encoded_is_not_encoded_again(shape: Shape) -> None:
         kind = next((kind for begin, kind in RECEIPTS.items() if name.startswith(begin)), None)
         if kind is not None:
             await bucket.put_bytes(name, json.dumps(content).encode())
-            assert await receipts.find(bucket, name, kind) is not None
+            assert await work_records.find(bucket, name, kind) is not None
             read += 1
     assert read >= 3
 
@@ -161,7 +161,7 @@ async def test_a_work_record_that_cannot_be_read_is_work_to_be_done() -> None:
     for content in (b'{"tracks": [{"name": "720p"}]}', b"{", b""):
         await bucket.put_bytes("work/x/chunk-1.json", content)
         with capture_logs() as said:
-            assert await receipts.find(bucket, "work/x/chunk-1.json", EncodedTracks) is None
+            assert await work_records.find(bucket, "work/x/chunk-1.json", EncodedTracks) is None
         assert [entry["event"] for entry in said] == ["a work record cannot be read; its work is done again"]
 
 

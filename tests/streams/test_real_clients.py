@@ -12,7 +12,7 @@ from playwright.async_api import Page, async_playwright
 from serving import serving
 from tools import HERE, lines_of, npm_packages, program, site
 
-from streamforge.api.server import running
+from streamforge.api.http.server import running
 from streamforge.db.jobs import Jobs
 from streamforge.events.log import EventLog
 from streamforge.settings import Settings

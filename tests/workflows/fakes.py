@@ -17,7 +17,6 @@ from streamforge.contracts.ids import workflow_id
 from streamforge.contracts.job import Playback
 from streamforge.contracts.media import Plan, Source, StoredFile, Text
 from streamforge.contracts.per_title import PerTitleResult, SearchedPlan
-from streamforge.contracts.pictures import Pictures
 from streamforge.contracts.pipeline import (
     DiscardInput,
     Download,
@@ -46,7 +45,8 @@ from streamforge.contracts.pipeline import (
     ValidateInput,
 )
 from streamforge.contracts.scores import RenditionScore
-from streamforge.planning.per_title import with_crf
+from streamforge.contracts.stills import Pictures
+from streamforge.planning.per_title.search import with_crf
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings
 from workflows.process_video import ProcessVideoWorkflow

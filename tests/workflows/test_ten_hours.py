@@ -15,8 +15,8 @@ from sources import track
 from temporalio import activity
 from temporalio.client import Client, WorkflowHandle
 
-from activities import clocks, receipts
 from activities.package import PackageActivities
+from activities.support import source_clocks, work_records
 from streamforge.contracts import names
 from streamforge.contracts.media import (
     VIDEO_TIMESCALE,
@@ -31,7 +31,7 @@ from streamforge.contracts.media import (
 from streamforge.contracts.pipeline import EncodeAudioInput, EncodeChunkInput, EncodedPart
 from streamforge.contracts.timeline import ClockRun, NoteKind, PictureCount, TimelineNote, TrackClock
 from streamforge.events.log import EventLog
-from streamforge.media.tracks import MAX_AUDIO_TRACKS, MAX_SUBTITLE_TRACKS, MAX_TITLE
+from streamforge.media.probe.tracks import MAX_AUDIO_TRACKS, MAX_SUBTITLE_TRACKS, MAX_TITLE
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings
 from streamforge.storage import layout, local
@@ -109,7 +109,7 @@ class Packaging(Fakes):
         tracks = [self._video(rendition.name, work.chunk) for rendition in work.plan.renditions]
         shown = work.chunk.expected_frames
         count = PictureCount(in_source=shown, decoded=shown, shown=shown)
-        title = f"{receipts.CHUNK}{work.chunk.index:05}-{tracks[0].name}"
+        title = f"{work_records.CHUNK}{work.chunk.index:05}-{tracks[0].name}"
         return await self._kept(work, title, EncodedTracks(tracks=tracks, count=count), part)
 
     @activity.defn(name=names.ENCODE_AUDIO)
@@ -132,7 +132,7 @@ class Packaging(Fakes):
         self, work: EncodeChunkInput | EncodeAudioInput, title: str, tracks: EncodedTracks, part: EncodedPart
     ) -> EncodedPart:
         name = layout.receipt(work.original.job_id, title)
-        await receipts.write(self.storage, name, tracks)
+        await work_records.write(self.storage, name, tracks)
         return part.model_copy(update={"receipt": name})
 
     @property
@@ -176,7 +176,7 @@ async def test_a_long_film_stays_far_below_the_limits(
     monkeypatch.setattr(local, "_sync", lambda _: None)  # Nobody will miss these receipts after a power cut.
     job_id, storage = uuid4(), LocalStorage(tmp_path)
     fakes = Packaging(
-        source=await clocks.keep(storage, job_id, source.without_key_frames()),
+        source=await source_clocks.keep(storage, job_id, source.without_key_frames()),
         plan=make_plan(source, Settings.model_validate({"captions": {"enabled": True}})),
         storage=storage,
         events=events,

@@ -1,0 +1,99 @@
+"""Per-title encoding: find the CRF of each rendition before the film is encoded."""
+
+from typing import Any
+
+from temporalio import activity
+
+from activities.support import source_clocks, work_records
+from activities.support.heartbeats import Checkpoint, heartbeats
+from activities.support.memory import Room
+from activities.support.originals import Originals
+from activities.support.scratch import Scratch
+from streamforge.contracts import names
+from streamforge.contracts.events import JobChange
+from streamforge.contracts.job import RenditionView, Stage
+from streamforge.contracts.media import PerTitleTarget
+from streamforge.contracts.per_title import Probed, SearchedPlan
+from streamforge.contracts.pipeline import SearchInput
+from streamforge.events.log import EventLog
+from streamforge.events.reporter import Reporter
+from streamforge.media.encoding.per_title_probes import SearchTask
+from streamforge.media.worker.children import MediaChildren
+from streamforge.planning.per_title.search import searched_plan
+from streamforge.progress.bands import progress_at
+from streamforge.storage import Storage, layout
+
+
+class SearchActivities:
+    def __init__(
+        self,
+        storage: Storage,
+        log: EventLog,
+        children: MediaChildren,
+        *,
+        originals: Originals,
+        scratch: Scratch,
+        room: Room,
+    ) -> None:
+        self._storage = storage
+        self._log = log
+        self._children = children
+        self._originals = originals
+        self._scratch = scratch
+        self._room = room
+
+    @activity.defn(name=names.SEARCH)
+    async def search_per_title(self, work: SearchInput) -> SearchedPlan:
+        """What is known about these bytes and options, from this job or from another one, is not searched again."""
+        target = work.plan.per_title
+        assert target is not None
+        async with heartbeats() as checkpoint, Reporter(self._log, work.original.job_id) as reporter:
+            name = _receipt(work, target)
+            if (probed := await work_records.find(self._storage, name, Probed)) is None:
+                probed = await self._probe(work, target, checkpoint, reporter)
+                await work_records.write(self._storage, name, probed)
+            searched = searched_plan(work.plan, target, probed)
+            await reporter.state(_told(work, searched))
+            return searched
+
+    async def _probe(
+        self, work: SearchInput, target: PerTitleTarget, checkpoint: Checkpoint, reporter: Reporter
+    ) -> Probed:
+        def on_progress(message: dict[str, Any]) -> None:
+            checkpoint.set(message)
+            reporter.report(_at(message["round"]))
+
+        with self._scratch.folder_for("search") as folder:
+            async with self._originals.file(work.original.source_object) as path:
+                source = await source_clocks.read(self._storage, work.source)
+                task = SearchTask(path=path, source=source, plan=work.plan, per_title=target, target=folder)
+                async with self._room.hold(work.source, work.plan.renditions):
+                    return await self._children.run("search", task, Probed, on_progress)
+
+
+def _receipt(work: SearchInput, target: PerTitleTarget) -> str:
+    """Named after all that the probes depend on. Names of renditions are among it; the job is not."""
+    inputs = {"source": work.original.sha256, "renditions": work.plan.renditions, "target": target}
+    return layout.search(work.original.sha256, work_records.digest(**inputs, gop_seconds=work.plan.gop_seconds))
+
+
+def _at(probe: int) -> JobChange:
+    return JobChange(
+        stage=Stage.TRANSCODING,
+        progress=progress_at(Stage.TRANSCODING, 0),
+        message=f"Looking for the CRF of each rendition, probe {probe}",
+    )
+
+
+def _told(work: SearchInput, searched: SearchedPlan) -> JobChange:
+    ladder = ", ".join(f"{rendition.name} at CRF {rendition.options['crf']}" for rendition in searched.renditions)
+    return JobChange(
+        stage=Stage.TRANSCODING,
+        progress=progress_at(Stage.TRANSCODING, 0),
+        message=f"Per title: {ladder}",
+        details={"per_title": searched.per_title.model_dump(mode="json")},
+        renditions=[
+            RenditionView(name=r.name, width=r.width, height=r.height, codec=r.codec, frames=work.total_frames)
+            for r in searched.renditions
+        ],
+    )

@@ -1,0 +1,47 @@
+"""The stream that was encoded, read back from its receipts."""
+
+import asyncio
+from dataclasses import dataclass
+
+from activities.support import work_records
+from streamforge.contracts.media import EncodedTrack, EncodedTracks, Plan, Source, TextTrack
+from streamforge.contracts.pipeline import EncodedStream
+from streamforge.contracts.stills import Storyboard
+from streamforge.contracts.timeline import PictureCount
+from streamforge.packaging.presentation import Presentation, joined, presentation
+from streamforge.storage import Storage
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """What was encoded: the parts of each chunk, and the sound."""
+
+    chunks: list[list[EncodedTracks]]
+    sound: list[EncodedTrack]
+
+    @property
+    def counts(self) -> list[PictureCount | None]:
+        """Of each chunk. All of its parts have seen the same pictures."""
+        return [parts[0].count for parts in self.chunks]
+
+
+async def read_tracks(storage: Storage, encoded: EncodedStream) -> Tracks:
+    """Raises StorageCorrupted when a receipt is missing."""
+    parts = [part for chunk in encoded.chunks for part in chunk]
+    found = iter(await work_records.read_all(storage, (part.receipt for part in parts), EncodedTracks))
+    chunks = [[next(found) for _ in chunk] for chunk in encoded.chunks]
+    audio = await work_records.read_all(storage, (part.receipt for part in encoded.audio), EncodedTracks)
+    return Tracks(chunks, [track for tracks in audio for track in tracks.tracks])
+
+
+def presentation_of(
+    tracks: Tracks, source: Source, plan: Plan, text: list[TextTrack], storyboard: Storyboard | None = None
+) -> Presentation:
+    video = joined([part.tracks for parts in tracks.chunks for part in parts])
+    return presentation(source, plan, video, tracks.sound, text, storyboard=storyboard)
+
+
+async def read_presentation(storage: Storage, source: Source, plan: Plan, encoded: EncodedStream) -> Presentation:
+    """Raises StorageCorrupted when a receipt is missing."""
+    tracks = await read_tracks(storage, encoded)
+    return await asyncio.to_thread(presentation_of, tracks, source, plan, encoded.text)

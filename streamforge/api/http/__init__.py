@@ -1,0 +1,1 @@
+"""HTTP itself: the wire, forms, ranges, problems, and what surrounds every request."""

@@ -1,0 +1,113 @@
+"""Whose page asks. There is no authentication, so whoever reaches this server may do everything; and a browser on that
+machine sends, in its user's name, what any page it shows asks for. Browsers tell whose page it is, and no page can lie:
+`Origin` and `Sec-Fetch-Site` (Fetch, WebSockets), and in `Host` the name by which the page knows us.
+
+    changes, lists of everything       our own pages, and origins that `server.cors_origins` names; `*` names none
+    what is asked for by its id        the same, and any page with `*`: no page can guess an id
+    what comes without an `Origin`     everybody: it is no page, or one that cannot read the answer
+"""
+
+import re
+from ipaddress import ip_address
+
+from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from streamforge.api.http.problems import problem_of
+from streamforge.api.services import AppState, services_of
+from streamforge.errors import ForeignPage, UnknownHost
+from streamforge.settings import ServerSettings, plain_origin
+
+ANY = "*"
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+CHANGES_NOTHING = re.compile(r"/keys/[^/]+/license")
+"""Although it is a POST: the W3C has licences asked for like that, by players on any page."""
+
+_AUTHORITY = re.compile(r"(\[(?P<address>[^\]]+)\]|(?P<name>[^:\[\]]+))(:\d*)?")
+
+
+class OnlyOwnPagesChange:
+    """Refuse what would change something when another page asks for it."""
+
+    def __init__(self, app: ASGIApp, settings: ServerSettings) -> None:
+        self.app = app
+        self.settings = settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        changes = scope["type"] == "http" and scope["method"] not in SAFE_METHODS
+        if changes and not CHANGES_NOTHING.fullmatch(scope["path"]) and is_foreign(Headers(scope=scope), self.settings):
+            await problem_of(HTTPConnection(scope), foreign_page())(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+
+class OnlyKnownHosts:
+    """Refuse requests to a name that is not ours. The owner of a name can have it point here: to the browser, a page of
+    that name then is our own (DNS rebinding). Addresses cannot be pointed elsewhere."""
+
+    def __init__(self, app: ASGIApp, settings: ServerSettings) -> None:
+        self.app = app
+        self.names = settings.hosts
+        self.any = ANY in self.names or not (self.names or _is_loopback(settings.host))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        host = Headers(scope=scope).get("host") if scope["type"] in {"http", "websocket"} else None
+        if host is None or self.any or self._is_ours(host):
+            await self.app(scope, receive, send)
+            return
+        error = UnknownHost("This server is not known by that name; `server.hosts` says which it has.")
+        await problem_of(HTTPConnection(scope), error)(scope, receive, send)
+
+    def _is_ours(self, host: str) -> bool:
+        name = _name_in(host)
+        return name in self.names or _is_address(name) or name == "localhost" or name.endswith(".localhost")
+
+
+def refuse_foreign_page(connection: HTTPConnection[AppState]) -> None:
+    """For what shows jobs to who knows none of their ids. Raises ForeignPage."""
+    headers = connection.headers
+    # A page cannot read the answer to what it asks without an Origin, such as a link that is followed.
+    if "origin" in headers and is_foreign(headers, services_of(connection).settings.server):
+        raise foreign_page()
+
+
+def refuse_unread_page(connection: HTTPConnection[AppState]) -> None:
+    """For WebSockets, which browsers let any page read. Raises ForeignPage."""
+    if ANY not in services_of(connection).settings.server.cors_origins:
+        refuse_foreign_page(connection)
+
+
+def foreign_page() -> ForeignPage:
+    return ForeignPage("A page of another origin may not do this; `server.cors_origins` names those that may.")
+
+
+def is_foreign(headers: Headers, settings: ServerSettings) -> bool:
+    origin = plain_origin(headers["origin"]) if "origin" in headers else None
+    if origin in settings.cors_origins and origin != ANY:
+        return False
+    if (site := headers.get("sec-fetch-site")) in {"same-origin", "none"}:
+        return False
+    if origin is None:
+        return site is not None
+    scheme, _, authority = origin.partition("://")
+    own = plain_origin(f"{scheme}://{headers.get('host', '')}")
+    return origin != own and _name_in(authority) not in settings.hosts
+
+
+def _name_in(authority: str) -> str:
+    """Without its port, brackets and last dot; "" where that is no name."""
+    match = _AUTHORITY.fullmatch(authority)
+    return (match["address"] or match["name"]).lower().removesuffix(".") if match else ""
+
+
+def _is_loopback(host: str) -> bool:
+    return host == "localhost" or (_is_address(host) and ip_address(host).is_loopback)
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,83 @@
+"""Every error as `application/problem+json` (RFC 9457) with a stable `code`."""
+
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
+from starlette.types import ExceptionHandler, Receive, Scope, Send
+
+from streamforge.errors import StreamForgeError
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS = 5
+HEADERS = {
+    401: {"WWW-Authenticate": "Bearer"},
+    429: {"Retry-After": str(RETRY_AFTER_SECONDS)},
+    503: {"Retry-After": str(RETRY_AFTER_SECONDS)},
+}
+"""What goes along with a status, whatever the code."""
+
+log = structlog.stdlib.get_logger(__name__)
+
+_ROUTER_SENTENCES = {
+    404: ("not_found", "There is nothing at this address."),
+    405: ("method_not_allowed", "This address does not know that method."),
+}
+
+
+def problem_body(status: int, code: str, detail: str, request_id: str | None) -> bytes:
+    return json.dumps(
+        {
+            "type": "about:blank",
+            "title": HTTPStatus(status).phrase,
+            "status": status,
+            "detail": detail,
+            "code": code,
+            "request_id": request_id,
+        }
+    ).encode()
+
+
+def problem(
+    request: HTTPConnection[Any], status: int, code: str, detail: str, headers: Mapping[str, str] | None = None
+) -> Response:
+    body = problem_body(status, code, detail, request.scope.get("state", {}).get("request_id"))
+    return Response(body, status_code=status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def problem_of(request: HTTPConnection[Any], error: StreamForgeError) -> Response:
+    return problem(request, error.http_status, error.code, error.message, HEADERS.get(error.http_status))
+
+
+def internal_problem(request: HTTPConnection[Any]) -> Response:
+    """For errors nobody foresaw: the log has the rest, under the same request id."""
+    return problem(request, 500, "internal", "Something went wrong on our side; the log knows what.")
+
+
+async def nothing_here(_scope: Scope, _receive: Receive, _send: Send) -> None:
+    raise HTTPException(404)
+
+
+async def _known_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, StreamForgeError)
+    if error.http_status >= 500:
+        log.warning("request failed", code=error.code, detail=error.message, debug=error.debug)
+    return problem_of(request, error)
+
+
+async def _router_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    code, detail = _ROUTER_SENTENCES.get(error.status_code, ("http", error.detail))
+    return problem(request, error.status_code, code, detail, error.headers)
+
+
+HANDLERS: Mapping[type[Exception], ExceptionHandler] = {
+    StreamForgeError: _known_error,
+    HTTPException: _router_error,
+}
+"""Anything else is caught by streamforge.api.http.middleware.Recovery."""

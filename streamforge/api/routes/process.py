@@ -1,0 +1,176 @@
+"""`POST /process`: a video comes in; it is answered when its bytes are safe, or with `?dry_run=true` by its plan."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from starlette.responses import JSONResponse, Response
+
+from streamforge.api.http.forms import Form, Part
+from streamforge.api.http.unknown_fields import file_name, parameters, unknown_part
+from streamforge.api.routes.process_fields import PARSERS, parse_field
+from streamforge.api.services import Request, Services, owner_of, services_of
+from streamforge.api.uploads import IncomingFile
+from streamforge.contracts.ids import key_from_filename, new_job_id, workflow_id
+from streamforge.contracts.pipeline import PlanVideo
+from streamforge.contracts.printable_plan import PrintablePlan
+from streamforge.db.jobs import NewJob
+from streamforge.db.retry import until_available
+from streamforge.errors import (
+    DatabaseUnavailable,
+    DiskFull,
+    EmptyUpload,
+    InvalidField,
+    MissingVideo,
+    RequestTimedOut,
+    StorageUnavailable,
+)
+from streamforge.storage import layout
+
+RECEIVED_PROGRESS = 5
+PATIENCE = 120.0
+"""Seconds. Somebody has just sent gigabytes; a database or a store that is away for a minute is no reason to ask for them
+again."""
+ADMISSION_PATIENCE = 5.0
+"""The same before anything was sent: a hiccup is bridged, and whoever comes in an outage soon knows."""
+PLAN_PATIENCE = timedelta(seconds=60)
+"""For a dry run, which reads the headers of a film once; longer means that no worker is free, or none is there."""
+SILENCE_SECONDS = 300.0
+"""An upload may take days, but not be silent for so long: its sender is gone, and TCP was never told."""
+
+
+@dataclass(frozen=True)
+class _Form:
+    """What came beside the video: the name of its file, and the fields' values."""
+
+    filename: str
+    fields: dict[str, Any]
+
+
+async def process(request: Request) -> Response:
+    services = services_of(request)
+    job_id = new_job_id()
+    dry_run = _dry_run(request)
+    await services.uploads.admit(content_length(request))
+    await admit(services, *(["storage"] if dry_run else ["database", "storage"]))
+    async with services.uploads.receive(job_id) as incoming:
+        form = Form(request.headers.get("content-type", ""), patiently(request.stream()))
+        job = _new_job(job_id, await _read(services, form, incoming), incoming, owner_of(request))
+        if dry_run:
+            return JSONResponse((await _plan(services, job, incoming)).model_dump(mode="json"))
+        await _accept(services, job, incoming)
+    return JSONResponse(
+        {"job_id": str(job_id), "message": "Video processing started"},
+        status_code=202,
+        headers={"Location": f"/jobs/{job_id}"},
+    )
+
+
+async def _read(services: Services, form: Form, incoming: IncomingFile) -> _Form:
+    """The video's bytes go to `incoming`."""
+    filename: str | None = None
+    fields: dict[str, Any] = {}
+    async for part in form.parts():
+        if part.name in fields or (part.name == "video" and filename is not None):
+            raise InvalidField(f"`{part.name}` is there twice; send one video, and each field once.")
+        if part.name == "video":
+            filename = file_name(part)
+            await receive(part, incoming)
+        elif part.name in PARSERS:
+            fields[part.name] = parse_field(part.name, await part.text(), services.settings.profiles)
+        else:
+            raise unknown_part(part, ["video", *PARSERS], has_video=filename is not None)
+    if filename is None:
+        raise MissingVideo("The form has no file in a field named `video`.")
+    return _Form(filename, fields)
+
+
+async def receive(video: Part, incoming: IncomingFile) -> None:
+    async for piece in video.pieces():
+        await incoming.write(piece)
+    if incoming.size_bytes == 0:
+        raise EmptyUpload("The video is empty: not one byte arrived.")
+    await incoming.finish()
+
+
+def _new_job(job_id: UUID, form: _Form, incoming: IncomingFile, owner: str) -> NewJob:
+    given = {name: value for name, value in form.fields.items() if value is not None}
+    key = given.pop("key", None) or key_from_filename(form.filename)
+    return NewJob(
+        id=job_id,
+        key=key,
+        workflow_id=workflow_id(key, job_id),
+        source_object=layout.original(job_id),
+        size_bytes=incoming.size_bytes,
+        source_sha256=incoming.sha256,
+        owner=owner,
+        **given,
+    )
+
+
+async def _accept(services: Services, job: NewJob, incoming: IncomingFile) -> None:
+    """First the bytes, then the row: a row always has its bytes. Bytes whose row could not be written belong to nobody,
+    and the retention sweep takes them; to delete them here could rob a row that was committed unheard."""
+    await keep(services, job.source_object, incoming)
+    await until_available(
+        lambda: services.jobs.create(job, progress=RECEIVED_PROGRESS, message="File received"), give_up_after=PATIENCE
+    )
+    services.launcher.wake()
+
+
+async def admit(services: Services, *parts: str) -> None:
+    """Refuse, before the body is read, what could not be kept afterwards. Raises DatabaseUnavailable, StorageUnavailable,
+    DiskFull."""
+    await until_available(
+        lambda: services.readiness.require(*parts),
+        give_up_after=ADMISSION_PATIENCE,
+        away=(DatabaseUnavailable, StorageUnavailable),
+    )
+
+
+async def keep(services: Services, name: str, incoming: IncomingFile) -> None:
+    """Into the store, be it away for a while."""
+    await until_available(
+        lambda: services.storage.put_file(name, incoming.path),
+        give_up_after=PATIENCE,
+        away=(StorageUnavailable, DiskFull),
+    )
+
+
+async def _plan(services: Services, job: NewJob, incoming: IncomingFile) -> PrintablePlan:
+    """What would be done. The store only lends the bytes to a worker; should this process die in between, they belong to
+    no job, and the retention sweep takes them."""
+    try:
+        await services.storage.put_file(job.source_object, incoming.path)
+        video = PlanVideo(source_object=job.source_object, size_bytes=job.size_bytes, profile=job.profile)
+        return await services.workflows.plan(video, PLAN_PATIENCE)
+    finally:
+        await asyncio.shield(services.storage.delete(layout.original_folder(job.id)))
+
+
+def _dry_run(request: Request) -> bool:
+    asked = parameters(request, "dry_run").get("dry_run", "false").lower()
+    if asked not in {"true", "1", "false", "0", ""}:
+        raise InvalidField("`dry_run` is neither true nor false.")
+    return asked in {"true", "1"}
+
+
+async def patiently(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    while True:
+        try:
+            async with asyncio.timeout(SILENCE_SECONDS):
+                piece = await anext(body, None)
+        except TimeoutError as error:
+            raise RequestTimedOut("The upload stood still for too long.") from error
+        if piece is None:
+            return
+        yield piece
+
+
+def content_length(request: Request) -> int | None:
+    """Unknown for chunked bodies. The server has refused anything that is not a number."""
+    length = request.headers.get("content-length")
+    return int(length) if length is not None else None

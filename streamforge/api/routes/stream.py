@@ -1,0 +1,102 @@
+"""`/stream`, `/jobs/<id>/stream`, `/batches/<id>/stream`: events as text/event-stream."""
+
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from typing import Any
+
+from sse_starlette.sse import EventSourceResponse
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
+
+from streamforge.api.http.foreign_pages import refuse_foreign_page
+from streamforge.api.http.unknown_fields import parameters
+from streamforge.api.services import AppState, Request, Services, owner_of, services_of
+from streamforge.contracts.ids import parse_batch_id, parse_job_id
+from streamforge.events.frames import Frame
+from streamforge.events.sources import Source
+
+CURSORS = ("last_event_id", "lastEventId")
+"""Parameters for who cannot set the header."""
+
+
+async def stream_of_everything(request: Request) -> Response:
+    """All jobs of the caller on one connection, of which browsers open six to a host."""
+    refuse_foreign_page(request)
+    services = services_of(request)
+    return EventStream(services, services.everything_of(owner_of(request)), cursor_of(request))
+
+
+async def stream_of_job(request: Request) -> Response:
+    services = services_of(request)
+    return EventStream(services, services.job(parse_job_id(request.path_params["job_id"])), cursor_of(request))
+
+
+async def stream_of_batch(request: Request) -> Response:
+    services = services_of(request)
+    return EventStream(services, services.batch(parse_batch_id(request.path_params["batch_id"])), cursor_of(request))
+
+
+def cursor_of(connection: HTTPConnection[AppState], *others: str) -> str | None:
+    """Of a query that may hold `others`, too. The header is what EventSource sends when it reconnects; it is newer than a
+    parameter in the address."""
+    query = parameters(connection, *CURSORS, *others)
+    return connection.headers.get("last-event-id") or query.get("last_event_id") or query.get("lastEventId") or None
+
+
+class EventStream(EventSourceResponse):
+    """A source as server-sent events. Headers, and the answer to HEAD, are sse-starlette's; the frames of a GET come from
+    the broadcaster, so that no task and no queue of its own serves each client."""
+
+    def __init__(self, services: Services, source: Source, cursor: str | None) -> None:
+        super().__init__(_nothing(), headers={"Cache-Control": "no-store"})
+        self._services = services
+        self._source = source
+        self._cursor = cursor
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] == "HEAD":
+            if not await self._services.streams.has_more(self._source, self._cursor):
+                self.status_code = 204
+            await super().__call__(scope, receive, send)
+            return
+        connection = _Connection(self, scope, receive, send)
+        with self._services.limits.admit(scope):
+            await self._services.streams.follow(self._source, self._cursor, connection)
+
+
+class _Connection:
+    def __init__(self, response: Response, scope: Scope, receive: Receive, send: Send) -> None:
+        self._response = response
+        self._scope = scope
+        self._receive = receive
+        self._send_head = send
+        self._send: Callable[[Message], Coroutine[Any, Any, None]] = scope["state"]["send"]
+        self._opened = False
+        self.abort: Callable[[], None] = scope["state"]["abort"]
+
+    def send(self, frame: Frame) -> Coroutine[Any, Any, None]:
+        # Not a coroutine function of its own: it would cost one more call for each frame and client.
+        return self._send(frame.http_message)
+
+    async def send_all(self, frames: Sequence[Frame]) -> None:
+        body = b"".join(frame.sse for frame in frames)
+        await self._send({"type": "http.response.body", "body": body, "more_body": not frames[-1].closes})
+
+    async def open(self) -> None:
+        if not self._opened:
+            self._opened = True
+            headers = self._response.raw_headers
+            await self._send_head({"type": "http.response.start", "status": 200, "headers": headers})
+
+    async def nothing_left(self) -> None:
+        """204 is the one answer that keeps EventSource from coming back for ever."""
+        await Response(status_code=204)(self._scope, self._receive, self._send_head)
+
+    async def closed(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    return
+    yield b""

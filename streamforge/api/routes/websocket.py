@@ -1,0 +1,81 @@
+"""`/ws/progress`: the events of `/stream`, or with `?job_id=` or `?batch_id=` those of one job or batch, as JSON texts."""
+
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from starlette.types import Message
+from starlette.websockets import WebSocket
+
+from streamforge.api.http.foreign_pages import refuse_foreign_page, refuse_unread_page
+from streamforge.api.routes.stream import cursor_of
+from streamforge.api.services import AppState, Services, owner_of, services_of
+from streamforge.contracts.ids import parse_batch_id, parse_job_id
+from streamforge.events.frames import Frame
+from streamforge.events.sources import Source
+
+NORMAL_CLOSURE = 1000
+UNSUPPORTED_DATA = 1003
+SERVICE_RESTART = 1012
+"""Of RFC 6455 and its registry: the end of what was followed, a binary frame, and `retry:`."""
+
+
+async def progress(websocket: WebSocket[AppState]) -> None:
+    services = services_of(websocket)
+    refuse_unread_page(websocket)
+    cursor = cursor_of(websocket, "job_id", "batch_id")
+    with services.limits.admit(websocket.scope):
+        await services.streams.follow(_source(websocket, services), cursor, _Connection(websocket))
+
+
+def _source(websocket: WebSocket[AppState], services: Services) -> Source:
+    query = websocket.query_params
+    if "job_id" in query:
+        return services.job(parse_job_id(query["job_id"]))
+    if "batch_id" in query:
+        return services.batch(parse_batch_id(query["batch_id"]))
+    refuse_foreign_page(websocket)
+    return services.everything_of(owner_of(websocket))
+
+
+class _Connection:
+    def __init__(self, websocket: WebSocket[AppState]) -> None:
+        self._websocket = websocket
+        self._send: Callable[[Message], Coroutine[Any, Any, None]] = websocket.scope["state"]["send"]
+        self._opened = False
+        self._ended = False
+        self.abort: Callable[[], None] = websocket.scope["state"]["abort"]
+
+    def send(self, frame: Frame) -> Coroutine[Any, Any, None]:
+        if frame.event and not frame.closes:
+            return self._send(frame.websocket_message)
+        return self._send_special(frame)
+
+    async def send_all(self, frames: Sequence[Frame]) -> None:
+        for frame in frames:
+            await self.send(frame)
+
+    async def open(self) -> None:
+        if not self._opened:
+            self._opened = True
+            await self._websocket.accept()
+
+    async def nothing_left(self) -> None:
+        await self.open()
+        await self._websocket.close(NORMAL_CLOSURE)
+
+    async def closed(self) -> None:
+        """What a client says is not listened to; what is no text it cannot mean for us."""
+        while (message := await self._websocket.receive())["type"] != "websocket.disconnect":
+            if message.get("text") is None and not self._ended:
+                await self._close(UNSUPPORTED_DATA)
+
+    async def _send_special(self, frame: Frame) -> None:
+        """Heartbeats are pings, which the server sends by itself; the end is a code."""
+        if frame.event:
+            await self._send(frame.websocket_message)
+        if frame.closes:
+            await self._close(NORMAL_CLOSURE if frame.event else SERVICE_RESTART)
+
+    async def _close(self, code: int) -> None:
+        self._ended = True
+        await self._send({"type": "websocket.close", "code": code})

@@ -1,0 +1,1 @@
+"""CMAF files: boxes, fragments, encryption, copies and downloads."""

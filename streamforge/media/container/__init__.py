@@ -1,0 +1,1 @@
+"""Files from outside: opened safely, and what their containers say about themselves."""

@@ -1,0 +1,1 @@
+"""Pictures out of a source: whole, in order, each at its time."""

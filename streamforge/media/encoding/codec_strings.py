@@ -1,0 +1,31 @@
+"""Ask the encoders of a plan what their streams will be called: manifests name renditions before they are encoded."""
+
+from pydantic import BaseModel
+
+from streamforge.contracts.media import Plan, Source, VideoRendition
+from streamforge.media.encoding.rendition import codec_string_of
+from streamforge.media.process.progress import Progress
+
+
+class CodecsTask(BaseModel):
+    source: Source
+    plan: Plan
+
+
+class Codecs(BaseModel):
+    """By the name of the rendition; of those that are encoded."""
+
+    codec_strings: dict[str, str]
+
+
+def run(task: CodecsTask, _: Progress) -> Codecs:
+    return Codecs(codec_strings={r.name: codec_string_of(r, _frame_rate(task)) for r in _encoded(task)})
+
+
+def _encoded(task: CodecsTask) -> list[VideoRendition]:
+    """Of a copy, the source itself has told it."""
+    return [rendition for rendition in task.plan.renditions if not rendition.is_copy]
+
+
+def _frame_rate(task: CodecsTask) -> float:
+    return min(task.source.pictures.frame_rate, task.plan.max_frame_rate)

@@ -1,0 +1,1 @@
+"""Sound: decoded, placed on the timeline, mixed, measured, encoded."""

@@ -1,0 +1,1 @@
+"""Stills of a film: poster, thumbnails and sprite sheets."""

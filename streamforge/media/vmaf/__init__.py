@@ -1,0 +1,1 @@
+"""What is measured of pictures on their way to the encoders."""

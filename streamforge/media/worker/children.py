@@ -1,0 +1,147 @@
+"""The worker's side of media children: start one, hear its progress, kill it at once."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from streamforge import errors
+from streamforge.errors import MediaChildCrashed, SourceTooExpensive, StreamForgeError
+from streamforge.media.process.limits import Limits
+
+R = TypeVar("R", bound=BaseModel)
+
+MAX_LINE_BYTES = 64 * 2**20
+"""A result of a ten-hour film names some ten thousand segments; anything longer is not from our code."""
+
+
+ENVIRONMENT = {"SVT_LOG": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""SVT-AV1 otherwise prints thirty lines for every chunk; numpy's linear algebra, of which a child needs next to nothing,
+otherwise keeps a thread and its memory for every core."""
+
+
+class MediaChildren:
+    """Runs tasks of streamforge.media.process.registry, each in a process of its own with limits on memory, files and silence.
+
+    One per worker process; `async with` stops the zygote behind it.
+    """
+
+    def __init__(self, memory_bytes: int, stall_seconds: float, cpu_seconds: int = 4 * 3600) -> None:
+        self._limits = Limits(memory_bytes=memory_bytes, cpu_seconds=cpu_seconds)
+        self._stall_seconds = stall_seconds
+        self._zygote: asyncio.subprocess.Process | None = None
+        self._requests: socket.socket | None = None
+        self._starting = asyncio.Lock()
+
+    async def __aenter__(self) -> "MediaChildren":
+        await self._ensure_zygote()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._requests is not None:
+            self._requests.close()
+        if self._zygote is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._zygote.kill()
+            await self._zygote.wait()
+
+    async def run(
+        self,
+        task: str,
+        task_input: BaseModel,
+        result: type[R],
+        on_progress: Callable[[dict[str, Any]], None] | None = None,
+    ) -> R:
+        """Run one task to its end. Cancelling the caller kills the child and everything it started, at once.
+
+        Raises what the task raised, MediaChildCrashed when it died by a signal, SourceTooExpensive when it stalled.
+        """
+        reader, writer = await self._fork()
+        child = _Child()
+        try:
+            request = {"task": task, "input": task_input.model_dump_json(), "limits": self._limits.model_dump()}
+            writer.write(json.dumps(request).encode() + b"\n")
+            await writer.drain()
+            answer = await self._listen(reader, child, on_progress or (lambda _: None))
+            return result.model_validate_json(answer)
+        finally:
+            child.kill()
+            writer.close()
+
+    async def _listen(
+        self, reader: asyncio.StreamReader, child: "_Child", on_progress: Callable[[dict[str, Any]], None]
+    ) -> str:
+        while True:
+            try:
+                line = await asyncio.wait_for(reader.readline(), self._stall_seconds)
+            except TimeoutError:
+                raise SourceTooExpensive(
+                    f"The video made no progress for {self._stall_seconds:.0f} seconds and was given up."
+                ) from None
+            message: dict[str, Any] = json.loads(line) if line else {"exit": None}
+            match message:
+                case {"pid": pid}:
+                    child.pid = pid
+                case {"progress": dict(progress)}:
+                    on_progress(progress)
+                case {"result": answer}:
+                    return str(answer)
+                case {"error": dict(error)}:
+                    raise _rebuilt(error)
+                case {"exit": code}:
+                    child.pid = None
+                    if code == -signal.SIGXCPU:
+                        raise SourceTooExpensive("A piece of the video took more computing time than it may.")
+                    raise MediaChildCrashed("The media process died while working on this video.", debug=f"exit {code}")
+
+    async def _fork(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                socket.send_fds(await self._ensure_zygote(), [b"f"], [theirs.fileno()])
+            except (BrokenPipeError, ConnectionResetError):
+                self._zygote = None
+                socket.send_fds(await self._ensure_zygote(), [b"f"], [theirs.fileno()])
+        return await asyncio.open_unix_connection(sock=ours, limit=MAX_LINE_BYTES)
+
+    async def _ensure_zygote(self) -> socket.socket:
+        async with self._starting:
+            if self._zygote is None or self._zygote.returncode is not None or self._requests is None:
+                if self._requests is not None:
+                    self._requests.close()
+                self._requests, theirs = socket.socketpair()
+                with theirs:
+                    self._zygote = await asyncio.create_subprocess_exec(
+                        sys.executable,
+                        "-m",
+                        "streamforge.media.process.zygote",
+                        stdin=theirs.fileno(),
+                        env=os.environ | ENVIRONMENT,
+                    )
+            return self._requests
+
+
+class _Child:
+    """`pid` is set while the process is known to live: after its exit the number may belong to somebody else."""
+
+    pid: int | None = None
+
+    def kill(self) -> None:
+        if self.pid is None:
+            return
+        for kill in (os.killpg, os.kill):  # The group does not exist in the first instant of the child's life.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                kill(self.pid, signal.SIGKILL)
+
+
+def _rebuilt(error: dict[str, Any]) -> StreamForgeError:
+    kind = getattr(errors, error["kind"], errors.ServiceError)
+    rebuilt: StreamForgeError = kind(error["message"], debug=error["debug"])
+    return rebuilt

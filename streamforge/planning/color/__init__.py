@@ -1,0 +1,1 @@
+"""What the colours of a source are, and which of them a rendition keeps."""

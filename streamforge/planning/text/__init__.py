@@ -1,0 +1,1 @@
+"""Text beside the picture: which tracks, what they are called, cues and WebVTT."""

@@ -1,0 +1,310 @@
+"""The timeline of a source: when each of its pictures is shown, and what has to be done to the clock of each track for it.
+
+Rests on the rules of streamforge.timeline.alignment. All times are ticks of 1/VIDEO_TIMESCALE s of the leading track's
+first clock, which is not touched: ordinary sources are read as they are.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamforge.contracts.media import VIDEO_TIMESCALE
+from streamforge.contracts.timeline import ClockRun, NoteKind, TimelineNote, TrackClock
+from streamforge.timeline.alignment import Placed, align
+from streamforge.timeline.clock_runs import Run, RunFinder
+from streamforge.timeline.even_pace import NO_PACE, even_pace, evenly
+from streamforge.timeline.stray_times import behind_their_decoding, misplaced
+
+NO_TIME = -(2**63)
+
+EXPLICIT = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "gif", "asf", "nut", "mxf"}
+"""Containers that say of each picture when it is shown."""
+
+TIMED_BY_KEYS = {"mpegts", "mpeg"}
+"""Containers that need not say it of each (ISO/IEC 13818-1 §2.7.4: every 0.7 s)."""
+
+MOST_DISBELIEVED = 500
+"""Of a film with more wrong times than that none is believed: they are told to everyone who reads the source."""
+
+MOST_RUNS_OF_SOUND = 1_000
+"""For the same reason."""
+
+FEWEST_TIMED = 0.002
+"""Share of the pictures that must have a time. Broadcasters give one to every key frame, the rest can be counted."""
+
+SAME_DISTANCE = VIDEO_TIMESCALE // 5
+"""Of sound from its picture, as they lie in the file."""
+
+NOTED_GAP = VIDEO_TIMESCALE // 2
+NOTED_TIMES_USUAL = 4
+MOST_NOTES = 50
+
+
+@dataclass
+class FilmPackets:
+    """Of the pictures of a film, in the order of the file."""
+
+    times: NDArray[np.int64]
+    positions: NDArray[np.int64]
+    keys: NDArray[np.bool_]
+    finder: RunFinder
+    decoded: NDArray[np.int64] | None = None
+    """When each is decoded, where the container says so."""
+    reordered: int = 0
+    """How many pictures one may be shown behind that are coded behind it."""
+    in_output_order: bool = False
+
+
+@dataclass
+class FilmClock:
+    """`times` is when each picture is shown, NO_TIME where that is not known. A film whose times are of no use at all is
+    not `is_timed`: its pictures are counted."""
+
+    times: NDArray[np.int64]
+    clock: TrackClock
+    sounds: dict[int, TrackClock]
+    sound_ends: dict[int, int]
+    """Where the sound of each stream is over."""
+    sound_starts: dict[int, int]
+    notes: list[TimelineNote] = field(default_factory=list)
+    is_timed: bool = True
+
+    @property
+    def known(self) -> NDArray[np.int64]:
+        known: NDArray[np.int64] = self.times[self.times != NO_TIME]
+        return known
+
+
+def film_clock(film: FilmPackets, sounds: Mapping[int, RunFinder], container: str) -> FilmClock:
+    """Of the film and of the sound streams beside it, by their indexes."""
+    pace = _pace(film, container)
+    if pace:
+        film = replace(film, times=evenly(film.times, film.keys, pace), decoded=None)
+    wrong = _wrong(film)
+    times = np.where(wrong, NO_TIME, film.times)
+    runs = _with_extents(film.finder.runs, times)
+    heard = {index: _without_seams(finder.runs, film) for index, finder in sounds.items() if finder.is_usable}
+    share = np.count_nonzero(times != NO_TIME) / max(1, len(times))
+    aligned = None
+    is_placed = len(runs) == 1 or all(run.position >= 0 for run in runs)
+    is_usable = is_placed and not film.finder.is_lost and np.count_nonzero(wrong) <= MOST_DISBELIEVED
+    if runs and is_usable and share >= FEWEST_TIMED:
+        aligned = align(runs, list(heard.values()), is_explicit=container in EXPLICIT)
+    if aligned is None:
+        return _untimed(film, sounds, breaks=len(runs) > 1)
+    placed = dict(zip(heard, aligned.others, strict=True))
+    clock = TrackClock(
+        runs=_clock_runs(aligned.leading),
+        disbelieved=sorted(set(film.positions[wrong].tolist()) - {-1})[:MOST_DISBELIEVED],
+        lead_ins=_lead_ins(aligned.leading, film),
+        in_output_order=film.in_output_order,
+        pace=pace,
+    )
+    shown = _shifted(times, aligned.leading)
+    gaps = [] if container in EXPLICIT or any(note.kind == NoteKind.GAP for note in aligned.notes) else _gaps(shown)
+    notes = [*aligned.notes, *_about_pace(pace), *_about_times(film, wrong, shown), *gaps]
+    return FilmClock(
+        times=shown,
+        clock=clock,
+        sounds={index: _sound_clock(placed.get(index), finder) for index, finder in sounds.items()},
+        sound_ends={index: max(each.run.end + each.shift for each in runs) for index, runs in placed.items()},
+        sound_starts={index: min(each.run.first + each.shift for each in runs) for index, runs in placed.items()},
+        notes=notes[:MOST_NOTES],
+    )
+
+
+@dataclass
+class SoundClock:
+    """Of a file that has only sound, in seconds of the leading track's clock."""
+
+    start: float
+    end: float
+    clocks: dict[int, TrackClock]
+    notes: list[TimelineNote]
+
+
+def sound_clock(sounds: Mapping[int, RunFinder], leading: int) -> SoundClock | None:
+    """None when the leading track's times are of no use."""
+    heard = {index: finder.runs for index, finder in sounds.items() if finder.runs and not finder.is_lost}
+    if leading not in heard:
+        return None
+    others = {index: runs for index, runs in heard.items() if index != leading}
+    aligned = align(heard[leading], list(others.values()), is_explicit=False)
+    if aligned is None:
+        return None
+    placed = {leading: aligned.leading, **dict(zip(others, aligned.others, strict=True))}
+    return SoundClock(
+        start=heard[leading][0].first / VIDEO_TIMESCALE,
+        end=max(each.run.end + each.shift for each in aligned.leading) / VIDEO_TIMESCALE,
+        clocks={index: _sound_clock(placed.get(index), finder) for index, finder in sounds.items()},
+        notes=aligned.notes,
+    )
+
+
+def _without_seams(runs: Sequence[Run], film: FilmPackets) -> list[Run]:
+    """Runs of sound, without the seams at which it had nothing to do with what the picture's clock did."""
+    found: list[Run] = []
+    for run in runs:
+        if run.is_seam and found and not _moves_along(found[-1], run, film):
+            found[-1].goes_on_with(run)
+        else:
+            found.append(run)
+    return found
+
+
+def _moves_along(earlier: Run, later: Run, film: FilmPackets) -> bool:
+    """Whether sound is as far from the picture, in the file, behind a seam as in front of it: where the picture's clock was
+    set back, its own was, too, and as much of it is missing."""
+    times = film.times if film.decoded is None else film.decoded
+    before, behind = np.searchsorted(film.positions, [earlier.last_position, later.position]) - 1
+    if before < 0 or times[before] == NO_TIME or times[behind] == NO_TIME:
+        return False
+    return abs((later.first - int(times[behind])) - (earlier.end - int(times[before]))) <= SAME_DISTANCE
+
+
+def _pace(film: FilmPackets, container: str) -> int:
+    is_simple = container in TIMED_BY_KEYS and film.reordered == 0 and bool((film.times != NO_TIME).all())
+    return even_pace(film.times, film.keys) if is_simple else NO_PACE
+
+
+def _untimed(film: FilmPackets, sounds: Mapping[int, RunFinder], *, breaks: bool) -> FilmClock:
+    """Pictures are counted, and sound follows sound."""
+    none = np.full(len(film.times), NO_TIME)
+    untimed = FilmClock(none, TrackClock(), {index: TrackClock() for index in sounds}, {}, {}, is_timed=False)
+    if breaks:
+        text = "Its times contradict each other too often; pictures are shown at an even pace, and sound as it comes."
+        untimed.notes.append(TimelineNote(kind=NoteKind.UNUSABLE, at=0, seconds=0, text=text))
+    return untimed
+
+
+def _wrong(film: FilmPackets) -> NDArray[np.bool_]:
+    """Pictures whose times are not believed, by what is around them."""
+    wrong = np.isin(film.positions, film.finder.outliers) & (film.positions >= 0)
+    starts = [run.number for run in film.finder.runs]
+    # Pauses begin runs, too: neighbours are looked at across them, but not across a clock that was set anew.
+    for begin, end in pairwise([*_breaks(film, starts), len(film.times)]):
+        timed = begin + np.flatnonzero((film.times[begin:end] != NO_TIME) & ~wrong[begin:end])
+        wrong[timed] |= misplaced(film.times[timed])
+        if film.decoded is not None:
+            both = timed[film.decoded[timed] != NO_TIME]
+            wrong[both] |= behind_their_decoding(film.times[both], film.decoded[both], film.reordered)
+    return wrong
+
+
+def _breaks(film: FilmPackets, starts: Sequence[int]) -> list[int]:
+    return [start for position, start in enumerate(starts) if position == 0 or film.finder.runs[position].goes_back]
+
+
+def _with_extents(runs: Sequence[Run], times: NDArray[np.int64]) -> list[Run]:
+    """The runs as their pictures that are believed have them; without those that have none."""
+    found = []
+    ends = [*(run.number for run in runs), len(times)][1:]
+    for run, end in zip(runs, ends, strict=True):
+        known = times[run.number : end]
+        known = known[known != NO_TIME]
+        if len(known):
+            first, last = int(known.min()), int(known.max())
+            usual = (last - first) // max(1, len(known) - 1)
+            # The last picture stays as long as the usual one, unless its packet says less or more of it.
+            stays = usual if run.end - last <= 0 or run.end - last > 10 * max(1, usual) else run.end - last
+            found.append(Run(run.number, run.position, run.last_position, first, last + stays, len(known)))
+    return found
+
+
+def _shifted(times: NDArray[np.int64], placed: Sequence[Placed]) -> NDArray[np.int64]:
+    shown = times.copy()
+    ends = [*(each.run.number for each in placed), len(times)][1:]
+    for each, end in zip(placed, ends, strict=True):
+        if each.shift:
+            part = shown[each.run.number : end]
+            part[part != NO_TIME] += each.shift
+    return shown
+
+
+def _clock_runs(placed: Sequence[Placed]) -> list[ClockRun]:
+    """One for each change of the shift; none where nothing is to be done."""
+    found: list[ClockRun] = []
+    for each in placed:
+        if not found or found[-1].shift != each.shift:
+            found.append(ClockRun(begin=each.run.first, position=each.run.position, shift=each.shift))
+    return found if any(run.shift for run in found) else []
+
+
+def _sound_clock(placed: Sequence[Placed] | None, finder: RunFinder) -> TrackClock:
+    if finder.stands_still:
+        return TrackClock(is_unusable=True)
+    if not placed:
+        return TrackClock()
+    return TrackClock(
+        runs=_clock_runs(placed)[:MOST_RUNS_OF_SOUND],
+        disbelieved=sorted(set(finder.outliers) - {-1})[:MOST_DISBELIEVED],
+    )
+
+
+def _lead_ins(placed: Sequence[Placed], film: FilmPackets) -> list[tuple[int, int]]:
+    """Behind each break of the clock: from where to where in the file pictures lie that may lack what they refer to."""
+    found = []
+    for earlier, later in pairwise(placed):
+        if earlier.shift != later.shift and not film.keys[later.run.number]:
+            keys = np.flatnonzero(film.keys[later.run.number :])
+            end = later.run.number + int(keys[0]) if len(keys) else len(film.keys)
+            until = int(film.positions[end]) if end < len(film.keys) else later.run.last_position + 1
+            found.append((later.run.position, until))
+    return found
+
+
+# ── what is told ────────────────────────────────────────────────────────────────────────────────────────────────────
+def _about_pace(pace: int) -> list[TimelineNote]:
+    if not pace:
+        return []
+    text = "Only its key frames have times; between them pictures are shown at an even pace."
+    return [TimelineNote(kind=NoteKind.WITHOUT_TIME, at=0, seconds=0, text=text)]
+
+
+def _about_times(film: FilmPackets, wrong: NDArray[np.bool_], shown: NDArray[np.int64]) -> list[TimelineNote]:
+    notes = []
+    if film.in_output_order:
+        text = "The times of its pictures are those of decoding; they are shown in the order that the decoder has them."
+        notes.append(TimelineNote(kind=NoteKind.OUTPUT_ORDER, at=0, seconds=0, text=text))
+    if outliers := int(np.count_nonzero(wrong)):
+        text = f"{_pictures(outliers)} a time far from that of the pictures around, and between these they are shown."
+        notes.append(_note_at(NoteKind.OUTLIER, int(np.argmax(wrong)), shown, outliers, text))
+    missing = film.times == NO_TIME
+    if without := int(np.count_nonzero(missing)):
+        text = f"{_pictures(without)} no time; they are shown where they stand in the file."
+        notes.append(_note_at(NoteKind.WITHOUT_TIME, int(np.argmax(missing)), shown, without, text))
+    return notes
+
+
+def _pictures(count: int) -> str:
+    return f"{count} pictures have" if count > 1 else "One picture has"
+
+
+def _note_at(kind: NoteKind, number: int, shown: NDArray[np.int64], count: int, text: str) -> TimelineNote:
+    """At the time of the last picture before `number` that has one."""
+    before = shown[:number]
+    before = before[before != NO_TIME]
+    at = int(before[-1]) / VIDEO_TIMESCALE if len(before) else 0.0
+    return TimelineNote(kind=kind, at=at, seconds=0, count=count, text=text)
+
+
+def _gaps(shown: NDArray[np.int64]) -> list[TimelineNote]:
+    """Pauses of the picture that are much longer than usual."""
+    ordered = np.sort(shown[shown != NO_TIME])
+    if len(ordered) < 3:
+        return []
+    lengths = np.diff(ordered)
+    usual = int(np.median(lengths))
+    found = np.flatnonzero(lengths > max(NOTED_GAP, NOTED_TIMES_USUAL * usual))[:MOST_NOTES]
+    return [
+        TimelineNote(
+            kind=NoteKind.GAP,
+            at=int(ordered[number]) / VIDEO_TIMESCALE,
+            seconds=round(int(lengths[number]) / VIDEO_TIMESCALE, 3),
+            text=f"For {int(lengths[number]) / VIDEO_TIMESCALE:.1f} s there is no new picture; the one before it stays.",
+        )
+        for number in found
+    ]

@@ -1,0 +1,233 @@
+"""The worker's composition root: every part is built here, handed to the activities, and closed in reverse order."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+from temporalio.client import Client
+from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from activities.captions import CaptionsActivities
+from activities.downloads import DownloadActivities
+from activities.outcome import OutcomeActivities
+from activities.package import PackageActivities
+from activities.per_title import SearchActivities
+from activities.probe import ProbeActivities
+from activities.publish import PublishActivities
+from activities.reconcile import ReconcileActivities
+from activities.retention import RetentionActivities
+from activities.stills import PictureActivities
+from activities.store import StoreActivities
+from activities.support.fence import FencedStorage
+from activities.support.gpu_sessions import GpuSessions
+from activities.support.memory import Room
+from activities.support.originals import Originals
+from activities.support.scratch import Scratch
+from activities.transcode import TranscodeActivities
+from activities.upload import UploadActivities
+from activities.validate import ValidateActivities
+from streamforge.contracts import names
+from streamforge.db.jobs import Jobs
+from streamforge.db.pool import Database
+from streamforge.db.retry import STARTUP_PATIENCE, until_available
+from streamforge.errors import MissingPart
+from streamforge.events.log import EventLog
+from streamforge.keys import Keys
+from streamforge.media.encoding.gpu import GpuMeter, try_encoders
+from streamforge.media.encoding.trial import TrialResult, TrialTask
+from streamforge.media.worker.capabilities import cores, memory_bytes
+from streamforge.media.worker.children import MediaChildren
+from streamforge.planning.trial import trial_renditions
+from streamforge.settings import Settings
+from streamforge.signals import stop_requests
+from streamforge.storage import Storage, open_storage
+from streamforge.storage.ownership import claim_if_there
+from streamforge.temporal.connect import connect, ensure_search_attributes
+from streamforge.temporal.schedule import ensure_schedules
+from streamforge.worker.interceptor import FailureInterceptor
+from streamforge.worker.store_watch import StoreWatch
+from workflows.plan_video import PlanVideoWorkflow
+from workflows.process_video import ProcessVideoWorkflow
+from workflows.reconcile_jobs import ReconcileJobsWorkflow
+from workflows.sweep_retention import SweepRetentionWorkflow
+
+log = structlog.stdlib.get_logger(__name__)
+
+CANCEL_DELIVERY = timedelta(milliseconds=300)
+"""A cancel reaches an activity with the answer to a heartbeat; by default the SDK sends those only now and then."""
+
+SHARE_OF_MEMORY = 0.7
+"""For media children; the rest is for the worker itself and for whatever else runs here."""
+TRANSCRIPTIONS_AT_ONCE = 1
+"""Each uses all cores that encoders leave, and has a model in memory."""
+
+FEWEST_AT_ONCE = 2
+"""Sound beside the picture; and while one chunk starts or ends, the other one keeps the cores busy."""
+
+
+async def run_worker(settings: Settings) -> None:
+    """Work until SIGTERM, SIGINT or SIGHUP.
+
+    Raises MissingPart, InvalidSettings, DatabaseUnavailable, TemporalUnavailable, StoreTaken.
+    """
+    with stop_requests() as asked_to_stop:
+        async with worker(settings):
+            log.info("worker ready", queues=[names.TASK_QUEUE, names.MEDIA_TASK_QUEUE, names.CAPTIONS_TASK_QUEUE])
+            await asked_to_stop.wait()
+            log.info("worker stopping")
+
+
+@asynccontextmanager
+async def worker(settings: Settings) -> AsyncIterator[Client]:
+    """All task queues, served until the block ends; then running activities get their grace and go back."""
+    if (dsn := settings.database.dsn) is None:
+        raise MissingPart("No database is configured: run `streamforge up`, or set STREAMFORGE_DATABASE__DSN.")
+    async with AsyncExitStack() as stack:
+        database = await until_available(
+            lambda: Database.open(dsn, settings.database.pool_size), give_up_after=STARTUP_PATIENCE
+        )
+        stack.push_async_callback(database.close)
+        scratch = Scratch(settings.data_dir / "scratch")
+        stack.callback(scratch.close)
+        children = await stack.enter_async_context(
+            MediaChildren(
+                settings.media.memory_limit_bytes,
+                settings.media.stall_timeout_seconds,
+                settings.media.cpu_limit_seconds,
+            )
+        )
+        await _check_encoders(children, settings)
+        gpu = await stack.enter_async_context(_gpu(children, settings))
+        storage = open_storage(settings)
+        # An API that is just starting may still have to bring the schema up to date.
+        await until_available(lambda: claim_if_there(storage, Jobs(database)), give_up_after=STARTUP_PATIENCE)
+        originals = Originals(storage, scratch)
+        stack.push_async_callback(originals.close)
+        client = await connect(settings.temporal)
+        await ensure_search_attributes(client)
+        await ensure_schedules(client, settings.retention)
+        events = EventLog(database)
+        watch = await stack.enter_async_context(StoreWatch(storage, events))
+        parts = _Parts(database, events, storage, children, scratch, originals, gpu)
+        for one in _workers(client, settings, parts, FailureInterceptor(events, watch)):
+            await stack.enter_async_context(one)
+        yield client
+
+
+async def _check_encoders(children: MediaChildren, settings: Settings) -> None:
+    """What an encoder does not accept should be one sentence now, not a failed job later."""
+    trials = (TrialTask(rendition=rendition) for rendition in trial_renditions(settings))
+    await asyncio.gather(*(children.run("trial", trial, TrialResult) for trial in trials))
+
+
+@asynccontextmanager
+async def _gpu(children: MediaChildren, settings: Settings) -> AsyncIterator[GpuSessions]:
+    """What GPUs can do here is tried once; they are watched while the block runs. Without one it costs nothing."""
+    trials = await try_encoders(children, settings)
+    for trial in trials:
+        log.info("GPU encoder tried", encoder=trial.encoder, works=trial.failure is None, reason=trial.failure)
+    working = [trial.encoder for trial in trials if trial.failure is None]
+    meter = GpuMeter()
+    watching = asyncio.create_task(meter.watch()) if trials else None
+    try:
+        yield GpuSessions(working, settings.worker.gpu_sessions, meter)
+    finally:
+        if watching is not None:
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What activities are built from."""
+
+    database: Database
+    events: EventLog
+    storage: Storage
+    children: MediaChildren
+    scratch: Scratch
+    originals: Originals
+    gpu: GpuSessions
+
+
+def _workers(client: Client, settings: Settings, parts: _Parts, failures: FailureInterceptor) -> list[Worker]:
+    storage, children = FencedStorage(parts.storage), parts.children
+    originals, scratch = parts.originals, parts.scratch
+    events, jobs = parts.events, Jobs(parts.database)
+    upload = UploadActivities(storage, events, jobs)
+    keys = Keys(settings)
+    probe = ProbeActivities(storage, events, children, originals, settings, keys=keys, gpu_encoders=parts.gpu.encoders)
+    room = Room(settings.worker.media_memory_bytes or round(SHARE_OF_MEMORY * memory_bytes()))
+    transcode = TranscodeActivities(
+        storage, events, children, originals=originals, scratch=scratch, room=room, keys=keys, gpu=parts.gpu
+    )
+    captions = CaptionsActivities(storage, events, children, originals=originals, scratch=scratch)
+    search = SearchActivities(storage, events, children, originals=originals, scratch=scratch, room=room)
+    validate = ValidateActivities(storage, events)
+    downloads = DownloadActivities(storage, events, children, scratch)
+    pictures = PictureActivities(storage, children, scratch)
+    publish = PublishActivities(storage, events)
+    package = PackageActivities(storage, events)
+    store = StoreActivities(storage, events)
+    outcome = OutcomeActivities(storage, events, jobs)
+    retention = RetentionActivities(storage, jobs, timedelta(days=settings.retention.days))
+    reconciliation = ReconcileActivities(jobs, outcome, client)
+    grace = timedelta(seconds=settings.worker.graceful_shutdown_seconds)
+    bookkeeping = Worker(
+        client,
+        task_queue=names.TASK_QUEUE,
+        workflows=[ProcessVideoWorkflow, PlanVideoWorkflow, SweepRetentionWorkflow, ReconcileJobsWorkflow],
+        activities=[
+            upload.upload,
+            probe.probe,
+            probe.plan,
+            captions.keep_subtitles,
+            publish.publish_playable,
+            validate.validate,
+            pictures.pictures,
+            package.package,
+            store.store,
+            outcome.record_outcome,
+            outcome.discard,
+            retention.sweep,
+            reconciliation.reconcile,
+        ],
+        workflow_runner=SandboxedWorkflowRunner(
+            restrictions=SandboxRestrictions.default.with_passthrough_modules(
+                "streamforge", "pydantic", "pydantic_core"
+            )
+        ),
+        interceptors=[failures],
+        max_concurrent_activities=20,
+        max_heartbeat_throttle_interval=CANCEL_DELIVERY,
+        graceful_shutdown_timeout=grace,
+    )
+    media = Worker(
+        client,
+        task_queue=names.MEDIA_TASK_QUEUE,
+        activities=[
+            search.search_per_title,
+            transcode.transcode_chunk,
+            transcode.transcode_audio,
+            downloads.make_downloads,
+        ],
+        interceptors=[failures],
+        max_concurrent_activities=settings.worker.max_concurrent_media or max(FEWEST_AT_ONCE, cores() // 2),
+        max_heartbeat_throttle_interval=CANCEL_DELIVERY,
+        graceful_shutdown_timeout=grace,
+    )
+    listening = Worker(
+        client,
+        task_queue=names.CAPTIONS_TASK_QUEUE,
+        activities=[captions.captions],
+        interceptors=[failures],
+        max_concurrent_activities=TRANSCRIPTIONS_AT_ONCE,
+        max_heartbeat_throttle_interval=CANCEL_DELIVERY,
+        graceful_shutdown_timeout=grace,
+    )
+    return [bookkeeping, media, listening]
