@@ -16,7 +16,7 @@ from uuid import UUID
 import psutil
 from temporalio.client import WorkflowHistory
 
-from activities.support import work_records as receipts
+from activities.support import work_records
 from bench import clips, report
 from bench.system import System, start
 from streamforge.client import StreamForgeClient
@@ -174,7 +174,7 @@ def _attempts(history: WorkflowHistory) -> list[tuple[str, int]]:
 
 
 def _title(work: dict) -> str:
-    return f"{receipts.CHUNK}{work['chunk']['index']:05}-{work['plan']['renditions'][0]['name']}"
+    return f"{work_records.CHUNK}{work['chunk']['index']:05}-{work['plan']['renditions'][0]['name']}"
 
 
 def _report(runs: list[Run], quiet: Run) -> None:

@@ -1,4 +1,4 @@
-"""What manifests say about encryption, and what both sides must agree on without telling each other."""
+"""What manifests say about encryption, and what those who encrypt and those who write manifests must agree on."""
 
 import hashlib
 from dataclasses import dataclass
@@ -6,8 +6,6 @@ from uuid import UUID
 from xml.etree import ElementTree as ET
 
 from streamforge.contracts.media import Plan, Protection, Segment, TrackType
-from streamforge.errors import InvalidSettings
-from streamforge.settings import ProtectionSettings
 
 LICENSE = "license"
 """Beside the keys of a job: the same keys in the form of the W3C's Clear Key."""
@@ -24,32 +22,9 @@ ET.register_namespace("cenc", CENC_NAMESPACE)
 ET.register_namespace("dashif", DASHIF_NAMESPACE)
 
 
-NO_DOWNLOADS = "A protected film has no files to download: they would be without protection."
-
-
-def with_protection(plan: Plan, settings: ProtectionSettings) -> Plan:
-    """Raises InvalidSettings for a codec that the scheme is not there for."""
-    if settings.scheme == "none":
-        return plan
-    if settings.scheme == "cbcs" and any(rendition.codec == "av1" for rendition in plan.renditions):
-        raise InvalidSettings(
-            "protection.scheme: cbcs encrypts h264 and hevc, and transcode.codecs of this job's profile has av1."
-        )
-    protection = Protection(scheme=settings.scheme)
-    warnings = [*plan.warnings, *_limits_of(protection), *([NO_DOWNLOADS] if plan.downloads else [])]
-    return plan.model_copy(update={"protection": protection, "downloads": False, "warnings": warnings})
-
-
 def has_dash(plan: Plan) -> bool:
     """DASH players know common encryption only."""
     return plan.protection is None or plan.protection.scheme == "cbcs"
-
-
-def _limits_of(protection: Protection) -> list[str]:
-    """What a protected stream goes without, as warnings of the job."""
-    if protection.scheme == "cbcs":
-        return []
-    return ["Encrypted with AES-128: there is no DASH, and there are no key frames to show while somebody winds."]
 
 
 def initialization_vector(key_id: str, track: str, name: str) -> bytes:

@@ -12,9 +12,9 @@ from streamforge.contracts.media import (
     VideoSource,
 )
 from streamforge.errors import NoAudioStream, NoVideoStream, UndecodableSource
-from streamforge.packaging.encryption import with_protection
 from streamforge.planning.audio import audio_renditions, audio_warnings
 from streamforge.planning.chunks import cut_into_chunks
+from streamforge.planning.encryption import with_protection
 from streamforge.planning.ladder import build_ladder
 from streamforge.planning.per_title.search import per_title_target
 from streamforge.planning.remux import copied, why_not

@@ -5,7 +5,7 @@ from dataclasses import replace
 from sources import audio, source, stream, video
 
 from streamforge.packaging.downloads import download_name, downloaded_tracks
-from streamforge.packaging.encryption import NO_DOWNLOADS
+from streamforge.planning.encryption import NO_DOWNLOADS
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings
 

@@ -26,7 +26,6 @@ from streamforge.contracts.per_title import (
     Rung,
     SearchedPlan,
 )
-from streamforge.packaging.presentation import seconds
 from streamforge.planning.ladder import by_codec
 from streamforge.planning.per_title.crf_search import SCALES, CrfSearch
 from streamforge.planning.per_title.samples import samples_of
@@ -109,7 +108,8 @@ def sampled_bitrate(samples: EncodedTrack, gop_seconds: float) -> int:
     much."""
     keys = [key.size_bytes for segment in samples.segments for key in segment.key_frames]
     others = sum(segment.size_bytes for segment in samples.segments) - sum(keys)
-    return round(8 * (mean(keys) / gop_seconds + others / seconds(samples))) if keys else 0
+    seconds = sum(segment.duration_ticks for segment in samples.segments) / samples.timescale
+    return round(8 * (mean(keys) / gop_seconds + others / seconds)) if keys else 0
 
 
 # ── what follows from it ────────────────────────────────────────────────────────────────────────────────────────────
