@@ -3,23 +3,25 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from temporalio import activity
 
+from activities.registration import performs
 from activities.support import source_clocks, work_records
 from activities.support.heartbeats import FIRST_ATTEMPT, Checkpoint, heartbeats
 from activities.support.originals import Originals
 from activities.support.puts import put_file
 from activities.support.scratch import Scratch
 from activities.support.waiting_puts import patiently
-from streamforge.contracts import names
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import Stage
 from streamforge.contracts.media import Text
 from streamforge.contracts.pipeline import KeepSubtitlesInput, TranscribeInput
+from streamforge.contracts.steps import KEEP_SUBTITLES, TRANSCRIBE
 from streamforge.errors import CaptionsUnavailable, Superseded
 from streamforge.events.log import EventLog
 from streamforge.events.reporter import CLOSING_PATIENCE, Reporter
@@ -40,17 +42,15 @@ STEPS = 20
 PHASES = {EXTRACTING: "Extracting the sound for captions", TRANSCRIBING: "Transcribing what is said"}
 
 
+@dataclass(eq=False, repr=False)
 class CaptionsActivities:
-    def __init__(
-        self, storage: Storage, log: EventLog, children: MediaChildren, *, originals: Originals, scratch: Scratch
-    ) -> None:
-        self._storage = storage
-        self._log = log
-        self._children = children
-        self._originals = originals
-        self._scratch = scratch
+    storage: Storage
+    events: EventLog
+    children: MediaChildren
+    originals: Originals
+    scratch: Scratch
 
-    @activity.defn(name=names.KEEP_SUBTITLES)
+    @performs(KEEP_SUBTITLES)
     async def keep_subtitles(self, work: KeepSubtitlesInput) -> Text:
         """Every text track of the source as WebVTT."""
         job_id = work.original.job_id
@@ -58,39 +58,39 @@ class CaptionsActivities:
             job_id, "subtitles", source=work.original.sha256, renditions=[r.model_dump() for r in work.renditions]
         )
         async with heartbeats():
-            if (done := await work_records.find(self._storage, receipt, Text)) is not None:
+            if (done := await work_records.find(self.storage, receipt, Text)) is not None:
                 return done
-            with self._scratch.folder_for("subtitles") as folder:
-                async with self._originals.file(work.original.source_object) as path:
-                    source = await source_clocks.read(self._storage, work.source)
+            with self.scratch.folder_for("subtitles") as folder:
+                async with self.originals.file(work.original.source_object) as path:
+                    source = await source_clocks.read(self.storage, work.source)
                     task = SubtitlesTask(path=path, source=source, renditions=work.renditions, target=folder)
-                    text = await self._children.run("subtitles", task, Text)
+                    text = await self.children.run("subtitles", task, Text)
                 await self._publish(job_id, folder, text)
-            await work_records.write(self._storage, receipt, text)
+            await work_records.write(self.storage, receipt, text)
             return text
 
-    @activity.defn(name=names.TRANSCRIBE)
+    @performs(TRANSCRIBE)
     async def captions(self, work: TranscribeInput) -> Text:
         """What is said in the source, as captions. Raises CaptionsUnavailable."""
         job_id = work.original.job_id
         receipt = work_records.receipt_name(
             job_id, "transcript", source=work.original.sha256, transcription=work.transcription
         )
-        async with heartbeats() as checkpoint, Reporter(self._log, job_id) as reporter:
-            if (done := await work_records.find(self._storage, receipt, Text)) is not None:
+        async with heartbeats() as checkpoint, Reporter(self.events, job_id) as reporter:
+            if (done := await work_records.find(self.storage, receipt, Text)) is not None:
                 return done
-            with _noted_beginning(checkpoint), self._scratch.folder_for("captions") as folder:
-                async with self._originals.file(work.original.source_object) as path, _told(reporter) as progress:
-                    source = await source_clocks.read(self._storage, work.source)
+            with _noted_beginning(checkpoint), self.scratch.folder_for("captions") as folder:
+                async with self.originals.file(work.original.source_object) as path, _told(reporter) as progress:
+                    source = await source_clocks.read(self.storage, work.source)
                     task = TranscribeTask(path=path, source=source, transcription=work.transcription, target=folder)
-                    text = await self._children.run("transcribe", task, Text, progress.put_nowait)
+                    text = await self.children.run("transcribe", task, Text, progress.put_nowait)
                 # No two transcriptions need be the same: one that comes late must not write over what a newer one told of.
-                if (done := await work_records.find(self._storage, receipt, Text)) is not None:
+                if (done := await work_records.find(self.storage, receipt, Text)) is not None:
                     return done
                 is_first = activity.info().attempt == FIRST_ATTEMPT
                 try:
                     await patiently(reporter, self._publish, job_id, folder, text, replace=not is_first)
-                    await patiently(reporter, work_records.write, self._storage, receipt, text, replace=not is_first)
+                    await patiently(reporter, work_records.write, self.storage, receipt, text, replace=not is_first)
                 except AlreadyThere as error:
                     raise Superseded("Another attempt has written these captions.", debug=str(error)) from error
             return text
@@ -98,7 +98,7 @@ class CaptionsActivities:
     async def _publish(self, job_id: UUID, folder: Path, text: Text, *, replace: bool = True) -> None:
         for track in text.tracks:
             name = f"{track.name}/{TEXT_FILE}"
-            await put_file(self._storage, layout.output(job_id, name), folder / name, replace=replace)
+            await put_file(self.storage, layout.output(job_id, name), folder / name, replace=replace)
 
 
 @contextmanager

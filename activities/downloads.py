@@ -2,20 +2,20 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
-from temporalio import activity
-
+from activities.registration import performs
 from activities.support import work_records
 from activities.support.encoded_stream import read_presentation
 from activities.support.heartbeats import Checkpoint, heartbeats
 from activities.support.scratch import Scratch
-from streamforge.contracts import names
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import Stage
 from streamforge.contracts.media import EncodedTrack
 from streamforge.contracts.pipeline import Download, Downloads, DownloadsInput
+from streamforge.contracts.steps import DOWNLOADS
 from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
 from streamforge.media.cmaf.progressive import Progressive, ProgressiveTask
@@ -26,43 +26,43 @@ from streamforge.progress.bands import progress_at
 from streamforge.storage import Storage, layout
 
 
+@dataclass(eq=False, repr=False)
 class DownloadActivities:
-    def __init__(self, storage: Storage, log: EventLog, children: MediaChildren, scratch: Scratch) -> None:
-        self._storage = storage
-        self._log = log
-        self._children = children
-        self._scratch = scratch
+    storage: Storage
+    events: EventLog
+    children: MediaChildren
+    scratch: Scratch
 
-    @activity.defn(name=names.DOWNLOADS)
+    @performs(DOWNLOADS)
     async def make_downloads(self, work: DownloadsInput) -> Downloads:
         """One rendition after the other: each takes twice its size of this worker's disk for a while, and next to no
         memory. What has its receipt is not made again, and what is gives the same bytes under the same name."""
-        async with heartbeats() as checkpoint, Reporter(self._log, work.original.job_id) as reporter:
-            stream = await read_presentation(self._storage, work.source, work.plan, work.encoded)
+        async with heartbeats() as checkpoint, Reporter(self.events, work.original.job_id) as reporter:
+            stream = await read_presentation(self.storage, work.source, work.plan, work.encoded)
             files = []
             for track in stream.video:
                 name = track.rendition.name
                 receipt = work_records.receipt_name(work.original.job_id, f"download-{name}", encoded=work.encoded)
-                if (done := await work_records.find(self._storage, receipt, Download)) is None:
+                if (done := await work_records.find(self.storage, receipt, Download)) is None:
                     await reporter.state(_at(f"Putting {name} together for download"))
                     done = await self._make(work.original.job_id, name, downloaded_tracks(stream, name), checkpoint)
-                    await work_records.write(self._storage, receipt, done)
+                    await work_records.write(self.storage, receipt, done)
                 files.append(done)
             return Downloads(files=files)
 
     async def _make(
         self, job_id: UUID, rendition: str, tracks: Sequence[EncodedTrack], checkpoint: Checkpoint
     ) -> Download:
-        with self._scratch.folder_for("download") as folder:
+        with self.scratch.folder_for("download") as folder:
             task = ProgressiveTask(
                 tracks=[await self._fetch(job_id, track, folder, checkpoint) for track in tracks],
                 frames=[track.frames for track in tracks],
                 seconds=max(seconds(track) for track in tracks),
                 target=folder / "download.mp4",
             )
-            await self._children.run("progressive", task, Progressive, checkpoint.set)
+            await self.children.run("progressive", task, Progressive, checkpoint.set)
             size = task.target.stat().st_size
-            await self._storage.put_file(layout.output(job_id, download_name(rendition)), task.target)
+            await self.storage.put_file(layout.output(job_id, download_name(rendition)), task.target)
         return Download(rendition=rendition, name=download_name(rendition), size_bytes=size)
 
     async def _fetch(self, job_id: UUID, track: EncodedTrack, folder: Path, checkpoint: Checkpoint) -> Path:
@@ -72,7 +72,7 @@ class DownloadActivities:
         with target.open("wb") as file:
             for number, (name, size) in enumerate(files, start=1):
                 stored = layout.output(job_id, f"{track.name}/{name}")
-                async for piece in self._storage.read(stored, 0, size):
+                async for piece in self.storage.read(stored, 0, size):
                     await asyncio.to_thread(file.write, piece)
                 checkpoint.set({"track": track.name, "fetched": number})
         return target

@@ -1,14 +1,14 @@
 """How a job ends: the last word in the log, and what is removed afterwards."""
 
+from dataclasses import dataclass
 from uuid import UUID
 
-from temporalio import activity
-
+from activities.registration import performs
 from activities.support.heartbeats import heartbeats
-from streamforge.contracts import names
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import JobStatus
 from streamforge.contracts.pipeline import DiscardInput, Outcome
+from streamforge.contracts.steps import DISCARD, RECORD_OUTCOME
 from streamforge.db.jobs import Jobs
 from streamforge.errors import CancelRequested
 from streamforge.events.log import EventLog
@@ -16,18 +16,18 @@ from streamforge.progress.bands import progress_at
 from streamforge.storage import Storage, layout
 
 
+@dataclass(eq=False, repr=False)
 class OutcomeActivities:
-    def __init__(self, storage: Storage, log: EventLog, jobs: Jobs) -> None:
-        self._storage = storage
-        self._log = log
-        self._jobs = jobs
+    storage: Storage
+    events: EventLog
+    jobs: Jobs
 
-    @activity.defn(name=names.RECORD_OUTCOME)
+    @performs(RECORD_OUTCOME)
     async def record_outcome(self, outcome: Outcome) -> None:
         """Idempotent: a job that is already over keeps its first last word. Raises CancelRequested where only
         `cancelled` may be one."""
         completed = outcome.status == JobStatus.COMPLETED
-        logged = await self._log.append(
+        logged = await self.events.append(
             outcome.job_id,
             JobChange(
                 stage=outcome.stage,
@@ -42,14 +42,14 @@ class OutcomeActivities:
             raise CancelRequested("The job was cancelled on request.")
 
     async def _is_unfinished(self, job_id: UUID) -> bool:
-        state = await self._jobs.state(job_id)
+        state = await self.jobs.state(job_id)
         return state is not None and not state.status.is_over
 
     async def _is_completed(self, job_id: UUID) -> bool:
-        state = await self._jobs.state(job_id)
+        state = await self.jobs.state(job_id)
         return state is not None and state.status is JobStatus.COMPLETED
 
-    @activity.defn(name=names.DISCARD)
+    @performs(DISCARD)
     async def discard(self, what: DiscardInput) -> None:
         """With heartbeats: an attempt that stood still must not remove what was encoded since."""
         async with heartbeats():
@@ -60,18 +60,18 @@ class OutcomeActivities:
 
     async def _discard_renditions(self, what: DiscardInput) -> None:
         """After the growing manifests, which name their segments: a stream that begins anew is a 404 until then."""
-        await self._storage.delete(layout.growing_folder(what.job_id))
+        await self.storage.delete(layout.growing_folder(what.job_id))
         for rendition in what.renditions:
-            await self._storage.delete(layout.output(what.job_id, f"{rendition}/"))
+            await self.storage.delete(layout.output(what.job_id, f"{rendition}/"))
 
     async def _discard_job(self, what: DiscardInput) -> None:
-        await self._storage.delete(layout.work_folder(what.job_id))
+        await self.storage.delete(layout.work_folder(what.job_id))
         # Whoever wants the rest removed may have failed only to hear that the job is completed.
         if (what.output or what.original) and not await self._is_completed(what.job_id):
             await self._discard_all_but_work(what)
 
     async def _discard_all_but_work(self, what: DiscardInput) -> None:
         if what.output:
-            await self._storage.delete(layout.output_folder(what.job_id))
+            await self.storage.delete(layout.output_folder(what.job_id))
         if what.original:
-            await self._storage.delete(layout.original_folder(what.job_id))
+            await self.storage.delete(layout.original_folder(what.job_id))

@@ -6,18 +6,20 @@ heartbeat, and the film is packaged again for ever.
 
 import asyncio
 import hashlib
+from dataclasses import dataclass
 
 from temporalio import activity
 
+from activities.registration import performs
 from activities.support.encoded_stream import Tracks, presentation_of, read_tracks
 from activities.support.garbage import no_full_collections
 from activities.support.heartbeats import heartbeats
-from streamforge.contracts import names
 from streamforge.contracts.account import Account
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import Stage
 from streamforge.contracts.media import StoredFile
 from streamforge.contracts.pipeline import PackagedStream, PackageInput
+from streamforge.contracts.steps import PACKAGE
 from streamforge.errors import UndecodableSource
 from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
@@ -29,15 +31,15 @@ from streamforge.storage import Storage, layout
 from streamforge.timeline.account import account_of
 
 
+@dataclass(eq=False, repr=False)
 class PackageActivities:
-    def __init__(self, storage: Storage, log: EventLog) -> None:
-        self._storage = storage
-        self._log = log
+    storage: Storage
+    events: EventLog
 
-    @activity.defn(name=names.PACKAGE)
+    @performs(PACKAGE)
     async def package(self, work: PackageInput) -> PackagedStream:
         """Raises PicturesLost when less would be published than went in, and nothing says why."""
-        async with heartbeats(), Reporter(self._log, work.original.job_id) as reporter:
+        async with heartbeats(), Reporter(self.events, work.original.job_id) as reporter:
             await reporter.state(_at(0, "Packaging HLS and DASH" if has_dash(work.plan) else "Packaging HLS"))
             with no_full_collections():
                 manifests, account = await self._package(work)
@@ -45,10 +47,10 @@ class PackageActivities:
             return PackagedStream(manifests=manifests, account=account, attempt=activity.info().attempt)
 
     async def _package(self, work: PackageInput) -> tuple[dict[str, StoredFile], Account]:
-        tracks = await read_tracks(self._storage, work.encoded)
+        tracks = await read_tracks(self.storage, work.encoded)
         stream, account = await asyncio.to_thread(_put_together, work, tracks)
         folder = layout.output_folder(work.original.job_id)
-        return await write_manifests(self._storage, folder, stream), account
+        return await write_manifests(self.storage, folder, stream), account
 
 
 def _put_together(work: PackageInput, tracks: Tracks) -> tuple[Presentation, Account]:

@@ -1,20 +1,20 @@
 """Per-title encoding: find the CRF of each rendition before the film is encoded."""
 
+from dataclasses import dataclass
 from typing import Any
 
-from temporalio import activity
-
+from activities.registration import performs
 from activities.support import source_clocks, work_records
 from activities.support.heartbeats import Checkpoint, heartbeats
 from activities.support.memory import Room
 from activities.support.originals import Originals
 from activities.support.scratch import Scratch
-from streamforge.contracts import names
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import RenditionView, Stage
 from streamforge.contracts.media import PerTitleTarget
 from streamforge.contracts.per_title import Probed, SearchedPlan
 from streamforge.contracts.pipeline import SearchInput
+from streamforge.contracts.steps import SEARCH
 from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
 from streamforge.media.encoding.per_title_probes import SearchTask
@@ -24,34 +24,25 @@ from streamforge.progress.bands import progress_at
 from streamforge.storage import Storage, layout
 
 
+@dataclass(eq=False, repr=False)
 class SearchActivities:
-    def __init__(
-        self,
-        storage: Storage,
-        log: EventLog,
-        children: MediaChildren,
-        *,
-        originals: Originals,
-        scratch: Scratch,
-        room: Room,
-    ) -> None:
-        self._storage = storage
-        self._log = log
-        self._children = children
-        self._originals = originals
-        self._scratch = scratch
-        self._room = room
+    storage: Storage
+    events: EventLog
+    children: MediaChildren
+    originals: Originals
+    scratch: Scratch
+    room: Room
 
-    @activity.defn(name=names.SEARCH)
+    @performs(SEARCH)
     async def search_per_title(self, work: SearchInput) -> SearchedPlan:
         """What is known about these bytes and options, from this job or from another one, is not searched again."""
         target = work.plan.per_title
         assert target is not None
-        async with heartbeats() as checkpoint, Reporter(self._log, work.original.job_id) as reporter:
+        async with heartbeats() as checkpoint, Reporter(self.events, work.original.job_id) as reporter:
             name = _receipt(work, target)
-            if (probed := await work_records.find(self._storage, name, Probed)) is None:
+            if (probed := await work_records.find(self.storage, name, Probed)) is None:
                 probed = await self._probe(work, target, checkpoint, reporter)
-                await work_records.write(self._storage, name, probed)
+                await work_records.write(self.storage, name, probed)
             searched = searched_plan(work.plan, target, probed)
             await reporter.state(_told(work, searched))
             return searched
@@ -63,12 +54,12 @@ class SearchActivities:
             checkpoint.set(message)
             reporter.report(_at(message["round"]))
 
-        with self._scratch.folder_for("search") as folder:
-            async with self._originals.file(work.original.source_object) as path:
-                source = await source_clocks.read(self._storage, work.source)
+        with self.scratch.folder_for("search") as folder:
+            async with self.originals.file(work.original.source_object) as path:
+                source = await source_clocks.read(self.storage, work.source)
                 task = SearchTask(path=path, source=source, plan=work.plan, per_title=target, target=folder)
-                async with self._room.hold(work.source, work.plan.renditions):
-                    return await self._children.run("search", task, Probed, on_progress)
+                async with self.room.hold(work.source, work.plan.renditions):
+                    return await self.children.run("search", task, Probed, on_progress)
 
 
 def _receipt(work: SearchInput, target: PerTitleTarget) -> str:

@@ -1,20 +1,22 @@
 """Find out what the source is, and plan everything that follows from it."""
 
-from collections.abc import Collection
+from dataclasses import dataclass
 from uuid import UUID
 
 from temporalio import activity
 
+from activities.registration import performs
 from activities.support import source_clocks
+from activities.support.gpu_sessions import GpuSessions
 from activities.support.heartbeats import heartbeats
 from activities.support.originals import Originals
 from streamforge.codecs.gpu import with_gpu
-from streamforge.contracts import names
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import OnDamage, RenditionView, Stage
 from streamforge.contracts.media import Plan, Source
 from streamforge.contracts.pipeline import PlanVideo, ProbedSource, ProbeInput
 from streamforge.contracts.printable_plan import PrintablePlan
+from streamforge.contracts.steps import PLAN, PROBE
 from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
 from streamforge.keys import Keys
@@ -30,62 +32,50 @@ from streamforge.settings import Settings
 from streamforge.storage import Storage
 
 
+@dataclass(eq=False, repr=False)
 class ProbeActivities:
-    def __init__(
-        self,
-        storage: Storage,
-        log: EventLog,
-        children: MediaChildren,
-        originals: Originals,
-        settings: Settings,
-        *,
-        keys: Keys,
-        gpu_encoders: Collection[str],
-    ) -> None:
-        self._storage = storage
-        self._log = log
-        self._children = children
-        self._originals = originals
-        self._settings = settings
-        self._keys = keys
-        self._gpu_encoders = gpu_encoders
+    storage: Storage
+    events: EventLog
+    children: MediaChildren
+    originals: Originals
+    settings: Settings
+    keys: Keys
+    gpu: GpuSessions
 
-    @activity.defn(name=names.PROBE)
+    @performs(PROBE)
     async def probe(self, work: ProbeInput) -> ProbedSource:
         """Raises the errors of streamforge.media.probe.probe: what is wrong with the file is found here, in seconds."""
-        async with heartbeats(), Reporter(self._log, work.original.job_id) as reporter:
+        async with heartbeats(), Reporter(self.events, work.original.job_id) as reporter:
             source = await self._source(work.original.source_object, work.on_damage)
-            plan = make_plan(
-                source, as_asked(self._settings.for_profile(work.profile), work.captions), work.copy_failed
-            )
-            plan = with_gpu(plan, self._gpu_encoders)
-            codecs = await self._children.run("codecs", CodecsTask(source=source, plan=plan), Codecs)
+            plan = make_plan(source, as_asked(self.settings.for_profile(work.profile), work.captions), work.copy_failed)
+            plan = with_gpu(plan, self.gpu.encoders)
+            codecs = await self.children.run("codecs", CodecsTask(source=source, plan=plan), Codecs)
             plan = self._with_keys(plan.with_codec_strings(codecs.codec_strings), work.original.job_id)
-            sent = await source_clocks.keep(self._storage, work.original.job_id, source.without_key_frames())
+            sent = await source_clocks.keep(self.storage, work.original.job_id, source.without_key_frames())
             probed = ProbedSource(source=sent, plan=plan, attempt=activity.info().attempt)
             await reporter.state(_planned(probed.source, probed.plan))
             return probed
 
-    @activity.defn(name=names.PLAN)
+    @performs(PLAN)
     async def plan(self, work: PlanVideo) -> PrintablePlan:
         """The same for a dry run: no job, no events. Raises what `probe` raises."""
         async with heartbeats():
             source = await self._source(work.source_object, "fail")
-            plan = make_plan(source, self._settings.for_profile(work.profile))
+            plan = make_plan(source, self.settings.for_profile(work.profile))
             return printable(source_clocks.without_long(source), plan, cores())
 
     def _with_keys(self, plan: Plan, job_id: UUID) -> Plan:
         """Their ids, not themselves."""
         if plan.protection is None:
             return plan
-        key_ids = {track_type: key.key_id for track_type, key in self._keys.of_job(job_id).items()}
-        found = {"key_ids": key_ids, "key_url": self._keys.folder_url(job_id)}
+        key_ids = {track_type: key.key_id for track_type, key in self.keys.of_job(job_id).items()}
+        found = {"key_ids": key_ids, "key_url": self.keys.folder_url(job_id)}
         return plan.model_copy(update={"protection": plan.protection.model_copy(update=found)})
 
     async def _source(self, source_object: str, on_damage: OnDamage) -> Source:
-        async with self._originals.file(source_object) as path:
-            task = probe_task(path, self._settings.input, keep_damaged=on_damage == "keep")
-            return await self._children.run("probe", task, Source)
+        async with self.originals.file(source_object) as path:
+            task = probe_task(path, self.settings.input, keep_damaged=on_damage == "keep")
+            return await self.children.run("probe", task, Source)
 
 
 def _planned(source: Source, plan: Plan) -> JobChange:

@@ -1,19 +1,21 @@
 """Let it play before everything is done: manifests of what is encoded so far, written again as it grows."""
 
 import asyncio
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from temporalio import activity
 
 from activities.package import write_manifests
+from activities.registration import performs
 from activities.support import work_records
 from activities.support.garbage import no_full_collections
 from activities.support.heartbeats import heartbeats
-from streamforge.contracts import names
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import Stage
 from streamforge.contracts.media import EncodedTrack, EncodedTracks
 from streamforge.contracts.pipeline import PublishedSoFar, PublishInput
+from streamforge.contracts.steps import PUBLISH
 from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
 from streamforge.packaging.presentation import (
@@ -31,16 +33,16 @@ SOUND_PATIENCE_SECONDS = 3.0
 LOOK_AGAIN_SECONDS = 0.1
 
 
+@dataclass(eq=False, repr=False)
 class PublishActivities:
-    def __init__(self, storage: Storage, log: EventLog) -> None:
-        self._storage = storage
-        self._log = log
+    storage: Storage
+    events: EventLog
 
-    @activity.defn(name=names.PUBLISH)
+    @performs(PUBLISH)
     async def publish_playable(self, work: PublishInput) -> PublishedSoFar:
         """Manifests that grow: players fetch them again and again under the address that stays valid to the end. Each time
         they are other objects, which the API finds: whoever writes late, writes what nobody reads."""
-        async with heartbeats(), Reporter(self._log, work.original.job_id) as reporter:
+        async with heartbeats(), Reporter(self.events, work.original.job_id) as reporter:
             with no_full_collections():
                 published = await self._publish(work)
             if published.renditions:
@@ -52,9 +54,9 @@ class PublishActivities:
         if not stream.video:
             return PublishedSoFar(seconds=0, renditions=[])
         folder = layout.growing(work.original.job_id, work.number, activity.info().attempt)
-        await write_manifests(self._storage, folder, stream, growing)
-        await self._storage.put_bytes(f"{folder}{layout.COMPLETE}", b"")
-        await forget_older(self._storage, work.original.job_id, folder)
+        await write_manifests(self.storage, folder, stream, growing)
+        await self.storage.put_bytes(f"{folder}{layout.COMPLETE}", b"")
+        await forget_older(self.storage, work.original.job_id, folder)
         return PublishedSoFar(
             seconds=seconds(stream.video[0].encoded), renditions=[track.rendition.name for track in stream.video]
         )
@@ -79,9 +81,9 @@ class PublishActivities:
             f"{begin}{work_records.of_round(kind, work.encoded_before)}"
             for kind in (work_records.CHUNK, work_records.AUDIO)
         )
-        found = [info async for info in self._storage.walk(begin) if info.name.startswith((of_chunks, of_sound))]
+        found = [info async for info in self.storage.walk(begin) if info.name.startswith((of_chunks, of_sound))]
         kept = _latest_of_each(found)
-        for name, encoded in zip(kept, await work_records.read_all(self._storage, kept, EncodedTracks), strict=True):
+        for name, encoded in zip(kept, await work_records.read_all(self.storage, kept, EncodedTracks), strict=True):
             if name.startswith(of_chunks):
                 chunks.append(encoded.tracks)
                 continue
@@ -93,7 +95,7 @@ class PublishActivities:
     async def _announce(self, work: PublishInput, published: PublishedSoFar, reporter: Reporter) -> None:
         """An event of its own when it can be played for the first time, and when more renditions can."""
         name = layout.receipt(work.original.job_id, "published")
-        before = await work_records.find(self._storage, name, PublishedSoFar)
+        before = await work_records.find(self.storage, name, PublishedSoFar)
         if before is None or before.renditions != published.renditions:
             await reporter.state(
                 JobChange(
@@ -104,7 +106,7 @@ class PublishActivities:
                     details=published.model_dump(mode="json"),
                 )
             )
-        await work_records.write(self._storage, name, published)
+        await work_records.write(self.storage, name, published)
 
 
 def _latest_of_each(found: list[ObjectInfo]) -> list[str]:

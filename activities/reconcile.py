@@ -1,20 +1,24 @@
 """Rows and workflows that disagree: every end of a workflow ends its row, and a job that is over keeps no workflow busy."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
-from temporalio import activity
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.outcome import OutcomeActivities
+from activities.registration import performs
 from activities.support.heartbeats import heartbeats
 from streamforge.contracts import names
 from streamforge.contracts.job import JobError, JobStatus
 from streamforge.contracts.pipeline import DiscardInput, Outcome, ProcessVideoResult, ReconcileInput, ReconcileResult
+from streamforge.contracts.steps import RECONCILE
 from streamforge.db.jobs import JobRow, Jobs
 from streamforge.errors import CancelRequested, TemporalUnavailable, WorkflowLost
+from streamforge.events.log import EventLog
+from streamforge.storage import Storage
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -33,35 +37,40 @@ HOW_IT_ENDED = {
 }
 
 
+@dataclass(eq=False, repr=False)
 class ReconcileActivities:
     """Whatever ends a workflow (an operator who terminates it, a message that is too large, a Temporal that lost its
     data) ends its row, within one interval of the schedule."""
 
-    def __init__(self, jobs: Jobs, outcome: OutcomeActivities, temporal: Client) -> None:
-        self._jobs = jobs
-        self._outcome = outcome
-        self._temporal = temporal
+    storage: Storage
+    events: EventLog
+    jobs: Jobs
+    temporal: Client
 
-    @activity.defn(name=names.RECONCILE)
+    @performs(RECONCILE)
     async def reconcile(self, _: ReconcileInput) -> ReconcileResult:
         """Raises DatabaseUnavailable, TemporalUnavailable."""
         try:
             async with heartbeats():
-                running = {each.id async for each in self._temporal.list_workflows(RUNNING, rpc_timeout=RPC_TIMEOUT)}
+                running = {each.id async for each in self.temporal.list_workflows(RUNNING, rpc_timeout=RPC_TIMEOUT)}
                 lost = [job async for job in self._unfinished() if job.workflow_id not in running]
-                idle = await self._jobs.nobody_waits_for(running, CLEANING_UP)
+                idle = await self.jobs.nobody_waits_for(running, CLEANING_UP)
                 ended, told = await _each(lost, self._end), await _each(idle, self._cancel)
                 return ReconcileResult(jobs_ended=ended, workflows_cancelled=told)
         except RPCError as error:
             raise TemporalUnavailable("Temporal does not answer.", debug=repr(error)) from error
 
+    @property
+    def _outcome(self) -> OutcomeActivities:
+        return OutcomeActivities(self.storage, self.events, self.jobs)
+
     async def _unfinished(self) -> AsyncIterator[JobRow]:
         """Those that Temporal once took; the others are still owed their start."""
-        page = await self._jobs.launched_and_unfinished(PAGE)
+        page = await self.jobs.launched_and_unfinished(PAGE)
         while page:
             for job in page:
                 yield job
-            page = await self._jobs.launched_and_unfinished(PAGE, after=page[-1])
+            page = await self.jobs.launched_and_unfinished(PAGE, after=page[-1])
 
     async def _end(self, job: JobRow) -> bool:
         """End the row as its workflow did. False when the workflow runs after all: the list of them lags behind."""
@@ -80,7 +89,7 @@ class ReconcileActivities:
     async def _cancel(self, job: JobRow) -> bool:
         """A workflow that nobody waits for. To cancel one that merely cleans up changes nothing."""
         try:
-            await self._temporal.get_workflow_handle(job.workflow_id).cancel(rpc_timeout=RPC_TIMEOUT)
+            await self.temporal.get_workflow_handle(job.workflow_id).cancel(rpc_timeout=RPC_TIMEOUT)
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
@@ -90,7 +99,7 @@ class ReconcileActivities:
     async def _status(self, job: JobRow) -> WorkflowExecutionStatus | None:
         """None when Temporal does not know the workflow."""
         try:
-            return (await self._temporal.get_workflow_handle(job.workflow_id).describe(rpc_timeout=RPC_TIMEOUT)).status
+            return (await self.temporal.get_workflow_handle(job.workflow_id).describe(rpc_timeout=RPC_TIMEOUT)).status
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
                 return None
@@ -105,7 +114,7 @@ class ReconcileActivities:
 
     async def _completed(self, job: JobRow) -> Outcome:
         """It has recorded that; a database from a backup does not know it any more."""
-        handle = self._temporal.get_workflow_handle(job.workflow_id, result_type=ProcessVideoResult)
+        handle = self.temporal.get_workflow_handle(job.workflow_id, result_type=ProcessVideoResult)
         return Outcome.completed(job.id, await handle.result(rpc_timeout=RPC_TIMEOUT))
 
 

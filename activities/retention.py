@@ -1,15 +1,16 @@
 """The sweep: rows, originals, outputs and receipts of jobs past their time, folders that belong to no job, and what old
 per-title searches have measured."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import structlog
-from temporalio import activity
 
+from activities.registration import performs
 from activities.support.heartbeats import Checkpoint, heartbeats
-from streamforge.contracts import names
 from streamforge.contracts.pipeline import SweepInput, SweepResult
+from streamforge.contracts.steps import SWEEP
 from streamforge.db.jobs import Jobs
 from streamforge.errors import StorageUnavailable
 from streamforge.storage import Storage, layout
@@ -23,13 +24,13 @@ UNFINISHED_GRACE = timedelta(days=2)
 log = structlog.stdlib.get_logger(__name__)
 
 
+@dataclass(eq=False, repr=False)
 class RetentionActivities:
-    def __init__(self, storage: Storage, jobs: Jobs, keep: timedelta) -> None:
-        self._storage = storage
-        self._jobs = jobs
-        self._keep = keep
+    storage: Storage
+    jobs: Jobs
+    keep: timedelta
 
-    @activity.defn(name=names.SWEEP)
+    @performs(SWEEP)
     async def sweep(self, _: SweepInput) -> SweepResult:
         """Jobs that still run are never touched, however old. Files go before rows, so that nothing is forgotten.
 
@@ -37,45 +38,45 @@ class RetentionActivities:
         """
         now = datetime.now(UTC)
         async with heartbeats() as checkpoint:
-            await claim_and_remember(self._storage, self._jobs)
-            expired = await self._jobs.expired(now - self._keep)
+            await claim_and_remember(self.storage, self.jobs)
+            expired = await self.jobs.expired(now - self.keep)
             for number, job_id in enumerate(expired, start=1):
                 await self._remove_files(job_id)
                 checkpoint.set({"jobs": number})
-            await self._jobs.delete(expired)
-            await self._remove_searches(now - self._keep)
+            await self.jobs.delete(expired)
+            await self._remove_searches(now - self.keep)
             orphans = await self._remove_orphans(now - ORPHAN_GRACE, checkpoint)
-            await self._jobs.forget_announced(now - ORPHAN_GRACE)
+            await self.jobs.forget_announced(now - ORPHAN_GRACE)
             await self._abort_uploads(now - UNFINISHED_GRACE)
         return SweepResult(jobs_removed=len(expired), orphans_removed=orphans)
 
     async def _remove_files(self, job_id: UUID) -> None:
         for folder in layout.job_folders(job_id):
-            await self._storage.delete(folder)
+            await self.storage.delete(folder)
 
     async def _remove_orphans(self, before: datetime, checkpoint: Checkpoint) -> int:
         removed = 0
         for folder in layout.OF_JOBS:
-            found = {name: _job_id(name) for name in await self._storage.list_folders(folder)}
+            found = {name: _job_id(name) for name in await self.storage.list_folders(folder)}
             ids = [job_id for job_id in found.values() if job_id is not None]
-            known = await self._jobs.existing(ids, announced_since=before)
+            known = await self.jobs.existing(ids, announced_since=before)
             for name, job_id in found.items():
                 if job_id not in known and await self._untouched_since(f"{folder}{name}/", before):
-                    await self._storage.delete(f"{folder}{name}/")
+                    await self.storage.delete(f"{folder}{name}/")
                     removed += 1
                     checkpoint.set({"orphans": removed})
         return removed
 
     async def _remove_searches(self, before: datetime) -> None:
         """They belong to a film and not to a job; one that is still needed is made again."""
-        for name in await self._storage.list_folders(layout.SEARCHES):
+        for name in await self.storage.list_folders(layout.SEARCHES):
             if await self._untouched_since(f"{layout.SEARCHES}{name}/", before):
-                await self._storage.delete(f"{layout.SEARCHES}{name}/")
+                await self.storage.delete(f"{layout.SEARCHES}{name}/")
 
     async def _abort_uploads(self, before: datetime) -> None:
         """A store that does not let us see them has its own ways, or costs a little more."""
         try:
-            aborted = await self._storage.abort_unfinished(before)
+            aborted = await self.storage.abort_unfinished(before)
         except StorageUnavailable as error:
             log.warning("unfinished uploads to the store were not looked for", reason=error.debug)
             return
@@ -85,7 +86,7 @@ class RetentionActivities:
     async def _untouched_since(self, folder: str, before: datetime) -> bool:
         """Also False where nothing is (yet): a folder of a disk is made a moment before its first file is in it."""
         holds_something = False
-        async for info in self._storage.walk(folder):
+        async for info in self.storage.walk(folder):
             if info.modified_at > before:
                 return False
             holds_something = True

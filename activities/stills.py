@@ -2,17 +2,17 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from temporalio import activity
-
+from activities.registration import performs
 from activities.support import work_records
 from activities.support.encoded_stream import read_presentation
 from activities.support.heartbeats import heartbeats
 from activities.support.scratch import Scratch
-from streamforge.contracts import names
 from streamforge.contracts.media import VIDEO_TIMESCALE
 from streamforge.contracts.pipeline import PicturesInput
+from streamforge.contracts.steps import PICTURES
 from streamforge.contracts.stills import Pictures, Storyboard, Tile, TileSet
 from streamforge.media.stills.sprites import Sprites, SpritesTask
 from streamforge.media.worker.children import MediaChildren
@@ -22,19 +22,19 @@ from streamforge.storage import Storage, layout
 NOT_ALL = "Some pictures of the film could not be kept; its poster or its thumbnails may be missing or not the best."
 
 
+@dataclass(eq=False, repr=False)
 class PictureActivities:
-    def __init__(self, storage: Storage, children: MediaChildren, scratch: Scratch) -> None:
-        self._storage = storage
-        self._children = children
-        self._scratch = scratch
+    storage: Storage
+    children: MediaChildren
+    scratch: Scratch
 
-    @activity.defn(name=names.PICTURES)
+    @performs(PICTURES)
     async def pictures(self, work: PicturesInput) -> Pictures:
         """The same bytes under the same names, however often it is asked for. Raises StorageCorrupted when a receipt or
         a picture is gone."""
         async with heartbeats():
-            sets = await work_records.read_all(self._storage, work.encoded.tile_sets, TileSet)
-            with self._scratch.folder_for("pictures") as folder:
+            sets = await work_records.read_all(self.storage, work.encoded.tile_sets, TileSet)
+            with self.scratch.folder_for("pictures") as folder:
                 board, sheets = await self._publish_storyboard(work, sets, folder)
             poster, stills = await self._publish_poster(work, sets)
             return Pictures(
@@ -51,15 +51,15 @@ class PictureActivities:
         slots = [tile.slot for tiles in sets for tile in tiles.tiles]
         if work.plan.pictures is None or not slots:
             return None, {}
-        stream = await read_presentation(self._storage, work.source, work.plan, work.encoded)
+        stream = await read_presentation(self.storage, work.source, work.plan, work.encoded)
         board = storyboard(work.plan.pictures, stream.seconds)
         await self._fetch_tiles(work, sets, folder / TILES)
         task = SpritesTask(tiles=folder / TILES, slots=slots, storyboard=board, target=folder)
-        made = await self._children.run("sprites", task, Sprites)
+        made = await self.children.run("sprites", task, Sprites)
         for name in made.sheets:
-            await self._storage.put_file(layout.output(work.original.job_id, name), folder / name)
+            await self.storage.put_file(layout.output(work.original.job_id, name), folder / name)
         cues = webvtt(board, stream.seconds).encode()
-        await self._storage.put_bytes(layout.output(work.original.job_id, THUMBNAILS), cues)
+        await self.storage.put_bytes(layout.output(work.original.job_id, THUMBNAILS), cues)
         board = board.model_copy(update={"size_bytes": sum(made.sheets.values())})
         return board, made.sheets | {THUMBNAILS: len(cues)}
 
@@ -67,7 +67,7 @@ class PictureActivities:
         """All tiles one behind the other."""
         for receipt, tiles in zip(work.encoded.tile_sets, sets, strict=True):
             if tiles.tiles:
-                async with self._storage.local_file(layout.beside(receipt, TILES), self._scratch.folder) as part:
+                async with self.storage.local_file(layout.beside(receipt, TILES), self.scratch.folder) as part:
                     await asyncio.to_thread(_append, part, target)
 
     async def _publish_poster(self, work: PicturesInput, sets: Sequence[TileSet]) -> tuple[Tile | None, dict[str, int]]:
@@ -78,9 +78,9 @@ class PictureActivities:
         files = {}
         for name in (POSTER, THUMBNAIL):
             kept = layout.beside(work.encoded.tile_sets[chosen], name)
-            async with self._storage.local_file(kept, self._scratch.folder) as picture:
+            async with self.storage.local_file(kept, self.scratch.folder) as picture:
                 data = await asyncio.to_thread(picture.read_bytes)
-            await self._storage.put_bytes(layout.output(work.original.job_id, name), data)
+            await self.storage.put_bytes(layout.output(work.original.job_id, name), data)
             files[name] = len(data)
         return sets[chosen].poster, files
 

@@ -4,23 +4,24 @@ and gets its receipt."""
 import asyncio
 import hashlib
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
 from pydantic import ValidationError
 from temporalio import activity
 
+from activities.registration import performs
 from activities.support import source_clocks
 from activities.support.encoded_stream import read_presentation
 from activities.support.garbage import no_full_collections
 from activities.support.heartbeats import Checkpoint, heartbeats
-from streamforge.contracts import names
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import AudioView, RenditionView, Stage
 from streamforge.contracts.media import VIDEO_TIMESCALE, AudioRendition, StoredFile
 from streamforge.contracts.pipeline import DownloadView, ProcessVideoResult, StoreInput, ValidatedStream
 from streamforge.contracts.receipt import RESULT, Receipt
+from streamforge.contracts.steps import STORE
 from streamforge.contracts.stills import Pictures, PicturesView
 from streamforge.errors import StorageCorrupted
 from streamforge.events.log import EventLog
@@ -40,23 +41,23 @@ from streamforge.quality.floors import told
 from streamforge.storage import AlreadyThere, Storage, layout
 
 
+@dataclass(eq=False, repr=False)
 class StoreActivities:
-    def __init__(self, storage: Storage, log: EventLog) -> None:
-        self._storage = storage
-        self._log = log
+    storage: Storage
+    events: EventLog
 
-    @activity.defn(name=names.STORE)
+    @performs(STORE)
     async def store(self, work: StoreInput) -> ProcessVideoResult:
         """Raises StorageCorrupted, naming the first file that is missing or has another size."""
-        async with heartbeats() as checkpoint, Reporter(self._log, work.original.job_id) as reporter:
+        async with heartbeats() as checkpoint, Reporter(self.events, work.original.job_id) as reporter:
             with no_full_collections():
                 result = await self._store(work, checkpoint, reporter)
             await reporter.state(_stored(result))
             return result
 
     async def _store(self, work: StoreInput, checkpoint: Checkpoint, reporter: Reporter) -> ProcessVideoResult:
-        work = work.model_copy(update={"source": await source_clocks.read(self._storage, work.source)})
-        presentation = await read_presentation(self._storage, work.source, work.plan, work.encoded)
+        work = work.model_copy(update={"source": await source_clocks.read(self.storage, work.source)})
+        presentation = await read_presentation(self.storage, work.source, work.plan, work.encoded)
         sizes = {name: StoredFile(size_bytes=size) for name, size in work.extras.items()}
         files = await asyncio.to_thread(media_files, presentation) | work.packaged.manifests | sizes
         await self._verify(work, files, checkpoint, reporter)
@@ -71,7 +72,7 @@ class StoreActivities:
 
     async def _sha256(self, work: StoreInput, name: str, file: StoredFile) -> str:
         digest = hashlib.sha256()
-        async for piece in self._storage.read(layout.output(work.original.job_id, name), 0, file.size_bytes):
+        async for piece in self.storage.read(layout.output(work.original.job_id, name), 0, file.size_bytes):
             digest.update(piece)
         return digest.hexdigest()
 
@@ -83,11 +84,11 @@ class StoreActivities:
         result, data = await asyncio.to_thread(_result_and_receipt, work, presentation, files)
         name = layout.output(work.original.job_id, RESULT)
         try:
-            await self._storage.put_bytes(name, data, replace=False)
+            await self.storage.put_bytes(name, data, replace=False)
         except AlreadyThere:
-            there = await self._storage.get_bytes(name)
+            there = await self.storage.get_bytes(name)
             if there is None or await asyncio.to_thread(_files_of, there) != files:
-                await self._storage.put_bytes(name, data)
+                await self.storage.put_bytes(name, data)
             else:
                 data = there
         return result.model_copy(
@@ -102,7 +103,7 @@ class StoreActivities:
         for number, (name, file) in enumerate(files.items(), start=1):
             if number <= verified:
                 continue
-            found = await self._storage.stat(layout.output(work.original.job_id, name))
+            found = await self.storage.stat(layout.output(work.original.job_id, name))
             if found is None or found.size_bytes != file.size_bytes:
                 raise StorageCorrupted(
                     "A file of the stream is not complete in the media store.",

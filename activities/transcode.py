@@ -3,12 +3,14 @@
 import asyncio
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import structlog
 from temporalio import activity
 
+from activities.registration import performs
 from activities.support import source_clocks, work_records
 from activities.support.chunk_progress import ChunkProgress, sound_progress
 from activities.support.gpu_sessions import GpuSessions
@@ -18,9 +20,9 @@ from activities.support.originals import Originals
 from activities.support.puts import put_file
 from activities.support.scratch import Scratch
 from activities.support.waiting_puts import patiently
-from streamforge.contracts import names
 from streamforge.contracts.media import EncodedTrack, EncodedTracks, Segment
 from streamforge.contracts.pipeline import EncodeAudioInput, EncodeChunkInput, EncodedPart, StoredSource
+from streamforge.contracts.steps import ENCODE_AUDIO, ENCODE_CHUNK
 from streamforge.contracts.stills import TileSet
 from streamforge.errors import ChunksDoNotFit, Superseded
 from streamforge.events.log import EventLog
@@ -42,37 +44,26 @@ segments so far, so how often it is written grows with the logarithm of the film
 proportion to the film."""
 
 
+@dataclass(eq=False, repr=False)
 class TranscodeActivities:
-    def __init__(
-        self,
-        storage: Storage,
-        log: EventLog,
-        children: MediaChildren,
-        *,
-        originals: Originals,
-        scratch: Scratch,
-        room: Room,
-        keys: Keys,
-        gpu: GpuSessions,
-    ) -> None:
-        self._storage = storage
-        self._log = log
-        self._children = children
-        self._originals = originals
-        self._scratch = scratch
-        self._room = room
-        self._keys = keys
-        self._gpu = gpu
+    storage: Storage
+    events: EventLog
+    children: MediaChildren
+    originals: Originals
+    scratch: Scratch
+    room: Room
+    keys: Keys
+    gpu: GpuSessions
 
-    @activity.defn(name=names.ENCODE_CHUNK)
+    @performs(ENCODE_CHUNK)
     async def transcode_chunk(self, work: EncodeChunkInput) -> EncodedPart:
         """Some or all renditions of one chunk. What is already in the store is not encoded again."""
         names_ = _PartNames(work)
-        async with heartbeats() as checkpoint, Reporter(self._log, work.original.job_id) as reporter:
+        async with heartbeats() as checkpoint, Reporter(self.events, work.original.job_id) as reporter:
             progress = ChunkProgress(work)
 
             def on_progress(message: dict[str, Any]) -> None:
-                checkpoint.set(message | self._gpu.utilisation())
+                checkpoint.set(message | self.gpu.utilisation())
                 reporter.report(*progress.at(message))
 
             if (done := await self._found(names_)) is None:
@@ -88,14 +79,14 @@ class TranscodeActivities:
         on_progress: Callable[[dict[str, Any]], None],
         reporter: Reporter,
     ) -> EncodedTracks:
-        with self._scratch.folder_for("chunk") as folder:
-            async with self._originals.file(work.original.source_object) as path:
-                key = self._keys.for_track(work.original.job_id, work.plan.protection, "video")
-                source = await source_clocks.read(self._storage, work.source)
+        with self.scratch.folder_for("chunk") as folder:
+            async with self.originals.file(work.original.source_object) as path:
+                key = self.keys.for_track(work.original.job_id, work.plan.protection, "video")
+                source = await source_clocks.read(self.storage, work.source)
                 task = EncodeTask(path=path, source=source, plan=work.plan, chunk=work.chunk, target=folder, key=key)
-                async with self._room.hold(work.source, work.plan.renditions):
+                async with self.room.hold(work.source, work.plan.renditions):
                     encoded, exact = await self._run(task, on_progress)
-                self._room.learn(work.source, work.plan.renditions, encoded.peak_bytes)
+                self.room.learn(work.source, work.plan.renditions, encoded.peak_bytes)
             if (done := await self._found(part)) is not None:
                 return done
             try:
@@ -105,8 +96,8 @@ class TranscodeActivities:
 
     async def _found(self, part: "_PartNames") -> EncodedTracks | None:
         """What an attempt before, or beside, this one came to."""
-        found = await work_records.find(self._storage, part.receipt, EncodedTracks)
-        if found is None or found.exact or await self._storage.stat(part.replacing) is None:
+        found = await work_records.find(self.storage, part.receipt, EncodedTracks)
+        if found is None or found.exact or await self.storage.stat(part.replacing) is None:
             return found
         return None
 
@@ -124,7 +115,7 @@ class TranscodeActivities:
         late, writes the same bytes. A GPU's bytes are no two times the same. They are put only where nothing is, and
         what they told is not believed any more once an exact attempt has begun to write over them."""
         if activity.info().attempt > FIRST_ATTEMPT:
-            await self._storage.put_bytes(part.replacing, b"")
+            await self.storage.put_bytes(part.replacing, b"")
         for track in encoded.tracks:
             await patiently(reporter, self._publish_init, work.original, folder, track)
             for segment in track.segments:
@@ -133,18 +124,18 @@ class TranscodeActivities:
         if encoded.tiles is not None:
             await self._publish_pictures(part.pictures, folder / PICTURES, encoded.tiles, reporter)
         if encoded.quality is not None:
-            await patiently(reporter, work_records.write, self._storage, part.quality, encoded.quality, replace=exact)
+            await patiently(reporter, work_records.write, self.storage, part.quality, encoded.quality, replace=exact)
         tracks = EncodedTracks(tracks=encoded.tracks, count=encoded.count, exact=exact)
-        await patiently(reporter, work_records.write, self._storage, part.receipt, tracks, replace=exact)
+        await patiently(reporter, work_records.write, self.storage, part.receipt, tracks, replace=exact)
         return tracks
 
     async def _run(self, task: EncodeTask, on_progress: Callable[[dict[str, Any]], None]) -> tuple[EncodeResult, bool]:
         """With a GPU where one has a session free; only the first time, should a driver crash or hang. Whether the same
         bytes would come out again, too."""
         renditions = task.plan.renditions if activity.info().attempt == FIRST_ATTEMPT else []
-        with self._gpu.take(renditions) as on_gpu:
+        with self.gpu.take(renditions) as on_gpu:
             using_gpu = task.model_copy(update={"on_gpu": on_gpu})
-            encoded = await self._children.run("encode", using_gpu, EncodeResult, on_progress)
+            encoded = await self.children.run("encode", using_gpu, EncodeResult, on_progress)
         if encoded.gpu_failure is not None:
             log.warning(
                 "encoded by the CPU, the GPU failed",
@@ -154,43 +145,43 @@ class TranscodeActivities:
             )
         return encoded, not on_gpu or encoded.gpu_failure is not None
 
-    @activity.defn(name=names.ENCODE_AUDIO)
+    @performs(ENCODE_AUDIO)
     async def transcode_audio(self, work: EncodeAudioInput) -> EncodedPart:
         """One audio track, whole: AAC that is cut into chunks clicks at the joints. Its segments are published while the
         rest is still encoded."""
         job_id, name = work.original.job_id, work.rendition.name
         inputs = {"source": work.original.sha256, "rendition": work.rendition, "protection": work.plan.protection}
         receipt = work_records.receipt_name(job_id, work_records.of_round(name, work.encoded_before), **inputs)
-        async with heartbeats() as checkpoint, Reporter(self._log, job_id) as reporter:
+        async with heartbeats() as checkpoint, Reporter(self.events, job_id) as reporter:
 
             def on_segment(track: EncodedTrack) -> None:
                 checkpoint.set({"segments": len(track.segments)})
                 if not work.plan.renditions:
                     reporter.report(*sound_progress(work, track))
 
-            if (done := await work_records.find(self._storage, receipt, EncodedTracks)) is None:
+            if (done := await work_records.find(self.storage, receipt, EncodedTracks)) is None:
                 done = EncodedTracks(tracks=[await self._encode_audio(work, on_segment, reporter)])
-                await patiently(reporter, work_records.write, self._storage, receipt, done)
+                await patiently(reporter, work_records.write, self.storage, receipt, done)
             return _part(receipt, done)
 
     async def _encode_audio(
         self, work: EncodeAudioInput, on_segment: Callable[[EncodedTrack], None], reporter: Reporter
     ) -> EncodedTrack:
         written: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        with self._scratch.folder_for("audio") as folder:
+        with self.scratch.folder_for("audio") as folder:
             publishing = asyncio.create_task(self._publish_audio(work, folder, written, on_segment, reporter))
             try:
-                async with self._originals.file(work.original.source_object) as path:
+                async with self.originals.file(work.original.source_object) as path:
                     task = AudioTask(
                         path=path,
-                        source=await source_clocks.read(self._storage, work.source),
+                        source=await source_clocks.read(self.storage, work.source),
                         rendition=work.rendition,
                         segment_seconds=work.plan.segment_seconds,
                         target=folder,
                         protection=work.plan.protection,
-                        key=self._keys.for_track(work.original.job_id, work.plan.protection, "audio"),
+                        key=self.keys.for_track(work.original.job_id, work.plan.protection, "audio"),
                     )
-                    track = await self._children.run("audio", task, EncodedTrack, written.put_nowait)
+                    track = await self.children.run("audio", task, EncodedTrack, written.put_nowait)
                 written.put_nowait({"track": None})
                 await publishing
             finally:
@@ -211,7 +202,7 @@ class TranscodeActivities:
         title = work_records.of_round(f"{work.rendition.name}-so-far", work.encoded_before)
         so_far = layout.receipt(work.original.job_id, title)
         track: EncodedTrack | None = None
-        before = await patiently(reporter, work_records.find, self._storage, so_far, EncodedTracks)
+        before = await patiently(reporter, work_records.find, self.storage, so_far, EncodedTracks)
         told = len(before.tracks[0].segments) if before else 0
         while message := await written.get():
             if "track" in message:
@@ -227,31 +218,31 @@ class TranscodeActivities:
                 track.segments.append(segment)
                 on_segment(track)
                 if len(track.segments) >= next_receipt(told):
-                    await patiently(reporter, work_records.write, self._storage, so_far, EncodedTracks(tracks=[track]))
+                    await patiently(reporter, work_records.write, self.storage, so_far, EncodedTracks(tracks=[track]))
                     told = len(track.segments)
 
     async def _publish_segment(self, original: StoredSource, folder: Path, name: str, *, replace: bool = True) -> None:
         """Cancelled in the middle, the next attempt writes the same bytes under the same names again; where a GPU wrote
         some of them, others, and only what the receipt names is ever shown."""
-        await put_file(self._storage, layout.output(original.job_id, name), folder / name, replace=replace)
+        await put_file(self.storage, layout.output(original.job_id, name), folder / name, replace=replace)
 
     async def _publish_pictures(self, receipt: str, folder: Path, tiles: TileSet, reporter: Reporter) -> None:
         files = ([TILES] if tiles.tiles else []) + ([POSTER, THUMBNAIL] if tiles.poster else [])
         for name in files:
-            await patiently(reporter, put_file, self._storage, layout.beside(receipt, name), folder / name)
-        await patiently(reporter, work_records.write, self._storage, receipt, tiles)
+            await patiently(reporter, put_file, self.storage, layout.beside(receipt, name), folder / name)
+        await patiently(reporter, work_records.write, self.storage, receipt, tiles)
 
     async def _publish_init(self, original: StoredSource, folder: Path, track: EncodedTrack) -> None:
         """All chunks share one init segment; a decoder set up by one must be able to play all."""
         if not track.init_size_bytes:
             return
         name = layout.output(original.job_id, f"{track.name}/{INIT_SEGMENT}")
-        published = await self._storage.get_bytes(name)
+        published = await self.storage.get_bytes(name)
         if published is None:
             try:
-                await self._storage.put_file(name, folder / track.name / INIT_SEGMENT, replace=False)
+                await self.storage.put_file(name, folder / track.name / INIT_SEGMENT, replace=False)
             except AlreadyThere:
-                published = await self._storage.get_bytes(name)
+                published = await self.storage.get_bytes(name)
         if published is not None and hashlib.sha256(published).hexdigest() != track.init_sha256:
             raise ChunksDoNotFit("Chunks of one rendition do not fit together.", debug=f"init segments of {track.name}")
 

@@ -1,14 +1,14 @@
 """Take the uploaded bytes in: from here on the job is being worked on, and its original is in the store."""
 
+from dataclasses import dataclass
 from uuid import UUID
 
-from temporalio import activity
-
+from activities.registration import performs
 from activities.support.heartbeats import heartbeats
-from streamforge.contracts import names
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import JobStatus, Stage
 from streamforge.contracts.pipeline import StoredSource, UploadInput
+from streamforge.contracts.steps import UPLOAD
 from streamforge.db.jobs import Jobs
 from streamforge.errors import JobAlreadyOver, StorageCorrupted
 from streamforge.events.log import EventLog
@@ -17,19 +17,19 @@ from streamforge.progress.bands import progress_at
 from streamforge.storage import Storage
 
 
+@dataclass(eq=False, repr=False)
 class UploadActivities:
-    def __init__(self, storage: Storage, log: EventLog, jobs: Jobs) -> None:
-        self._storage = storage
-        self._log = log
-        self._jobs = jobs
+    storage: Storage
+    events: EventLog
+    jobs: Jobs
 
-    @activity.defn(name=names.UPLOAD)
+    @performs(UPLOAD)
     async def upload(self, work: UploadInput) -> StoredSource:
         """The API has hashed the bytes and put them into the store before it answered. Raises StorageCorrupted when
         they are not there, JobAlreadyOver when the job ended before it began."""
         original = work.original
-        async with heartbeats(), Reporter(self._log, original.job_id) as reporter:
-            found = await self._storage.stat(original.source_object)
+        async with heartbeats(), Reporter(self.events, original.job_id) as reporter:
+            found = await self.storage.stat(original.source_object)
             if found is None or found.size_bytes != original.size_bytes:
                 await self._refuse_if_over(original.job_id)
                 raise StorageCorrupted(
@@ -51,6 +51,6 @@ class UploadActivities:
 
     async def _refuse_if_over(self, job_id: UUID) -> None:
         """It was cancelled while the workflow was being started: nobody waits for this film."""
-        state = await self._jobs.state(job_id)
+        state = await self.jobs.state(job_id)
         if state is None or state.status.is_over:
             raise JobAlreadyOver("The job is over already.")

@@ -1,16 +1,18 @@
 """How good the renditions are: what was measured while their chunks were encoded, put together for the whole film."""
 
 import asyncio
+from dataclasses import dataclass
 
 from temporalio import activity
 
+from activities.registration import performs
 from activities.support import work_records
 from activities.support.heartbeats import Checkpoint, heartbeats
-from streamforge.contracts import names
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import Stage
 from streamforge.contracts.pipeline import ValidatedStream, ValidateInput
 from streamforge.contracts.scores import PartQuality, Repair
+from streamforge.contracts.steps import VALIDATE
 from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
 from streamforge.progress.bands import progress_at
@@ -22,14 +24,14 @@ MOST_REPAIRS_TOLD = 100
 """A long film that is below its floors all over would otherwise have a result that no message can carry."""
 
 
+@dataclass(eq=False, repr=False)
 class ValidateActivities:
-    def __init__(self, storage: Storage, log: EventLog) -> None:
-        self._storage = storage
-        self._log = log
+    storage: Storage
+    events: EventLog
 
-    @activity.defn(name=names.VALIDATE)
+    @performs(VALIDATE)
     async def validate(self, work: ValidateInput) -> ValidatedStream:
-        async with heartbeats() as checkpoint, Reporter(self._log, work.original.job_id) as reporter:
+        async with heartbeats() as checkpoint, Reporter(self.events, work.original.job_id) as reporter:
             board, repairs = await self._read(work, checkpoint, reporter)
             scores = {score.name: score for score in await asyncio.to_thread(board.scores)}
             validated = ValidatedStream(
@@ -46,7 +48,7 @@ class ValidateActivities:
     ) -> tuple[ScoreBoard, list[Repair]]:
         board, repairs = ScoreBoard(), list[Repair]()
         for number, name in enumerate(work.qualities, start=1):
-            part = await work_records.read(self._storage, name, PartQuality)
+            part = await work_records.read(self.storage, name, PartQuality)
             board.add(part)
             repairs += part.repairs
             checkpoint.set({"parts": number})

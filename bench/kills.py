@@ -20,7 +20,7 @@ from activities.support import work_records
 from bench import clips, report
 from bench.system import System, start
 from streamforge.client import StreamForgeClient
-from streamforge.contracts import names
+from streamforge.contracts import steps
 from streamforge.contracts.job import JobView
 from streamforge.embedded.ports import free_port
 from streamforge.settings import TemporalSettings
@@ -169,7 +169,7 @@ def _attempts(history: WorkflowHistory) -> list[tuple[str, int]]:
     return [
         (_title(json.loads(task.input.payloads[0].data)), attempt)
         for task, attempt in attempts
-        if task.activity_type.name == names.ENCODE_CHUNK
+        if task.activity_type.name == steps.ENCODE_CHUNK.name
     ]
 
 

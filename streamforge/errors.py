@@ -338,3 +338,14 @@ class ChunksDoNotFit(ServiceError):
 
     code = "media.chunks_do_not_fit"
     retryable = False
+
+
+_BY_CODE = {
+    kind.code: kind for kind in vars().copy().values() if isinstance(kind, type) and issubclass(kind, StreamForgeError)
+}
+
+
+def by_code(code: str) -> type[StreamForgeError]:
+    """The class of a code that came from another process. ServiceError, whose code `internal` is, for one that only a newer
+    version knows."""
+    return _BY_CODE.get(code, ServiceError)

@@ -1,1 +1,1 @@
-"""What the pipeline decides: deterministic, one file per workflow, one table of policies."""
+"""What the pipeline decides: deterministic, one file per workflow; how steps are run stands in `running` and `policies`."""

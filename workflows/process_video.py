@@ -1,24 +1,20 @@
 """The life of a job, from stored bytes to a verified stream. Read it from top to bottom."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from collections.abc import Coroutine
+from typing import Any
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from pydantic import BaseModel
-
-    from streamforge.contracts import names
+    from streamforge.contracts import names, steps
     from streamforge.contracts.job import Stage
     from streamforge.contracts.media import AudioRendition, Chunk, Text, TextTrack, VideoRendition
-    from streamforge.contracts.per_title import PerTitleResult, SearchedPlan
+    from streamforge.contracts.per_title import PerTitleResult
     from streamforge.contracts.pipeline import (
         DiscardInput,
         Download,
-        Downloads,
         DownloadsInput,
         EncodeAudioInput,
         EncodeChunkInput,
@@ -33,7 +29,6 @@ with workflow.unsafe.imports_passed_through():
         ProbeInput,
         ProcessVideo,
         ProcessVideoResult,
-        PublishedSoFar,
         PublishInput,
         SearchInput,
         StoredSource,
@@ -49,10 +44,8 @@ with workflow.unsafe.imports_passed_through():
     from streamforge.planning.per_title.search import following
     from streamforge.quality.floors import below_floor
     from streamforge.temporal.attributes import STAGE
-    from streamforge.temporal.failures import to_application_error, to_job_error
-    from workflows.policies import POLICIES
-
-R = TypeVar("R")
+    from streamforge.temporal.failures import failure_of, to_application_error, to_job_error
+    from workflows.running import DISTURBED, StepRunner, all_or_none, alongside, stop
 
 MOST_AT_ONCE = 200
 BYTES_AT_ONCE = 2**21
@@ -62,13 +55,6 @@ of 4 MiB. A ladder of many renditions makes long inputs."""
 
 MOST_ROUNDS = 3
 """While machines are updated one after the other, a second round may meet an old worker, too."""
-
-CANCELS_ARE_KEPT = "cancels-are-kept"
-"""Jobs that were under way when this came replay what they did before: a cancel that met an activity just completing was
-lost. Can go when no job is left that began before 2026-12."""
-
-DISTURBED = (Exception, asyncio.CancelledError)
-"""All that ends work from within; a workflow that is merely taken down, by GeneratorExit, can await nothing more."""
 
 
 @workflow.defn(name=names.PROCESS_VIDEO)
@@ -81,23 +67,22 @@ class ProcessVideoWorkflow:
     @workflow.init
     def __init__(self, job: ProcessVideo) -> None:
         self._job = job
+        self._runner = StepRunner(job.priority)
         self._stage = Stage.UPLOADING
         self._parts_encoded = 0
         self._publications = 0
         self._encoded_before = 0
-        self._warnings: list[str] = []
         self._began = {Stage.UPLOADING: workflow.now()}
         self._per_title: PerTitleResult | None = None
         self._room = asyncio.Semaphore(MOST_AT_ONCE)
-        self._cancelled = False
 
     @workflow.run
     async def run(self, job: ProcessVideo) -> ProcessVideoResult:
         try:
-            result = await self._whatever_comes(self._process(job), hands_on_cancel=True)
+            result = await self._runner.to_its_end(self._process(job), hands_on_cancel=True)
             await self._end_completed(result)
         except (ActivityError, ApplicationError, asyncio.CancelledError) as error:
-            if not (self._cancelled or _is_cancel(error)):
+            if not (self._runner.cancelled or _is_cancel(error)):
                 await self._end_failed(error)
                 raise
             await self._end_cancelled()
@@ -108,10 +93,10 @@ class ProcessVideoWorkflow:
         original = await self._upload(job)
         probed = await self._probe(original)
         self._enter(Stage.TRANSCODING)
-        async with _beside(self._make_text(original, probed)) as text:
+        async with alongside(self._make_text(original, probed)) as text:
             probed, encoded = await self._copy_or_encode(original, probed)
             self._enter(Stage.VALIDATION)
-            async with _beside(self._pictures(original, probed, encoded)) as drawing:
+            async with alongside(self._pictures(original, probed, encoded)) as drawing:
                 validated = await self._validate(original, probed, encoded)
                 pictures = await drawing
             encoded.text = await text
@@ -131,7 +116,7 @@ class ProcessVideoWorkflow:
                 downloads=downloads,
                 extras=(pictures.files if pictures else {}) | {each.name: each.size_bytes for each in downloads},
                 per_title=self._per_title,
-                warnings=self._warnings,
+                warnings=self._runner.warnings,
                 began=self._began,
                 probe_attempt=probed.attempt,
             )
@@ -143,7 +128,7 @@ class ProcessVideoWorkflow:
             job_id=job.job_id, source_object=job.source_object, size_bytes=job.size_bytes, sha256=job.sha256
         )
         summary = f"Check that {job.size_bytes:,} bytes are there"
-        return await self._run(names.UPLOAD, UploadInput(original=original), StoredSource, summary)
+        return await self._runner.run(steps.UPLOAD, UploadInput(original=original), summary)
 
     async def _copy_or_encode(self, original: StoredSource, probed: ProbedSource) -> tuple[ProbedSource, EncodedStream]:
         """What cannot be copied after all is encoded: nothing of the copy has been published by then."""
@@ -151,7 +136,7 @@ class ProcessVideoWorkflow:
         try:
             return probed, await self._encode(original, probed)
         except ActivityError as error:
-            failure = to_job_error(error, self._stage)
+            failure = failure_of(error)
             if failure.code != CannotBeCopied.code:
                 raise
         probed = await self._search(original, await self._probe(original, copy_failed=failure.message))
@@ -165,8 +150,8 @@ class ProcessVideoWorkflow:
             on_damage=self._job.on_damage,
             copy_failed=copy_failed,
         )
-        probed = await self._run(names.PROBE, work, ProbedSource, "Find out what it is and plan the ladder")
-        self._warnings += [warning for warning in probed.plan.warnings if warning not in self._warnings]
+        probed = await self._runner.run(steps.PROBE, work, "Find out what it is and plan the ladder")
+        self._runner.warnings += [warning for warning in probed.plan.warnings if warning not in self._runner.warnings]
         workflow.set_current_details(_described(probed))
         return probed
 
@@ -179,9 +164,7 @@ class ProcessVideoWorkflow:
             original=original, source=probed.source, plan=plan.without_chunks(), total_frames=plan.total_frames
         )
         summary = f"Look for the CRF of each rendition in {len(plan.per_title.samples)} samples"
-        searched = await self._if_possible(
-            names.SEARCH, work, SearchedPlan, summary, otherwise="Encoded with the fixed ladder"
-        )
+        searched = await self._runner.optional(steps.SEARCH, work, summary, otherwise="Encoded with the fixed ladder")
         if searched is None:
             return probed
         self._per_title = searched.per_title
@@ -194,12 +177,12 @@ class ProcessVideoWorkflow:
             try:
                 return await self._transcode(original, probed)
             except ActivityError as error:
-                code = to_job_error(error, self._stage).code
+                code = failure_of(error).code
                 if code != ChunksDoNotFit.code or self._encoded_before == MOST_ROUNDS - 1:
                     raise
             renditions = [*(video.name for video in plan.renditions), *(audio.name for audio in plan.audio)]
             work = DiscardInput(job_id=self._job.job_id, output=False, original=False, renditions=renditions)
-            await self._run(names.DISCARD, work, type(None), "Remove what does not fit together")
+            await self._runner.run(steps.DISCARD, work, "Remove what does not fit together")
             self._encoded_before += 1
             self._parts_encoded = 0
 
@@ -222,11 +205,11 @@ class ProcessVideoWorkflow:
         growing = asyncio.ensure_future(self._publish_growing(original, probed, len(parts)))
         first, others = video[:1], video[1:]
         try:
-            done = await _all_or_none([*first, *audio, *others])
+            done = await all_or_none([*first, *audio, *others])
         except DISTURBED:
-            await _stop(growing)
+            await stop(growing)
             raise
-        await _stop(growing)
+        await stop(growing)
         if len(parts) > 1:
             await self._publish(original, probed)
         chunks: list[list[EncodedPart]] = [[] for _ in plan.chunks]
@@ -250,7 +233,7 @@ class ProcessVideoWorkflow:
         if not first:
             await workflow.wait_condition(lambda: self._parts_encoded > 0)
         async with self._room:
-            encoded = await self._run(names.ENCODE_CHUNK, work, EncodedPart, summary, urgent=first)
+            encoded = await self._runner.run(steps.ENCODE_CHUNK, work, summary, urgent=first)
         self._parts_encoded += 1
         return encoded
 
@@ -283,7 +266,7 @@ class ProcessVideoWorkflow:
         layout = ", 5.1" if rendition.is_surround else ""
         summary = f"Audio {rendition.language or rendition.name}{layout}"
         urgent = not rendition.is_surround
-        return await self._run(names.ENCODE_AUDIO, work, EncodedPart, summary, urgent=urgent)
+        return await self._runner.run(steps.ENCODE_AUDIO, work, summary, urgent=urgent)
 
     async def _make_text(self, original: StoredSource, probed: ProbedSource) -> list[TextTrack]:
         """Subtitles of the source, and captions from its sound: a stream can do without either."""
@@ -291,13 +274,15 @@ class ProcessVideoWorkflow:
         if renditions := probed.plan.subtitles:
             subtitles = KeepSubtitlesInput(original=original, source=probed.source, renditions=renditions)
             summary = f"{len(renditions)} subtitle tracks → WebVTT"
-            wanted.append(self._if_possible(names.KEEP_SUBTITLES, subtitles, Text, summary, "There are no subtitles"))
+            wanted.append(
+                self._runner.optional(steps.KEEP_SUBTITLES, subtitles, summary, otherwise="There are no subtitles")
+            )
         if transcription := probed.plan.transcription:
             speech = TranscribeInput(original=original, source=probed.source, transcription=transcription)
             summary = f"Captions in {transcription.language or 'the language that is spoken'}"
-            wanted.append(self._if_possible(names.TRANSCRIBE, speech, Text, summary, "There are no captions"))
-        made = [text for text in await _all_or_none(wanted) if text is not None]
-        self._warnings += [warning for text in made for warning in text.warnings]
+            wanted.append(self._runner.optional(steps.TRANSCRIBE, speech, summary, otherwise="There are no captions"))
+        made = [text for text in await all_or_none(wanted) if text is not None]
+        self._runner.warnings += [warning for text in made for warning in text.warnings]
         return [track for text in made for track in text.tracks]
 
     async def _publish_growing(self, original: StoredSource, probed: ProbedSource, parts: int) -> None:
@@ -318,7 +303,7 @@ class ProcessVideoWorkflow:
             number=self._publications,
         )
         self._publications += 1
-        await self._run(names.PUBLISH, work, PublishedSoFar, "Let viewers see what is there so far")
+        await self._runner.run(steps.PUBLISH, work, "Let viewers see what is there so far")
 
     async def _validate(
         self, original: StoredSource, probed: ProbedSource, encoded: EncodedStream
@@ -329,15 +314,13 @@ class ProcessVideoWorkflow:
             return None
         qualities = [part.quality for parts in encoded.chunks for part in parts if part.quality]
         work = ValidateInput(original=original, plan=plan.without_chunks(), qualities=qualities)
-        validated = await self._run(
-            names.VALIDATE, work, ValidatedStream, "VMAF of the whole film from that of its chunks"
-        )
+        validated = await self._runner.run(steps.VALIDATE, work, "VMAF of the whole film from that of its chunks")
         complaints = below_floor(validated.scores, plan.quality)
         if complaints and plan.quality.failure_is_fatal:
             raise to_application_error(
                 QualityBelowMinimum(f"The quality is too low: {'; '.join(complaints)}. See validation.min_score.")
             )
-        self._warnings += complaints
+        self._runner.warnings += complaints
         return validated
 
     async def _pictures(self, original: StoredSource, probed: ProbedSource, encoded: EncodedStream) -> Pictures | None:
@@ -348,8 +331,8 @@ class ProcessVideoWorkflow:
             original=original, source=probed.source, plan=probed.plan.without_chunks(), encoded=encoded
         )
         otherwise = "There is no poster and there are no thumbnails"
-        pictures = await self._if_possible(names.PICTURES, work, Pictures, "Poster and thumbnails", otherwise)
-        self._warnings += pictures.warnings if pictures else []
+        pictures = await self._runner.optional(steps.PICTURES, work, "Poster and thumbnails", otherwise=otherwise)
+        self._runner.warnings += pictures.warnings if pictures else []
         return pictures
 
     async def _package(
@@ -358,7 +341,7 @@ class ProcessVideoWorkflow:
         work = PackageInput(
             original=original, source=probed.source, plan=probed.plan, encoded=encoded, storyboard=storyboard
         )
-        return await self._run(names.PACKAGE, work, PackagedStream, "Write HLS and DASH manifests")
+        return await self._runner.run(steps.PACKAGE, work, "Write HLS and DASH manifests")
 
     async def _downloads(self, original: StoredSource, probed: ProbedSource, encoded: EncodedStream) -> list[Download]:
         """One file of each rendition, where they are wanted."""
@@ -368,18 +351,18 @@ class ProcessVideoWorkflow:
             original=original, source=probed.source, plan=probed.plan.without_chunks(), encoded=encoded
         )
         otherwise = "There are no files to download"
-        made = await self._if_possible(names.DOWNLOADS, work, Downloads, "Each rendition as one file", otherwise)
+        made = await self._runner.optional(steps.DOWNLOADS, work, "Each rendition as one file", otherwise=otherwise)
         return made.files if made else []
 
     async def _store(self, work: StoreInput) -> ProcessVideoResult:
-        return await self._run(names.STORE, work, ProcessVideoResult, "Verify every file in its store")
+        return await self._runner.run(steps.STORE, work, "Verify every file in its store")
 
     # ── the ends ────────────────────────────────────────────────────────────────────────────────────────────────────
     async def _end_completed(self, result: ProcessVideoResult) -> None:
         """Cleaned up first: whoever hears that a job is completed finds nothing unfinished. Raises CancelledError, and
         an ActivityError that is a cancel, when somebody was promised before that the job ends cancelled."""
         await self._discard(output=False, original=False)
-        if self._cancelled:
+        if self._runner.cancelled:
             raise asyncio.CancelledError
         await self._record(Outcome.completed(self._job.job_id, result))
         self._enter(Stage.COMPLETED)
@@ -403,107 +386,24 @@ class ProcessVideoWorkflow:
         await self._discard(output=True, original=True)
 
     async def _record(self, outcome: Outcome) -> None:
-        await self._whatever_comes(
-            self._run(names.RECORD_OUTCOME, outcome, type(None), f"Record: {outcome.message}"), hands_on_cancel=False
+        await self._runner.to_its_end(
+            self._runner.run(steps.RECORD_OUTCOME, outcome, f"Record: {outcome.message}"), hands_on_cancel=False
         )
 
     async def _discard(self, *, output: bool, original: bool) -> None:
         work = DiscardInput(job_id=self._job.job_id, output=output, original=original)
-        removing = self._run(names.DISCARD, work, type(None), "Remove what is no longer needed")
+        removing = self._runner.run(steps.DISCARD, work, "Remove what is no longer needed")
         try:
-            await self._whatever_comes(removing, hands_on_cancel=False)
+            await self._runner.to_its_end(removing, hands_on_cancel=False)
         except ActivityError as error:
             # A stream that can be watched is no failure because of what lies beside it; the sweep takes that along.
-            workflow.logger.warning("files of a job were not removed: %s", to_job_error(error, self._stage).message)
+            workflow.logger.warning("files of a job were not removed: %s", failure_of(error).message)
 
     # ── how ─────────────────────────────────────────────────────────────────────────────────────────────────────────
     def _enter(self, stage: Stage) -> None:
         self._stage = stage
         self._began[stage] = workflow.now()
         workflow.upsert_search_attributes([STAGE.value_set(stage)])
-
-    async def _whatever_comes(self, work: Coroutine[Any, Any, R], *, hands_on_cancel: bool) -> R:
-        """The result of `work`, waited for to its end. Temporal asks a workflow to cancel once, and the request is gone
-        with the await that it hits; here it is kept, and handed on to `work` where that may be cancelled."""
-        task = asyncio.ensure_future(work)
-        while not task.done():
-            try:
-                await workflow.wait_condition(task.done)
-            except asyncio.CancelledError:
-                self._cancelled = True
-                if hands_on_cancel:
-                    task.cancel()
-        return task.result()
-
-    async def _run(self, name: str, work: BaseModel, result: type[R], summary: str, *, urgent: bool = False) -> R:
-        """`urgent` work goes before that of other jobs of the same priority."""
-        options = POLICIES[name].options(max(1, self._job.priority - 1) if urgent else self._job.priority)
-        try:
-            answer: R = await workflow.execute_activity(name, work, result_type=result, summary=summary, **options)
-        except ActivityError as error:
-            if _cancel_was_lost():
-                raise asyncio.CancelledError from error
-            raise
-        if _cancel_was_lost():
-            raise asyncio.CancelledError
-        return answer
-
-    async def _if_possible(self, name: str, work: BaseModel, result: type[R], summary: str, otherwise: str) -> R | None:
-        """For what a stream can do without: a failure is a warning that begins with `otherwise`, and None."""
-        try:
-            return await self._run(name, work, result, summary)
-        except ActivityError as error:
-            if is_cancelled_exception(error):
-                raise
-            self._warnings.append(f"{otherwise}: {to_job_error(error, self._stage).message}")
-            return None
-
-
-async def _all_or_none(work: list[Coroutine[Any, Any, R]]) -> list[R]:
-    """Results of all, in order. When one fails, or the workflow is cancelled, the others are cancelled and waited for:
-    nothing may still be writing when its output is removed."""
-    tasks = [asyncio.ensure_future(one) for one in work]
-    try:
-        return list(await asyncio.gather(*tasks))
-    except DISTURBED:
-        await _stop(*tasks)
-        raise
-
-
-@asynccontextmanager
-async def _beside(work: Coroutine[Any, Any, R]) -> AsyncIterator["asyncio.Future[R]"]:
-    """Work that goes on while the block runs. When the block fails, or the workflow is cancelled, it is cancelled and
-    waited for."""
-    task = asyncio.ensure_future(work)
-    try:
-        yield task
-    except DISTURBED:
-        await _stop(task)
-        raise
-
-
-async def _stop(*tasks: "asyncio.Future[Any]") -> None:
-    """Cancel them and wait for all. A cancel that comes meanwhile is raised when they are over, and not before: what still
-    runs still writes. (When the SDK evicts a workflow it cancels all tasks, too, but lets no wait_condition begin.)"""
-    for task in tasks:
-        task.cancel()
-    cancelled = False
-    while not all(task.done() for task in tasks):
-        try:
-            await workflow.wait_condition(lambda: all(task.done() for task in tasks))
-        except asyncio.CancelledError:
-            cancelled = True
-            for task in tasks:
-                task.cancel()
-    if cancelled:
-        raise asyncio.CancelledError
-
-
-def _cancel_was_lost() -> bool:
-    """An activity that ends, well or badly, while it is asked to cancel takes along the cancel of the task that waits for
-    it; the task still counts it."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0 and workflow.patched(CANCELS_ARE_KEPT)
 
 
 def _is_cancel(error: BaseException) -> bool:

@@ -1,4 +1,7 @@
-"""Names that operators see in the Temporal web UI and that running histories depend on. Never rename; only add."""
+"""Names that operators see in the Temporal web UI and that running histories depend on. Never rename; only add.
+
+Those of activities stand in their rows, in `steps`.
+"""
 
 from typing import Final
 
@@ -17,25 +20,6 @@ SWEEP_RETENTION: Final = "SweepRetention"
 RETENTION_SCHEDULE_ID: Final = "streamforge-retention"
 RECONCILE_JOBS: Final = "ReconcileJobs"
 RECONCILE_SCHEDULE_ID: Final = "streamforge-reconcile"
-
-UPLOAD: Final = "upload"
-PROBE: Final = "probe"
-PLAN: Final = "plan"
-SEARCH: Final = "search_per_title"
-ENCODE_CHUNK: Final = "transcode_chunk"
-ENCODE_AUDIO: Final = "transcode_audio"
-KEEP_SUBTITLES: Final = "keep_subtitles"
-TRANSCRIBE: Final = "captions"
-VALIDATE: Final = "validate"
-PUBLISH: Final = "publish_playable"
-PICTURES: Final = "pictures"
-PACKAGE: Final = "package"
-DOWNLOADS: Final = "make_downloads"
-STORE: Final = "store"
-RECORD_OUTCOME: Final = "record_outcome"
-DISCARD: Final = "discard"
-SWEEP: Final = "sweep"
-RECONCILE: Final = "reconcile"
 
 SEARCH_JOB_ID: Final = "StreamForgeJobId"
 SEARCH_STAGE: Final = "StreamForgeStage"

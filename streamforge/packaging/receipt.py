@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import PurePath
 
-from streamforge.contracts import names
+from streamforge.contracts import steps
 from streamforge.contracts.job import AudioView, RenditionView, Stage
 from streamforge.contracts.media import EncodedTrack, Plan, StoredFile
 from streamforge.contracts.pipeline import ProcessVideoResult, StoreInput
@@ -85,12 +85,12 @@ def stage_times(began: Mapping[Stage, datetime], now: datetime) -> list[StageTim
 def retries(work: StoreInput, attempt: int) -> dict[str, int]:
     """How often work was begun again, whatever the reason: an error, or a worker that was killed."""
     attempts = [
-        (names.PROBE, work.probe_attempt),
-        *((names.ENCODE_CHUNK, part.attempt) for chunk in work.encoded.chunks for part in chunk),
-        *((names.ENCODE_AUDIO, part.attempt) for part in work.encoded.audio),
-        (names.VALIDATE, work.validated.attempt if work.validated else 1),
-        (names.PACKAGE, work.packaged.attempt),
-        (names.STORE, attempt),
+        (steps.PROBE.name, work.probe_attempt),
+        *((steps.ENCODE_CHUNK.name, part.attempt) for chunk in work.encoded.chunks for part in chunk),
+        *((steps.ENCODE_AUDIO.name, part.attempt) for part in work.encoded.audio),
+        (steps.VALIDATE.name, work.validated.attempt if work.validated else 1),
+        (steps.PACKAGE.name, work.packaged.attempt),
+        (steps.STORE.name, attempt),
     ]
     counted: Counter[str] = Counter()
     for name, ended_with in attempts:

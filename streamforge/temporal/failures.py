@@ -4,7 +4,15 @@ from pydantic import BaseModel
 from temporalio.exceptions import ActivityError, ApplicationError, ApplicationErrorCategory, TimeoutError, TimeoutType
 
 from streamforge.contracts.job import JobError, Stage
-from streamforge.errors import Fault, MediaChildCrashed, OutputInvalid, ServiceError, StorageCorrupted, StreamForgeError
+from streamforge.errors import (
+    Fault,
+    MediaChildCrashed,
+    OutputInvalid,
+    ServiceError,
+    StorageCorrupted,
+    StreamForgeError,
+    by_code,
+)
 
 HOPELESS_AFTER = {MediaChildCrashed.code: 3, OutputInvalid.code: 3, ServiceError.code: 5, StorageCorrupted.code: 10}
 """Errors that may be chance the first time and are the file's or our own doing when they come again: each counted for
@@ -38,34 +46,39 @@ def to_application_error(error: StreamForgeError, attempt: int = 1) -> Applicati
 
 def to_streamforge_error(error: BaseException) -> StreamForgeError:
     """What an activity raised, as the class it was; for whoever waits for a workflow. The way back from the above."""
-    cause = error.cause if isinstance(error, ActivityError) and error.cause is not None else error
-    if isinstance(cause, ApplicationError) and cause.details:
-        details = FailureDetails.model_validate(cause.details[0])
-        return _class_of(details.code)(details.message)
+    cause = _cause(error)
+    if (failure := _told_by(cause)) is not None:
+        return by_code(failure.code)(failure.message)
     return ServiceError("Something went wrong on our side; the log has the details.", debug=repr(cause))
 
 
-def _class_of(code: str) -> type[StreamForgeError]:
-    known: list[type[StreamForgeError]] = [StreamForgeError]
-    for kind in known:
-        known += kind.__subclasses__()
-    return next((kind for kind in reversed(known) if kind.code == code), ServiceError)
-
-
-def to_job_error(error: BaseException, stage: Stage) -> JobError:
+def failure_of(error: BaseException) -> FailureDetails:
     """What the world is told. Anything without details of ours is our own defect, and says no more than that."""
-    cause = error.cause if isinstance(error, ActivityError) and error.cause is not None else error
-    if isinstance(cause, ApplicationError) and cause.details:
-        details = FailureDetails.model_validate(cause.details[0])
-        return JobError(stage=stage, **details.model_dump())
+    cause = _cause(error)
+    if (failure := _told_by(cause)) is not None:
+        return failure
     if isinstance(cause, TimeoutError):
         gone = cause.type == TimeoutType.HEARTBEAT
         message = "The worker vanished in the middle of it." if gone else "The stage took longer than it may."
-        return JobError(code="internal.timeout", message=message, stage=stage, fault=Fault.SERVICE, retryable=True)
-    return JobError(
+        return FailureDetails(code="internal.timeout", message=message, fault=Fault.SERVICE, retryable=True)
+    return FailureDetails(
         code="internal",
         message="Something went wrong on our side; the log has the details under this job's id.",
-        stage=stage,
         fault=Fault.SERVICE,
         retryable=True,
     )
+
+
+def to_job_error(error: BaseException, stage: Stage) -> JobError:
+    """The same, for the row of a job that failed of it."""
+    return JobError(stage=stage, **failure_of(error).model_dump())
+
+
+def _cause(error: BaseException) -> BaseException:
+    return error.cause if isinstance(error, ActivityError) and error.cause is not None else error
+
+
+def _told_by(cause: BaseException) -> FailureDetails | None:
+    if isinstance(cause, ApplicationError) and cause.details:
+        return FailureDetails.model_validate(cause.details[0])
+    return None

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
@@ -11,25 +10,12 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-from activities.captions import CaptionsActivities
-from activities.downloads import DownloadActivities
-from activities.outcome import OutcomeActivities
-from activities.package import PackageActivities
-from activities.per_title import SearchActivities
-from activities.probe import ProbeActivities
-from activities.publish import PublishActivities
-from activities.reconcile import ReconcileActivities
-from activities.retention import RetentionActivities
-from activities.stills import PictureActivities
-from activities.store import StoreActivities
+from activities.registration import Parts, activities_by_queue, all_activities
 from activities.support.fence import FencedStorage
 from activities.support.gpu_sessions import GpuSessions
 from activities.support.memory import Room
 from activities.support.originals import Originals
 from activities.support.scratch import Scratch
-from activities.transcode import TranscodeActivities
-from activities.upload import UploadActivities
-from activities.validate import ValidateActivities
 from streamforge.contracts import names
 from streamforge.db.jobs import Jobs
 from streamforge.db.pool import Database
@@ -44,16 +30,13 @@ from streamforge.media.worker.children import MediaChildren
 from streamforge.planning.trial import trial_renditions
 from streamforge.settings import Settings
 from streamforge.signals import stop_requests
-from streamforge.storage import Storage, open_storage
+from streamforge.storage import open_storage
 from streamforge.storage.ownership import claim_if_there
 from streamforge.temporal.connect import connect, ensure_search_attributes
 from streamforge.temporal.schedule import ensure_schedules
 from streamforge.worker.interceptor import FailureInterceptor
 from streamforge.worker.store_watch import StoreWatch
-from workflows.plan_video import PlanVideoWorkflow
-from workflows.process_video import ProcessVideoWorkflow
-from workflows.reconcile_jobs import ReconcileJobsWorkflow
-from workflows.sweep_retention import SweepRetentionWorkflow
+from workflows.registration import all_workflows
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -62,11 +45,15 @@ CANCEL_DELIVERY = timedelta(milliseconds=300)
 
 SHARE_OF_MEMORY = 0.7
 """For media children; the rest is for the worker itself and for whatever else runs here."""
+LIGHT_AT_ONCE = 20
 TRANSCRIPTIONS_AT_ONCE = 1
 """Each uses all cores that encoders leave, and has a model in memory."""
 
 FEWEST_AT_ONCE = 2
 """Sound beside the picture; and while one chunk starts or ends, the other one keeps the cores busy."""
+
+
+SANDBOX = SandboxRestrictions.default.with_passthrough_modules("streamforge", "pydantic", "pydantic_core")
 
 
 async def run_worker(settings: Settings) -> None:
@@ -112,8 +99,20 @@ async def worker(settings: Settings) -> AsyncIterator[Client]:
         await ensure_schedules(client, settings.retention)
         events = EventLog(database)
         watch = await stack.enter_async_context(StoreWatch(storage, events))
-        parts = _Parts(database, events, storage, children, scratch, originals, gpu)
-        for one in _workers(client, settings, parts, FailureInterceptor(events, watch)):
+        parts = Parts(
+            settings=settings,
+            storage=FencedStorage(storage),
+            events=events,
+            jobs=Jobs(database),
+            children=children,
+            scratch=scratch,
+            originals=originals,
+            room=Room(settings.worker.media_memory_bytes or round(SHARE_OF_MEMORY * memory_bytes())),
+            keys=Keys(settings),
+            gpu=gpu,
+            temporal=client,
+        )
+        for one in _workers(client, parts, FailureInterceptor(events, watch)):
             await stack.enter_async_context(one)
         yield client
 
@@ -142,92 +141,25 @@ async def _gpu(children: MediaChildren, settings: Settings) -> AsyncIterator[Gpu
                 await watching
 
 
-@dataclass(frozen=True)
-class _Parts:
-    """What activities are built from."""
-
-    database: Database
-    events: EventLog
-    storage: Storage
-    children: MediaChildren
-    scratch: Scratch
-    originals: Originals
-    gpu: GpuSessions
-
-
-def _workers(client: Client, settings: Settings, parts: _Parts, failures: FailureInterceptor) -> list[Worker]:
-    storage, children = FencedStorage(parts.storage), parts.children
-    originals, scratch = parts.originals, parts.scratch
-    events, jobs = parts.events, Jobs(parts.database)
-    upload = UploadActivities(storage, events, jobs)
-    keys = Keys(settings)
-    probe = ProbeActivities(storage, events, children, originals, settings, keys=keys, gpu_encoders=parts.gpu.encoders)
-    room = Room(settings.worker.media_memory_bytes or round(SHARE_OF_MEMORY * memory_bytes()))
-    transcode = TranscodeActivities(
-        storage, events, children, originals=originals, scratch=scratch, room=room, keys=keys, gpu=parts.gpu
-    )
-    captions = CaptionsActivities(storage, events, children, originals=originals, scratch=scratch)
-    search = SearchActivities(storage, events, children, originals=originals, scratch=scratch, room=room)
-    validate = ValidateActivities(storage, events)
-    downloads = DownloadActivities(storage, events, children, scratch)
-    pictures = PictureActivities(storage, children, scratch)
-    publish = PublishActivities(storage, events)
-    package = PackageActivities(storage, events)
-    store = StoreActivities(storage, events)
-    outcome = OutcomeActivities(storage, events, jobs)
-    retention = RetentionActivities(storage, jobs, timedelta(days=settings.retention.days))
-    reconciliation = ReconcileActivities(jobs, outcome, client)
-    grace = timedelta(seconds=settings.worker.graceful_shutdown_seconds)
-    bookkeeping = Worker(
-        client,
-        task_queue=names.TASK_QUEUE,
-        workflows=[ProcessVideoWorkflow, PlanVideoWorkflow, SweepRetentionWorkflow, ReconcileJobsWorkflow],
-        activities=[
-            upload.upload,
-            probe.probe,
-            probe.plan,
-            captions.keep_subtitles,
-            publish.publish_playable,
-            validate.validate,
-            pictures.pictures,
-            package.package,
-            store.store,
-            outcome.record_outcome,
-            outcome.discard,
-            retention.sweep,
-            reconciliation.reconcile,
-        ],
-        workflow_runner=SandboxedWorkflowRunner(
-            restrictions=SandboxRestrictions.default.with_passthrough_modules(
-                "streamforge", "pydantic", "pydantic_core"
-            )
-        ),
-        interceptors=[failures],
-        max_concurrent_activities=20,
-        max_heartbeat_throttle_interval=CANCEL_DELIVERY,
-        graceful_shutdown_timeout=grace,
-    )
-    media = Worker(
-        client,
-        task_queue=names.MEDIA_TASK_QUEUE,
-        activities=[
-            search.search_per_title,
-            transcode.transcode_chunk,
-            transcode.transcode_audio,
-            downloads.make_downloads,
-        ],
-        interceptors=[failures],
-        max_concurrent_activities=settings.worker.max_concurrent_media or max(FEWEST_AT_ONCE, cores() // 2),
-        max_heartbeat_throttle_interval=CANCEL_DELIVERY,
-        graceful_shutdown_timeout=grace,
-    )
-    listening = Worker(
-        client,
-        task_queue=names.CAPTIONS_TASK_QUEUE,
-        activities=[captions.captions],
-        interceptors=[failures],
-        max_concurrent_activities=TRANSCRIPTIONS_AT_ONCE,
-        max_heartbeat_throttle_interval=CANCEL_DELIVERY,
-        graceful_shutdown_timeout=grace,
-    )
-    return [bookkeeping, media, listening]
+def _workers(client: Client, parts: Parts, failures: FailureInterceptor) -> list[Worker]:
+    """One for each task queue, with what is performed there; the workflows are where the light work is."""
+    settings = parts.settings.worker
+    queues = activities_by_queue(all_activities(parts))
+    return [
+        Worker(
+            client,
+            task_queue=queue,
+            workflows=all_workflows() if queue == names.TASK_QUEUE else (),
+            activities=queues[queue],
+            workflow_runner=SandboxedWorkflowRunner(restrictions=SANDBOX),
+            interceptors=[failures],
+            max_concurrent_activities=at_once,
+            max_heartbeat_throttle_interval=CANCEL_DELIVERY,
+            graceful_shutdown_timeout=timedelta(seconds=settings.graceful_shutdown_seconds),
+        )
+        for queue, at_once in {
+            names.TASK_QUEUE: LIGHT_AT_ONCE,
+            names.MEDIA_TASK_QUEUE: settings.max_concurrent_media or max(FEWEST_AT_ONCE, cores() // 2),
+            names.CAPTIONS_TASK_QUEUE: TRANSCRIPTIONS_AT_ONCE,
+        }.items()
+    ]

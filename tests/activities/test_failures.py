@@ -17,7 +17,7 @@ from temporalio.testing import ActivityEnvironment
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, UnsandboxedWorkflowRunner, Worker
 
 from activities.support.heartbeats import Checkpoint
-from streamforge.contracts import names
+from streamforge.contracts import steps
 from streamforge.contracts.job import JobStatus, Stage
 from streamforge.contracts.pipeline import Outcome, SweepInput
 from streamforge.errors import MediaChildCrashed, NotAVideo, StorageCorrupted, StorageUnavailable
@@ -26,7 +26,6 @@ from streamforge.storage.bucket import BucketStorage
 from streamforge.temporal.failures import to_streamforge_error
 from streamforge.worker.interceptor import FailureInterceptor
 from streamforge.worker.store_watch import StoreWatch
-from workflows.policies import POLICIES
 
 
 @pytest.fixture
@@ -183,6 +182,6 @@ async def test_the_last_word_of_a_job_that_was_not_completed_is_tried_without_en
 def test_what_fetches_an_original_has_a_day_for_that() -> None:
     """What is done with it has its own time, which a slow line must not use up."""
     fetching = [
-        names.PROBE, names.SEARCH, names.ENCODE_CHUNK, names.ENCODE_AUDIO, names.KEEP_SUBTITLES, names.TRANSCRIBE,
+        steps.PROBE, steps.SEARCH, steps.ENCODE_CHUNK, steps.ENCODE_AUDIO, steps.KEEP_SUBTITLES, steps.TRANSCRIBE,
     ]  # fmt: skip
-    assert all(POLICIES[name].limit >= timedelta(hours=25) and POLICIES[name].beats for name in fetching)
+    assert all(step.limit >= timedelta(hours=25) and step.beats for step in fetching)

@@ -186,7 +186,7 @@ async def quick(events: EventLog, tmp_path: Path) -> AsyncIterator[Chunks]:
 @pytest.fixture
 def gpu(quick: Chunks, monkeypatch: pytest.MonkeyPatch) -> PretendedGpu:
     pretended = PretendedGpu(quick.children)
-    monkeypatch.setattr(quick.activities, "_children", pretended)
+    monkeypatch.setattr(quick.activities, "children", pretended)
     return pretended
 
 
@@ -194,7 +194,7 @@ async def encode(chunks: Chunks, work: EncodeChunkInput, attempt: int, storage: 
     environment = ActivityEnvironment()
     environment.info = replace(ActivityEnvironment.default_info(), attempt=attempt)
     activities = copy(chunks.activities)
-    activities._storage = storage or chunks.bucket
+    activities.storage = storage or chunks.bucket
     return await environment.run(activities.transcode_chunk, work)
 
 

@@ -48,14 +48,14 @@ class Desk:
 
     def when_transcribed(self, then: Callable[[], Awaitable[None]]) -> None:
         """Before the attempt hears of it."""
-        run = self._activities._children.run
+        run = self._activities.children.run
 
         async def run_and_then(*task: Any) -> Any:
             done = await run(*task)
             await then()
             return done
 
-        self._activities._children = SimpleNamespace(run=run_and_then)  # type: ignore[assignment]
+        self._activities.children = SimpleNamespace(run=run_and_then)  # type: ignore[assignment]
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from streamforge.api.cancels import PAGE, Cancels
 from streamforge.api.launcher import Launcher
 from streamforge.api.workflows import Workflows
-from streamforge.contracts import names
+from streamforge.contracts import names, steps
 from streamforge.contracts.events import JobChange, PartProgress
 from streamforge.contracts.job import JobStatus, JobView, Playback, Stage
 from streamforge.contracts.pipeline import Outcome, ProcessVideo, ProcessVideoResult
@@ -486,7 +486,9 @@ class WaitsToBeCancelled:
             await workflow.wait_condition(lambda: False)
         except asyncio.CancelledError:
             outcome = Outcome(job_id=job.job_id, status=JobStatus.CANCELLED, stage=Stage.CANCELLED, message="Cancelled")
-            await workflow.execute_activity(names.RECORD_OUTCOME, outcome, start_to_close_timeout=timedelta(seconds=10))
+            await workflow.execute_activity(
+                steps.RECORD_OUTCOME.name, outcome, start_to_close_timeout=timedelta(seconds=10)
+            )
             raise
         raise AssertionError("never")
 
@@ -494,7 +496,7 @@ class WaitsToBeCancelled:
 async def test_cancelling_a_running_job_ends_its_workflow_and_its_stream(
     api_with_temporal: Api, rows: Jobs, events: EventLog, temporal: Client
 ) -> None:
-    @activity.defn(name=names.RECORD_OUTCOME)
+    @activity.defn(name=steps.RECORD_OUTCOME.name)
     async def record(outcome: Outcome) -> None:
         await events.append(
             outcome.job_id, JobChange(stage=outcome.stage, status=outcome.status, message=outcome.message)

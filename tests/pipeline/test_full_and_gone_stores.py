@@ -25,7 +25,7 @@ PROMISED_SECONDS = 10
 @pytest.fixture(autouse=True)
 def quick_tries(monkeypatch: pytest.MonkeyPatch) -> None:
     often = RetryPolicy(initial_interval=timedelta(milliseconds=100), backoff_coefficient=1)
-    monkeypatch.setattr(policies, "PATIENT", often)
+    monkeypatch.setattr(policies, "RETRIES", often)
 
 
 async def told(system: System, job_id: str, code: str) -> Frame:

@@ -8,7 +8,7 @@ from clips import Clips
 from late_worker import late_worker
 from serving import Api, serving
 
-from streamforge.contracts import names
+from streamforge.contracts import steps
 from streamforge.settings import Settings
 from streamforge.verification import verify
 from streamforge.worker.run import worker
@@ -42,7 +42,7 @@ async def test_one_that_stood_still_while_the_stream_grew_leaves_the_final_one_a
             assert job["status"] == "completed", job["error"]
             output = settings.data_dir / "storage" / "output" / job_id
             final = digests(output)
-            await late.goes_on_until_it_has_failed(names.PUBLISH)
+            await late.goes_on_until_it_has_failed(steps.PUBLISH.name)
         assert digests(output) == final
         base = f"/media/{job_id}"
         for name in ("180p/index.m3u8", "audio-0/index.m3u8"):

@@ -20,7 +20,7 @@ TRIES = 6
 @pytest.fixture(autouse=True)
 def quick_tries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        policies, "PATIENT", RetryPolicy(initial_interval=timedelta(milliseconds=20), backoff_coefficient=1)
+        policies, "RETRIES", RetryPolicy(initial_interval=timedelta(milliseconds=20), backoff_coefficient=1)
     )
     monkeypatch.setattr(retry, "backoff", lambda: itertools.repeat(0.01))
 

@@ -8,11 +8,11 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from factories import text_track, vmaf
-from temporalio import activity
 from temporalio.client import Client, WorkflowHandle
 from temporalio.worker import Worker
 
-from streamforge.contracts import names
+from activities.registration import activities_by_queue, performs
+from streamforge.contracts import names, steps
 from streamforge.contracts.ids import workflow_id
 from streamforge.contracts.job import Playback
 from streamforge.contracts.media import Plan, Source, StoredFile, Text
@@ -45,6 +45,7 @@ from streamforge.contracts.pipeline import (
     ValidateInput,
 )
 from streamforge.contracts.scores import RenditionScore
+from streamforge.contracts.steps import Step
 from streamforge.contracts.stills import Pictures
 from streamforge.planning.per_title.search import with_crf
 from streamforge.planning.plan import make_plan
@@ -78,6 +79,8 @@ SOURCE = Source.model_validate(
 )
 PLAN = make_plan(SOURCE, Settings.model_validate({"transcode": {"max_chunk_seconds": 8}}))
 
+OF_PROCESS_VIDEO = [step for step in steps.ALL if step not in {steps.PLAN, steps.SWEEP, steps.RECONCILE}]
+
 Hook = Callable[[str, Any], Any]
 
 
@@ -92,31 +95,31 @@ class Fakes:
     plan: Plan = field(default_factory=lambda: PLAN)
     hooks: dict[str, Callable[[Any], Any]] = field(default_factory=dict)
 
-    def on(self, name: str, hook: Callable[[Any], Any]) -> None:
-        self.hooks[name] = hook
+    def on(self, step: Step[Any, Any], hook: Callable[[Any], Any]) -> None:
+        self.hooks[step.name] = hook
 
     def called(self) -> list[str]:
         return [name for name, _ in self.calls]
 
-    async def _note(self, name: str, work: Any) -> None:
-        self.calls.append((name, work))
-        if name in self.hooks and (waiting := self.hooks[name](work)) is not None:
+    async def _note(self, step: Step[Any, Any], work: Any) -> None:
+        self.calls.append((step.name, work))
+        if step.name in self.hooks and (waiting := self.hooks[step.name](work)) is not None:
             await waiting
 
-    @activity.defn(name=names.UPLOAD)
+    @performs(steps.UPLOAD)
     async def upload(self, work: UploadInput) -> StoredSource:
-        await self._note(names.UPLOAD, work)
+        await self._note(steps.UPLOAD, work)
         return work.original
 
-    @activity.defn(name=names.PROBE)
+    @performs(steps.PROBE)
     async def probe(self, work: ProbeInput) -> ProbedSource:
-        await self._note(names.PROBE, work)
+        await self._note(steps.PROBE, work)
         return ProbedSource(source=self.source, plan=self.plan)
 
-    @activity.defn(name=names.SEARCH)
+    @performs(steps.SEARCH)
     async def search(self, work: SearchInput) -> SearchedPlan:
         """The smallest rendition gains nothing; the others are to be encoded at CRF 30."""
-        await self._note(names.SEARCH, work)
+        await self._note(steps.SEARCH, work)
         renditions = [with_crf(rendition, 30) for rendition in work.plan.renditions[:-1]]
         return SearchedPlan(
             renditions=renditions,
@@ -124,9 +127,9 @@ class Fakes:
             per_title=PerTitleResult(sample_seconds=4, ladders=[]),
         )
 
-    @activity.defn(name=names.ENCODE_CHUNK)
+    @performs(steps.ENCODE_CHUNK)
     async def chunk(self, work: EncodeChunkInput) -> EncodedPart:
-        await self._note(names.ENCODE_CHUNK, work)
+        await self._note(steps.ENCODE_CHUNK, work)
         return EncodedPart(
             receipt=f"chunk-{work.chunk.index}",
             frames=1,
@@ -135,50 +138,50 @@ class Fakes:
             pictures=f"p-{work.chunk.index}" if work.plan.pictures else None,
         )
 
-    @activity.defn(name=names.ENCODE_AUDIO)
+    @performs(steps.ENCODE_AUDIO)
     async def audio(self, work: EncodeAudioInput) -> EncodedPart:
-        await self._note(names.ENCODE_AUDIO, work)
+        await self._note(steps.ENCODE_AUDIO, work)
         return EncodedPart(receipt=work.rendition.name, frames=1, size_bytes=1)
 
-    @activity.defn(name=names.KEEP_SUBTITLES)
+    @performs(steps.KEEP_SUBTITLES)
     async def keep_subtitles(self, work: KeepSubtitlesInput) -> Text:
-        await self._note(names.KEEP_SUBTITLES, work)
+        await self._note(steps.KEEP_SUBTITLES, work)
         return Text(tracks=[text_track(rendition.name) for rendition in work.renditions])
 
-    @activity.defn(name=names.TRANSCRIBE)
+    @performs(steps.TRANSCRIBE)
     async def captions(self, work: TranscribeInput) -> Text:
-        await self._note(names.TRANSCRIBE, work)
+        await self._note(steps.TRANSCRIBE, work)
         return Text(tracks=[text_track(work.transcription.name)], warnings=["It was noisy."])
 
-    @activity.defn(name=names.VALIDATE)
+    @performs(steps.VALIDATE)
     async def validate(self, work: ValidateInput) -> ValidatedStream:
-        await self._note(names.VALIDATE, work)
+        await self._note(steps.VALIDATE, work)
         scores = [RenditionScore(name=r.name, vmaf=vmaf(self.score)) for r in work.plan.renditions]
         return ValidatedStream(scores=scores, repairs=[], repair_count=0)
 
-    @activity.defn(name=names.PICTURES)
+    @performs(steps.PICTURES)
     async def pictures(self, work: PicturesInput) -> Pictures:
-        await self._note(names.PICTURES, work)
+        await self._note(steps.PICTURES, work)
         return Pictures(files={"poster.jpg": 1})
 
-    @activity.defn(name=names.PUBLISH)
+    @performs(steps.PUBLISH)
     async def publish(self, work: PublishInput) -> PublishedSoFar:
-        await self._note(names.PUBLISH, work)
+        await self._note(steps.PUBLISH, work)
         return PublishedSoFar(seconds=4, renditions=["480p"])
 
-    @activity.defn(name=names.PACKAGE)
+    @performs(steps.PACKAGE)
     async def package(self, work: PackageInput) -> PackagedStream:
-        await self._note(names.PACKAGE, work)
+        await self._note(steps.PACKAGE, work)
         return PackagedStream(manifests={"master.m3u8": StoredFile(size_bytes=1)})
 
-    @activity.defn(name=names.DOWNLOADS)
+    @performs(steps.DOWNLOADS)
     async def downloads(self, work: DownloadsInput) -> Downloads:
-        await self._note(names.DOWNLOADS, work)
+        await self._note(steps.DOWNLOADS, work)
         return Downloads(files=[Download(rendition="480p", name="downloads/480p.mp4", size_bytes=2)])
 
-    @activity.defn(name=names.STORE)
+    @performs(steps.STORE)
     async def store(self, work: StoreInput) -> ProcessVideoResult:
-        await self._note(names.STORE, work)
+        await self._note(steps.STORE, work)
         return ProcessVideoResult(
             duration=30,
             size_bytes=1,
@@ -189,21 +192,14 @@ class Fakes:
             warnings=work.warnings,
         )
 
-    @activity.defn(name=names.RECORD_OUTCOME)
+    @performs(steps.RECORD_OUTCOME)
     async def record_outcome(self, outcome: Outcome) -> None:
-        await self._note(names.RECORD_OUTCOME, outcome)
+        await self._note(steps.RECORD_OUTCOME, outcome)
         self.outcomes.append(outcome)
 
-    @activity.defn(name=names.DISCARD)
+    @performs(steps.DISCARD)
     async def discard(self, work: DiscardInput) -> None:
-        await self._note(names.DISCARD, work)
-
-    @property
-    def activities(self) -> list[Callable[..., Any]]:
-        return [
-            self.upload, self.probe, self.search, self.chunk, self.audio, self.keep_subtitles, self.captions, self.validate,
-            self.pictures, self.downloads, self.publish, self.package, self.store, self.record_outcome, self.discard,
-        ]  # fmt: skip
+        await self._note(steps.DISCARD, work)
 
 
 @asynccontextmanager
@@ -215,11 +211,11 @@ async def working(client: Client, fakes: Fakes) -> AsyncIterator[None]:
 @asynccontextmanager
 async def activities_working(client: Client, fakes: Fakes) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
-        for queue in (names.TASK_QUEUE, names.MEDIA_TASK_QUEUE, names.CAPTIONS_TASK_QUEUE):
+        for queue, activities in activities_by_queue([fakes], OF_PROCESS_VIDEO).items():
             worker = Worker(
                 client,
                 task_queue=queue,
-                activities=fakes.activities,
+                activities=activities,
                 max_heartbeat_throttle_interval=timedelta(milliseconds=100),
             )
             await stack.enter_async_context(worker)

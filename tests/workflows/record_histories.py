@@ -37,7 +37,7 @@ async def main() -> None:
     from temporalio.contrib.pydantic import pydantic_data_converter
     from temporalio.testing import WorkflowEnvironment
 
-    from streamforge.contracts import names
+    from streamforge.contracts import steps
     from streamforge.errors import NotAVideo
     from streamforge.temporal.connect import ensure_search_attributes
     from streamforge.temporal.failures import to_application_error
@@ -52,7 +52,7 @@ async def main() -> None:
         await ensure_search_attributes(environment.client)
         for name, fakes in {"completed": Fakes(), "low-quality": Fakes(score=10), "not-a-video": Fakes()}.items():
             if name == "not-a-video":
-                fakes.on(names.PROBE, refuse)
+                fakes.on(steps.PROBE, refuse)
             async with working(environment.client, fakes):
                 handle = await start(environment.client, key=f"{name}.mp4")
                 with suppress(WorkflowFailureError):

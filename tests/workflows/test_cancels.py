@@ -11,7 +11,7 @@ from uuid import UUID
 
 import pytest
 from factories import accepted
-from fakes import SOURCE, Fakes, activities_working, start, workflows_working
+from fakes import OF_PROCESS_VIDEO, SOURCE, Fakes, activities_working, start, workflows_working
 from temporalio import activity
 from temporalio.api.enums.v1 import EventType, PendingActivityState
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
@@ -19,10 +19,12 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
 from activities.outcome import OutcomeActivities
-from streamforge.contracts import names
+from activities.registration import performs
+from streamforge.contracts import steps
 from streamforge.contracts.job import JobStatus
 from streamforge.contracts.media import SubtitleSource
 from streamforge.contracts.pipeline import DiscardInput, Outcome
+from streamforge.contracts.steps import Step
 from streamforge.db.jobs import Jobs
 from streamforge.errors import MediaChildCrashed
 from streamforge.events.log import EventLog
@@ -42,12 +44,8 @@ EVERYTHING = Settings.model_validate(
     }
 )
 
-FIRST_OF = [
-    names.UPLOAD, names.PROBE, names.SEARCH, names.ENCODE_CHUNK, names.ENCODE_AUDIO, names.KEEP_SUBTITLES,
-    names.TRANSCRIBE, names.PUBLISH, names.VALIDATE, names.PICTURES, names.PACKAGE, names.DOWNLOADS, names.STORE,
-    names.DISCARD, names.RECORD_OUTCOME,
-]  # fmt: skip
-AWAITS = [(name, 1) for name in FIRST_OF] + [(names.ENCODE_CHUNK, nth) for nth in (2, 3, 4)]
+FIRST_OF = [step.name for step in OF_PROCESS_VIDEO]
+AWAITS = [(name, 1) for name in FIRST_OF] + [(steps.ENCODE_CHUNK.name, nth) for nth in (2, 3, 4)]
 
 
 @dataclass
@@ -88,11 +86,11 @@ class HeldJobs(Fakes):
     held: dict[UUID, Held] = field(default_factory=dict)
     log: OutcomeActivities | None = None
 
-    async def _note(self, name: str, work: Any) -> None:
-        await super()._note(name, work)
-        await self.held[_job_id(work)].hold(name)
+    async def _note(self, step: Step[Any, Any], work: Any) -> None:
+        await super()._note(step, work)
+        await self.held[_job_id(work)].hold(step.name)
 
-    @activity.defn(name=names.RECORD_OUTCOME)
+    @performs(steps.RECORD_OUTCOME)
     async def record_outcome(self, outcome: Outcome) -> None:
         await super().record_outcome(outcome)
         assert self.log is not None
@@ -164,7 +162,7 @@ async def _pending(case: Case) -> Any:
 
 async def until_asked_to_cancel(case: Case) -> None:
     """The two that end a job never are."""
-    if case.held.name in {names.DISCARD, names.RECORD_OUTCOME}:
+    if case.held.name in {steps.DISCARD.name, steps.RECORD_OUTCOME.name}:
         return
     async with asyncio.timeout(30):
         while not any(
@@ -183,14 +181,16 @@ async def assert_promise_kept(case: Case, fakes: HeldJobs, jobs: Jobs) -> None:
     row = await jobs.get(case.job_id)
     assert row is not None
     if not case.accepted:
-        assert case.held.name == names.RECORD_OUTCOME, f"{what} could have been cancelled"
+        assert case.held.name == steps.RECORD_OUTCOME.name, f"{what} could have been cancelled"
         assert (status, row.status) == (WorkflowExecutionStatus.COMPLETED, JobStatus.COMPLETED)
         return
     assert (status, row.status) == (WorkflowExecutionStatus.CANCELED, JobStatus.CANCELLED), what
     removed = [work for _, work in fakes.calls if isinstance(work, DiscardInput) and work.job_id == case.job_id]
     assert removed[-1].output, what
     assert removed[-1].original, what
-    assert await begun_after_cancel(case) <= {names.DISCARD, names.RECORD_OUTCOME}, f"{what} worked for nobody"
+    assert await begun_after_cancel(case) <= {steps.DISCARD.name, steps.RECORD_OUTCOME.name}, (
+        f"{what} worked for nobody"
+    )
 
 
 async def begun_after_cancel(case: Case) -> set[str]:

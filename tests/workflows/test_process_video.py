@@ -9,9 +9,10 @@ from fakes import PLAN, SOURCE, Fakes, start, working
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError, CancelledError
 
-from streamforge.contracts import names
+from streamforge.contracts import steps
 from streamforge.contracts.job import JobStatus, Stage
 from streamforge.contracts.pipeline import DiscardInput, EncodeAudioInput, EncodeChunkInput, Outcome, PublishInput
+from streamforge.contracts.steps import Step
 from streamforge.errors import ChunksDoNotFit, MediaChildCrashed, NotAVideo, ServiceError, StorageUnavailable
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings
@@ -47,25 +48,25 @@ async def test_stages_follow_each_other_and_what_viewers_need_first_is_asked_for
     async with working(temporal, fakes):
         handle = await start(temporal)
         assert (await handle.result()).playback.hls == "/h"
-    asked = [(name, work) for name, work in await scheduled(handle) if name != names.PUBLISH]
+    asked = [(name, work) for name, work in await scheduled(handle) if name != steps.PUBLISH.name]
     chunks, tracks = len(PLAN.chunks), len(PLAN.audio)
     assert [name for name, _ in asked] == [
-        names.UPLOAD,
-        names.PROBE,
-        names.ENCODE_CHUNK,
-        *[names.ENCODE_AUDIO] * tracks,
-        *[names.ENCODE_CHUNK] * chunks,
-        names.VALIDATE,
-        names.PICTURES,
-        names.PACKAGE,
-        names.STORE,
-        names.DISCARD,
-        names.RECORD_OUTCOME,
+        steps.UPLOAD.name,
+        steps.PROBE.name,
+        steps.ENCODE_CHUNK.name,
+        *[steps.ENCODE_AUDIO.name] * tracks,
+        *[steps.ENCODE_CHUNK.name] * chunks,
+        steps.VALIDATE.name,
+        steps.PICTURES.name,
+        steps.PACKAGE.name,
+        steps.STORE.name,
+        steps.DISCARD.name,
+        steps.RECORD_OUTCOME.name,
     ]
     parts = [
         (work["chunk"]["index"], [rendition["name"] for rendition in work["plan"]["renditions"]])
         for name, work in asked
-        if name == names.ENCODE_CHUNK
+        if name == steps.ENCODE_CHUNK.name
     ]
     assert parts == [(0, ["360p"]), (0, ["480p"]), *((n, ["480p", "360p"]) for n in range(1, chunks))]
     (outcome,) = fakes.outcomes
@@ -78,10 +79,10 @@ async def test_viewers_are_shown_more_while_it_grows_and_all_of_it_before_valida
     async with working(temporal, fakes):
         await (await start(temporal)).result()
     called = fakes.called()
-    publications = [position for position, name in enumerate(called) if name == names.PUBLISH]
+    publications = [position for position, name in enumerate(called) if name == steps.PUBLISH.name]
     assert publications
-    assert publications[-1] < called.index(names.VALIDATE)
-    assert publications[-1] > max(n for n, name in enumerate(called) if name == names.ENCODE_CHUNK)
+    assert publications[-1] < called.index(steps.VALIDATE.name)
+    assert publications[-1] > max(n for n, name in enumerate(called) if name == steps.ENCODE_CHUNK.name)
 
 
 async def test_the_parts_reach_packaging_in_the_order_of_the_plan(temporal: Client) -> None:
@@ -98,10 +99,10 @@ async def test_the_parts_reach_packaging_in_the_order_of_the_plan(temporal: Clie
         elif index == 1:
             await first_may_end.wait()
 
-    fakes.on(names.ENCODE_CHUNK, last_one_frees_the_first)
+    fakes.on(steps.ENCODE_CHUNK, last_one_frees_the_first)
     async with working(temporal, fakes):
         await (await start(temporal)).result()
-    (package,) = [work for name, work in fakes.calls if name == names.PACKAGE]
+    (package,) = [work for name, work in fakes.calls if name == steps.PACKAGE.name]
     assert [[part.receipt for part in chunk] for chunk in package.encoded.chunks] == [
         ["chunk-0"] * 2,
         *([f"chunk-{n}"] for n in range(1, len(PLAN.chunks))),
@@ -113,18 +114,18 @@ async def test_the_quality_of_every_part_is_judged_in_the_order_of_the_film(temp
     fakes = Fakes()
     async with working(temporal, fakes):
         await (await start(temporal)).result()
-    (validate,) = [work for name, work in fakes.calls if name == names.VALIDATE]
+    (validate,) = [work for name, work in fakes.calls if name == steps.VALIDATE.name]
     assert validate.qualities == ["q-0", *(f"q-{n}" for n in range(len(PLAN.chunks)))]
 
 
 async def test_bad_input_fails_at_once_with_its_code_and_takes_the_original_along(temporal: Client) -> None:
     fakes = Fakes()
-    fakes.on(names.PROBE, failing(to_application_error(NotAVideo("This is a letter."))))
+    fakes.on(steps.PROBE, failing(to_application_error(NotAVideo("This is a letter."))))
     async with working(temporal, fakes):
         with pytest.raises(WorkflowFailureError) as caught:
             await (await start(temporal)).result()
     assert isinstance(caught.value.cause.__cause__, ApplicationError)
-    assert fakes.called().count(names.PROBE) == 1
+    assert fakes.called().count(steps.PROBE.name) == 1
     (outcome,) = fakes.outcomes
     assert outcome.status == JobStatus.FAILED
     assert outcome.error is not None
@@ -135,23 +136,23 @@ async def test_bad_input_fails_at_once_with_its_code_and_takes_the_original_alon
 
 async def test_a_store_that_is_away_is_waited_for(temporal: Client) -> None:
     fakes = Fakes()
-    fakes.on(names.PACKAGE, failing(to_application_error(StorageUnavailable("Away.")), times=2))
+    fakes.on(steps.PACKAGE, failing(to_application_error(StorageUnavailable("Away.")), times=2))
     async with working(temporal, fakes):
         await (await start(temporal)).result()
-    assert fakes.called().count(names.PACKAGE) == 3
+    assert fakes.called().count(steps.PACKAGE.name) == 3
     assert fakes.outcomes[0].status == JobStatus.COMPLETED
 
 
 async def test_where_encoders_of_two_versions_met_all_is_encoded_again(temporal: Client) -> None:
     fakes = Fakes()
-    fakes.on(names.ENCODE_CHUNK, failing(to_application_error(ChunksDoNotFit("They do not fit.")), times=1))
+    fakes.on(steps.ENCODE_CHUNK, failing(to_application_error(ChunksDoNotFit("They do not fit.")), times=1))
     async with working(temporal, fakes):
         await (await start(temporal)).result()
     assert fakes.outcomes[0].status == JobStatus.COMPLETED
     renditions = [*(video.name for video in PLAN.renditions), *(audio.name for audio in PLAN.audio)]
     [removed] = [work for _, work in fakes.calls if isinstance(work, DiscardInput) and work.renditions]
     assert (removed.renditions, removed.output, removed.original) == (renditions, False, False)
-    behind = fakes.calls[fakes.calls.index((names.DISCARD, removed)) :]
+    behind = fakes.calls[fakes.calls.index((steps.DISCARD.name, removed)) :]
     encoded = [work for _, work in behind if isinstance(work, EncodeChunkInput | EncodeAudioInput | PublishInput)]
     assert {work.encoded_before for work in encoded} == {1}
     assert {work.chunk.index for work in encoded if isinstance(work, EncodeChunkInput)} == {
@@ -161,7 +162,7 @@ async def test_where_encoders_of_two_versions_met_all_is_encoded_again(temporal:
 
 async def test_versions_that_go_on_meeting_fail_the_job_in_the_end(temporal: Client) -> None:
     fakes = Fakes()
-    fakes.on(names.ENCODE_CHUNK, failing(to_application_error(ChunksDoNotFit("They do not fit."))))
+    fakes.on(steps.ENCODE_CHUNK, failing(to_application_error(ChunksDoNotFit("They do not fit."))))
     async with working(temporal, fakes):
         with pytest.raises(WorkflowFailureError):
             await (await start(temporal)).result()
@@ -173,7 +174,7 @@ async def test_versions_that_go_on_meeting_fail_the_job_in_the_end(temporal: Cli
 
 async def test_our_own_failure_keeps_the_original_for_another_try(temporal: Client) -> None:
     fakes = Fakes()
-    fakes.on(names.ENCODE_CHUNK, failing(to_application_error(MediaChildCrashed("It died."), attempt=3)))
+    fakes.on(steps.ENCODE_CHUNK, failing(to_application_error(MediaChildCrashed("It died."), attempt=3)))
     async with working(temporal, fakes):
         with pytest.raises(WorkflowFailureError):
             await (await start(temporal)).result()
@@ -186,7 +187,7 @@ async def test_our_own_failure_keeps_the_original_for_another_try(temporal: Clie
 async def test_an_unknown_exception_says_no_more_than_that(temporal: Client) -> None:
     fakes = Fakes()
     defect = ApplicationError("KeyError: /secret/path", type="KeyError", non_retryable=True)
-    fakes.on(names.STORE, failing(defect))
+    fakes.on(steps.STORE, failing(defect))
     async with working(temporal, fakes):
         with pytest.raises(WorkflowFailureError):
             await (await start(temporal)).result()
@@ -205,7 +206,7 @@ async def test_low_quality_fails_the_job_with_the_scores(temporal: Client) -> No
     assert outcome.error is not None
     assert (outcome.error.code, outcome.error.stage) == ("quality.below_minimum", Stage.VALIDATION)
     assert "480p has VMAF 42.0, its floor is 80" in outcome.message
-    assert names.PACKAGE not in fakes.called()
+    assert steps.PACKAGE.name not in fakes.called()
 
 
 async def test_low_quality_can_be_a_warning(temporal: Client) -> None:
@@ -220,15 +221,15 @@ async def test_pictures_of_every_chunk_are_put_together_and_verified_with_the_st
     fakes = Fakes()
     async with working(temporal, fakes):
         await (await start(temporal)).result()
-    (work,) = [work for name, work in fakes.calls if name == names.PICTURES]
+    (work,) = [work for name, work in fakes.calls if name == steps.PICTURES.name]
     assert work.encoded.tile_sets == [f"p-{n}" for n in range(len(PLAN.chunks))], "one part of each chunk keeps them"
-    (store,) = [work for name, work in fakes.calls if name == names.STORE]
+    (store,) = [work for name, work in fakes.calls if name == steps.STORE.name]
     assert store.extras == {"poster.jpg": 1}
 
 
 async def test_a_film_without_its_pictures_is_still_a_film(temporal: Client) -> None:
     fakes = Fakes()
-    fakes.on(names.PICTURES, failing(to_application_error(MediaChildCrashed("It died."), attempt=3)))
+    fakes.on(steps.PICTURES, failing(to_application_error(MediaChildCrashed("It died."), attempt=3)))
     async with working(temporal, fakes):
         result = await (await start(temporal)).result()
     assert result.warnings == ["There is no poster and there are no thumbnails: It died."]
@@ -239,7 +240,7 @@ async def test_without_pictures_none_are_drawn(temporal: Client) -> None:
     fakes = Fakes(plan=PLAN.model_copy(update={"pictures": None}))
     async with working(temporal, fakes):
         await (await start(temporal)).result()
-    assert names.PICTURES not in fakes.called()
+    assert steps.PICTURES.name not in fakes.called()
 
 
 async def test_downloads_are_made_where_they_are_wanted_and_verified(temporal: Client) -> None:
@@ -247,15 +248,15 @@ async def test_downloads_are_made_where_they_are_wanted_and_verified(temporal: C
     async with working(temporal, fakes):
         await (await start(temporal)).result()
     called = fakes.called()
-    assert called.index(names.PACKAGE) < called.index(names.DOWNLOADS) < called.index(names.STORE)
-    (store,) = [work for name, work in fakes.calls if name == names.STORE]
+    assert called.index(steps.PACKAGE.name) < called.index(steps.DOWNLOADS.name) < called.index(steps.STORE.name)
+    (store,) = [work for name, work in fakes.calls if name == steps.STORE.name]
     assert store.extras["downloads/480p.mp4"] == 2
     assert [download.rendition for download in store.downloads] == ["480p"]
 
 
 async def test_a_film_that_cannot_be_downloaded_can_still_be_watched(temporal: Client) -> None:
     fakes = Fakes(plan=PLAN.model_copy(update={"downloads": True}))
-    fakes.on(names.DOWNLOADS, failing(to_application_error(MediaChildCrashed("It died."), attempt=3)))
+    fakes.on(steps.DOWNLOADS, failing(to_application_error(MediaChildCrashed("It died."), attempt=3)))
     async with working(temporal, fakes):
         result = await (await start(temporal)).result()
     assert result.warnings == ["There are no files to download: It died."]
@@ -266,7 +267,7 @@ async def test_without_validation_nothing_is_scored(temporal: Client) -> None:
     fakes = Fakes(plan=PLAN.model_copy(update={"quality": off}))
     async with working(temporal, fakes):
         await (await start(temporal)).result()
-    assert names.VALIDATE not in fakes.called()
+    assert steps.VALIDATE.name not in fakes.called()
 
 
 PER_TITLE = make_plan(SOURCE, Settings.model_validate({"per_title": {"enabled": True}}))
@@ -276,7 +277,7 @@ async def test_without_per_title_nothing_is_searched(temporal: Client) -> None:
     fakes = Fakes()
     async with working(temporal, fakes):
         await (await start(temporal)).result()
-    assert names.SEARCH not in fakes.called()
+    assert steps.SEARCH.name not in fakes.called()
 
 
 async def test_what_a_search_finds_is_encoded_judged_and_told(temporal: Client) -> None:
@@ -284,27 +285,31 @@ async def test_what_a_search_finds_is_encoded_judged_and_told(temporal: Client) 
     async with working(temporal, fakes):
         await (await start(temporal)).result()
     called = fakes.called()
-    assert called.index(names.PROBE) < called.index(names.SEARCH) < called.index(names.ENCODE_CHUNK)
-    encoded = [work.plan.renditions for name, work in fakes.calls if name == names.ENCODE_CHUNK]
+    assert called.index(steps.PROBE.name) < called.index(steps.SEARCH.name) < called.index(steps.ENCODE_CHUNK.name)
+    encoded = [work.plan.renditions for name, work in fakes.calls if name == steps.ENCODE_CHUNK.name]
     assert {(r.name, r.options["crf"]) for part in encoded for r in part} == {("480p", "30")}
-    (store,) = [work for name, work in fakes.calls if name == names.STORE]
+    (store,) = [work for name, work in fakes.calls if name == steps.STORE.name]
     assert [rendition.name for rendition in store.plan.renditions] == ["480p"]
     assert store.per_title.sample_seconds == 4
 
 
 async def test_a_search_that_fails_is_a_warning_and_the_fixed_ladder(temporal: Client) -> None:
     fakes = Fakes(plan=PER_TITLE)
-    fakes.on(names.SEARCH, failing(to_application_error(MediaChildCrashed("It died."), attempt=3)))
+    fakes.on(steps.SEARCH, failing(to_application_error(MediaChildCrashed("It died."), attempt=3)))
     async with working(temporal, fakes):
         result = await (await start(temporal)).result()
     assert result.warnings == ["Encoded with the fixed ladder: It died."]
-    (store,) = [work for name, work in fakes.calls if name == names.STORE]
+    (store,) = [work for name, work in fakes.calls if name == steps.STORE.name]
     assert store.plan == PER_TITLE
     assert store.per_title is None
 
 
-@pytest.mark.parametrize("stage", [names.UPLOAD, names.ENCODE_CHUNK, names.VALIDATE, names.PICTURES, names.STORE])
-async def test_a_cancel_in_any_stage_ends_cancelled_and_cleans_up(temporal: Client, stage: str) -> None:
+@pytest.mark.parametrize(
+    "step",
+    [steps.UPLOAD, steps.ENCODE_CHUNK, steps.VALIDATE, steps.PICTURES, steps.STORE],
+    ids=lambda step: step.name,
+)
+async def test_a_cancel_in_any_stage_ends_cancelled_and_cleans_up(temporal: Client, step: Step[Any, Any]) -> None:
     fakes = Fakes()
     reached = asyncio.Event()
 
@@ -316,7 +321,7 @@ async def test_a_cancel_in_any_stage_ends_cancelled_and_cleans_up(temporal: Clie
             activity.heartbeat()
             await asyncio.sleep(0.05)
 
-    fakes.on(stage, hang)
+    fakes.on(step, hang)
     async with working(temporal, fakes):
         handle = await start(temporal)
         await reached.wait()
@@ -343,8 +348,8 @@ async def test_a_job_that_fails_while_viewers_are_shown_more_still_ends(temporal
             failed.set()
             raise to_application_error(NotAVideo("This is a letter."))
 
-    fakes.on(names.PUBLISH, slow)
-    fakes.on(names.ENCODE_CHUNK, fail_meanwhile)
+    fakes.on(steps.PUBLISH, slow)
+    fakes.on(steps.ENCODE_CHUNK, fail_meanwhile)
     async with working(temporal, fakes):
         with pytest.raises(WorkflowFailureError):
             await (await start(temporal)).result()
@@ -354,7 +359,7 @@ async def test_a_job_that_fails_while_viewers_are_shown_more_still_ends(temporal
 
 async def test_a_stream_is_no_failure_because_of_what_could_not_be_removed(temporal: Client) -> None:
     fakes = Fakes()
-    fakes.on(names.DISCARD, failing(to_application_error(MediaChildCrashed("It died."), attempt=3)))
+    fakes.on(steps.DISCARD, failing(to_application_error(MediaChildCrashed("It died."), attempt=3)))
     async with working(temporal, fakes):
         await (await start(temporal)).result()
     assert [outcome.status for outcome in fakes.outcomes] == [JobStatus.COMPLETED]
@@ -367,7 +372,7 @@ async def test_a_result_that_cannot_be_recorded_is_a_failure_that_can(temporal: 
         if outcome.status is JobStatus.COMPLETED:
             raise to_application_error(ServiceError("No."), attempt=5)
 
-    fakes.on(names.RECORD_OUTCOME, refuse)
+    fakes.on(steps.RECORD_OUTCOME, refuse)
     async with working(temporal, fakes):
         with pytest.raises(WorkflowFailureError):
             await (await start(temporal)).result()

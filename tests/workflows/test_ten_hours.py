@@ -2,7 +2,6 @@
 packaged by the activity that packages all others; what is encoded is told, and nothing is."""
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,12 +11,12 @@ from uuid import uuid4
 import pytest
 from fakes import SOURCE, Fakes, start, working
 from sources import track
-from temporalio import activity
 from temporalio.client import Client, WorkflowHandle
 
 from activities.package import PackageActivities
+from activities.registration import performs
 from activities.support import source_clocks, work_records
-from streamforge.contracts import names
+from streamforge.contracts import steps
 from streamforge.contracts.media import (
     VIDEO_TIMESCALE,
     AudioSource,
@@ -28,7 +27,7 @@ from streamforge.contracts.media import (
     Source,
     SubtitleSource,
 )
-from streamforge.contracts.pipeline import EncodeAudioInput, EncodeChunkInput, EncodedPart
+from streamforge.contracts.pipeline import EncodeAudioInput, EncodeChunkInput, EncodedPart, PackagedStream, PackageInput
 from streamforge.contracts.timeline import ClockRun, NoteKind, PictureCount, TimelineNote, TrackClock
 from streamforge.events.log import EventLog
 from streamforge.media.probe.tracks import MAX_AUDIO_TRACKS, MAX_SUBTITLE_TRACKS, MAX_TITLE
@@ -103,7 +102,7 @@ class Packaging(Fakes):
     storage: LocalStorage = field(kw_only=True)
     events: EventLog = field(kw_only=True)
 
-    @activity.defn(name=names.ENCODE_CHUNK)
+    @performs(steps.ENCODE_CHUNK)
     async def chunk(self, work: EncodeChunkInput) -> EncodedPart:
         part = await super().chunk(work)
         tracks = [self._video(rendition.name, work.chunk) for rendition in work.plan.renditions]
@@ -112,7 +111,7 @@ class Packaging(Fakes):
         title = f"{work_records.CHUNK}{work.chunk.index:05}-{tracks[0].name}"
         return await self._kept(work, title, EncodedTracks(tracks=tracks, count=count), part)
 
-    @activity.defn(name=names.ENCODE_AUDIO)
+    @performs(steps.ENCODE_AUDIO)
     async def audio(self, work: EncodeAudioInput) -> EncodedPart:
         part = await super().audio(work)
         rendition = work.rendition
@@ -135,10 +134,9 @@ class Packaging(Fakes):
         await work_records.write(self.storage, name, tracks)
         return part.model_copy(update={"receipt": name})
 
-    @property
-    def activities(self) -> list[Callable[..., Any]]:
-        others = [fake for fake in super().activities if fake.__name__ != "package"]
-        return [*others, PackageActivities(self.storage, self.events).package]
+    @performs(steps.PACKAGE)
+    async def package(self, work: PackageInput) -> PackagedStream:
+        return await PackageActivities(self.storage, self.events).package(work)
 
     @property
     def playlists(self) -> dict[str, str]:

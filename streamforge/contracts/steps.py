@@ -1,0 +1,91 @@
+"""One row for each activity: its name, what goes in and comes out, where it waits and how long it may take.
+
+A workflow runs a step by its row, and has its result in its type; a worker registers what performs it by the same row.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from types import NoneType
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel
+
+from streamforge.contracts.media import Text
+from streamforge.contracts.names import CAPTIONS_TASK_QUEUE, MEDIA_TASK_QUEUE, TASK_QUEUE
+from streamforge.contracts.per_title import SearchedPlan
+from streamforge.contracts.pipeline import (
+    DiscardInput,
+    Downloads,
+    DownloadsInput,
+    EncodeAudioInput,
+    EncodeChunkInput,
+    EncodedPart,
+    KeepSubtitlesInput,
+    Outcome,
+    PackagedStream,
+    PackageInput,
+    PicturesInput,
+    PlanVideo,
+    ProbedSource,
+    ProbeInput,
+    ProcessVideoResult,
+    PublishedSoFar,
+    PublishInput,
+    ReconcileInput,
+    ReconcileResult,
+    SearchInput,
+    StoredSource,
+    StoreInput,
+    SweepInput,
+    SweepResult,
+    TranscribeInput,
+    UploadInput,
+    ValidatedStream,
+    ValidateInput,
+)
+from streamforge.contracts.printable_plan import PrintablePlan
+from streamforge.contracts.stills import Pictures
+
+In = TypeVar("In", bound=BaseModel)
+Out = TypeVar("Out", bound=BaseModel | None)
+Out_co = TypeVar("Out_co", bound=BaseModel | None, covariant=True)
+
+
+@dataclass(frozen=True)
+class Step(Generic[In, Out_co]):
+    """`name` is what histories of running jobs have: never rename one. `limit` is for one attempt (start to close); how
+    many there are is for the errors to say. `beats` says whether it sends heartbeats, and so can be cancelled."""
+
+    name: str
+    takes: type[In]
+    gives: type[Out_co]
+    limit: timedelta
+    queue: str = TASK_QUEUE
+    beats: bool = True
+
+
+FETCH = timedelta(hours=24)
+"""For the original of hours of video over a slow line, on top of what is done with it. Heartbeats tell a fetch that goes
+on from a worker that is gone."""
+
+UPLOAD = Step("upload", UploadInput, StoredSource, timedelta(hours=6))
+PROBE = Step("probe", ProbeInput, ProbedSource, timedelta(hours=1) + FETCH)
+PLAN = Step("plan", PlanVideo, PrintablePlan, timedelta(minutes=5))
+SEARCH = Step("search_per_title", SearchInput, SearchedPlan, timedelta(hours=1) + FETCH, MEDIA_TASK_QUEUE)
+ENCODE_CHUNK = Step("transcode_chunk", EncodeChunkInput, EncodedPart, timedelta(hours=6) + FETCH, MEDIA_TASK_QUEUE)
+ENCODE_AUDIO = Step("transcode_audio", EncodeAudioInput, EncodedPart, timedelta(hours=6) + FETCH, MEDIA_TASK_QUEUE)
+KEEP_SUBTITLES = Step("keep_subtitles", KeepSubtitlesInput, Text, timedelta(hours=1) + FETCH)
+TRANSCRIBE = Step("captions", TranscribeInput, Text, timedelta(hours=24) + FETCH, CAPTIONS_TASK_QUEUE)
+VALIDATE = Step("validate", ValidateInput, ValidatedStream, timedelta(hours=1))
+PICTURES = Step("pictures", PicturesInput, Pictures, timedelta(hours=1))
+PUBLISH = Step("publish_playable", PublishInput, PublishedSoFar, timedelta(minutes=10))
+PACKAGE = Step("package", PackageInput, PackagedStream, timedelta(hours=1))
+DOWNLOADS = Step("make_downloads", DownloadsInput, Downloads, timedelta(hours=6), MEDIA_TASK_QUEUE)
+STORE = Step("store", StoreInput, ProcessVideoResult, timedelta(hours=6))
+RECORD_OUTCOME = Step("record_outcome", Outcome, NoneType, timedelta(minutes=1), beats=False)
+DISCARD = Step("discard", DiscardInput, NoneType, timedelta(minutes=10))
+SWEEP = Step("sweep", SweepInput, SweepResult, timedelta(hours=1))
+RECONCILE = Step("reconcile", ReconcileInput, ReconcileResult, timedelta(hours=1))
+
+ALL: tuple[Step[Any, Any], ...] = tuple(row for row in vars().copy().values() if isinstance(row, Step))
+"""What a worker must be able to do."""
