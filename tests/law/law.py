@@ -18,7 +18,9 @@ from oracle import Seen
 from streamforge.contracts.account import Account
 
 MISSING_PICTURES = 2
-"""So many may be missing in the whole film without a word."""
+"""So many may be missing in the whole film without a word, …"""
+MISSING_SOUND = 0.1
+"""… and so many seconds of sound."""
 LENGTH = 0.1
 IN_SYNC = 0.06
 DAMAGE = 0.5
@@ -218,9 +220,10 @@ def _disorder(shown: list[tuple[float, int]]) -> Iterator[Difference]:
 
 
 def _early_sound(truth: Truth, seen: Seen) -> Iterator[Difference]:
-    """Moment 0 is the first picture's; what was to be heard before it is gone."""
+    """Moment 0 is the first picture's; what was to be heard before it is gone. So little as nobody has to tell may take away
+    enough of a beep for it to be heard no more."""
     gone = {second for second, moment in truth.beeps if moment < 0} - {second for _, second in seen.beeps}
-    if gone:
+    if gone and truth.early > MISSING_SOUND:
         yield Difference(
             "early sound", 0.0, truth.early, f"{truth.early:.2f} s of it before the first picture are gone"
         )

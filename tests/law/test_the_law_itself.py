@@ -88,6 +88,7 @@ def test_sound_that_is_not_there_is_missing() -> None:
 def test_sound_before_the_first_picture_may_not_go_without_a_word() -> None:
     early = replace(TRUTH, beeps=[(9, -0.75), *TRUTH.beeps], early=1.0)
     assert kinds(RIGHT, early) == {"early sound"}
+    assert kinds(RIGHT, replace(early, early=0.09)) == set()
 
 
 # ── what a job says ─────────────────────────────────────────────────────────────────────────────────────────────────
