@@ -46,6 +46,8 @@ class Run:
     """Whether its clock begins before the end of that of the run before it."""
     is_seam: bool = False
     """Its clock goes on with that of the run before it, and between the two, in the file, another track's seems to break."""
+    in_doubt: "Run | None" = None
+    """Packets between the two that lie elsewhere, and are taken for outliers."""
 
     def goes_on_with(self, later: "Run") -> None:
         self.last_position = later.last_position
@@ -98,6 +100,8 @@ class RunFinder:
     """The last ones of the clock, ahead."""
     beside: list["RunFinder"] = field(default_factory=list)
     """Of tracks that want to know where this one's clock seems to break."""
+    asks_others: bool = False
+    """Whether packets in doubt are kept as such, for those who know other tracks."""
     _is_at_seam: bool = False
     _second: int = field(init=False)
     _follows_within: int = field(init=False)
@@ -134,6 +138,10 @@ class RunFinder:
         """Once it is finished."""
         return bool(self.runs) and not self.is_lost and not self.stands_still
 
+    def believe(self, run: Run) -> None:
+        """Packets that were in doubt are none."""
+        self.outliers = [at for at in self.outliers if not run.position <= at <= run.last_position]
+
     def look_at_next(self) -> None:
         """Another track's clock seems to break here."""
         self._is_at_seam = True
@@ -149,9 +157,12 @@ class RunFinder:
         if not self.runs:
             self._begin(packet)
         elif self._goes_on(packet, self._last) and not self._is_overtaken(packet):
-            self.outliers += [suspect.position for suspect in self._suspects]
-            self._suspects = []
-            self._extend(packet)
+            in_doubt = self._dismissed()
+            if self.asks_others and in_doubt is not None and len(self.runs) < MOST_PAUSES:
+                self._begin(packet)
+                self.runs[-1].goes_back, self.runs[-1].is_seam, self.runs[-1].in_doubt = False, True, in_doubt
+            else:
+                self._extend(packet)
         elif not self._suspects:
             self._suspects = [packet]
             for other in self.beside:
@@ -161,8 +172,7 @@ class RunFinder:
             if len(self._suspects) > MOST_OUTLIERS:
                 self._accept()
         elif self._is_pause(packet):
-            self.outliers += [suspect.position for suspect in self._suspects]
-            self._suspects = []
+            self._dismissed()
             self._begin(packet)
         else:
             self._accept()
@@ -175,8 +185,20 @@ class RunFinder:
         elif self._suspects:
             self._accept()
         self._suspects = []
-        for run in self.runs:
+        for run in [*self.runs, *(run.in_doubt for run in self.runs if run.in_doubt)]:
             run.first, run.end = floor(run.first * self.rate), floor(run.end * self.rate)
+
+    def _dismissed(self) -> Run | None:
+        """The packets in doubt, which are outliers."""
+        suspects, self._suspects = self._suspects, []
+        self.outliers += [suspect.position for suspect in suspects]
+        if not suspects:
+            return None
+        run = Run(suspects[0].number, suspects[0].position, suspects[0].position, suspects[0].shown, suspects[0].shown)
+        run.packets = 0
+        for suspect in suspects:
+            run.takes(suspect)
+        return run
 
     def _goes_on(self, packet: Packet, last: int) -> bool:
         usual = max(self._second, 2 * packet.duration, SPARSE * self._gap)

@@ -6,6 +6,7 @@ first clock, which is not touched: ordinary sources are read as they are.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -13,10 +14,11 @@ from numpy.typing import NDArray
 
 from streamforge.contracts.media import VIDEO_TIMESCALE
 from streamforge.contracts.timeline import ClockRun, NoteKind, TimelineNote, TrackClock
-from streamforge.timeline.alignment import Placed, align
+from streamforge.timeline.alignment import JUMP_SECONDS, Placed, align
 from streamforge.timeline.clock_runs import Run, RunFinder
 from streamforge.timeline.even_pace import NO_PACE, even_pace, evenly
-from streamforge.timeline.stray_times import behind_their_decoding, misplaced
+from streamforge.timeline.stray_times import behind_their_decoding, contradicted, misled, misplaced
+from streamforge.timeline.untimed_end import untimed_end
 
 NO_TIME = -(2**63)
 
@@ -38,6 +40,9 @@ FEWEST_TIMED = 0.002
 SAME_DISTANCE = VIDEO_TIMESCALE // 5
 """Of sound from its picture, as they lie in the file."""
 
+REORDERED = 3
+"""Usual distances of two pictures that one is shown behind those coded behind it."""
+
 NOTED_GAP = VIDEO_TIMESCALE // 2
 NOTED_TIMES_USUAL = 4
 MOST_NOTES = 50
@@ -56,6 +61,16 @@ class FilmPackets:
     reordered: int = 0
     """How many pictures one may be shown behind that are coded behind it."""
     in_output_order: bool = False
+    is_plainly_reordered: bool = False
+    """Only a picture and those right in front of it change places."""
+
+    @cached_property
+    def spread(self) -> int:
+        """Ticks that the times of neighbours may be apart because pictures are reordered; 0 where decode times are known."""
+        known = self.times[self.times != NO_TIME]
+        if self.decoded is not None or not self.reordered or len(known) < 2:
+            return 0
+        return REORDERED * int(np.median(np.abs(np.diff(np.sort(known)))))
 
 
 @dataclass
@@ -83,10 +98,11 @@ def film_clock(film: FilmPackets, sounds: Mapping[int, RunFinder], container: st
     pace = _pace(film, container)
     if pace:
         film = replace(film, times=evenly(film.times, film.keys, pace), decoded=None)
-    wrong = _wrong(film)
+    wrong = _wrong(film, container)
+    beyond = _beyond_their_run(film, container)
     times = np.where(wrong, NO_TIME, film.times)
-    runs = _with_extents(film.finder.runs, times)
-    heard = {index: _without_seams(finder.runs, film) for index, finder in sounds.items() if finder.is_usable}
+    runs = _with_extents(film, np.where(beyond, NO_TIME, times))
+    heard = {index: _without_seams(finder, film) for index, finder in sounds.items() if finder.is_usable}
     share = np.count_nonzero(times != NO_TIME) / max(1, len(times))
     aligned = None
     is_placed = len(runs) == 1 or all(run.position >= 0 for run in runs)
@@ -95,6 +111,8 @@ def film_clock(film: FilmPackets, sounds: Mapping[int, RunFinder], container: st
         aligned = align(runs, list(heard.values()), is_explicit=container in EXPLICIT)
     if aligned is None:
         return _untimed(film, sounds, breaks=len(runs) > 1)
+    wrong |= beyond & _is_before_break(aligned.leading, len(times))
+    times[wrong] = NO_TIME
     placed = dict(zip(heard, aligned.others, strict=True))
     clock = TrackClock(
         runs=_clock_runs(aligned.leading),
@@ -144,15 +162,25 @@ def sound_clock(sounds: Mapping[int, RunFinder], leading: int) -> SoundClock | N
     )
 
 
-def _without_seams(runs: Sequence[Run], film: FilmPackets) -> list[Run]:
+def _without_seams(finder: RunFinder, film: FilmPackets) -> list[Run]:
     """Runs of sound, without the seams at which it had nothing to do with what the picture's clock did."""
     found: list[Run] = []
-    for run in runs:
-        if run.is_seam and found and not _moves_along(found[-1], run, film):
+    for run in finder.runs:
+        if found and run.in_doubt is not None and _is_clock_of(film, found[-1], run.in_doubt, run):
+            run.in_doubt.goes_back = run.in_doubt.first < found[-1].end
+            run.goes_back = run.first < run.in_doubt.end
+            found += [run.in_doubt, run]
+            finder.believe(run.in_doubt)
+        elif run.is_seam and found and not (run.in_doubt is None and _moves_along(found[-1], run, film)):
             found[-1].goes_on_with(run)
         else:
             found.append(run)
     return found
+
+
+def _is_clock_of(film: FilmPackets, before: Run, in_doubt: Run, behind: Run) -> bool:
+    """Whether the picture's clock leaps where that of a few packets of sound does, and as far: they are right, both times."""
+    return _moves_along(before, in_doubt, film) and _moves_along(in_doubt, behind, film)
 
 
 def _moves_along(earlier: Run, later: Run, film: FilmPackets) -> bool:
@@ -162,7 +190,8 @@ def _moves_along(earlier: Run, later: Run, film: FilmPackets) -> bool:
     before, behind = np.searchsorted(film.positions, [earlier.last_position, later.position]) - 1
     if before < 0 or times[before] == NO_TIME or times[behind] == NO_TIME:
         return False
-    return abs((later.first - int(times[behind])) - (earlier.end - int(times[before]))) <= SAME_DISTANCE
+    off = (later.first - int(times[behind])) - (earlier.end - int(times[before]))
+    return abs(off) <= SAME_DISTANCE + film.spread
 
 
 def _pace(film: FilmPackets, container: str) -> int:
@@ -180,7 +209,7 @@ def _untimed(film: FilmPackets, sounds: Mapping[int, RunFinder], *, breaks: bool
     return untimed
 
 
-def _wrong(film: FilmPackets) -> NDArray[np.bool_]:
+def _wrong(film: FilmPackets, container: str) -> NDArray[np.bool_]:
     """Pictures whose times are not believed, by what is around them."""
     wrong = np.isin(film.positions, film.finder.outliers) & (film.positions >= 0)
     starts = [run.number for run in film.finder.runs]
@@ -191,25 +220,67 @@ def _wrong(film: FilmPackets) -> NDArray[np.bool_]:
         if film.decoded is not None:
             both = timed[film.decoded[timed] != NO_TIME]
             wrong[both] |= behind_their_decoding(film.times[both], film.decoded[both], film.reordered)
+        every = begin + np.flatnonzero(film.times[begin:end] != NO_TIME)
+        wrong[every] |= _by_reordering(film, every, wrong[every], container)
     return wrong
+
+
+def _by_reordering(
+    film: FilmPackets, numbers: NDArray[np.int64], wrong: NDArray[np.bool_], container: str
+) -> NDArray[np.bool_]:
+    """Which of the pictures `numbers` cannot be right because of others that are not."""
+    found = np.zeros(len(numbers), np.bool_)
+    if film.decoded is None or not film.reordered or film.in_output_order:
+        return found
+    times, decoded = film.times[numbers], film.decoded[numbers]
+    if (decoded == NO_TIME).any():
+        return found
+    if container in TIMED_BY_KEYS and film.is_plainly_reordered:
+        found |= misled(times, decoded, wrong)
+    if container in EXPLICIT:
+        found[~wrong] |= contradicted(times[~wrong], decoded[~wrong])
+    return found
+
+
+def _beyond_their_run(film: FilmPackets, container: str) -> NDArray[np.bool_]:
+    """Pictures that are decoded in front of a leap of the clock and shown behind it, by their times: for those that have none
+    FFmpeg takes what comes next."""
+    found = np.zeros(len(film.times), np.bool_)
+    if film.decoded is None or container in EXPLICIT:
+        return found
+    for earlier, later in pairwise(film.finder.runs):
+        part = slice(earlier.number, later.number)
+        known = film.decoded[part][film.decoded[part] != NO_TIME]
+        if len(known):
+            found[part] = film.times[part] > int(known.max()) + JUMP_SECONDS * VIDEO_TIMESCALE
+    return found
+
+
+def _is_before_break(placed: Sequence[Placed], count: int) -> NDArray[np.bool_]:
+    """Pictures of runs behind which the clock was set anew."""
+    found = np.zeros(count, np.bool_)
+    for earlier, later in pairwise(placed):
+        found[earlier.run.number : later.run.number] = earlier.shift != later.shift
+    return found
 
 
 def _breaks(film: FilmPackets, starts: Sequence[int]) -> list[int]:
     return [start for position, start in enumerate(starts) if position == 0 or film.finder.runs[position].goes_back]
 
 
-def _with_extents(runs: Sequence[Run], times: NDArray[np.int64]) -> list[Run]:
+def _with_extents(film: FilmPackets, times: NDArray[np.int64]) -> list[Run]:
     """The runs as their pictures that are believed have them; without those that have none."""
-    found = []
+    found, runs = [], film.finder.runs
     ends = [*(run.number for run in runs), len(times)][1:]
     for run, end in zip(runs, ends, strict=True):
-        known = times[run.number : end]
-        known = known[known != NO_TIME]
+        part = times[run.number : end]
+        known = part[part != NO_TIME]
         if len(known):
             first, last = int(known.min()), int(known.max())
             usual = (last - first) // max(1, len(known) - 1)
             # The last picture stays as long as the usual one, unless its packet says less or more of it.
             stays = usual if run.end - last <= 0 or run.end - last > 10 * max(1, usual) else run.end - last
+            stays += untimed_end(part, film.keys[run.number : end], NO_TIME)
             found.append(Run(run.number, run.position, run.last_position, first, last + stays, len(known)))
     return found
 

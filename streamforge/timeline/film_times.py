@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from streamforge.contracts.media import VIDEO_TIMESCALE
 from streamforge.timeline.clocks import NO_TIME, FilmClock
+from streamforge.timeline.untimed_end import MOSTLY_TIMED
 
 LONGEST_LAST_SECONDS = 1800
 """A last picture may stay that long: a screen that nothing happens on. More is taken for a wrong header."""
@@ -16,10 +17,6 @@ DENSE_KEY_FRAMES = 1.0
 
 KEY_FRAME_STEP = VIDEO_TIMESCALE // 2
 """Where key frames have to be told by their places in the file, more of them than this are not."""
-
-MOSTLY_TIMED = 1.1
-"""Pictures for each that has a time. Where there are more, as in broadcasts that give times to key frames only, the
-distance of two times is not that of two pictures."""
 
 ROUNDED = VIDEO_TIMESCALE // 1000
 """Ticks that a container which counts milliseconds may make of the distance of two pictures more, or less, than it is: of 60

@@ -15,6 +15,12 @@ SEVERAL = 8
 """Pictures. Fewer may have a wrong time; what so many do is the way in which the film is coded."""
 
 NEIGHBOURS = 31
+ROUNDED = VIDEO_TIMESCALE // 1000
+"""Ticks that two times differ by which are the same in a container that counts milliseconds."""
+
+MOST_FREE = 2
+"""Moments without a picture, beside those of pictures that have a wrong time: some may be lost."""
+
 FAR = 8
 """A time this many usual distances away from the middle of its neighbours' is not one of them."""
 
@@ -42,10 +48,48 @@ def behind_their_decoding(times: NDArray[np.int64], decoded: NDArray[np.int64], 
     if len(times) < 2:
         return late
     usual = max(1, int(np.median(np.abs(np.diff(decoded)))))
-    longest = LATEST_SECONDS * VIDEO_TIMESCALE if reordered else FAR * usual
-    tail = slice(max(0, len(times) - NEIGHBOURS), None)
-    late[tail] = times[tail] > int(decoded.max()) + longest
+    latest, tail = int(decoded.max()), slice(max(0, len(times) - NEIGHBOURS), None)
+    late[tail] = times[tail] > latest + FAR * usual
+    if reordered and not _are_moments_free(times, decoded[tail], int(np.count_nonzero(late))):
+        late[tail] = times[tail] > latest + LATEST_SECONDS * VIDEO_TIMESCALE
     return late
+
+
+def _are_moments_free(times: NDArray[np.int64], decoded: NDArray[np.int64], count: int) -> bool:
+    """Whether `count` of the moments at which a picture is decoded have none that is shown then: where pictures are reordered,
+    one is decoded whenever another one is shown. It was taken away from there; many say that this source is not like that."""
+    held = times[(times >= decoded.min() - ROUNDED) & (times <= decoded.max() + ROUNDED)]
+    within = decoded[decoded >= held.min()] if len(held) else decoded[:0]
+    is_free = np.array([not bool((np.abs(held - moment) <= ROUNDED).any()) for moment in within], np.bool_)
+    return 0 < count <= int(np.count_nonzero(is_free)) <= count + MOST_FREE
+
+
+def misled(times: NDArray[np.int64], decoded: NDArray[np.int64], wrong: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Pictures without a time of their own for which FFmpeg took what the one coded behind them says, where that is wrong.
+    `wrong` are those; pictures are reordered plainly: one that others refer to is shown when the next one is decoded."""
+    found = np.zeros(len(times), np.bool_)
+    refers = np.flatnonzero(times > decoded)
+    for number in np.flatnonzero(wrong[:-1] & (times > decoded)[:-1]):
+        before = refers[refers < number][-1:]
+        found[before] = times[before] > decoded[number + 1]
+    return found & ~wrong
+
+
+def contradicted(times: NDArray[np.int64], decoded: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Where two pictures are shown at once, and none at a moment soon behind, at which one is decoded: all from one to the other
+    have each other's times, and nothing says which. All pictures have a time here."""
+    found = np.zeros(len(times), np.bool_)
+    ordered = np.sort(times)
+    twice = np.unique(ordered[1:][np.diff(ordered) == 0])
+    if len(twice) == 0:
+        return found
+    free = np.setdiff1d(decoded, times)
+    for moment in twice:
+        behind = free[free > moment][:1]
+        between = (times >= moment) & (times <= behind[0]) if len(behind) else found
+        if 0 < np.count_nonzero(between) <= DEEPEST_REORDERING:
+            found |= between
+    return found
 
 
 def _depth(times: NDArray[np.int64]) -> int:

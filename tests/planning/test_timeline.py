@@ -1,6 +1,7 @@
 """Where a clock restarts, leaps or lies: by what packets say, without a file."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -13,12 +14,12 @@ from streamforge.timeline.alignment import align
 from streamforge.timeline.clock_runs import BACKWARD, Packet, Run, RunFinder
 from streamforge.timeline.clocks import NO_TIME, FilmClock, FilmPackets, film_clock
 from streamforge.timeline.damage import damage
-from streamforge.timeline.stray_times import misplaced
+from streamforge.timeline.stray_times import behind_their_decoding, misplaced
 
 PICTURE = VIDEO_TIMESCALE // 25
 SOUND = 1920
 HOUR = 3600 * VIDEO_TIMESCALE
-TS, MKV = "mpegts", "matroska,webm"
+TS, MKV, MP4 = "mpegts", "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2"
 
 
 def found(times: Iterable[int], duration: int = PICTURE, positions: Sequence[int] | None = None) -> RunFinder:
@@ -26,7 +27,8 @@ def found(times: Iterable[int], duration: int = PICTURE, positions: Sequence[int
     finder = RunFinder()
     for number, time in enumerate(times):
         position = positions[number] if positions else number * 100
-        finder.take(Packet(number, position, time, time, duration))
+        if time != NO_TIME:
+            finder.take(Packet(number, position, time, time, duration))
     finder.finish()
     return finder
 
@@ -36,7 +38,7 @@ def film(times: Sequence[int], keys: int = 25, positions: Sequence[int] | None =
         times=np.array(times, np.int64),
         positions=np.array(positions or [number * 100 for number in range(len(times))]),
         keys=np.array([number % keys == 0 for number in range(len(times))]),
-        finder=found([time for time in times if time != NO_TIME], positions=positions),
+        finder=found(times, positions=positions),
     )
 
 
@@ -139,6 +141,58 @@ def test_reordering_is_not_wrong() -> None:
     assert not misplaced(np.array(coded)).any()
 
 
+def reordered(shown: Sequence[int], decoded: Sequence[int], **about: bool) -> FilmPackets:
+    """Of pictures in the order of decoding, whose clock is that of decoding."""
+    packets = film(shown)
+    finder = found(decoded)
+    return replace(packets, decoded=np.array(decoded, np.int64), finder=finder, reordered=1, **about)
+
+
+def with_one_between(count: int) -> list[int]:
+    """When pictures are shown of which every other one is coded behind the next one: 0, 2, 1, 4, 3, …"""
+    return [0, *(PICTURE * (number + 1 if number % 2 else number - 1) for number in range(1, count))]
+
+
+def test_what_has_no_time_at_the_end_of_a_part_lasts_as_long_as_other_pictures() -> None:
+    clock = film_clock(film([*steady(123), NO_TIME, NO_TIME, *steady(125)]), {}, TS)
+    assert [run.shift for run in clock.clock.runs] == [0, 125 * PICTURE]
+
+
+def test_of_a_picture_without_a_time_in_front_of_a_leap_that_behind_it_is_not_believed() -> None:
+    """FFmpeg has for it what comes next, and the first part would be an hour long."""
+    decoded = steady(50) + steady(50, HOUR)
+    shown_ = [time + PICTURE for time in decoded]
+    shown_[49] = HOUR
+    clock = film_clock(reordered(shown_, decoded), {}, TS)
+    assert shown(clock) == [NO_TIME if number == 49 else time for number, time in enumerate(steady(100, PICTURE))]
+
+
+def test_a_picture_that_has_its_time_from_one_whose_time_is_wrong_is_wrong_itself() -> None:
+    """MPEG-2 in a program stream: FFmpeg takes the time of decoding of the next picture that others refer to."""
+    times, decoded = with_one_between(100), steady(100, -PICTURE)
+    times[51], decoded[51] = times[51] - 20 * PICTURE, decoded[51] - 20 * PICTURE
+    times[49] = times[49] + 2 * PICTURE
+    clock = film_clock(reordered(times, decoded, is_plainly_reordered=True), {}, "mpeg")
+    assert [number for number, time in enumerate(shown(clock)) if time == NO_TIME] == [49, 51]
+
+
+def test_pictures_that_have_each_others_times_are_shown_as_they_come_out_of_the_decoder() -> None:
+    """In MP4 a picture cannot be shown before it is decoded: a wrong time is another one's, and its own is nobody's."""
+    times = with_one_between(100)
+    times[51] -= 2 * PICTURE
+    clock = film_clock(reordered(times, steady(100, -PICTURE)), {}, MP4)
+    assert [number for number, time in enumerate(shown(clock)) if time == NO_TIME] == [49, 51, 52]
+
+
+def test_one_of_the_last_pictures_is_not_believed_to_stay_where_another_one_was_decoded() -> None:
+    times, decoded = with_one_between(100), steady(100, -2 * PICTURE)
+    times[93] += 7 * VIDEO_TIMESCALE
+    assert np.flatnonzero(behind_their_decoding(np.array(times), np.array(decoded), 2)).tolist() == [93]
+    stays = with_one_between(100)
+    stays[99] += 7 * VIDEO_TIMESCALE
+    assert not behind_their_decoding(np.array(stays), np.array(decoded), 2).any()
+
+
 def test_a_part_that_begins_between_key_frames_has_pictures_without_reference() -> None:
     times = steady(125) + steady(115)
     packets = film(times)
@@ -209,7 +263,7 @@ def test_a_clock_that_is_set_back_in_a_pause_of_the_picture_is_set_back_for_both
 def both(pictures: Sequence[tuple[int, int]], sounds: Sequence[tuple[int, int]]) -> tuple[FilmPackets, RunFinder]:
     """Of (time, position), as they are read from one file."""
     picture, sound = RunFinder(), RunFinder()
-    picture.beside = [sound]
+    picture.beside, sound.asks_others = [sound], True
     all_ = [(place, time, PICTURE, picture) for time, place in pictures]
     all_ += [(place, time, SOUND, sound) for time, place in sounds]
     for number, (place, time, lasts, finder) in enumerate(sorted(all_, key=lambda each: each[0])):
@@ -230,6 +284,19 @@ def test_sound_that_is_lost_for_as_long_as_both_clocks_go_back_is_moved_with_the
     packets, sound = both(pictures, sounds)
     clock = film_clock(packets, {1: sound}, TS)
     assert [run.shift for run in clock.clock.runs] == [run.shift for run in clock.sounds[1].runs] == [0, 2 * second]
+
+
+def test_few_packets_of_sound_between_a_hole_and_a_clock_that_is_set_back_are_right() -> None:
+    """By its own clock they were a leap ahead, and the sound behind them went on with that in front of it."""
+    second = VIDEO_TIMESCALE
+    pictures = [(time, time) for time in steady(60)] + [(second + time, 60 * PICTURE + time) for time in steady(100)]
+    sounds = [(time, time + 1) for time in steady(30, 0, SOUND)]
+    sounds += [(time, time + 1) for time in steady(3, 60 * PICTURE - 3 * SOUND, SOUND)]
+    sounds += [(second + time, 60 * PICTURE + time + 1) for time in steady(180, 0, SOUND)]
+    packets, sound = both(pictures, sounds)
+    clock = film_clock(packets, {1: sound}, TS)
+    assert [run.shift for run in clock.clock.runs] == [run.shift for run in clock.sounds[1].runs] == [0, 35 * PICTURE]
+    assert clock.sounds[1].disbelieved == []
 
 
 def test_sound_that_goes_on_where_the_clock_of_the_picture_alone_is_set_back_stays() -> None:

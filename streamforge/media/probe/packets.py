@@ -184,6 +184,7 @@ class Timeline(TrackReading):
             keys=np.frombuffer(bytes(self.keys), np.bool_),
             finder=self.finder,
             in_output_order=in_output_order,
+            is_plainly_reordered=self.reordered > 0 and self.has_plain_reordering,
         )
 
     def _in_ticks(self, times: "array[int]") -> NDArray[np.int64]:
@@ -243,6 +244,8 @@ def read_packets(container: InputContainer, tallies: Tallies, on_progress: Progr
         {stream.index: _timeline(stream, kind) for stream in videos},
         {stream.index: TrackReading(stream.index, _time_base(stream), has_decode_times) for stream in audios},
     )
+    for sound in reading.sounds.values():
+        sound.finder.asks_others = bool(reading.films)
     for film in reading.films.values():
         film.finder.beside = [sound.finder for sound in reading.sounds.values()]
     tracks: dict[int, TrackReading] = {**reading.films, **reading.sounds}
