@@ -12,7 +12,8 @@ from activities.support.heartbeats import heartbeats
 from activities.support.originals import Originals
 from streamforge.codecs.gpu import with_gpu
 from streamforge.contracts.events import JobChange
-from streamforge.contracts.job import OnDamage, RenditionView, Stage
+from streamforge.contracts.job import RenditionView, Stage
+from streamforge.contracts.job_options import WorkOptions
 from streamforge.contracts.media import Plan, Source
 from streamforge.contracts.pipeline import PlanVideo, ProbedSource, ProbeInput
 from streamforge.contracts.printable_plan import PrintablePlan
@@ -46,8 +47,8 @@ class ProbeActivities:
     async def probe(self, work: ProbeInput) -> ProbedSource:
         """Raises the errors of streamforge.media.probe.probe: what is wrong with the file is found here, in seconds."""
         async with heartbeats(), Reporter(self.events, work.original.job_id) as reporter:
-            source = await self._source(work.original.source_object, work.on_damage)
-            plan = make_plan(source, as_asked(self.settings.for_profile(work.profile), work.captions), work.copy_failed)
+            source = await self._source(work.original.source_object, work)
+            plan = make_plan(source, self._settings_for(work), work.copy_failed)
             plan = with_gpu(plan, self.gpu.encoders)
             codecs = await self.children.run("codecs", CodecsTask(source=source, plan=plan), Codecs)
             plan = self._with_keys(plan.with_codec_strings(codecs.codec_strings), work.original.job_id)
@@ -60,8 +61,8 @@ class ProbeActivities:
     async def plan(self, work: PlanVideo) -> PrintablePlan:
         """The same for a dry run: no job, no events. Raises what `probe` raises."""
         async with heartbeats():
-            source = await self._source(work.source_object, "fail")
-            plan = make_plan(source, self.settings.for_profile(work.profile))
+            source = await self._source(work.source_object, work)
+            plan = make_plan(source, self._settings_for(work))
             return printable(source_clocks.without_long(source), plan, cores())
 
     def _with_keys(self, plan: Plan, job_id: UUID) -> Plan:
@@ -72,9 +73,12 @@ class ProbeActivities:
         found = {"key_ids": key_ids, "key_url": self.keys.folder_url(job_id)}
         return plan.model_copy(update={"protection": plan.protection.model_copy(update=found)})
 
-    async def _source(self, source_object: str, on_damage: OnDamage) -> Source:
+    def _settings_for(self, asked: WorkOptions) -> Settings:
+        return as_asked(self.settings.for_profile(asked.profile), asked.captions)
+
+    async def _source(self, source_object: str, asked: WorkOptions) -> Source:
         async with self.originals.file(source_object) as path:
-            task = probe_task(path, self.settings.input, keep_damaged=on_damage == "keep")
+            task = probe_task(path, self.settings.input, keep_damaged=asked.on_damage == "keep")
             return await self.children.run("probe", task, Source)
 
 

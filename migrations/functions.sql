@@ -1,4 +1,4 @@
--- functions 1
+-- functions 2
 -- All functions of the database, as they are now: the one place to read and to change them. The migrator runs this file
 -- after the numbered migrations, once for each number in its first line. Raise that with every change; a database never
 -- goes back to a lower one, whichever version of the service starts last. What is called by a version before must go on
@@ -39,6 +39,29 @@ COMMENT ON FUNCTION rendition_progress IS 'over all parts of a job that is being
 CREATE OR REPLACE FUNCTION job_summary(job jobs) RETURNS jsonb IMMUTABLE LANGUAGE sql AS $$
     SELECT jsonb_build_object('job_id', job.id, 'status', job.status, 'stage', job.stage, 'progress', job.progress)
 $$;
+
+
+-- ── what a caller asked for ─────────────────────────────────────────────────────────────────────────────────────────
+
+-- Versions before 0011 write it into columns, without a document, and read it there when they start a workflow. Can go
+-- with these columns, but for the priority, by which jobs are put in order.
+CREATE OR REPLACE FUNCTION keep_options_in_step() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.options := coalesce(NEW.options, jsonb_build_object(
+        'priority', NEW.priority, 'profile', NEW.profile, 'captions', NEW.captions,
+        'on_damage', coalesce(NEW.on_damage, 'fail'),
+        'external_id', NEW.external_id, 'metadata', NEW.metadata, 'webhook_url', NEW.webhook_url));
+    NEW.priority := coalesce(NEW.options -> 'priority', to_jsonb(NEW.priority));
+    NEW.profile := NEW.options ->> 'profile';
+    NEW.captions := NEW.options ->> 'captions';
+    NEW.on_damage := NEW.options ->> 'on_damage';
+    NEW.external_id := NEW.options ->> 'external_id';
+    NEW.metadata := nullif(NEW.options -> 'metadata', 'null');
+    NEW.webhook_url := NEW.options ->> 'webhook_url';
+    RETURN NEW;
+END $$;
+CREATE OR REPLACE TRIGGER options_in_step BEFORE INSERT OR UPDATE OF options ON jobs
+FOR EACH ROW EXECUTE FUNCTION keep_options_in_step();
 
 
 -- ── writing the log; streamforge.events.log says why no reader ever misses an event ─────────────────────────────────

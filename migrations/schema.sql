@@ -38,8 +38,9 @@ CREATE TABLE jobs (
     size_bytes           bigint NOT NULL,
     source_sha256        text NOT NULL,
 
-    -- what was asked for
+    options              jsonb NOT NULL,
     priority             smallint NOT NULL DEFAULT 3 CHECK (priority BETWEEN 1 AND 5),
+    -- As versions before 0011 have it: see keep_options_in_step() in functions.sql.
     profile              text,
     captions             text,
     on_damage            text,
@@ -73,6 +74,7 @@ CREATE TABLE jobs (
     cancel_told_at       timestamptz,
     completed_at         timestamptz
 );
+COMMENT ON COLUMN jobs.options IS 'what the caller asked for; see streamforge.contracts.job_options';
 COMMENT ON COLUMN jobs.launched_at IS 'when Temporal took the workflow; null = the API still owes it the start';
 COMMENT ON COLUMN jobs.work_began_at IS 'when a worker did its first frame; until then it waits, whatever its status';
 COMMENT ON COLUMN jobs.moved_at IS 'when it last got any further';

@@ -195,6 +195,7 @@ def demo(
 
 @app.command()
 def submit(
+    context: typer.Context,
     files: Annotated[list[Path], typer.Argument(metavar="FILE…", exists=True, dir_okay=False, readable=True)],
     *,
     key: Annotated[str | None, typer.Option(help="Name of the video. (default: the file's name)")] = None,
@@ -205,12 +206,16 @@ def submit(
     on_damage: Annotated[
         str | None, typer.Option(metavar="fail|keep", help="What to do with a video that is cut off or broken.")
     ] = None,
+    priority: Annotated[int | None, typer.Option(min=1, max=5, help="1 goes first. (default: 3)")] = None,
+    external_id: Annotated[str | None, typer.Option(metavar="ID", help="What you call it.")] = None,
+    metadata: Annotated[str | None, typer.Option(metavar="JSON", help="An object to be kept with the job.")] = None,
+    webhook_url: Annotated[str | None, typer.Option(metavar="URL", help="Kept with the job, not yet used.")] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Follow it to its end.")] = False,
     url: Url = LOCAL_API,
 ) -> None:
     """Send a video, or several as a batch. Prints the id of the job or batch, or with --watch follows it."""
-    given = {"key": key, "profile": profile, "captions": captions, "on_damage": on_damage}
-    fields = {name: value for name, value in given.items() if value is not None}
+    given = {name: value for name, value in context.params.items() if name not in {"files", "watch", "url"}}
+    fields = {name: str(value) for name, value in given.items() if value is not None}
     if len(files) == 1:
         asyncio.run(_submit(files[0], fields, watch, url))
     elif key is not None:

@@ -7,6 +7,7 @@ import asyncpg
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.ids import workflow_id
 from streamforge.contracts.job import JobError, JobStatus, Stage
+from streamforge.contracts.job_options import JobOptions
 from streamforge.contracts.media import TextTrack
 from streamforge.contracts.scores import Passage, VmafScore
 from streamforge.db.jobs import Jobs, NewJob
@@ -26,7 +27,9 @@ async def run_sql(dsn: str, sql: str, *args: object) -> list[asyncpg.Record]:
 
 
 def new_job(**fields: object) -> NewJob:
+    """Of fields, and of options by their names."""
     job_id = uuid4()
+    options = {name: fields.pop(name) for name in JobOptions.model_fields if name in fields}
     key = str(fields.pop("key", "clip.mp4"))
     return NewJob.model_validate(
         {
@@ -36,6 +39,7 @@ def new_job(**fields: object) -> NewJob:
             "source_object": layout.original(job_id),
             "size_bytes": 1000,
             "source_sha256": "0" * 64,
+            "options": options,
             **fields,
         }
     )

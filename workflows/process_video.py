@@ -143,13 +143,7 @@ class ProcessVideoWorkflow:
         return probed, await self._encode(original, probed)
 
     async def _probe(self, original: StoredSource, copy_failed: str | None = None) -> ProbedSource:
-        work = ProbeInput(
-            original=original,
-            profile=self._job.profile,
-            captions=self._job.captions,
-            on_damage=self._job.on_damage,
-            copy_failed=copy_failed,
-        )
+        work = ProbeInput(original=original, copy_failed=copy_failed, **self._job.for_work())
         probed = await self._runner.run(steps.PROBE, work, "Find out what it is and plan the ladder")
         self._runner.warnings += [warning for warning in probed.plan.warnings if warning not in self._runner.warnings]
         workflow.set_current_details(_described(probed))

@@ -48,10 +48,7 @@ class Workflows:
                     source_object=job.source_object,
                     size_bytes=job.size_bytes,
                     sha256=job.source_sha256,
-                    priority=job.priority,
-                    profile=job.profile,
-                    captions=job.captions,
-                    on_damage=job.on_damage or "fail",
+                    **job.options.for_work(),
                 ),
                 id=job.workflow_id,
                 task_queue=names.TASK_QUEUE,
@@ -59,7 +56,7 @@ class Workflows:
                 id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                 static_summary=f"{job.key} · {job.size_bytes / 1e6:.1f} MB",
                 search_attributes=_search_attributes(job),
-                priority=Priority(priority_key=job.priority),
+                priority=Priority(priority_key=job.options.priority),
                 rpc_timeout=RPC_TIMEOUT,
             )
         except WorkflowAlreadyStartedError:

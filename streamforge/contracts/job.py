@@ -1,17 +1,14 @@
 """A job as the world sees it: the body of `GET /jobs/<id>` and of everything that speaks about a job."""
 
 from datetime import datetime
-from typing import Literal, TypeAlias
 from uuid import UUID
 
 from pydantic import BaseModel, Field
 
+from streamforge.contracts.job_options import JobOptions
 from streamforge.contracts.media import AudioRole, Loudness
 from streamforge.contracts.scores import VmafScore
 from streamforge.contracts.stored import JsonObject, Word
-
-OnDamage: TypeAlias = Literal["fail", "keep"]
-"""What becomes of a video that is cut off or broken: the job fails, or what decodes of it is kept."""
 
 
 class JobStatus(Word):
@@ -134,6 +131,7 @@ class JobView(BaseModel):
     metadata: JsonObject | None = None
     priority: int = 3
     profile: str | None = None
+    options: JobOptions = Field(JobOptions(), description="what was asked for; of the webhook only its host")
     size_bytes: int | None = None
     eta_seconds: float | None = None
     eta_interval: tuple[float, float] | None = Field(None, description="four of five jobs end within; in seconds")

@@ -7,7 +7,8 @@ from uuid import UUID
 from pydantic import BaseModel, BeforeValidator, Field
 
 from streamforge.contracts.account import Account
-from streamforge.contracts.job import AudioView, JobError, JobStatus, OnDamage, Playback, RenditionView, Stage
+from streamforge.contracts.job import AudioView, JobError, JobStatus, Playback, RenditionView, Stage
+from streamforge.contracts.job_options import WorkOptions
 from streamforge.contracts.media import (
     AudioRendition,
     Chunk,
@@ -23,7 +24,7 @@ from streamforge.contracts.scores import RenditionScore, Repair
 from streamforge.contracts.stills import Pictures, PicturesView, Storyboard
 
 
-class ProcessVideo(BaseModel):
+class ProcessVideo(WorkOptions):
     """Input of the workflow. `source_object` names the uploaded bytes in the store, hashed while they came in."""
 
     job_id: UUID
@@ -31,10 +32,6 @@ class ProcessVideo(BaseModel):
     source_object: str
     size_bytes: int
     sha256: str
-    priority: int = 3
-    profile: str | None = None
-    captions: str | None = Field(default=None, description="`auto`, `none`, a language tag; null = as the settings say")
-    on_damage: OnDamage = "fail"
 
 
 class StoredSource(BaseModel):
@@ -50,13 +47,10 @@ class UploadInput(BaseModel):
     original: StoredSource
 
 
-class ProbeInput(BaseModel):
+class ProbeInput(WorkOptions):
     """`copy_failed` is why a source that seemed fit to be copied was not: it is to be encoded."""
 
     original: StoredSource
-    profile: str | None = None
-    captions: str | None = None
-    on_damage: OnDamage = "fail"
     copy_failed: str | None = None
 
 
@@ -75,12 +69,11 @@ class SearchInput(BaseModel):
     total_frames: int
 
 
-class PlanVideo(BaseModel):
+class PlanVideo(WorkOptions):
     """Input of the dry run and of its one activity: stored bytes that no job owns."""
 
     source_object: str
     size_bytes: int
-    profile: str | None = None
 
 
 class EncodeChunkInput(BaseModel):

@@ -10,7 +10,8 @@ from pydantic import BaseModel
 
 from streamforge.contracts.batch import BatchView, JobSummary
 from streamforge.contracts.events import RenditionProgress
-from streamforge.contracts.job import EventView, JobError, JobStatus, OnDamage, Playback, RenditionView, Stage
+from streamforge.contracts.job import EventView, JobError, JobStatus, Playback, RenditionView, Stage
+from streamforge.contracts.job_options import JobOptions
 from streamforge.contracts.stored import JsonObject, read_as_far_as_possible
 from streamforge.db.pool import Database, Row
 from streamforge.progress.eta import Moment, PastJob
@@ -30,13 +31,7 @@ class NewJob(BaseModel):
     source_object: str
     size_bytes: int
     source_sha256: str
-    external_id: str | None = None
-    metadata: JsonObject | None = None
-    priority: int = 3
-    profile: str | None = None
-    webhook_url: str | None = None
-    captions: str | None = None
-    on_damage: OnDamage | None = None
+    options: JobOptions = JobOptions()
     owner: str = EVERYONE
     batch_id: UUID | None = None
 
@@ -251,14 +246,8 @@ def _columns(job: NewJob) -> tuple[object, ...]:
         job.workflow_id,
         job.source_object,
         job.size_bytes,
-        job.external_id,
-        job.metadata,
-        job.priority,
-        job.profile,
-        job.webhook_url,
-        job.captions,
-        job.on_damage,
         job.source_sha256,
+        job.options.model_dump(mode="json"),
         job.owner,
         job.batch_id,
     )

@@ -1,4 +1,5 @@
-"""Plain numbered SQL files, applied in order, each in its own transaction, and after them the functions of the database.
+"""Plain numbered SQL files, applied in order, and after them the functions of the database: all that is new in one
+transaction, so that others find the database of one version or of the next, and nothing in between.
 
 A migration is applied once and never changes. The functions are one file that does change: each number of it is applied
 once, unless a higher one was before. So a version that starts again beside a later one does not undo its functions.
@@ -49,24 +50,21 @@ async def _apply(connection: Any, migrations: Mapping[str, str]) -> list[str]:
     if not await connection.fetchval(QUERIES["has_migrations_table"]):
         await connection.execute(QUERIES["migrations_table"])
     applied = {row["name"]: row["checksum"] for row in await connection.fetch(QUERIES["applied_migrations"])}
-    fresh = []
-    for name, script in migrations.items():
-        checksum = sha256(script.encode()).hexdigest()
-        if name in applied:
-            _refuse_edited(name, checksum, applied[name])
-            continue
-        if _is_overtaken(name, applied):
-            continue
+    fresh = [name for name, script in migrations.items() if _is_missing(name, script, applied)]
+    if fresh:
         async with connection.transaction():
-            await connection.execute(script)
-            await connection.execute(QUERIES["record_migration"], name, checksum)
-        fresh.append(name)
+            for name in fresh:
+                await connection.execute(migrations[name])
+                await connection.execute(QUERIES["record_migration"], name, _checksum(migrations[name]))
     return fresh
 
 
-def _refuse_edited(name: str, checksum: str, applied: str) -> None:
-    if checksum == applied:
-        return
+def _is_missing(name: str, script: str, applied: Mapping[str, str]) -> bool:
+    """Raises MigrationEdited."""
+    if name not in applied:
+        return not _is_overtaken(name, applied)
+    if applied[name] == _checksum(script):
+        return False
     if name.startswith(FUNCTIONS):
         raise MigrationEdited(
             "functions.sql was changed after it was applied; raise the number in its first line, too."
@@ -78,6 +76,10 @@ def _refuse_edited(name: str, checksum: str, applied: str) -> None:
 
 def _is_overtaken(name: str, applied: Collection[str]) -> bool:
     return name.startswith(FUNCTIONS) and any(each.startswith(FUNCTIONS) and each > name for each in applied)
+
+
+def _checksum(script: str) -> str:
+    return sha256(script.encode()).hexdigest()
 
 
 def _migrations() -> dict[str, str]:

@@ -8,13 +8,13 @@
 -- The row and its first event in one statement. Idempotent: after a lost connection the caller cannot know whether it
 -- was committed, and asks again.
 WITH created AS (
-    INSERT INTO jobs (id, key, workflow_id, source_object, size_bytes, external_id, metadata, priority, profile,
-                      webhook_url, captions, on_damage, source_sha256, owner, batch_id, stage, progress, event_seq)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 'uploading', $16 /* progress */, 1)
+    INSERT INTO jobs (id, key, workflow_id, source_object, size_bytes, source_sha256, options, owner, batch_id, stage,
+                      progress, event_seq)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'uploading', $10 /* progress */, 1)
     ON CONFLICT (id) DO NOTHING
     RETURNING jobs AS job
 ), logged AS (
-    SELECT log_event(job, 'progress', $17 /* message */, NULL, NULL) AS event FROM created
+    SELECT log_event(job, 'progress', $11 /* message */, NULL, NULL) AS event FROM created
 )
 SELECT pg_notify('streamforge_events', notification(event)) FROM logged;
 

@@ -115,9 +115,11 @@ STRANGE = {
     "a playback without its address": ("playback", {"dash": "x"}, ["playback"]),
     "an error without a sentence": ("error", {"code": "x"}, ["error"]),
     "a result that is a list": ("result", [1], ["result"]),
-    "metadata that is text": ("metadata", '"text"', ["metadata"]),
-    "metadata nobody can show": ("metadata", nested(300), ["metadata"]),
-    "metadata Python cannot parse": ("metadata", nested(5000), ["metadata"]),
+    "metadata that is text": ("options", {"metadata": "text"}, ["options.metadata"]),
+    "metadata nobody can show": ("options", f'{{"metadata": {nested(300)}}}', ["options.metadata"]),
+    "metadata Python cannot parse": ("options", f'{{"metadata": {nested(5000)}}}', ["options"]),
+    "options of a later version": ("options", {"on_damage": "mend", "gloss": 3}, ["options.on_damage"]),
+    "options that are none": ("options", [1], ["options"]),
     "a word of a later version": ("stage", "polishing", []),
 }  # fmt: skip
 
@@ -153,6 +155,8 @@ async def test_an_event_that_does_not_fit_does_not_hide_the_others(
 
 async def test_a_job_of_a_later_version_can_be_cancelled_and_swept(api: Api, rows: Jobs, database_dsn: str) -> None:
     job_id = await accepted(rows)
-    await run_sql(database_dsn, "UPDATE jobs SET stage = 'polishing', renditions = '[1]', on_damage = 'mend'")
+    await run_sql(
+        database_dsn, "UPDATE jobs SET stage = 'polishing', renditions = '[1]', options = '{\"on_damage\": \"mend\"}'"
+    )
     assert (await api.http.delete(f"/jobs/{job_id}")).json()["status"] == "cancelled"
     assert await rows.delete([job_id]) == [job_id]

@@ -8,6 +8,7 @@ from factories import CANCELLED, COMPLETED, FAILED, PROCESSING, accepted, new_jo
 
 from streamforge.contracts.events import PartProgress
 from streamforge.contracts.job import JobStatus, Stage
+from streamforge.contracts.job_options import JobOptions
 from streamforge.db.jobs import Jobs
 from streamforge.events.log import EventLog, Report
 
@@ -18,9 +19,8 @@ async def test_an_accepted_job_is_pending_at_five_percent_with_its_first_event(j
     job = await jobs.get(asked.id)
     assert job is not None
     assert (job.status, job.stage, job.progress, job.event_seq) == (JobStatus.PENDING, Stage.UPLOADING, 5, 1)
-    assert (job.key, job.metadata, job.external_id, job.priority) == (
-        "films/intro.mp4", {"tags": ["a", {"ü": None}]}, "42", 2,
-    )  # fmt: skip
+    assert job.key == "films/intro.mp4"
+    assert job.options == JobOptions(metadata={"tags": ["a", {"ü": None}]}, external_id="42", priority=2)
     assert [event.message for event in job.latest_events] == ["File received"]
 
 

@@ -54,6 +54,13 @@ async def test_a_bad_video_is_refused_with_the_code_its_job_would_fail_with(
     await assert_nothing_kept(system, database_dsn)
 
 
+async def test_a_broken_video_that_is_to_be_kept_has_a_plan(system: System, clips: Clips) -> None:
+    """Dry runs were told nothing of what was asked for but the profile."""
+    plan = await dry_run(system, clips.cut_off_behind_index.read_bytes(), on_damage="keep")
+    assert plan.status_code == 200, plan.text
+    assert plan.json()["renditions"]
+
+
 async def test_the_form_is_checked_as_always(system: System, clips: Clips, database_dsn: str) -> None:
     assert_problem(await dry_run(system, clips.small.read_bytes(), priority="urgent"), 400, "request.invalid_field")
     assert_problem(await dry_run(system, b""), 400, "input.empty")

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from factories import COMPLETED, run_sql
+from factories import COMPLETED, accepted, run_sql
 from obstore.store import MemoryStore
 from pydantic import TypeAdapter
 from serving import read_everywhere, serving
@@ -19,6 +19,7 @@ from structlog.testing import capture_logs
 from activities.publish import _latest_of_each
 from activities.support import work_records
 from streamforge.contracts import pipeline, steps
+from streamforge.contracts.job_options import JobOptions
 from streamforge.contracts.media import EncodedTracks
 from streamforge.contracts.receipt import Receipt
 from streamforge.contracts.scores import PartQuality
@@ -82,6 +83,7 @@ async def test_a_job_of_another_version_is_shown_by_every_address(
     async with serving(settings_for(old_dsn, tmp_path)) as api:
         job = await read_everywhere(api, shape["job_id"])
     assert (job["status"], job["progress"], job["metadata"]) == ("completed", 100, {"a": [1]})
+    assert job["options"] == JobOptions(metadata={"a": [1]}).model_dump(mode="json")
     assert job["result"]["file_count"] > 0
     assert job["playback"]["hls"] == f"/media/{job['id']}/master.m3u8"
     [rendition] = job["renditions"]
@@ -109,6 +111,40 @@ async def test_a_job_that_was_running_goes_on(shape: Shape, old_dsn: str) -> Non
     await database.close()
 
 
+ACCEPTED_BY_0010 = """
+    INSERT INTO jobs (id, key, workflow_id, source_object, size_bytes, external_id, metadata, priority, profile,
+                      webhook_url, captions, on_damage, source_sha256, stage, progress, event_seq)
+    VALUES ($1, 'film.mp4', 'film', 'input', 1, 'order-42', '{"a": null}', 2, 'hevc',
+            'https://example.org/hook', 'pt-BR', 'keep', '00', 'uploading', 5, 1)"""
+"""What an API of that version does with an upload."""
+READ_BY_0010 = (
+    "SELECT priority, profile, captions, on_damage, external_id, metadata::text, webhook_url FROM jobs WHERE id = $1"
+)
+"""What its launcher starts a workflow with, and what it shows."""
+
+ASKED = JobOptions(
+    priority=2, profile="hevc", captions="pt-BR", on_damage="keep", external_id="order-42", metadata={"a": None},
+    webhook_url="https://example.org/hook",
+)  # fmt: skip
+
+
+async def test_a_job_that_an_older_api_accepts_has_its_options(database_dsn: str, jobs: Jobs) -> None:
+    """They were columns up to 0010. APIs are updated one after the other: the first one brings the new schema."""
+    await run_sql(database_dsn, ACCEPTED_BY_0010, UUID(int=1))
+    job = await jobs.get(UUID(int=1))
+    assert job is not None
+    assert job.options == ASKED
+
+
+async def test_an_older_api_starts_a_job_with_what_was_asked_of_a_later_one(database_dsn: str, jobs: Jobs) -> None:
+    for options, read in (
+        (ASKED, (2, "hevc", "pt-BR", "keep", "order-42", '{"a": null}', "https://example.org/hook")),
+        (JobOptions(), (3, None, None, "fail", None, None, None)),
+    ):
+        [row] = await run_sql(database_dsn, READ_BY_0010, await accepted(jobs, **dict(options)))
+        assert tuple(row) == read
+
+
 async def test_what_was_encoded_is_not_encoded_again(shape: Shape) -> None:
     bucket = BucketStorage(MemoryStore())
     read = 0
@@ -123,6 +159,9 @@ async def test_what_was_encoded_is_not_encoded_again(shape: Shape) -> None:
 
 def test_what_a_running_workflow_knows_can_be_read(shape: Shape) -> None:
     pipeline.ProcessVideo.model_validate(shape["input"])
+    assert shape["input"].keys() <= pipeline.ProcessVideo.model_fields.keys(), (
+        "a worker of that version looks for these"
+    )
     ours = [done for done in shape["activities"] if done["activity"] in ROWS]
     assert len(ours) >= 8
     for done in ours:

@@ -8,7 +8,7 @@ from starlette.datastructures import QueryParams
 from starlette.requests import HTTPConnection
 
 from streamforge.api.http.forms import Part
-from streamforge.api.routes.process_fields import PARSERS
+from streamforge.api.routes.process_fields import OPTIONS
 from streamforge.api.services import AppState
 from streamforge.errors import InputError, InvalidField, MissingVideo
 
@@ -42,7 +42,7 @@ def file_name(video: Part) -> str:
 
 
 def _unknown_parameter(name: str, known: Collection[str]) -> InvalidField:
-    if name in PARSERS and "dry_run" in known:
+    if name in {"key", *OPTIONS} and "dry_run" in known:
         return InvalidField(f"`{name}` is a field of the form, not a query parameter.")
     beside = " beside `ids`" if "ids" in known and len(known) == 1 else ""
     return InvalidField(f"There is no query parameter `{_shown(name)}`{beside}{_suggestion(name, known)}")

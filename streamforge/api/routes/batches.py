@@ -12,30 +12,39 @@ from starlette.responses import JSONResponse, Response
 
 from streamforge.api.http.forms import Form, Part
 from streamforge.api.http.unknown_fields import file_name, parameters, unknown_part
-from streamforge.api.routes.process import PATIENCE, RECEIVED_PROGRESS, admit, content_length, keep, patiently, receive
-from streamforge.api.routes.process_fields import PARSERS, parse_field
+from streamforge.api.routes.process import (
+    PATIENCE,
+    RECEIVED_PROGRESS,
+    Arrived,
+    admit,
+    content_length,
+    keep,
+    patiently,
+    receive,
+)
+from streamforge.api.routes.process_fields import OPTIONS, options_of, parse_field
 from streamforge.api.services import Request, Services, owner_of, services_of
-from streamforge.contracts.ids import key_from_filename, new_batch_id, new_job_id, parse_batch_id, workflow_id
-from streamforge.db.jobs import NewJob
+from streamforge.contracts.ids import key_from_filename, new_batch_id, new_job_id, parse_batch_id
 from streamforge.db.retry import until_available
 from streamforge.errors import BatchNotFound, DatabaseUnavailable, InputError, InvalidField, MissingVideo
 from streamforge.storage import layout
 
 MAX_VIDEOS = 1000
+MAX_PARTS = MAX_VIDEOS + 1 + len(OPTIONS)
+"""With one video too many, which is told as that."""
 ANNOUNCE_EVERY_SECONDS = 3600.0
 """Of the day after which the retention sweep takes stored bytes for nobody's."""
 AT_ONCE = 16
-FIELDS = ["video", *(name for name in PARSERS if name != "key")]
 
 log = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass
-class _Arrived:
+class _Batch:
     """What a form has brought so far. `fields` are for all videos alike; `stored` may have bytes in the store."""
 
     stored: list[UUID] = field(default_factory=list)
-    jobs: list[NewJob] = field(default_factory=list)
+    videos: list[Arrived] = field(default_factory=list)
     rejected: list[tuple[str, InputError]] = field(default_factory=list)
     fields: dict[str, Any] = field(default_factory=dict)
 
@@ -45,14 +54,14 @@ async def create_batch(request: Request) -> Response:
     parameters(request)
     await services.uploads.admit_several(content_length(request))
     await admit(services, "database", "storage")
-    form = Form(
-        request.headers.get("content-type", ""), patiently(request.stream()), max_parts=MAX_VIDEOS + len(PARSERS)
-    )
-    arrived = _Arrived()
+    content_type = request.headers.get("content-type", "")
+    form = Form(content_type, patiently(request.stream()), max_parts=MAX_PARTS)
+    arrived = _Batch()
     async with _nothing_left_when_refused(services, arrived), _announced(services, arrived):
         await _read(services, form, arrived)
     batch_id = new_batch_id()
-    jobs = [_with_fields(job, arrived.fields, owner_of(request), batch_id) for job in arrived.jobs]
+    options = options_of(arrived.fields)
+    jobs = [video.job(options, owner_of(request), batch_id) for video in arrived.videos]
     await until_available(
         lambda: services.jobs.create_batch(batch_id, jobs, progress=RECEIVED_PROGRESS, message="File received"),
         give_up_after=PATIENCE,
@@ -75,7 +84,7 @@ async def get_batch(request: Request) -> Response:
 
 
 @asynccontextmanager
-async def _nothing_left_when_refused(services: Services, arrived: _Arrived) -> AsyncIterator[None]:
+async def _nothing_left_when_refused(services: Services, arrived: _Batch) -> AsyncIterator[None]:
     """Videos are in the store before the form has come to its end, and the end may be wrong, or never come."""
     try:
         yield
@@ -84,7 +93,7 @@ async def _nothing_left_when_refused(services: Services, arrived: _Arrived) -> A
         raise
 
 
-async def _remove(services: Services, arrived: _Arrived) -> None:
+async def _remove(services: Services, arrived: _Batch) -> None:
     """What cannot be removed now is left to the retention sweep: the caller hears what was wrong with the request."""
     limit = asyncio.Semaphore(AT_ONCE)
 
@@ -98,7 +107,7 @@ async def _remove(services: Services, arrived: _Arrived) -> None:
 
 
 @asynccontextmanager
-async def _announced(services: Services, arrived: _Arrived) -> AsyncIterator[None]:
+async def _announced(services: Services, arrived: _Batch) -> AsyncIterator[None]:
     """A form may take days to arrive; its first video must still be there at its end."""
 
     async def announce() -> None:
@@ -116,7 +125,7 @@ async def _announced(services: Services, arrived: _Arrived) -> AsyncIterator[Non
         announcing.cancel()
 
 
-async def _read(services: Services, form: Form, arrived: _Arrived) -> None:
+async def _read(services: Services, form: Form, arrived: _Batch) -> None:
     """Videos go to the store as they come. Raises what was wrong with the first one when none is left."""
     async for part in form.parts():
         if part.name == "video":
@@ -125,19 +134,19 @@ async def _read(services: Services, form: Form, arrived: _Arrived) -> None:
             raise InvalidField("`key` names one video; those of a batch are named by their files.")
         elif part.name in arrived.fields:
             raise InvalidField(f"`{part.name}` is there twice; it is for all videos of the batch.")
-        elif part.name in PARSERS:
+        elif part.name in OPTIONS:
             arrived.fields[part.name] = parse_field(part.name, await part.text(), services.settings.profiles)
         else:
-            raise unknown_part(part, FIELDS, has_video=bool(arrived.jobs or arrived.rejected))
-    if not arrived.jobs and arrived.rejected:
+            raise unknown_part(part, ["video", *OPTIONS], has_video=bool(arrived.videos or arrived.rejected))
+    if not arrived.videos and arrived.rejected:
         raise arrived.rejected[0][1]
-    if not arrived.jobs:
+    if not arrived.videos:
         raise MissingVideo("The form has no file in a field named `video`.")
 
 
-async def _take(services: Services, video: Part, arrived: _Arrived) -> None:
+async def _take(services: Services, video: Part, arrived: _Batch) -> None:
     """A video that cannot be taken is no reason to refuse the others."""
-    if len(arrived.jobs) + len(arrived.rejected) >= MAX_VIDEOS:
+    if len(arrived.videos) + len(arrived.rejected) >= MAX_VIDEOS:
         raise InvalidField(f"`video` is there too often: a batch has {MAX_VIDEOS} videos at most.")
     job_id = new_job_id()
     try:
@@ -151,18 +160,4 @@ async def _take(services: Services, video: Part, arrived: _Arrived) -> None:
         async for _ in video.pieces():
             pass
         return
-    arrived.jobs.append(
-        NewJob(
-            id=job_id,
-            key=key,
-            workflow_id=workflow_id(key, job_id),
-            source_object=layout.original(job_id),
-            size_bytes=incoming.size_bytes,
-            source_sha256=incoming.sha256,
-        )
-    )
-
-
-def _with_fields(job: NewJob, fields: dict[str, Any], owner: str, batch_id: UUID) -> NewJob:
-    given = {name: value for name, value in fields.items() if value is not None}
-    return job.model_copy(update={**given, "owner": owner, "batch_id": batch_id})
+    arrived.videos.append(Arrived(job_id, key, incoming.size_bytes, incoming.sha256))

@@ -11,10 +11,11 @@ from starlette.responses import JSONResponse, Response
 
 from streamforge.api.http.forms import Form, Part
 from streamforge.api.http.unknown_fields import file_name, parameters, unknown_part
-from streamforge.api.routes.process_fields import PARSERS, parse_field
+from streamforge.api.routes.process_fields import OPTIONS, options_of, parse_field
 from streamforge.api.services import Request, Services, owner_of, services_of
 from streamforge.api.uploads import IncomingFile
 from streamforge.contracts.ids import key_from_filename, new_job_id, workflow_id
+from streamforge.contracts.job_options import JobOptions
 from streamforge.contracts.pipeline import PlanVideo
 from streamforge.contracts.printable_plan import PrintablePlan
 from streamforge.db.jobs import NewJob
@@ -30,6 +31,7 @@ from streamforge.errors import (
 )
 from streamforge.storage import layout
 
+FIELDS = ("key", *OPTIONS)
 RECEIVED_PROGRESS = 5
 PATIENCE = 120.0
 """Seconds. Somebody has just sent gigabytes; a database or a store that is away for a minute is no reason to ask for them
@@ -43,11 +45,26 @@ SILENCE_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
-class _Form:
-    """What came beside the video: the name of its file, and the fields' values."""
+class Arrived:
+    """A video whose bytes are here."""
 
-    filename: str
-    fields: dict[str, Any]
+    job_id: UUID
+    key: str
+    size_bytes: int
+    sha256: str
+
+    def job(self, options: JobOptions, owner: str, batch_id: UUID | None = None) -> NewJob:
+        return NewJob(
+            id=self.job_id,
+            key=self.key,
+            workflow_id=workflow_id(self.key, self.job_id),
+            source_object=layout.original(self.job_id),
+            size_bytes=self.size_bytes,
+            source_sha256=self.sha256,
+            options=options,
+            owner=owner,
+            batch_id=batch_id,
+        )
 
 
 async def process(request: Request) -> Response:
@@ -58,7 +75,8 @@ async def process(request: Request) -> Response:
     await admit(services, *(["storage"] if dry_run else ["database", "storage"]))
     async with services.uploads.receive(job_id) as incoming:
         form = Form(request.headers.get("content-type", ""), patiently(request.stream()))
-        job = _new_job(job_id, await _read(services, form, incoming), incoming, owner_of(request))
+        key, options = await _read(services, form, incoming)
+        job = Arrived(job_id, key, incoming.size_bytes, incoming.sha256).job(options, owner_of(request))
         if dry_run:
             return JSONResponse((await _plan(services, job, incoming)).model_dump(mode="json"))
         await _accept(services, job, incoming)
@@ -69,8 +87,8 @@ async def process(request: Request) -> Response:
     )
 
 
-async def _read(services: Services, form: Form, incoming: IncomingFile) -> _Form:
-    """The video's bytes go to `incoming`."""
+async def _read(services: Services, form: Form, incoming: IncomingFile) -> tuple[str, JobOptions]:
+    """The key and what is asked for; the video's bytes go to `incoming`."""
     filename: str | None = None
     fields: dict[str, Any] = {}
     async for part in form.parts():
@@ -79,13 +97,13 @@ async def _read(services: Services, form: Form, incoming: IncomingFile) -> _Form
         if part.name == "video":
             filename = file_name(part)
             await receive(part, incoming)
-        elif part.name in PARSERS:
+        elif part.name in FIELDS:
             fields[part.name] = parse_field(part.name, await part.text(), services.settings.profiles)
         else:
-            raise unknown_part(part, ["video", *PARSERS], has_video=filename is not None)
+            raise unknown_part(part, ["video", *FIELDS], has_video=filename is not None)
     if filename is None:
         raise MissingVideo("The form has no file in a field named `video`.")
-    return _Form(filename, fields)
+    return fields.pop("key", None) or key_from_filename(filename), options_of(fields)
 
 
 async def receive(video: Part, incoming: IncomingFile) -> None:
@@ -94,21 +112,6 @@ async def receive(video: Part, incoming: IncomingFile) -> None:
     if incoming.size_bytes == 0:
         raise EmptyUpload("The video is empty: not one byte arrived.")
     await incoming.finish()
-
-
-def _new_job(job_id: UUID, form: _Form, incoming: IncomingFile, owner: str) -> NewJob:
-    given = {name: value for name, value in form.fields.items() if value is not None}
-    key = given.pop("key", None) or key_from_filename(form.filename)
-    return NewJob(
-        id=job_id,
-        key=key,
-        workflow_id=workflow_id(key, job_id),
-        source_object=layout.original(job_id),
-        size_bytes=incoming.size_bytes,
-        source_sha256=incoming.sha256,
-        owner=owner,
-        **given,
-    )
 
 
 async def _accept(services: Services, job: NewJob, incoming: IncomingFile) -> None:
@@ -145,7 +148,7 @@ async def _plan(services: Services, job: NewJob, incoming: IncomingFile) -> Prin
     no job, and the retention sweep takes them."""
     try:
         await services.storage.put_file(job.source_object, incoming.path)
-        video = PlanVideo(source_object=job.source_object, size_bytes=job.size_bytes, profile=job.profile)
+        video = PlanVideo(source_object=job.source_object, size_bytes=job.size_bytes, **job.options.for_work())
         return await services.workflows.plan(video, PLAN_PATIENCE)
     finally:
         await asyncio.shield(services.storage.delete(layout.original_folder(job.id)))

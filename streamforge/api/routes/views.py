@@ -19,11 +19,13 @@ STALLED_AFTER = timedelta(seconds=15)
 def job_view(job: JobOverview, model: EtaModel, now: datetime | None = None) -> JobView:
     now = now or datetime.now(UTC)
     eta = _eta(job, model, now)
-    fields = job.model_dump(include=set(JobView.model_fields) - {"renditions"})
+    fields = job.model_dump(include=set(JobView.model_fields) - {"renditions", "options"})
+    fields |= job.options.model_dump(include=set(JobView.model_fields))
     if job.status in {JobStatus.FAILED, JobStatus.CANCELLED}:
         fields["playback"] = None  # What could be played while the job ran is gone.
     return JobView(
         **fields,
+        options=job.options.shown(),
         renditions=_renditions(job),
         eta_seconds=eta.seconds if eta else None,
         eta_interval=(eta.low, eta.high) if eta else None,
