@@ -10,7 +10,6 @@ from activities.support import source_clocks
 from activities.support.gpu_sessions import GpuSessions
 from activities.support.heartbeats import heartbeats
 from activities.support.originals import Originals
-from streamforge.codecs.gpu import with_gpu
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import RenditionView, Stage
 from streamforge.contracts.job_options import WorkOptions
@@ -25,6 +24,7 @@ from streamforge.media.encoding.codec_strings import Codecs, CodecsTask
 from streamforge.media.probe.probe import probe_task
 from streamforge.media.worker.capabilities import cores
 from streamforge.media.worker.children import MediaChildren
+from streamforge.planning.gpu import with_gpu
 from streamforge.planning.plan import make_plan
 from streamforge.planning.prediction import printable
 from streamforge.planning.text.tracks import as_asked

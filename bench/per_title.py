@@ -16,13 +16,14 @@ from statistics import mean
 from bench import clips, report
 from bench.bare import planned
 from bench.cpu import tree_cpu
+from streamforge.codecs.registry import CODECS
 from streamforge.contracts.media import EncodedTrack, Plan, Source, VideoRendition
 from streamforge.contracts.per_title import LadderSearch, Probed, RateAndQuality
 from streamforge.media.encoding.encode import EncodeResult, EncodeTask
 from streamforge.media.encoding.per_title_probes import SearchTask
 from streamforge.media.worker.children import MediaChildren
 from streamforge.packaging.presentation import average_bitrate, joined
-from streamforge.planning.per_title.crf_search import SCALES, CrfSearch
+from streamforge.planning.per_title.crf_search import CrfSearch
 from streamforge.planning.per_title.search import bits_saved_at_equal_vmaf, following, searched_plan
 from streamforge.quality.scoring import ScoreBoard
 from streamforge.settings import Settings
@@ -61,7 +62,7 @@ class Compared:
     def top_at(self, crf: float) -> RateAndQuality:
         """The largest rendition at another CRF, from the two at which it was encoded; at most what its ceiling allows."""
         name = self.search.rungs[0].name
-        curve = CrfSearch(0, crf, (crf, crf), self.max_bitrate, SCALES[self.search.codec])
+        curve = CrfSearch(0, crf, (crf, crf), self.max_bitrate, CODECS[self.search.codec].crf_scale)
         for point in {point.crf: point for point in (self.fixed.rungs[name], self.top)}.values():
             curve.add(point)
         point = curve.at(crf)

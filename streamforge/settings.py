@@ -4,7 +4,7 @@ import os
 import re
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import yaml
@@ -17,11 +17,13 @@ from pydantic import (
     PositiveInt,
     SecretStr,
     ValidationError,
+    create_model,
     field_validator,
     model_validator,
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
+from streamforge.codecs.registry import CBCS_CODECS, CODECS, without_cbcs
 from streamforge.errors import InvalidSettings
 from streamforge.settings_problems import problems
 
@@ -43,9 +45,6 @@ DSN = re.compile(
 """libpq's form of it: several hosts may be named, and a socket's folder in their place, percent-encoded."""
 
 DEFAULT_PORTS = {"http": ":80", "https": ":443"}
-
-CrfOfX26x = Annotated[float, Field(ge=1, le=51)]
-CrfOfAv1 = Annotated[int, Field(ge=1, le=63)]
 
 
 class Section(BaseModel):
@@ -95,26 +94,37 @@ class InputSettings(Section):
     max_duration_seconds: PositiveFloat = 12 * 3600
 
 
-Codec = Literal["h264", "hevc", "av1"]
-X26xPreset = Literal[
-    "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo"
-]
+class CrfRanges(Section):
+    @model_validator(mode="after")
+    def ranges_go_upwards(self) -> "CrfRanges":
+        for codec, (lowest, highest) in self:
+            if lowest >= highest:
+                raise ValueError(f"{codec} must be [lowest, highest]")
+        return self
 
 
-class Presets(Section):
-    h264: X26xPreset = "veryfast"
-    hevc: X26xPreset = "veryfast"
-    av1: int = Field(8, ge=0, le=13)
+if TYPE_CHECKING:
+    # Each has one field for each codec, which only pydantic knows.
+    CodecName = str
 
+    class Presets(Section): ...
 
-class ConstantQuality(Section):
-    h264: float = Field(23, ge=0, le=51)
-    hevc: float = Field(26, ge=0, le=51)
-    av1: int = Field(32, ge=1, le=63)
+    class ConstantQuality(Section): ...
+
+    class SearchedCrf(CrfRanges): ...
+else:
+    CodecName = Literal[tuple(CODECS)]
+    Presets = create_model("Presets", __base__=Section, **{name: each.preset for name, each in CODECS.items()})
+    ConstantQuality = create_model(
+        "ConstantQuality", __base__=Section, **{name: each.crf for name, each in CODECS.items()}
+    )
+    SearchedCrf = create_model(
+        "SearchedCrf", __base__=CrfRanges, **{name: each.searched_crf for name, each in CODECS.items()}
+    )
 
 
 class TranscodeSettings(Section):
-    codecs: list[Codec] = ["h264"]
+    codecs: list[CodecName] = ["h264"]
     presets: Presets = Presets()
     crf: ConstantQuality = ConstantQuality()
     max_bitrate_1080p: PositiveInt = 6_500_000
@@ -165,25 +175,10 @@ class DownloadsSettings(Section):
     enabled: bool = False
 
 
-class CrfRanges(Section):
-    """The lowest and the highest CRF that a search may choose, by codec."""
-
-    h264: tuple[CrfOfX26x, CrfOfX26x] = (16, 36)
-    hevc: tuple[CrfOfX26x, CrfOfX26x] = (16, 38)
-    av1: tuple[CrfOfAv1, CrfOfAv1] = (16, 54)
-
-    @model_validator(mode="after")
-    def ranges_go_upwards(self) -> "CrfRanges":
-        for codec, (lowest, highest) in self:
-            if lowest >= highest:
-                raise ValueError(f"{codec} must be [lowest, highest]")
-        return self
-
-
 class PerTitleSettings(Section):
     enabled: bool = False
     targets: list[Annotated[float, Field(ge=20, le=99)]] = Field([93, 85, 75], min_length=1)
-    crf: CrfRanges = CrfRanges()
+    crf: SearchedCrf = SearchedCrf()
     drop_rungs: bool = True
     max_cost: float = Field(0.3, gt=0, le=10)
 
@@ -335,8 +330,8 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def streams_can_be_protected(self) -> "Settings":
         job = self._overridden(self.profile)
-        if job.protection.scheme == "cbcs" and "av1" in job.transcode.codecs:
-            raise ValueError("protection.scheme: cbcs encrypts h264 and hevc, and transcode.codecs has av1")
+        if job.protection.scheme == "cbcs" and (clear := without_cbcs(job.transcode.codecs)):
+            raise ValueError(f"protection.scheme: {CBCS_CODECS}, and transcode.codecs has {' and '.join(clear)}")
         if job.protection.scheme != "none" and self.storage.url is not None and self.keys.secret is None:
             raise ValueError(
                 "keys.secret must be set where storage.url is: whoever shares the bucket needs the same secret, "

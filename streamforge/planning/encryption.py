@@ -1,5 +1,6 @@
 """Whether and how a stream is encrypted, and what it then goes without."""
 
+from streamforge.codecs.registry import CBCS_CODECS, without_cbcs
 from streamforge.contracts.media import Plan, Protection
 from streamforge.errors import InvalidSettings
 from streamforge.settings import ProtectionSettings
@@ -11,9 +12,9 @@ def with_protection(plan: Plan, settings: ProtectionSettings) -> Plan:
     """Raises InvalidSettings for a codec that the scheme is not there for."""
     if settings.scheme == "none":
         return plan
-    if settings.scheme == "cbcs" and any(rendition.codec == "av1" for rendition in plan.renditions):
+    if settings.scheme == "cbcs" and (clear := without_cbcs({rendition.codec: None for rendition in plan.renditions})):
         raise InvalidSettings(
-            "protection.scheme: cbcs encrypts h264 and hevc, and transcode.codecs of this job's profile has av1."
+            f"protection.scheme: {CBCS_CODECS}, and transcode.codecs of this job's profile has {' and '.join(clear)}."
         )
     protection = Protection(scheme=settings.scheme)
     warnings = [*plan.warnings, *_limits_of(protection), *([NO_DOWNLOADS] if plan.downloads else [])]

@@ -2,10 +2,11 @@
 
 from itertools import groupby
 
-from streamforge.codecs.encoders import encoder_for, reorders
+from streamforge.codecs.base import reorders
+from streamforge.codecs.registry import CODECS
 from streamforge.contracts.media import VideoRendition, VideoSource
 from streamforge.planning.color.dynamic_range import suited_to
-from streamforge.settings import Codec, TranscodeSettings
+from streamforge.settings import CodecName, TranscodeSettings
 
 WORTHWHILE_STEP = 0.85
 """A rung needs at most this share of the height above it; closer ones cost an encode and gain a viewer nothing."""
@@ -27,23 +28,23 @@ def build_ladder(video: VideoSource, settings: TranscodeSettings) -> list[VideoR
 
 
 def _without_reordering(rendition: VideoRendition) -> VideoRendition:
-    options = encoder_for(rendition.codec).without_reordering(rendition.options)
+    options = CODECS[rendition.codec].without_reordering(rendition.options)
     return rendition.model_copy(update={"options": options})
 
 
 def rendition_of(
-    codec: Codec, name: str, size: tuple[int, int], frame_rate: float, settings: TranscodeSettings
+    codec: CodecName, name: str, size: tuple[int, int], frame_rate: float, settings: TranscodeSettings
 ) -> VideoRendition:
-    encoder = encoder_for(codec)
+    made_by = CODECS[codec]
     width, height = size
-    max_bitrate = encoder.max_bitrate(width, height, frame_rate, settings.max_bitrate_1080p)
+    max_bitrate = made_by.max_bitrate(width, height, frame_rate, settings.max_bitrate_1080p)
     return VideoRendition(
         name=name,
         width=width,
         height=height,
         codec=codec,
-        encoder=encoder.name,
-        options=encoder.options(getattr(settings.presets, codec), getattr(settings.crf, codec), max_bitrate),
+        encoder=made_by.encoder,
+        options=made_by.options(getattr(settings.presets, codec), getattr(settings.crf, codec), max_bitrate),
         max_bitrate=max_bitrate,
     )
 
@@ -53,7 +54,7 @@ def by_codec(renditions: list[VideoRendition]) -> list[list[VideoRendition]]:
     return [list(ladder) for _, ladder in groupby(renditions, key=lambda rendition: rendition.codec)]
 
 
-def _name(rung: int, codec: Codec, settings: TranscodeSettings) -> str:
+def _name(rung: int, codec: CodecName, settings: TranscodeSettings) -> str:
     return f"{rung}p" if len(settings.codecs) == 1 else f"{rung}p-{codec}"
 
 

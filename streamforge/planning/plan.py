@@ -2,7 +2,7 @@
 
 from math import ceil
 
-from streamforge.codecs.encoders import LONGEST_REORDERED_SECONDS, reorders
+from streamforge.codecs.base import LONGEST_REORDERED_SECONDS, reorders
 from streamforge.contracts.media import (
     VIDEO_TIMESCALE,
     AudioRendition,

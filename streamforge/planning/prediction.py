@@ -8,6 +8,7 @@ in which nearly all videos lie. All constants were measured on one core of a 2-c
 
 from math import ceil
 
+from streamforge.codecs.registry import CODECS
 from streamforge.contracts.media import Plan, Source, VideoRendition, VideoSource
 from streamforge.contracts.printable_plan import (
     PlannedAudio,
@@ -21,46 +22,6 @@ UNCERTAINTY = 3.0
 
 DECODED_PER_SECOND = 150e6
 """Pixels per CPU second, H.264 and its like; AV1 and 10 bit are slower, MPEG-2 is faster."""
-
-ENCODED_PER_SECOND = {
-    "h264": {
-        "ultrafast": 200e6,
-        "superfast": 110e6,
-        "veryfast": 80e6,
-        "faster": 42e6,
-        "fast": 30e6,
-        "medium": 24e6,
-        "slow": 15e6,
-        "slower": 9e6,
-        "veryslow": 5e6,
-    },
-    "hevc": {
-        "ultrafast": 45e6,
-        "superfast": 30e6,
-        "veryfast": 23e6,
-        "faster": 20e6,
-        "fast": 16e6,
-        "medium": 14e6,
-        "slow": 6e6,
-        "slower": 2e6,
-        "veryslow": 1e6,
-    },
-    "av1": {
-        "13": 65e6,
-        "12": 65e6,
-        "11": 65e6,
-        "10": 45e6,
-        "9": 30e6,
-        "8": 20e6,
-        "7": 16e6,
-        "6": 13e6,
-        "5": 10e6,
-        "4": 8e6,
-        "3": 3e6,
-        "2": 1.5e6,
-    },
-}
-"""Pixels per CPU second, scaling included. A preset that is not here counts as the slowest that is."""
 
 SCORED_PER_SECOND = 55e6
 """Pixels per CPU second that VMAF compares, at the source's size."""
@@ -114,8 +75,7 @@ def _pictures(video: VideoSource, plan: Plan) -> float:
 
 
 def encoding_speed(rendition: VideoRendition) -> float:
-    known = ENCODED_PER_SECOND[rendition.codec]
-    return known.get(rendition.options["preset"], min(known.values()))
+    return CODECS[rendition.codec].speed(rendition.options["preset"])
 
 
 def _scoring(video: VideoSource, plan: Plan, frames: float) -> float:

@@ -1,16 +1,10 @@
 """Copying instead of encoding: which sources already are what a rendition should be."""
 
-from streamforge.codecs.encoders import LONGEST_STILL_SECONDS, encoder_for
+from streamforge.codecs.base import LONGEST_STILL_SECONDS
+from streamforge.codecs.registry import CODECS
 from streamforge.contracts.media import COPY, Coding, Crop, Source, VideoRendition, VideoSource
 from streamforge.planning.color.dynamic_range import needs_mapping
 from streamforge.settings import Settings, TranscodeSettings
-
-PROFILES = {
-    "h264": {"Constrained Baseline", "Baseline", "Main", "High"},
-    "hevc": {"Main"},
-    "av1": {"Main"},
-}
-"""Of 8 bit and 4:2:0, which every player has: by FFmpeg's names."""
 
 PIXEL_FORMATS = {"yuv420p", "yuvj420p"}
 
@@ -60,7 +54,7 @@ def _about_pictures(video: VideoSource, coding: Coding, settings: TranscodeSetti
     ceiling = _ceiling(video, coding, settings)
     return [
         (
-            coding.profile not in PROFILES[coding.codec] or video.pixel_format not in PIXEL_FORMATS,
+            coding.profile not in CODECS[coding.codec].profiles_to_copy or video.pixel_format not in PIXEL_FORMATS,
             f"it is {coding.codec} {coding.profile} in {video.pixel_format}, which not every player has",
         ),
         (video.changing != [], _changes(video.changing)),
@@ -113,5 +107,5 @@ def _about_packets(video: VideoSource, coding: Coding) -> list[tuple[bool, str]]
 
 
 def _ceiling(video: VideoSource, coding: Coding, settings: TranscodeSettings) -> int:
-    encoder = encoder_for(coding.codec)
-    return encoder.max_bitrate(video.width, video.height, video.frame_rate, settings.max_bitrate_1080p)
+    codec = CODECS[coding.codec]
+    return codec.max_bitrate(video.width, video.height, video.frame_rate, settings.max_bitrate_1080p)

@@ -24,7 +24,6 @@ from activities.support.memory import Room
 from activities.support.originals import Originals
 from activities.support.scratch import Scratch
 from activities.transcode import TranscodeActivities
-from streamforge.codecs.gpu import with_gpu
 from streamforge.contracts.media import EncodedTracks, Source
 from streamforge.contracts.pipeline import EncodeChunkInput, EncodedPart, StoredSource
 from streamforge.db.jobs import Jobs
@@ -36,6 +35,7 @@ from streamforge.media.encoding.gpu import GpuMeter
 from streamforge.media.probe.probe import probe_task
 from streamforge.media.worker.capabilities import Gpu, gpus
 from streamforge.media.worker.children import MediaChildren
+from streamforge.planning.gpu import with_gpu
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings
 from streamforge.storage import Storage, layout

@@ -4,9 +4,9 @@ import pytest
 from sources import source, video
 
 from activities.support.gpu_sessions import GpuSessions
-from streamforge.codecs.gpu import with_gpu
 from streamforge.media.encoding.gpu import GpuMeter
 from streamforge.media.worker.capabilities import Gpu
+from streamforge.planning.gpu import with_gpu
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings
 

@@ -11,16 +11,16 @@ from encoding import Encoded, encode_chunk
 from playback import decode, ffmpeg_decodes
 from test_probe import probe
 
-from streamforge.codecs.encoders import GPU_ENCODERS, nvenc_options
-from streamforge.codecs.gpu import with_gpu
+from streamforge.codecs.h264 import H264
+from streamforge.codecs.registry import CODECS, GPU_ENCODERS
 from streamforge.contracts.media import Plan
 from streamforge.media.encoding import gpu
-from streamforge.media.encoding import rendition as rendition_module
 from streamforge.media.encoding.codec_strings import Codecs, CodecsTask
 from streamforge.media.encoding.encode import EncodeResult, EncodeTask, run
 from streamforge.media.encoding.gpu import GpuTrial, GpuTrialTask, try_encoders
 from streamforge.media.worker.capabilities import gpus
 from streamforge.media.worker.children import MediaChildren
+from streamforge.planning.gpu import with_gpu
 from streamforge.planning.plan import make_plan
 from streamforge.planning.trial import trial_renditions
 from streamforge.settings import Settings
@@ -40,28 +40,34 @@ async def planned(children: MediaChildren, clip: Path) -> Encoded:
     return Encoded(source, with_gpu(make_plan(source, QUICK), GPU_ENCODERS.values()), [], Path())
 
 
+def gpu_options(options: dict[str, str], *, profile: int, level: int, reorders: bool) -> dict[str, str]:
+    return CODECS["h264"].gpu_options(options, 6_500_000, bytes([1, profile, 0, level]), reorders=reorders)
+
+
 @pytest.mark.parametrize("encoder", GPU_ENCODERS.values())
 def test_a_gpu_encoder_knows_every_option_it_is_given(encoder: str) -> None:
     known = av.CodecContext.create(encoder, "w").supported_options
     names = {option.name for option in (*known.generic, *known.private)}
-    assert set(nvenc_options({"crf": "23"}, 6_500_000, 100, 40, True)) <= names
+    assert set(gpu_options({"crf": "23"}, profile=100, level=40, reorders=True)) <= names
 
 
 def test_a_gpu_is_asked_for_the_same_quality_below_the_same_ceiling() -> None:
-    options = nvenc_options({"crf": "23.5"}, 6_500_000, 100, 40, True)
+    options = gpu_options({"crf": "23.5"}, profile=100, level=40, reorders=True)
     assert (options["rc"], options["cq"], options["maxrate"]) == ("vbr", "23.5", "6500000")
     assert (options["profile"], options["level"]) == ("high", "40")
-    assert nvenc_options({"crf": "0"}, 6_500_000, 100, 40, True)["cq"] == "1"  # 0 would be NVENC's own choice.
+    assert (
+        gpu_options({"crf": "0"}, profile=100, level=40, reorders=True)["cq"] == "1"
+    )  # 0 would be NVENC's own choice.
 
 
 def test_of_players_of_the_simplest_profile_no_reordering_is_asked() -> None:
-    options = nvenc_options({"crf": "23"}, 6_500_000, 66, 30, True)
+    options = gpu_options({"crf": "23"}, profile=66, level=30, reorders=True)
     assert (options["profile"], options["bf"]) == ("baseline", "0")
 
 
 @pytest.mark.parametrize(("reorders", "b_frames"), [(True, "2"), (False, "0")])
 def test_a_gpu_reorders_only_where_the_plan_leaves_room(reorders: bool, b_frames: str) -> None:
-    assert nvenc_options({"crf": "23"}, 6_500_000, 100, 40, reorders)["bf"] == b_frames
+    assert gpu_options({"crf": "23"}, profile=100, level=40, reorders=reorders)["bf"] == b_frames
 
 
 @without_gpu
@@ -87,7 +93,7 @@ KEY_FRAMES_OF_ITS_OWN = WORKS | {"x264-params": "keyint=2:min-keyint=1:open-gop=
 def stand_in(monkeypatch: pytest.MonkeyPatch, options: dict[str, str]) -> None:
     """x264 in the place of the GPU's encoder, with options that it knows: all around it is real, so nothing of this can
     run in a media child."""
-    monkeypatch.setattr(rendition_module, "nvenc_options", lambda *_: options)
+    monkeypatch.setattr(H264, "gpu_options", lambda *_, **__: options)
 
 
 def on_stand_in(plan: Plan) -> Plan:

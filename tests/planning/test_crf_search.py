@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streamforge.codecs.registry import CODECS
 from streamforge.contracts.per_title import RateAndQuality
-from streamforge.planning.per_title.crf_search import MOST_PROBES, SCALES, CrfSearch
+from streamforge.planning.per_title.crf_search import MOST_PROBES, CrfSearch
 
 BOUNDS = (16.0, 36.0)
 TOLERANCE = 1.5
@@ -48,7 +49,7 @@ def searched(
     codec: str = "h264",
 ) -> CrfSearch:
     """A search that has ended."""
-    search = CrfSearch(target, 23, bounds, max_bitrate, SCALES[codec])
+    search = CrfSearch(target, 23, bounds, max_bitrate, CODECS[codec].crf_scale)
     for _ in range(MOST_PROBES):
         if (crf := search.next()) is not None:
             search.add(probe(crf))

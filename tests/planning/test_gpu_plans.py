@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from sources import source, video
 
-from streamforge.codecs.gpu import with_gpu
 from streamforge.contracts.media import Plan
+from streamforge.planning.gpu import with_gpu
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings
 

@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sources import audio, source, video
 
-from streamforge.codecs.encoders import ENCODERS
+from streamforge.codecs.registry import CODECS
 from streamforge.contracts.printable_plan import Prediction
 from streamforge.planning.plan import make_plan
-from streamforge.planning.prediction import ENCODED_PER_SECOND, UNCERTAINTY, predict, printable
+from streamforge.planning.prediction import UNCERTAINTY, predict, printable
 from streamforge.settings import Settings
 
 
@@ -68,7 +68,7 @@ def test_a_slower_preset_takes_longer() -> None:
 
 
 def test_every_codec_has_its_speeds() -> None:
-    assert set(ENCODED_PER_SECOND) == set(ENCODERS)
+    assert all(codec.pixels_per_second for codec in CODECS.values())
     assert predicted(codecs=["hevc"]).cpu_seconds > predicted(codecs=["h264"]).cpu_seconds
     assert predicted(codecs=["hevc"]).output_bytes < predicted(codecs=["h264"]).output_bytes
 

@@ -9,8 +9,7 @@ from uuid import UUID, uuid4
 from clips import Clips
 from speech_model import CAPTIONS
 
-from streamforge.codecs.encoders import GPU_ENCODERS
-from streamforge.codecs.gpu import with_gpu
+from streamforge.codecs.registry import GPU_ENCODERS
 from streamforge.contracts.media import EncodedTrack, Plan, Source, Text, TextTrack
 from streamforge.contracts.stills import Storyboard
 from streamforge.keys import Keys
@@ -35,6 +34,7 @@ from streamforge.packaging.presentation import (
     joined,
     presentation,
 )
+from streamforge.planning.gpu import with_gpu
 from streamforge.planning.plan import make_plan
 from streamforge.planning.stills import THUMBNAILS, TILES, storyboard, webvtt
 from streamforge.planning.text.webvtt import Cue, read_webvtt

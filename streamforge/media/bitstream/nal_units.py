@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from itertools import islice
 
+from streamforge.codecs.nal_units import unit_ranges
 from streamforge.media.container.packet_clock import AnyPacket
 
 HEAD = 16 * 2**10
@@ -39,11 +40,9 @@ def _length_prefixed(extradata: bytes, codec: str) -> Callable[[AnyPacket], Iter
     length_bytes = (extradata[place] & 3) + 1 if len(extradata) > place else 4
 
     def units(packet: AnyPacket) -> Iterator[bytes]:
-        data, at = memoryview(packet), 0
-        while at + length_bytes < len(data):
-            begin = at + length_bytes
-            at = begin + int.from_bytes(data[at:begin])
-            yield bytes(data[begin : min(at, begin + HEAD)]) or b"\0"
+        data = memoryview(packet)
+        for begin, end in unit_ranges(data, 0, len(data), length_bytes):
+            yield bytes(data[begin : min(end, begin + HEAD)]) or b"\0"
 
     return units
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
+from streamforge.codecs.registry import by_configuration_box
 from streamforge.errors import OutputInvalid
 
 MUXER_OPTIONS = {
@@ -198,47 +199,18 @@ def _grow(data: bytearray, at: int, by: int) -> None:
 
 # ── RFC 6381 codec strings, from the decoder configuration in the init segment ──────────────────────────────────────
 def codec_string(init: bytes) -> str:
-    """Like avc1.64001f, hvc1.1.6.L93.B0 or av01.0.04M.08: what a player asks its decoder before it downloads media."""
-    for box in ("avcC", "hvcC", "av1C"):
-        at = init.find(box.encode())
-        if at >= 0:
-            string = configuration_string(box, init[at + 4 :])
-            return string.replace("avc1", "avc3") if b"avc3" in init[:at] else string
+    """What a player asks its decoder before it downloads media. avc3: parameter sets may be in the samples."""
+    if (found := by_configuration_box(init)) is not None:
+        codec, configuration = found
+        string = codec.codec_string(configuration)
+        return string.replace("avc1", "avc3") if b"avc3" in init else string
     if b"mp4a" in init:
         return "mp4a.40.2"
     raise OutputInvalid("The encoder wrote no decoder configuration.")
 
 
-def avc_profile_and_level(header: bytes) -> tuple[int, int]:
-    """profile_idc and level_idc of a header with an `avcC` in it: 100 is High, 31 is level 3.1."""
-    config = header.index(b"avcC") + 4
-    return header[config + 1], header[config + 3]
-
-
-def configuration_string(box: str, config: bytes) -> str:
-    """The same from what is in the box avcC, hvcC or av1C; of the last ones at least 23 and 4 bytes."""
-    return {"avcC": _avc, "hvcC": _hevc, "av1C": _av1}[box](config)
-
-
-def _avc(config: bytes) -> str:
-    """ISO/IEC 14496-15 §5.3.3.1: version, profile, constraints, level."""
-    return f"avc1.{config[1:4].hex()}"
-
-
-def _hevc(config: bytes) -> str:
-    """ISO/IEC 14496-15 annex E.3: profile space and idc, compatibility flags bit-reversed, tier and level, constraints."""
-    space = ("", "A", "B", "C")[config[1] >> 6]
-    tier = "H" if config[1] & 0x20 else "L"
-    (compatibility,) = struct.unpack_from(">I", config, 2)
-    reversed_flags = int(f"{compatibility:032b}"[::-1], 2)
-    constraints = config[6:12].rstrip(b"\0")
-    suffix = "".join(f".{byte:X}" for byte in constraints)
-    return f"hvc1.{space}{config[1] & 0x1F}.{reversed_flags:X}.{tier}{config[12]}{suffix}"
-
-
-def _av1(config: bytes) -> str:
-    """AV1 in ISOBMFF §2.3.3: profile and level, tier, bit depth."""
-    profile, level = config[1] >> 5, config[1] & 0x1F
-    tier = "H" if config[2] & 0x80 else "M"
-    depth = 8 if not config[2] & 0x40 else (12 if config[2] & 0x20 else 10)
-    return f"av01.{profile}.{level:02}{tier}.{depth:02}"
+def configuration_of(header: bytes) -> bytes:
+    """What is in the configuration box of a header of video."""
+    if (found := by_configuration_box(header)) is None:
+        raise OutputInvalid("The encoder wrote no decoder configuration.")
+    return found[1]

@@ -19,6 +19,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from streamforge.codecs.registry import CODECS
 from streamforge.contracts.media import COPY, VIDEO_TIMESCALE, EncodedTrack, VideoSource
 from streamforge.errors import CannotBeCopied
 from streamforge.media.cmaf.fragments import GopMuxer, Shown, TrackFolder
@@ -145,7 +146,7 @@ def _unwritable(why: str) -> CannotBeCopied:
 def _output(muxer: GopMuxer, source: VideoStream) -> VideoStream:
     stream = muxer.container.add_stream_from_template(source, opaque=True)
     stream.time_base = TICK
-    stream.codec_tag = {"hevc": "hvc1", "h264": "avc1", "av1": "av01"}[source.codec_context.codec.canonical_name]
+    stream.codec_tag = CODECS[source.codec_context.codec.canonical_name].sample_entry
     return stream
 
 

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 from cryptography.hazmat.primitives.padding import PKCS7
 
+from streamforge.codecs.nal_units import unit_ranges
 from streamforge.contracts.media import Protection
 from streamforge.keys import ContentKey
 from streamforge.media.bitstream.slice_headers import SliceHeaders
@@ -158,7 +159,7 @@ def _subsamples(fragment: bytes, sample: Sample, headers: SliceHeaders) -> Subsa
     """Everything but what lies behind the header of each slice is clear; a slice too short for one block is, too."""
     found: Subsamples = []
     clear = 0
-    for begin, end in _nal_units(fragment, sample, headers.length_size):
+    for begin, end in unit_ranges(fragment, sample.begin, sample.end, headers.length_size):
         header = headers.length(fragment[begin:end])
         clear += headers.length_size
         if header is None or end - begin - header < BLOCK:
@@ -173,16 +174,6 @@ def _fitting(clear: int, protected: int) -> Subsamples:
     """A subsample has 16 bits for how much of it is clear."""
     whole, rest = divmod(clear, UINT16)
     return [(UINT16, 0)] * whole + [(rest, protected)]
-
-
-def _nal_units(fragment: bytes, sample: Sample, length_size: int) -> list[tuple[int, int]]:
-    """ISO/IEC 14496-15 §4.3.3: each with its length in front."""
-    found, at = [], sample.begin
-    while at < sample.end:
-        begin = at + length_size
-        at = begin + int.from_bytes(fragment[at:begin])
-        found.append((begin, at))
-    return found
 
 
 def _auxiliary_boxes(maps: list[Subsamples]) -> tuple[bytes, bytes, bytes]:

@@ -14,6 +14,7 @@ from av.packet import Packet
 from av.stream import Stream
 from pydantic import BaseModel
 
+from streamforge.codecs.registry import CODECS
 from streamforge.contracts.media import VIDEO_TIMESCALE
 from streamforge.media.process.progress import Progress
 
@@ -76,8 +77,8 @@ def run(task: ProgressiveTask, on_progress: Progress) -> Progressive:
 def _add_stream(target: OutputContainer, template: Stream) -> Stream:
     # Opaque: else PyAV looks for an encoder with the name of the decoder, and there is none called libdav1d.
     stream = target.add_stream_from_template(template, opaque=True)
-    if stream.codec_context.codec.canonical_name == "hevc":
-        stream.codec_context.codec_tag = "hvc1"  # Apple players refuse hev1.
+    if (codec := CODECS.get(stream.codec_context.codec.canonical_name)) is not None:
+        stream.codec_context.codec_tag = codec.sample_entry
     return stream
 
 

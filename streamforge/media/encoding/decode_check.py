@@ -11,15 +11,12 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from streamforge.codecs.registry import CODECS
 from streamforge.errors import OutputInvalid
 from streamforge.media.vmaf.luma import Rows, luma_rows, mean_squared_error
 
 OnPicture = Callable[[int, VideoFrame], None]
 """Hears of every decoded picture, with its number in the part."""
-
-
-DECODERS = {"av1": "libdav1d"}
-"""Where the decoder that has the codec's own name only works with hardware."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +78,7 @@ def decoder_of(coded: VideoCodecContext, threads: int) -> VideoCodecContext:
     """For what the encoder, or another decoder, `coded` is set up for. It overlooks nothing. `threads`: 0 = one for each
     core."""
     codec = coded.codec.canonical_name
-    decoder = CodecContext.create(DECODERS.get(codec, codec), "r")
+    decoder = CodecContext.create(CODECS[codec].decoder if codec in CODECS else codec, "r")
     assert isinstance(decoder, VideoCodecContext)
     decoder.extradata = coded.extradata
     decoder.thread_count = threads

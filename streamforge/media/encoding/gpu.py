@@ -8,7 +8,7 @@ from pathlib import Path
 from av.video.frame import VideoFrame
 from pydantic import BaseModel
 
-from streamforge.codecs.encoders import GPU_ENCODERS
+from streamforge.codecs.registry import GPU_ENCODERS
 from streamforge.contracts.media import VIDEO_TIMESCALE, VideoRendition
 from streamforge.errors import OutputInvalid, StreamForgeError
 from streamforge.media.cmaf.encryption import lock_for

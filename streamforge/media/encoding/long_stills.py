@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import pairwise
 
-from streamforge.codecs.encoders import LONGEST_STILL_SECONDS
+from streamforge.codecs.base import LONGEST_STILL_SECONDS
 from streamforge.contracts.media import VIDEO_TIMESCALE
 from streamforge.media.decoding.frames import SourceFrame
 

@@ -14,15 +14,16 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
-from streamforge.codecs.encoders import LONGEST_REORDERED_SECONDS, nvenc_options
+from streamforge.codecs.base import LONGEST_REORDERED_SECONDS
+from streamforge.codecs.registry import CODECS
 from streamforge.contracts.media import VIDEO_TIMESCALE, EncodedTrack, VideoRendition
 from streamforge.errors import OutputInvalid
-from streamforge.media.cmaf.boxes import avc_profile_and_level, codec_string
+from streamforge.media.cmaf.boxes import codec_string, configuration_of
 from streamforge.media.cmaf.fragments import GopMuxer, Shown, TrackFolder
 from streamforge.media.encoding.decode_check import OnPicture, Proof
 from streamforge.media.encoding.scaling import LIMITED, Output, Size
 
-SIGNATURE = re.compile(rb"x264 - core \d+(?: r\d+)?(?: [0-9a-f]{6,})?|x265 \(build \d+\) - [\w.+-]+")
+SIGNATURE = re.compile(b"|".join(codec.signature for codec in CODECS.values() if codec.signature is not None))
 
 
 class GpuFailed(Exception):
@@ -199,7 +200,7 @@ def output_of(rendition: VideoRendition) -> Output:
 
 
 def signature(stream: bytes) -> str | None:
-    """What x264 and x265 write about themselves into the head of a stream; other encoders do not."""
+    """What an encoder writes about itself into the head of a stream; not all do."""
     found = SIGNATURE.search(stream)
     return found.group().decode() if found else None
 
@@ -227,8 +228,9 @@ def add_gpu_encoder(
     container: OutputContainer, rendition: VideoRendition, frame_rate: Fraction, reorders: bool
 ) -> VideoStream:
     assert rendition.gpu_encoder is not None
-    profile, level = avc_profile_and_level(header_of(rendition, frame_rate))
-    options = nvenc_options(rendition.options, rendition.max_bitrate, profile, level, reorders)
+    configuration = configuration_of(header_of(rendition, frame_rate))
+    codec = CODECS[rendition.codec]
+    options = codec.gpu_options(rendition.options, rendition.max_bitrate, configuration, reorders=reorders)
     return _add_stream(container, rendition, frame_rate, rendition.gpu_encoder, options)
 
 
@@ -244,8 +246,7 @@ def _add_stream(
     context.color_primaries = rendition.color.primaries
     context.color_trc = rendition.color.transfer
     context.colorspace = rendition.color.matrix
-    if rendition.codec == "hevc":
-        context.codec_tag = "hvc1"  # Apple players refuse hev1.
+    context.codec_tag = CODECS[rendition.codec].sample_entry
     if rendition.gpu_encoder is not None:
         context.codec_tag = "avc3"  # Parameter sets may be in the samples, ISO/IEC 14496-15 §5.3.3.
     return stream

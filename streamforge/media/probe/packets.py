@@ -11,13 +11,14 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from streamforge.codecs.registry import CODECS
 from streamforge.contracts.media import VIDEO_TIMESCALE
 from streamforge.errors import TruncatedSource
 from streamforge.media.container.extent import OVERHEAD, Extent
 from streamforge.media.container.opening import packets
 from streamforge.media.container.packet_clock import AnyPacket, Losses, is_hidden
 from streamforge.media.probe.decoder_set_ups import SetUps
-from streamforge.media.probe.packet_log import CONFIGURATIONS, PacketLog
+from streamforge.media.probe.packet_log import PacketLog
 from streamforge.media.probe.tallies import Tallies
 from streamforge.media.process.progress import Progress
 from streamforge.timeline.clock_runs import Packet, RunFinder
@@ -283,7 +284,7 @@ def _time_base(stream: VideoStream | AudioStream) -> Fraction:
 def _packet_log(stream: VideoStream) -> PacketLog | None:
     context = stream.codec_context
     codec = context.codec.canonical_name
-    return PacketLog(codec, context.extradata) if codec in CONFIGURATIONS else None
+    return PacketLog(codec, context.extradata) if codec in CODECS else None
 
 
 def as_declared(container: InputContainer, track: TrackReading) -> int:

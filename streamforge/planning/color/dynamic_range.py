@@ -5,18 +5,13 @@ H.264 is 8 bits and SDR: 10 bits in it play nearly nowhere. HEVC and AV1 have 10
 of them has (Main 10, Main), so a source of more than 8 bits keeps 10 there, HDR or not.
 """
 
-from collections.abc import Callable
-
+from streamforge.codecs.registry import CODECS
 from streamforge.contracts.media import (
     Color,
-    ContentLight,
     DynamicRange,
-    MasteringDisplay,
     VideoRendition,
     VideoSource,
 )
-
-KEEP_HDR = {"hevc", "av1"}
 
 BT709 = Color()
 HDR_TRANSFERS: dict[int, DynamicRange] = {16: "hdr10", 18: "hlg"}
@@ -36,17 +31,17 @@ def suited_to(video: VideoSource, rendition: VideoRendition) -> VideoRendition:
             "pixel_format": pixel_format_of(rendition.codec, video),
             "dynamic_range": dynamic_range,
             "color": color_of(dynamic_range, video),
-            "options": options if dynamic_range == "sdr" else with_hdr_metadata(rendition.encoder, options, video),
+            "options": options if dynamic_range == "sdr" else CODECS[rendition.codec].with_hdr_metadata(options, video),
         }
     )
 
 
 def dynamic_range_of(codec: str, video: VideoSource) -> DynamicRange:
-    return video.dynamic_range if codec in KEEP_HDR else "sdr"
+    return video.dynamic_range if CODECS[codec].keeps_hdr else "sdr"
 
 
 def pixel_format_of(codec: str, video: VideoSource) -> str:
-    return "yuv420p10le" if codec in KEEP_HDR and video.bit_depth > 8 else "yuv420p"
+    return "yuv420p10le" if CODECS[codec].keeps_hdr and video.bit_depth > 8 else "yuv420p"
 
 
 def color_of(dynamic_range: DynamicRange, video: VideoSource) -> Color:
@@ -62,43 +57,3 @@ def needs_mapping(dynamic_range: DynamicRange, video: VideoSource) -> bool:
     """Whether colours have to be moved, and not only written in another way: between HDR and SDR, or from a wide gamut."""
     is_too_wide = dynamic_range == "sdr" and video.color.primaries in WIDE_GAMUTS
     return dynamic_range != video.dynamic_range or is_too_wide
-
-
-def with_hdr_metadata(encoder: str, options: dict[str, str], video: VideoSource) -> dict[str, str]:
-    """Options that also write what is known of the mastering display and the content's light into the stream."""
-    if encoder == "libx265":
-        return _appended(options, "x265-params", _x265(video))
-    if encoder == "libsvtav1":
-        return _appended(options, "svtav1-params", _svt_av1(video))
-    return options
-
-
-def _appended(options: dict[str, str], name: str, added: list[str]) -> dict[str, str]:
-    return options | {name: ":".join([options[name], *added])}
-
-
-def _x265(video: VideoSource) -> list[str]:
-    """Integers: chromaticities in 0.00002, luminance in 0.0001 cd/m²."""
-    found = []
-    if (screen := video.mastering_display) is not None:
-        points = _points(screen, lambda v: str(round(v * 50_000)))
-        luminance = f"L({round(screen.max_luminance * 10_000)},{round(screen.min_luminance * 10_000)})"
-        found.append(f"master-display={points}{luminance}")
-    return found + _content_light("max-cll", video.content_light)
-
-
-def _svt_av1(video: VideoSource) -> list[str]:
-    found = []
-    if (screen := video.mastering_display) is not None:
-        points = _points(screen, lambda v: f"{v:.5f}")
-        found.append(f"mastering-display={points}L({screen.max_luminance:.4f},{screen.min_luminance:.4f})")
-    return found + _content_light("content-light", video.content_light)
-
-
-def _points(screen: MasteringDisplay, written: Callable[[float], str]) -> str:
-    points = {"G": screen.green, "B": screen.blue, "R": screen.red, "WP": screen.white}
-    return "".join(f"{name}({written(x)},{written(y)})" for name, (x, y) in points.items())
-
-
-def _content_light(name: str, light: ContentLight | None) -> list[str]:
-    return [] if light is None else [f"{name}={light.max_content},{light.max_frame_average}"]

@@ -9,10 +9,10 @@ trusted.
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from math import exp, log
 
+from streamforge.codecs.base import CrfScale
 from streamforge.contracts.per_title import RateAndQuality
 
 MOST_PROBES = 4
@@ -21,24 +21,6 @@ MARGIN = 1.0
 STEEPEST = 2.5
 """How many times steeper, or flatter, than usual a curve is believed to go on beyond its probes."""
 
-
-@dataclass(frozen=True)
-class CrfScale:
-    """How one encoder's CRF is divided, and what a step of 1 usually does to the log-odds of what is missing to 100 and to
-    the logarithm of the bit rate. `unit` is how many steps are about one of x264's."""
-
-    finest: float
-    unit: float
-    more_missing: float
-    fewer_bits: float
-
-
-SCALES = {
-    "h264": CrfScale(finest=0.5, unit=1.0, more_missing=0.14, fewer_bits=0.13),
-    "hevc": CrfScale(finest=0.5, unit=1.0, more_missing=0.11, fewer_bits=0.13),
-    "av1": CrfScale(finest=1.0, unit=3.0, more_missing=0.04, fewer_bits=0.05),
-}
-"""Measured on two films, see bench codecs. SVT-AV1 counts to 63 and takes whole numbers only."""
 
 FAR_BEYOND_ONE = 0.75
 FAR_BEYOND_TWO = 2.5

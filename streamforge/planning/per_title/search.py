@@ -10,6 +10,7 @@ from statistics import mean
 
 import numpy as np
 
+from streamforge.codecs.registry import CODECS
 from streamforge.contracts.media import (
     EncodedTrack,
     PerTitleTarget,
@@ -27,7 +28,7 @@ from streamforge.contracts.per_title import (
     SearchedPlan,
 )
 from streamforge.planning.ladder import by_codec
-from streamforge.planning.per_title.crf_search import SCALES, CrfSearch
+from streamforge.planning.per_title.crf_search import CrfSearch
 from streamforge.planning.per_title.samples import samples_of
 from streamforge.settings import CrfRanges, PerTitleSettings
 
@@ -92,7 +93,7 @@ def _search(rendition: VideoRendition, target: PerTitleTarget, probed: ProbedRen
         first=float(rendition.options["crf"]),
         bounds=target.crf[rendition.name],
         max_bitrate=rendition.max_bitrate,
-        scale=SCALES[rendition.codec],
+        scale=CODECS[rendition.codec].crf_scale,
     )
     for probe in probed.probes:
         search.add(probe.model_copy(update={"vmaf": 100 * probe.vmaf / max(probed.best, 1.0)}))

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from streamforge.codecs.encoders import GPU_ENCODERS
+from streamforge.codecs.registry import GPU_ENCODERS
 from streamforge.contracts.media import Plan
 
 
