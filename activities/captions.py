@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 from temporalio import activity
@@ -17,17 +16,16 @@ from activities.support.originals import Originals
 from activities.support.puts import put_file
 from activities.support.scratch import Scratch
 from activities.support.waiting_puts import patiently
+from streamforge.contracts import tasks
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import Stage
 from streamforge.contracts.media import Text
 from streamforge.contracts.pipeline import KeepSubtitlesInput, TranscribeInput
 from streamforge.contracts.steps import KEEP_SUBTITLES, TRANSCRIBE
+from streamforge.contracts.tasks import Listened, SubtitlesTask, TranscribeTask
 from streamforge.errors import CaptionsUnavailable, Superseded
 from streamforge.events.log import EventLog
 from streamforge.events.reporter import CLOSING_PATIENCE, Reporter
-from streamforge.media.sound.speech import EXTRACTING
-from streamforge.media.text.subtitles import SubtitlesTask
-from streamforge.media.text.transcribe import TRANSCRIBING, TranscribeTask
 from streamforge.media.worker.children import MediaChildren
 from streamforge.packaging.presentation import TEXT_FILE
 from streamforge.storage import AlreadyThere, Storage, layout
@@ -39,7 +37,7 @@ EVENT = "captions"
 STEPS = 20
 """Events for each phase, at most: they are told one by one, beside the progress of the stages."""
 
-PHASES = {EXTRACTING: "Extracting the sound for captions", TRANSCRIBING: "Transcribing what is said"}
+PHASES = {"extracting_audio": "Extracting the sound for captions", "transcribing": "Transcribing what is said"}
 
 
 @dataclass(eq=False, repr=False)
@@ -64,7 +62,7 @@ class CaptionsActivities:
                 async with self.originals.file(work.original.source_object) as path:
                     source = await source_clocks.read(self.storage, work.source)
                     task = SubtitlesTask(path=path, source=source, renditions=work.renditions, target=folder)
-                    text = await self.children.run("subtitles", task, Text)
+                    text = await self.children.run(tasks.SUBTITLES, task)
                 await self._publish(job_id, folder, text)
             await work_records.write(self.storage, receipt, text)
             return text
@@ -83,7 +81,7 @@ class CaptionsActivities:
                 async with self.originals.file(work.original.source_object) as path, _told(reporter) as progress:
                     source = await source_clocks.read(self.storage, work.source)
                     task = TranscribeTask(path=path, source=source, transcription=work.transcription, target=folder)
-                    text = await self.children.run("transcribe", task, Text, progress.put_nowait)
+                    text = await self.children.run(tasks.TRANSCRIBE, task, progress.put_nowait)
                 # No two transcriptions need be the same: one that comes late must not write over what a newer one told of.
                 if (done := await work_records.find(self.storage, receipt, Text)) is not None:
                     return done
@@ -117,24 +115,25 @@ def _noted_beginning(checkpoint: Checkpoint) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def _told(reporter: Reporter) -> AsyncIterator["asyncio.Queue[dict[str, Any]]"]:
+async def _told(reporter: Reporter) -> AsyncIterator["asyncio.Queue[Listened | None]"]:
     """What is put into the queue becomes events of the job. They leave its progress as it is."""
-    progress: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    progress: asyncio.Queue[Listened | None] = asyncio.Queue()
     telling = asyncio.create_task(_tell(progress, reporter))
     try:
         yield progress
-        progress.put_nowait({})
+        progress.put_nowait(None)
         await asyncio.wait([telling], timeout=CLOSING_PATIENCE)
     finally:
         telling.cancel()
 
 
-async def _tell(progress: "asyncio.Queue[dict[str, Any]]", reporter: Reporter) -> None:
-    """The first of each step, until an empty one comes."""
+async def _tell(progress: "asyncio.Queue[Listened | None]", reporter: Reporter) -> None:
+    """The first of each step, until None comes."""
     told: tuple[str, int] | None = None
-    while details := await progress.get():
-        step = (str(details["phase"]), int(details["progress"] * STEPS))
+    while (listened := await progress.get()) is not None:
+        step = (listened.phase, int(listened.progress * STEPS))
         if step != told:
             told = step
             message = f"{PHASES[step[0]]}: {100 * step[1] // STEPS} %"
+            details = listened.model_dump(exclude_unset=True)
             await reporter.state(JobChange(event=EVENT, stage=Stage.TRANSCODING, message=message, details=details))

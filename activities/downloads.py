@@ -11,14 +11,15 @@ from activities.support import work_records
 from activities.support.encoded_stream import read_presentation
 from activities.support.heartbeats import Checkpoint, heartbeats
 from activities.support.scratch import Scratch
+from streamforge.contracts import tasks
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import Stage
 from streamforge.contracts.media import EncodedTrack
 from streamforge.contracts.pipeline import Download, Downloads, DownloadsInput
 from streamforge.contracts.steps import DOWNLOADS
+from streamforge.contracts.tasks import ProgressiveTask
 from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
-from streamforge.media.cmaf.progressive import Progressive, ProgressiveTask
 from streamforge.media.worker.children import MediaChildren
 from streamforge.packaging.downloads import download_name, downloaded_tracks
 from streamforge.packaging.presentation import INIT_SEGMENT, seconds
@@ -60,7 +61,7 @@ class DownloadActivities:
                 seconds=max(seconds(track) for track in tracks),
                 target=folder / "download.mp4",
             )
-            await self.children.run("progressive", task, Progressive, checkpoint.set)
+            await self.children.run(tasks.PROGRESSIVE, task, lambda told: checkpoint.set(told.model_dump()))
             size = task.target.stat().st_size
             await self.storage.put_file(layout.output(job_id, download_name(rendition)), task.target)
         return Download(rendition=rendition, name=download_name(rendition), size_bytes=size)

@@ -1,7 +1,6 @@
 """Per-title encoding: find the CRF of each rendition before the film is encoded."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from activities.registration import performs
 from activities.support import source_clocks, work_records
@@ -9,15 +8,16 @@ from activities.support.heartbeats import Checkpoint, heartbeats
 from activities.support.memory import Room
 from activities.support.originals import Originals
 from activities.support.scratch import Scratch
+from streamforge.contracts import tasks
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import RenditionView, Stage
 from streamforge.contracts.media import PerTitleTarget
 from streamforge.contracts.per_title import Probed, SearchedPlan
 from streamforge.contracts.pipeline import SearchInput
 from streamforge.contracts.steps import SEARCH
+from streamforge.contracts.tasks import SearchRound, SearchTask
 from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
-from streamforge.media.encoding.per_title_probes import SearchTask
 from streamforge.media.worker.children import MediaChildren
 from streamforge.planning.per_title.search import searched_plan
 from streamforge.progress.bands import progress_at
@@ -50,16 +50,16 @@ class SearchActivities:
     async def _probe(
         self, work: SearchInput, target: PerTitleTarget, checkpoint: Checkpoint, reporter: Reporter
     ) -> Probed:
-        def on_progress(message: dict[str, Any]) -> None:
-            checkpoint.set(message)
-            reporter.report(_at(message["round"]))
+        def on_progress(told: SearchRound) -> None:
+            checkpoint.set(told.model_dump())
+            reporter.report(_at(told.round))
 
         with self.scratch.folder_for("search") as folder:
             async with self.originals.file(work.original.source_object) as path:
                 source = await source_clocks.read(self.storage, work.source)
                 task = SearchTask(path=path, source=source, plan=work.plan, per_title=target, target=folder)
                 async with self.room.hold(work.source, work.plan.renditions):
-                    return await self.children.run("search", task, Probed, on_progress)
+                    return await self.children.run(tasks.SEARCH, task, on_progress)
 
 
 def _receipt(work: SearchInput, target: PerTitleTarget) -> str:

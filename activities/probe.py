@@ -10,6 +10,7 @@ from activities.support import source_clocks
 from activities.support.gpu_sessions import GpuSessions
 from activities.support.heartbeats import heartbeats
 from activities.support.originals import Originals
+from streamforge.contracts import tasks
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import RenditionView, Stage
 from streamforge.contracts.job_options import WorkOptions
@@ -17,10 +18,10 @@ from streamforge.contracts.media import Plan, Source
 from streamforge.contracts.pipeline import PlanVideo, ProbedSource, ProbeInput
 from streamforge.contracts.printable_plan import PrintablePlan
 from streamforge.contracts.steps import PLAN, PROBE
+from streamforge.contracts.tasks import CodecsTask
 from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
 from streamforge.keys import Keys
-from streamforge.media.encoding.codec_strings import Codecs, CodecsTask
 from streamforge.media.probe.probe import probe_task
 from streamforge.media.worker.capabilities import cores
 from streamforge.media.worker.children import MediaChildren
@@ -50,7 +51,7 @@ class ProbeActivities:
             source = await self._source(work.original.source_object, work)
             plan = make_plan(source, self._settings_for(work), work.copy_failed)
             plan = with_gpu(plan, self.gpu.encoders)
-            codecs = await self.children.run("codecs", CodecsTask(source=source, plan=plan), Codecs)
+            codecs = await self.children.run(tasks.CODECS, CodecsTask(source=source, plan=plan))
             plan = self._with_keys(plan.with_codec_strings(codecs.codec_strings), work.original.job_id)
             sent = await source_clocks.keep(self.storage, work.original.job_id, source.without_key_frames())
             probed = ProbedSource(source=sent, plan=plan, attempt=activity.info().attempt)
@@ -79,7 +80,7 @@ class ProbeActivities:
     async def _source(self, source_object: str, asked: WorkOptions) -> Source:
         async with self.originals.file(source_object) as path:
             task = probe_task(path, self.settings.input, keep_damaged=asked.on_damage == "keep")
-            return await self.children.run("probe", task, Source)
+            return await self.children.run(tasks.PROBE, task)
 
 
 def _planned(source: Source, plan: Plan) -> JobChange:

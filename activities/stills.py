@@ -10,11 +10,12 @@ from activities.support import work_records
 from activities.support.encoded_stream import read_presentation
 from activities.support.heartbeats import heartbeats
 from activities.support.scratch import Scratch
+from streamforge.contracts import tasks
 from streamforge.contracts.media import VIDEO_TIMESCALE
 from streamforge.contracts.pipeline import PicturesInput
 from streamforge.contracts.steps import PICTURES
 from streamforge.contracts.stills import Pictures, Storyboard, Tile, TileSet
-from streamforge.media.stills.sprites import Sprites, SpritesTask
+from streamforge.contracts.tasks import SpritesTask
 from streamforge.media.worker.children import MediaChildren
 from streamforge.planning.stills import POSTER, THUMBNAIL, THUMBNAILS, TILES, poster_set, storyboard, webvtt
 from streamforge.storage import Storage, layout
@@ -55,7 +56,7 @@ class PictureActivities:
         board = storyboard(work.plan.pictures, stream.seconds)
         await self._fetch_tiles(work, sets, folder / TILES)
         task = SpritesTask(tiles=folder / TILES, slots=slots, storyboard=board, target=folder)
-        made = await self.children.run("sprites", task, Sprites)
+        made = await self.children.run(tasks.SPRITES, task)
         for name in made.sheets:
             await self.storage.put_file(layout.output(work.original.job_id, name), folder / name)
         cues = webvtt(board, stream.seconds).encode()

@@ -5,7 +5,6 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import structlog
 from temporalio import activity
@@ -20,16 +19,16 @@ from activities.support.originals import Originals
 from activities.support.puts import put_file
 from activities.support.scratch import Scratch
 from activities.support.waiting_puts import patiently
-from streamforge.contracts.media import EncodedTrack, EncodedTracks, Segment
+from streamforge.contracts import tasks
+from streamforge.contracts.media import EncodedTrack, EncodedTracks
 from streamforge.contracts.pipeline import EncodeAudioInput, EncodeChunkInput, EncodedPart, StoredSource
 from streamforge.contracts.steps import ENCODE_AUDIO, ENCODE_CHUNK
 from streamforge.contracts.stills import TileSet
+from streamforge.contracts.tasks import TILES_FOLDER, AudioTask, EncodeResult, EncodeTask, FramesEncoded, SoundEncoded
 from streamforge.errors import ChunksDoNotFit, Superseded
 from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
 from streamforge.keys import Keys
-from streamforge.media.encoding.encode import PICTURES, EncodeResult, EncodeTask
-from streamforge.media.sound.audio import AudioTask
 from streamforge.media.worker.children import MediaChildren
 from streamforge.packaging.presentation import INIT_SEGMENT
 from streamforge.planning.stills import POSTER, THUMBNAIL, TILES
@@ -62,9 +61,9 @@ class TranscodeActivities:
         async with heartbeats() as checkpoint, Reporter(self.events, work.original.job_id) as reporter:
             progress = ChunkProgress(work)
 
-            def on_progress(message: dict[str, Any]) -> None:
-                checkpoint.set(message | self.gpu.utilisation())
-                reporter.report(*progress.at(message))
+            def on_progress(told: FramesEncoded) -> None:
+                checkpoint.set(told.model_dump() | self.gpu.utilisation())
+                reporter.report(*progress.at(told))
 
             if (done := await self._found(names_)) is None:
                 done = await self._encode_chunk(work, names_, on_progress, reporter)
@@ -76,7 +75,7 @@ class TranscodeActivities:
         self,
         work: EncodeChunkInput,
         part: "_PartNames",
-        on_progress: Callable[[dict[str, Any]], None],
+        on_progress: Callable[[FramesEncoded], None],
         reporter: Reporter,
     ) -> EncodedTracks:
         with self.scratch.folder_for("chunk") as folder:
@@ -122,20 +121,20 @@ class TranscodeActivities:
                 name = f"{track.name}/{segment.file_name}"
                 await patiently(reporter, self._publish_segment, work.original, folder, name, replace=exact)
         if encoded.tiles is not None:
-            await self._publish_pictures(part.pictures, folder / PICTURES, encoded.tiles, reporter)
+            await self._publish_pictures(part.pictures, folder / TILES_FOLDER, encoded.tiles, reporter)
         if encoded.quality is not None:
             await patiently(reporter, work_records.write, self.storage, part.quality, encoded.quality, replace=exact)
         tracks = EncodedTracks(tracks=encoded.tracks, count=encoded.count, exact=exact)
         await patiently(reporter, work_records.write, self.storage, part.receipt, tracks, replace=exact)
         return tracks
 
-    async def _run(self, task: EncodeTask, on_progress: Callable[[dict[str, Any]], None]) -> tuple[EncodeResult, bool]:
+    async def _run(self, task: EncodeTask, on_progress: Callable[[FramesEncoded], None]) -> tuple[EncodeResult, bool]:
         """With a GPU where one has a session free; only the first time, should a driver crash or hang. Whether the same
         bytes would come out again, too."""
         renditions = task.plan.renditions if activity.info().attempt == FIRST_ATTEMPT else []
         with self.gpu.take(renditions) as on_gpu:
             using_gpu = task.model_copy(update={"on_gpu": on_gpu})
-            encoded = await self.children.run("encode", using_gpu, EncodeResult, on_progress)
+            encoded = await self.children.run(tasks.ENCODE, using_gpu, on_progress)
         if encoded.gpu_failure is not None:
             log.warning(
                 "encoded by the CPU, the GPU failed",
@@ -167,7 +166,7 @@ class TranscodeActivities:
     async def _encode_audio(
         self, work: EncodeAudioInput, on_segment: Callable[[EncodedTrack], None], reporter: Reporter
     ) -> EncodedTrack:
-        written: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        written: asyncio.Queue[SoundEncoded | None] = asyncio.Queue()
         with self.scratch.folder_for("audio") as folder:
             publishing = asyncio.create_task(self._publish_audio(work, folder, written, on_segment, reporter))
             try:
@@ -181,8 +180,8 @@ class TranscodeActivities:
                         protection=work.plan.protection,
                         key=self.keys.for_track(work.original.job_id, work.plan.protection, "audio"),
                     )
-                    track = await self.children.run("audio", task, EncodedTrack, written.put_nowait)
-                written.put_nowait({"track": None})
+                    track = await self.children.run(tasks.AUDIO, task, written.put_nowait)
+                written.put_nowait(None)
                 await publishing
             finally:
                 publishing.cancel()
@@ -193,7 +192,7 @@ class TranscodeActivities:
         self,
         work: EncodeAudioInput,
         folder: Path,
-        written: "asyncio.Queue[dict[str, Any]]",
+        written: "asyncio.Queue[SoundEncoded | None]",
         on_segment: Callable[[EncodedTrack], None],
         reporter: Reporter,
     ) -> None:
@@ -204,15 +203,12 @@ class TranscodeActivities:
         track: EncodedTrack | None = None
         before = await patiently(reporter, work_records.find, self.storage, so_far, EncodedTracks)
         told = len(before.tracks[0].segments) if before else 0
-        while message := await written.get():
-            if "track" in message:
-                if message["track"] is None:
-                    return
-                track = EncodedTrack.model_validate(message["track"])
+        while (message := await written.get()) is not None:
+            if message.track is not None:
+                track = message.track
                 await patiently(reporter, self._publish_init, work.original, folder, track)
-            elif "segment" in message:  # The rest are signs of life.
+            elif (segment := message.segment) is not None:  # The rest are signs of life.
                 assert track is not None
-                segment = Segment(**message["segment"])
                 name = f"{track.name}/{segment.file_name}"
                 await patiently(reporter, self._publish_segment, work.original, folder, name)
                 track.segments.append(segment)

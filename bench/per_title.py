@@ -17,10 +17,10 @@ from bench import clips, report
 from bench.bare import planned
 from bench.cpu import tree_cpu
 from streamforge.codecs.registry import CODECS
+from streamforge.contracts import tasks
 from streamforge.contracts.media import EncodedTrack, Plan, Source, VideoRendition
-from streamforge.contracts.per_title import LadderSearch, Probed, RateAndQuality
-from streamforge.media.encoding.encode import EncodeResult, EncodeTask
-from streamforge.media.encoding.per_title_probes import SearchTask
+from streamforge.contracts.per_title import LadderSearch, RateAndQuality
+from streamforge.contracts.tasks import EncodeTask, SearchTask
 from streamforge.media.worker.children import MediaChildren
 from streamforge.packaging.presentation import average_bitrate, joined
 from streamforge.planning.per_title.crf_search import CrfSearch
@@ -111,7 +111,7 @@ async def _compare(video: Path) -> Compared:
                 per_title=plan.per_title,
                 target=folder / "search",
             )
-            probed = await children.run("search", task, Probed)
+            probed = await children.run(tasks.SEARCH, task)
             search_cpu = tree_cpu(os.getpid()) - before
             searched = searched_plan(plan, plan.per_title, probed)
             fixed = await _encode(children, video, source, plan, folder / "fixed")
@@ -129,7 +129,7 @@ async def _encode(children: MediaChildren, video: Path, source: Source, plan: Pl
     before = tree_cpu(os.getpid())
     for chunk in plan.chunks:
         task = EncodeTask(path=video, source=source, plan=plan, chunk=chunk, target=folder / str(chunk.index))
-        part = await children.run("encode", task, EncodeResult)
+        part = await children.run(tasks.ENCODE, task)
         assert part.quality is not None
         board.add(part.quality)
         parts.append(part.tracks)

@@ -9,9 +9,10 @@ from pathlib import Path
 from bench import clips, report
 from bench.bare import planned
 from bench.cpu import tree_cpu
+from streamforge.contracts import tasks
 from streamforge.contracts.media import Plan, Source
 from streamforge.contracts.scores import VmafScore
-from streamforge.media.encoding.encode import EncodeResult, EncodeTask
+from streamforge.contracts.tasks import EncodeTask
 from streamforge.media.worker.children import MediaChildren
 from streamforge.quality.scoring import ScoreBoard
 from streamforge.settings import Settings
@@ -60,7 +61,7 @@ async def _encode(video: Path, source: Source, plan: Plan) -> Measured:
             for chunk in plan.chunks:
                 target = Path(scratch) / str(chunk.index)
                 task = EncodeTask(path=video, source=source, plan=plan, chunk=chunk, target=target)
-                quality = (await children.run("encode", task, EncodeResult)).quality
+                quality = (await children.run(tasks.ENCODE, task)).quality
                 if quality is not None:
                     board.add(quality)
             cpu = tree_cpu(os.getpid()) - before

@@ -14,6 +14,7 @@ from uuid import UUID
 import typer
 
 from streamforge import __version__, embedded
+from streamforge.contracts import tasks
 from streamforge.errors import StreamForgeError
 
 if TYPE_CHECKING:
@@ -286,7 +287,6 @@ def plan(
 
 
 async def _plan(file: Path, settings: "Settings") -> "PrintablePlan":
-    from streamforge.contracts.media import Source
     from streamforge.media.probe.probe import probe_task
     from streamforge.media.worker.capabilities import cores
     from streamforge.media.worker.children import MediaChildren
@@ -294,7 +294,7 @@ async def _plan(file: Path, settings: "Settings") -> "PrintablePlan":
     from streamforge.planning.prediction import printable
 
     async with MediaChildren(settings.media.memory_limit_bytes, settings.media.stall_timeout_seconds) as children:
-        source = await children.run("probe", probe_task(file.resolve(), settings.input), Source)
+        source = await children.run(tasks.PROBE, probe_task(file.resolve(), settings.input))
     return printable(source, make_plan(source, settings), cores())
 
 

@@ -13,10 +13,11 @@ from rich.console import Console
 from rich.markup import escape
 
 from streamforge import embedded
+from streamforge.contracts.tasks import GpuTrial
 from streamforge.db.pool import connect as connect_database
 from streamforge.embedded import endpoints
 from streamforge.errors import StorageUnavailable, StreamForgeError
-from streamforge.media.encoding.gpu import GpuTrial, try_encoders
+from streamforge.media.encoding.gpu import try_encoders
 from streamforge.media.worker.capabilities import Capabilities, detect
 from streamforge.media.worker.children import MediaChildren
 from streamforge.planning.trial import trial_renditions

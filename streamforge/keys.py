@@ -12,25 +12,15 @@ from uuid import UUID
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from pydantic import BaseModel, ConfigDict, Field
 
+from streamforge.contracts.keys import KEY_BYTES, ContentKey
 from streamforge.contracts.media import Protection, TrackType
 from streamforge.errors import InvalidSettings
 from streamforge.settings import Settings
 
 TRACK_TYPES: tuple[TrackType, ...] = ("video", "audio")
 FILE_NAME = "keys-secret"
-KEY_BYTES = 16
 SECRET_BYTES = 32
-
-
-class ContentKey(BaseModel):
-    """One AES-128 key. It crosses from a worker to its own child process, and is shown by neither."""
-
-    model_config = ConfigDict(frozen=True, hide_input_in_errors=True, ser_json_bytes="base64", val_json_bytes="base64")
-
-    key_id: str
-    value: bytes = Field(repr=False, min_length=KEY_BYTES, max_length=KEY_BYTES)
 
 
 def derive(secret: bytes, job_id: UUID, track_type: TrackType) -> ContentKey:

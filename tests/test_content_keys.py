@@ -8,9 +8,10 @@ import pytest
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from streamforge.contracts.keys import ContentKey
 from streamforge.contracts.media import Protection
 from streamforge.errors import InvalidSettings
-from streamforge.keys import ContentKey, Keys, derive
+from streamforge.keys import Keys, derive
 from streamforge.settings import KeySettings, Settings
 
 JOB = UUID("550e8400-e29b-41d4-a716-446655440000")

@@ -6,6 +6,7 @@ from streamforge.contracts.events import JobChange, PartProgress, RenditionProgr
 from streamforge.contracts.job import Stage
 from streamforge.contracts.media import EncodedTrack
 from streamforge.contracts.pipeline import EncodeAudioInput, EncodeChunkInput
+from streamforge.contracts.tasks import FramesEncoded
 from streamforge.packaging.presentation import seconds
 from streamforge.progress.bands import BANDS
 
@@ -17,12 +18,11 @@ class ChunkProgress:
         self._work = work
         self._frames = {rendition.name: 0 for rendition in work.plan.renditions}
 
-    def at(self, message: dict[str, Any]) -> tuple[JobChange, PartProgress]:
-        """`{"frames": {name: count}, "seconds": since it began}`; beside it `"repair"` when it is not the first time."""
-        frames, seconds = message["frames"], max(1e-3, message["seconds"])
+    def at(self, told: FramesEncoded) -> tuple[JobChange, PartProgress]:
+        frames, seconds = told.frames, max(1e-3, told.seconds)
         for name, count in frames.items():
             self._frames[name] = max(self._frames[name], min(count, self._work.chunk.expected_frames))
-        again = f" ({', '.join(frames)} again, for its quality)" if "repair" in message else ""
+        again = f" ({', '.join(frames)} again, for its quality)" if told.repair else ""
         return self._told({name: round(count / seconds, 1) for name, count in frames.items()}, again)
 
     def finished(self) -> tuple[JobChange, PartProgress]:

@@ -16,7 +16,8 @@ from activities.support.gpu_sessions import GpuSessions
 from activities.support.memory import Room
 from activities.support.originals import Originals
 from activities.support.scratch import Scratch
-from streamforge.contracts import names
+from streamforge.contracts import names, tasks
+from streamforge.contracts.tasks import TrialTask
 from streamforge.db.jobs import Jobs
 from streamforge.db.pool import Database
 from streamforge.db.retry import STARTUP_PATIENCE, until_available
@@ -24,7 +25,6 @@ from streamforge.errors import MissingPart
 from streamforge.events.log import EventLog
 from streamforge.keys import Keys
 from streamforge.media.encoding.gpu import GpuMeter, try_encoders
-from streamforge.media.encoding.trial import TrialResult, TrialTask
 from streamforge.media.worker.capabilities import cores, memory_bytes
 from streamforge.media.worker.children import MediaChildren
 from streamforge.planning.trial import trial_renditions
@@ -120,7 +120,7 @@ async def worker(settings: Settings) -> AsyncIterator[Client]:
 async def _check_encoders(children: MediaChildren, settings: Settings) -> None:
     """What an encoder does not accept should be one sentence now, not a failed job later."""
     trials = (TrialTask(rendition=rendition) for rendition in trial_renditions(settings))
-    await asyncio.gather(*(children.run("trial", trial, TrialResult) for trial in trials))
+    await asyncio.gather(*(children.run(tasks.TRIAL, trial) for trial in trials))
 
 
 @asynccontextmanager

@@ -24,13 +24,14 @@ from activities.support.memory import Room
 from activities.support.originals import Originals
 from activities.support.scratch import Scratch
 from activities.transcode import TranscodeActivities
-from streamforge.contracts.media import EncodedTracks, Source
+from streamforge.contracts import tasks
+from streamforge.contracts.media import EncodedTracks
 from streamforge.contracts.pipeline import EncodeChunkInput, EncodedPart, StoredSource
+from streamforge.contracts.tasks import EncodeResult, EncodeTask
 from streamforge.db.jobs import Jobs
 from streamforge.errors import Superseded
 from streamforge.events.log import EventLog
 from streamforge.keys import Keys
-from streamforge.media.encoding.encode import EncodeResult, EncodeTask
 from streamforge.media.encoding.gpu import GpuMeter
 from streamforge.media.probe.probe import probe_task
 from streamforge.media.worker.capabilities import Gpu, gpus
@@ -74,7 +75,7 @@ class Chunks:
             job_id=job_id, source_object=layout.original(job_id), size_bytes=BUNNY.stat().st_size, sha256="0" * 64
         )
         await self.bucket.put_bytes(original.source_object, BUNNY.read_bytes())
-        source = await self.children.run("probe", probe_task(BUNNY, self.settings.input), Source)
+        source = await self.children.run(tasks.PROBE, probe_task(BUNNY, self.settings.input))
         plan = with_gpu(make_plan(source, self.settings), NVENC)
         return EncodeChunkInput(
             original=original,

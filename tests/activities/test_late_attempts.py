@@ -5,10 +5,9 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -37,12 +36,12 @@ from streamforge.contracts.pipeline import (
     PublishInput,
     StoredSource,
 )
+from streamforge.contracts.tasks import AudioTask, SoundEncoded
 from streamforge.db.jobs import Jobs
 from streamforge.errors import MediaChildCrashed, Superseded
 from streamforge.events.log import EventLog
 from streamforge.keys import Keys
 from streamforge.media.encoding.gpu import GpuMeter
-from streamforge.media.sound.audio import AudioTask
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings
 from streamforge.storage import ObjectInfo, Storage, layout
@@ -253,13 +252,13 @@ class KilledSoundEncoder:
     def __init__(self, storage: Storage, job_id: UUID, segments: int) -> None:
         self._storage, self._job_id, self._segments = storage, job_id, segments
 
-    async def run(self, _: str, task: AudioTask, __: type, told: Callable[[dict[str, Any]], None]) -> None:
+    async def run(self, _: object, task: AudioTask, told: Callable[[SoundEncoded], None]) -> None:
         made = track(task.rendition.name, [192_000] * self._segments, [10] * self._segments, timescale=48_000)
-        told({"track": made.model_dump(mode="json") | {"segments": [], "init_size_bytes": 0}})
+        told(SoundEncoded(track=made.model_copy(update={"segments": [], "init_size_bytes": 0})))
         (task.target / made.name).mkdir()
         for segment in made.segments:
             (task.target / made.name / segment.file_name).write_bytes(bytes(10))
-            told({"segment": asdict(segment)})
+            told(SoundEncoded(segment=segment))
         last = layout.output(self._job_id, f"{made.name}/{made.segments[-1].file_name}")
         while await self._storage.stat(last) is None:
             await asyncio.sleep(0.001)

@@ -20,9 +20,11 @@ from activities.support.memory import Room
 from activities.support.originals import Originals
 from activities.support.scratch import Scratch
 from activities.transcode import TranscodeActivities
+from streamforge.contracts import tasks
 from streamforge.contracts.events import JobChange
-from streamforge.contracts.media import EncodedTracks, Source
+from streamforge.contracts.media import EncodedTracks
 from streamforge.contracts.pipeline import EncodeAudioInput, EncodeChunkInput, StoredSource
+from streamforge.contracts.tasks import Task
 from streamforge.db.jobs import Jobs
 from streamforge.errors import StorageUnavailable
 from streamforge.events.log import EventLog
@@ -64,8 +66,8 @@ class Counting:
         self._children = children
         self.tasks: list[str] = []
 
-    async def run(self, task: str, *more: Any) -> Any:
-        self.tasks.append(task)
+    async def run(self, task: Task[Any, Any, Any], *more: Any) -> Any:
+        self.tasks.append(task.name)
         return await self._children.run(task, *more)
 
 
@@ -109,7 +111,7 @@ async def desk(jobs: Jobs, events: EventLog, clips: Clips, tmp_path: Path) -> As
     await store.put_bytes(original.source_object, clips.slow.read_bytes())
     originals = Originals(store, scratch, kept_seconds=0)
     async with MediaChildren(memory_bytes=4 * 2**30, stall_seconds=60) as children:
-        source = await children.run("probe", probe_task(clips.slow, settings.input), Source)
+        source = await children.run(tasks.PROBE, probe_task(clips.slow, settings.input))
         plan = make_plan(source, settings)
         counting = Counting(children)
         yield Desk(

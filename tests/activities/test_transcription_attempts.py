@@ -17,7 +17,8 @@ from activities.captions import MOST_BEGINNINGS, CaptionsActivities
 from activities.support import waiting_puts, work_records
 from activities.support.originals import Originals
 from activities.support.scratch import Scratch
-from streamforge.contracts.media import Source, Text
+from streamforge.contracts import tasks
+from streamforge.contracts.media import Text
 from streamforge.contracts.pipeline import StoredSource, TranscribeInput
 from streamforge.db.jobs import Jobs
 from streamforge.errors import CaptionsUnavailable, Superseded
@@ -67,7 +68,7 @@ async def desk(jobs: Jobs, events: EventLog, clips: Clips, tmp_path: Path) -> As
     await bucket.put_bytes(original.source_object, clips.speech.read_bytes())
     originals = Originals(bucket, scratch, kept_seconds=0)
     async with MediaChildren(memory_bytes=4 * 2**30, stall_seconds=60) as children:
-        source = await children.run("probe", probe_task(clips.speech, Settings().input), Source)
+        source = await children.run(tasks.PROBE, probe_task(clips.speech, Settings().input))
         transcription = make_plan(source, Settings(captions=CAPTIONS)).transcription
         assert transcription is not None
         work = TranscribeInput(original=original, source=source, transcription=transcription)

@@ -11,7 +11,8 @@ from uuid import UUID, uuid4
 import pytest
 from serving import Api, assert_problem, serving
 
-from streamforge.keys import ContentKey, Keys
+from streamforge.contracts.keys import ContentKey
+from streamforge.keys import Keys
 from streamforge.settings import KeySettings, Settings
 from streamforge.storage import layout
 from streamforge.storage.local import LocalStorage

@@ -8,8 +8,8 @@ import pytest
 from commandline import streamforge
 
 from streamforge import __version__
+from streamforge.contracts.tasks import GpuTrial
 from streamforge.doctor import Level, gpu_finding
-from streamforge.media.encoding.gpu import GpuTrial
 
 VIDEO = Path(__file__).parents[1] / "media" / "bbb-720p-5s.mp4"
 

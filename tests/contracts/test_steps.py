@@ -5,13 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mypy import api as mypy
+from type_checks import assert_that_marked_lines_are_wrong
 
 from activities.registration import activities_by_queue, activity_classes, performs
 from streamforge.contracts import names, steps
 from streamforge.contracts.pipeline import DiscardInput, PackagedStream, PackageInput, StoredSource, UploadInput
-
-ROOT = Path(__file__).parents[2]
 
 WIRE_NAMES = {
     "upload", "probe", "plan", "search_per_title", "transcode_chunk", "transcode_audio", "keep_subtitles", "captions",
@@ -32,29 +30,18 @@ async def right(runner: StepRunner, work: PackageInput, done: DiscardInput) -> P
     return packaged or await runner.optional(steps.PACKAGE, work, "…", otherwise="…")
 
 async def another_input(runner: StepRunner, work: DiscardInput) -> None:
-    await runner.run(steps.PACKAGE, work, "…")  # 13
+    await runner.run(steps.PACKAGE, work, "…")  # wrong
 
 async def another_result(runner: StepRunner, work: PackageInput) -> Text:
-    return await runner.run(steps.PACKAGE, work, "…")  # 16
+    return await runner.run(steps.PACKAGE, work, "…")  # wrong
 
 async def nothing_may_come(runner: StepRunner, work: PackageInput) -> PackagedStream:
-    return await runner.optional(steps.PACKAGE, work, "…", otherwise="…")  # 19
+    return await runner.optional(steps.PACKAGE, work, "…", otherwise="…")  # wrong
 """
 
 
 def test_a_wrong_pair_does_not_pass_the_type_checker(tmp_path: Path) -> None:
-    source = tmp_path / "workflow.py"
-    source.write_text(WORKFLOW, encoding="utf-8")
-    options = [
-        "--config-file",
-        str(ROOT / "pyproject.toml"),
-        "--cache-dir",
-        str(ROOT / ".mypy_cache"),
-        "--no-error-summary",
-    ]
-    told, problems, _ = mypy.run([*options, str(source)])
-    lines = {int(line.removeprefix(str(source)).split(":")[1]) for line in told.splitlines() if ": error:" in line}
-    assert lines == {13, 16, 19}, told + problems
+    assert_that_marked_lines_are_wrong(WORKFLOW, tmp_path)
 
 
 def test_names_on_the_wire_stay() -> None:

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from streamforge.contracts import tasks
 from streamforge.contracts.account import Account
 from streamforge.contracts.media import EncodedTrack, Plan, Source
+from streamforge.contracts.tasks import AudioTask, EncodeTask, ProbeTask
 from streamforge.contracts.timeline import PictureCount
-from streamforge.media.encoding.encode import EncodeResult, EncodeTask
-from streamforge.media.probe.probe import ProbeTask
-from streamforge.media.sound.audio import AudioTask
 from streamforge.media.worker.children import MediaChildren
 from streamforge.packaging.presentation import INIT_SEGMENT, joined
 from streamforge.planning.plan import make_plan
@@ -54,7 +53,7 @@ class Made:
 async def processed(children: MediaChildren, path: Path, folder: Path, wanted: Settings = SMALL_AND_CUT) -> Made:
     """All parts side by side, as workers do; none is left running when one fails."""
     task = ProbeTask(path=path, max_width=8192, max_height=8192, max_duration=LONGEST)
-    source = await children.run("probe", task, Source)
+    source = await children.run(tasks.PROBE, task)
     plan = make_plan(source, wanted)
     pictures, sound = await _both(
         _pictures(children, path, source, plan, folder), _sound(children, path, source, plan, folder)
@@ -84,14 +83,14 @@ async def _all_done(*parts: Coroutine[Any, Any, T]) -> list[T]:
 async def _pictures(
     children: MediaChildren, path: Path, source: Source, plan: Plan, folder: Path
 ) -> tuple[Path, list[PictureCount | None]]:
-    tasks = [
+    encodes = [
         EncodeTask(path=path, source=source, plan=plan, chunk=chunk, target=folder / str(chunk.index))
         for chunk in plan.chunks
     ]
-    results = await _all_done(*(children.run("encode", task, EncodeResult) for task in tasks))
+    results = await _all_done(*(children.run(tasks.ENCODE, task) for task in encodes))
     (track,) = joined([result.tracks for result in results])
-    parts = [tasks[0].target / track.name / INIT_SEGMENT]
-    for task, result in zip(tasks, results, strict=True):
+    parts = [encodes[0].target / track.name / INIT_SEGMENT]
+    for task, result in zip(encodes, results, strict=True):
         parts += _segments(task.target, result.tracks[0])
     return _together(parts, folder / "pictures.mp4"), [result.count for result in results]
 
@@ -104,7 +103,7 @@ async def _sound(
     target = folder / "sound"
     target.mkdir()
     task = AudioTask(path=path, source=source, rendition=plan.audio[0], segment_seconds=1, target=target)
-    track = await children.run("audio", task, EncodedTrack)
+    track = await children.run(tasks.AUDIO, task)
     if not track.segments:
         return None, None
     return _together([target / track.name / INIT_SEGMENT, *_segments(target, track)], folder / "sound.mp4"), track

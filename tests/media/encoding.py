@@ -5,9 +5,9 @@ from pathlib import Path
 
 from test_probe import probe
 
+from streamforge.contracts import tasks
 from streamforge.contracts.media import Chunk, EncodedTrack, Plan, Source
-from streamforge.media.encoding.encode import EncodeResult, EncodeTask
-from streamforge.media.sound.audio import AudioTask
+from streamforge.contracts.tasks import AudioTask, EncodeResult, EncodeTask
 from streamforge.media.worker.children import MediaChildren
 from streamforge.packaging.presentation import joined
 from streamforge.planning.plan import make_plan
@@ -51,7 +51,7 @@ async def encode_chunk(
 ) -> EncodeResult:
     target = folder / str(chunk.index)
     task = EncodeTask(path=path, source=source, plan=plan, chunk=chunk, target=target)
-    return await children.run("encode", task, EncodeResult)
+    return await children.run(tasks.ENCODE, task)
 
 
 async def encode_audio(
@@ -61,7 +61,7 @@ async def encode_audio(
     source = await probe(children, path)
     plan = make_plan(source, settings)
     task = AudioTask(path=path, source=source, rendition=plan.audio[track], segment_seconds=4, target=folder)
-    encoded = await children.run("audio", task, EncodedTrack)
+    encoded = await children.run(tasks.AUDIO, task)
     parts = [folder / encoded.name / name for name in ["init.mp4", *(s.file_name for s in encoded.segments)]]
     target = folder / f"{encoded.name}.mp4"
     target.write_bytes(b"".join(part.read_bytes() for part in parts))

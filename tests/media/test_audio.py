@@ -11,8 +11,8 @@ from playback import decode
 from sound import amplitude, level, samples_of
 from test_probe import probe
 
-from streamforge.contracts.media import EncodedTrack
-from streamforge.media.sound.audio import AudioTask
+from streamforge.contracts import tasks
+from streamforge.contracts.tasks import AudioTask
 from streamforge.media.worker.children import MediaChildren
 from streamforge.planning.plan import make_plan
 
@@ -132,5 +132,5 @@ async def test_a_track_of_which_nothing_decodes_comes_back_empty(children: Media
     )
     for loudness_target in (None, -23.0):
         asked = rendition.model_copy(update={"loudness_target": loudness_target, "name": f"to {loudness_target}"})
-        track = await children.run("audio", task.model_copy(update={"rendition": asked}), EncodedTrack)
+        track = await children.run(tasks.AUDIO, task.model_copy(update={"rendition": asked}))
         assert track.segments == []

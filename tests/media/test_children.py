@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -17,10 +16,10 @@ from outages import filled, small_disk
 from processes import media_children, zygotes
 from test_probe import probe
 
+from streamforge.contracts import tasks
+from streamforge.contracts.tasks import EncodeResult, EncodeTask, FramesEncoded, TrialTask
 from streamforge.embedded import leftovers
 from streamforge.errors import DiskFull, InvalidSettings, MediaChildCrashed, SourceTooExpensive
-from streamforge.media.encoding.encode import EncodeResult, EncodeTask
-from streamforge.media.encoding.trial import TrialResult, TrialTask
 from streamforge.media.worker.children import MediaChildren
 from streamforge.planning.plan import make_plan
 from streamforge.planning.trial import trial_renditions
@@ -43,11 +42,11 @@ class Running:
         whole = plan.chunks[0].model_copy(update={"end": None})
         task = EncodeTask(path=path, source=source, plan=plan, chunk=whole, target=target)
 
-        def on_progress(progress: dict[str, Any]) -> None:
-            self.frames = min(progress["frames"].values())
+        def on_progress(progress: FramesEncoded) -> None:
+            self.frames = min(progress.frames.values())
             self.begun.set()
 
-        running = asyncio.create_task(children.run("encode", task, EncodeResult, on_progress))
+        running = asyncio.create_task(children.run(tasks.ENCODE, task, on_progress))
         begun = asyncio.create_task(self.begun.wait())
         await asyncio.wait([running, begun], return_when=asyncio.FIRST_COMPLETED, timeout=30)
         begun.cancel()
@@ -149,7 +148,7 @@ async def test_a_wrong_preset_is_one_sentence_at_start(children: MediaChildren) 
     rendition = trial_renditions(Settings())[0]
     rendition = rendition.model_copy(update={"options": rendition.options | {"preset": "warp-speed"}})
     with pytest.raises(InvalidSettings, match="libx264 does not start with preset 'warp-speed'"):
-        await children.run("trial", TrialTask(rendition=rendition), TrialResult)
+        await children.run(tasks.TRIAL, TrialTask(rendition=rendition))
 
 
 @pytest.mark.parametrize(("codec", "preset"), [("h264", "medium"), ("hevc", "fast"), ("av1", "10")])
@@ -157,7 +156,7 @@ async def test_every_codec_starts_with_our_options(children: MediaChildren, code
     transcode = {"codecs": [codec], "presets": {codec: preset}}
     settings = Settings.model_validate({"transcode": transcode, "profiles": {"default": {}}})
     [rendition] = trial_renditions(settings)
-    result = await children.run("trial", TrialTask(rendition=rendition), TrialResult)
+    result = await children.run(tasks.TRIAL, TrialTask(rendition=rendition))
     assert result.size_bytes > 0
 
 
@@ -170,4 +169,4 @@ async def test_a_disk_that_is_too_full_to_encode_on_is_no_fault_of_the_video(
     with small_disk(tmp_path / "disk") as disk, filled(disk, leave=left):
         task = EncodeTask(path=clips.small, source=source, plan=plan, chunk=plan.chunks[0], target=disk)
         with pytest.raises(DiskFull, match="disk of a worker is full"):
-            await children.run("encode", task, EncodeResult)
+            await children.run(tasks.ENCODE, task)

@@ -2,7 +2,6 @@
 
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import av
 import pytest
@@ -11,10 +10,10 @@ from encoding import QUICK, encode, encode_chunk
 from playback import decode
 from test_probe import probe
 
+from streamforge.contracts import tasks
 from streamforge.contracts.media import VIDEO_TIMESCALE, Chunk
+from streamforge.contracts.tasks import CodecsTask, EncodeTask, FramesEncoded
 from streamforge.media.cmaf.boxes import boxes
-from streamforge.media.encoding.codec_strings import Codecs, CodecsTask
-from streamforge.media.encoding.encode import EncodeResult, EncodeTask
 from streamforge.media.worker.children import MediaChildren
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings
@@ -140,7 +139,7 @@ async def test_codecs_are_known_before_anything_is_encoded(
     settings = Settings.model_validate({"transcode": {"codecs": [codec], "presets": {codec: preset}}})
     source = await probe(children, BUNNY)
     plan = make_plan(source, settings)
-    told = await children.run("codecs", CodecsTask(source=source, plan=plan), Codecs)
+    told = await children.run(tasks.CODECS, CodecsTask(source=source, plan=plan))
     short = Chunk(index=0, start=0, end=0.2, expected_frames=5)
     encoded = await encode_chunk(children, BUNNY, source, plan, short, tmp_path)
     assert told.codec_strings == {track.name: track.codec_string for track in encoded.tracks}
@@ -187,13 +186,13 @@ def brightness(frame: av.VideoFrame) -> bytes:
 
 
 async def test_progress_counts_frames_that_are_really_encoded(children: MediaChildren, tmp_path: Path) -> None:
-    seen: list[dict[str, Any]] = []
+    seen: list[FramesEncoded] = []
     source = await probe(children, BUNNY)
     plan = make_plan(source, QUICK)
     task = EncodeTask(path=BUNNY, source=source, plan=plan, chunk=plan.chunks[0], target=tmp_path)
-    await children.run("encode", task, EncodeResult, seen.append)
+    await children.run(tasks.ENCODE, task, seen.append)
     for name in ("720p", "480p", "360p"):
-        frames = [progress["frames"][name] for progress in seen]
+        frames = [progress.frames[name] for progress in seen]
         assert frames == sorted(frames)
         assert frames[-1] == 132
-    assert seen[-1]["seconds"] > 0
+    assert seen[-1].seconds > 0

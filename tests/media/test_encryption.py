@@ -13,11 +13,12 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.padding import PKCS7
 from test_probe import probe
 
+from streamforge.contracts import tasks
+from streamforge.contracts.keys import ContentKey
 from streamforge.contracts.media import EncodedTrack, Plan, Protection, Source
-from streamforge.keys import ContentKey, derive
+from streamforge.contracts.tasks import AudioTask, EncodeTask
+from streamforge.keys import derive
 from streamforge.media.cmaf.boxes import boxes, samples
-from streamforge.media.encoding.encode import EncodeResult, EncodeTask
-from streamforge.media.sound.audio import AudioTask
 from streamforge.media.worker.children import MediaChildren
 from streamforge.packaging.encryption import initialization_vector
 from streamforge.planning.plan import make_plan
@@ -78,7 +79,7 @@ async def write(
     for chunk in plan.chunks:
         target = folder.parent / f"{folder.name}-{chunk.index}"
         task = EncodeTask(path=clip, source=source, plan=plan, chunk=chunk, target=target, key=video)
-        tracks += (await children.run("encode", task, EncodeResult)).tracks
+        tracks += (await children.run(tasks.ENCODE, task)).tracks
         for file in target.glob("*/*"):
             into = folder / file.parent.name
             into.mkdir(parents=True, exist_ok=True)
@@ -93,7 +94,7 @@ async def write(
             protection=plan.protection,
             key=sound,
         )
-        tracks.append(await children.run("audio", heard, EncodedTrack))
+        tracks.append(await children.run(tasks.AUDIO, heard))
     return tracks
 
 

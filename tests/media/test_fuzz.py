@@ -22,9 +22,10 @@ from playback import Played, decode
 from processes import living_children, zygotes
 from test_probe import probe
 
+from streamforge.contracts import tasks
 from streamforge.contracts.media import EncodedTrack
+from streamforge.contracts.tasks import AudioTask
 from streamforge.errors import CannotBeCopied, SourceError, StreamForgeError
-from streamforge.media.sound.audio import AudioTask
 from streamforge.media.worker.children import MediaChildren
 from streamforge.packaging import dash, hls
 from streamforge.packaging.presentation import presentation
@@ -118,7 +119,7 @@ async def _play(children: MediaChildren, path: Path, folder: Path, wanted: Setti
     audio = []
     for rendition in plan.audio:
         task = AudioTask(path=path, source=source, rendition=rendition, segment_seconds=1, target=folder / "audio")
-        audio.append(await children.run("audio", task, EncodedTrack))
+        audio.append(await children.run(tasks.AUDIO, task))
     _assert_it_plays(encoded, audio, folder)
 
 

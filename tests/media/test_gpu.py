@@ -13,11 +13,12 @@ from test_probe import probe
 
 from streamforge.codecs.h264 import H264
 from streamforge.codecs.registry import CODECS, GPU_ENCODERS
+from streamforge.contracts import tasks
 from streamforge.contracts.media import Plan
+from streamforge.contracts.tasks import CodecsTask, EncodeResult, EncodeTask, GpuTrial, GpuTrialTask
 from streamforge.media.encoding import gpu
-from streamforge.media.encoding.codec_strings import Codecs, CodecsTask
-from streamforge.media.encoding.encode import EncodeResult, EncodeTask, run
-from streamforge.media.encoding.gpu import GpuTrial, GpuTrialTask, try_encoders
+from streamforge.media.encoding.encode import run
+from streamforge.media.encoding.gpu import try_encoders
 from streamforge.media.worker.capabilities import gpus
 from streamforge.media.worker.children import MediaChildren
 from streamforge.planning.gpu import with_gpu
@@ -80,7 +81,7 @@ async def test_where_there_is_no_gpu_none_is_tried(children: MediaChildren) -> N
 @without_gpu
 async def test_a_trial_says_why_an_encoder_does_not_work(children: MediaChildren) -> None:
     rendition = trial_renditions(Settings())[0].model_copy(update={"gpu_encoder": "h264_nvenc"})
-    trial = await children.run("gpu_trial", GpuTrialTask(rendition=rendition), GpuTrial)
+    trial = await children.run(tasks.GPU_TRIAL, GpuTrialTask(rendition=rendition))
     assert trial.encoder == "h264_nvenc"
     assert trial.failure is not None
     assert "h264_nvenc" in trial.failure
@@ -159,7 +160,7 @@ async def encode(
     children: MediaChildren, film: Encoded, plan: Plan, chunk: int, target: Path, on_gpu: frozenset[str] = frozenset()
 ) -> EncodeResult:
     task = EncodeTask(path=BUNNY, source=film.source, plan=plan, chunk=plan.chunks[chunk], target=target, on_gpu=on_gpu)
-    return await children.run("encode", task, EncodeResult)
+    return await children.run(tasks.ENCODE, task)
 
 
 async def test_parts_of_two_encoders_are_one_stream(children: MediaChildren, clips: Clips, tmp_path: Path) -> None:
@@ -200,7 +201,7 @@ def parameter_sets(folder: Path) -> bytes:
 
 async def test_a_stream_that_a_gpu_may_help_with_says_so(children: MediaChildren, tmp_path: Path) -> None:
     film = await planned(children, BUNNY)
-    asked = await children.run("codecs", CodecsTask(source=film.source, plan=film.plan), Codecs)
+    asked = await children.run(tasks.CODECS, CodecsTask(source=film.source, plan=film.plan))
     encoded = await encode(children, film, film.plan, 0, tmp_path)
     assert {track.name: track.codec_string for track in encoded.tracks} == asked.codec_strings
     assert all(string.startswith("avc3.42") for string in asked.codec_strings.values())

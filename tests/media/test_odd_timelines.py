@@ -8,7 +8,7 @@ from encoding import QUICK, encode, encode_audio
 from playback import decode
 from test_probe import probe, task
 
-from streamforge.contracts.media import Source
+from streamforge.contracts import tasks
 from streamforge.contracts.timeline import NoteKind, PictureCount
 from streamforge.errors import PicturesLost, TruncatedSource
 from streamforge.media.container.scrambling import scrambled
@@ -107,7 +107,7 @@ async def test_a_film_that_is_cut_off_is_kept_on_request(children: MediaChildren
     with pytest.raises(TruncatedSource):
         await probe(children, path)
     kept = task(path).model_copy(update={"keep_damaged": True})
-    source = await children.run("probe", kept, Source)
+    source = await children.run(tasks.PROBE, kept)
     assert 2 < source.duration < 6
     assert source.keeps_damage
     assert "What is there was kept." in source.warnings[0]

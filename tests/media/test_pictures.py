@@ -13,10 +13,11 @@ from images import CLOSE, center, rgb
 from numpy.typing import NDArray
 from sources import source, video
 
+from streamforge.contracts import tasks
 from streamforge.contracts.media import VIDEO_TIMESCALE
 from streamforge.contracts.stills import Storyboard, TileSet
+from streamforge.contracts.tasks import SpritesTask
 from streamforge.media.decoding.frames import SourceFrame
-from streamforge.media.stills.sprites import Sprites, SpritesTask
 from streamforge.media.stills.tiles import TileMaker
 from streamforge.media.worker.children import MediaChildren
 from streamforge.planning.plan import make_plan
@@ -41,7 +42,7 @@ async def composed(children: MediaChildren, encoded: Encoded, target: Path) -> t
     board = storyboard(encoded.plan.pictures, encoded.source.duration)
     slots = [tile.slot for each in sets for tile in each.tiles]
     task = SpritesTask(tiles=target / TILES, slots=slots, storyboard=board, target=target)
-    made = await children.run("sprites", task, Sprites)
+    made = await children.run(tasks.SPRITES, task)
     assert {name: (target / name).stat().st_size for name in made.sheets} == made.sheets
     sheets = [rgb(target / name) for name in made.sheets]
     size = (board.rows * board.tile_height, board.columns * board.tile_width, 3)

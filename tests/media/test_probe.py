@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 from clips import BUNNY, X264, Clips, ffmpeg, picture
 
+from streamforge.contracts import tasks
 from streamforge.contracts.media import VIDEO_TIMESCALE, Source
+from streamforge.contracts.tasks import ProbeTask
 from streamforge.errors import (
     NoAudioStream,
     NotAVideo,
@@ -15,7 +17,6 @@ from streamforge.errors import (
     TruncatedSource,
     UnsupportedDimensions,
 )
-from streamforge.media.probe.probe import ProbeTask
 from streamforge.media.worker.children import MediaChildren
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings
@@ -27,7 +28,7 @@ def task(path: Path, **limits: float) -> ProbeTask:
 
 
 async def probe(children: MediaChildren, path: Path, **limits: float) -> Source:
-    return await children.run("probe", task(path, **limits), Source)
+    return await children.run(tasks.PROBE, task(path, **limits))
 
 
 async def test_a_film(children: MediaChildren) -> None:

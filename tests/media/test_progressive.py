@@ -9,8 +9,9 @@ from clips import BUNNY, Clips
 from encoding import encode, encode_audio
 from playback import decode
 
+from streamforge.contracts import tasks
+from streamforge.contracts.tasks import ProgressiveTask
 from streamforge.media.cmaf.boxes import boxes
-from streamforge.media.cmaf.progressive import Progressive, ProgressiveTask
 from streamforge.media.worker.children import MediaChildren
 from streamforge.settings import Settings
 
@@ -36,7 +37,7 @@ async def remuxed(
         tracks, frames = [*tracks, path], [*frames, track.frames]
     target = tmp_path / "download.mp4"
     task = ProgressiveTask(tracks=tracks, frames=frames, seconds=encoded.source.duration, target=target)
-    assert (await children.run("progressive", task, Progressive)).packets == sum(frames)
+    assert (await children.run(tasks.PROGRESSIVE, task)).packets == sum(frames)
     return target, tracks[0], tracks[1] if sound else None
 
 

@@ -7,10 +7,12 @@ from clips import BUNNY, Clips
 from encoding import encode_chunk
 from test_probe import probe
 
+from streamforge.contracts import tasks
 from streamforge.contracts.media import VIDEO_TIMESCALE, Plan, Source
-from streamforge.contracts.per_title import Probed, Rung, SearchedPlan
+from streamforge.contracts.per_title import Rung, SearchedPlan
+from streamforge.contracts.tasks import SearchTask
 from streamforge.media.decoding.frames import FrameWindow, SourceFrame
-from streamforge.media.encoding.per_title_probes import Montage, MontageWindow, SearchTask
+from streamforge.media.encoding.per_title_probes import Montage, MontageWindow
 from streamforge.media.worker.children import MediaChildren
 from streamforge.packaging.presentation import average_bitrate
 from streamforge.planning.per_title.search import following, searched_plan
@@ -35,7 +37,7 @@ async def planned(children: MediaChildren, path: Path, codec: str = "h264", **pe
 async def searched(children: MediaChildren, path: Path, source: Source, plan: Plan, scratch: Path) -> SearchedPlan:
     assert plan.per_title is not None
     task = SearchTask(path=path, source=source, plan=plan, per_title=plan.per_title, target=scratch)
-    probed = await children.run("search", task, Probed)
+    probed = await children.run(tasks.SEARCH, task)
     assert not any(scratch.rglob("*.m4s"))
     return searched_plan(plan, plan.per_title, probed)
 

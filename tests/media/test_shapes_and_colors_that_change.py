@@ -18,8 +18,8 @@ from test_probe import probe
 from test_sources import CLOSE, H264, corners, quarters, settings
 
 from streamforge.contracts.media import Source
+from streamforge.contracts.tasks import TILES_FOLDER
 from streamforge.errors import UnsupportedDimensions, UnsupportedDolbyVision
-from streamforge.media.encoding.encode import PICTURES
 from streamforge.media.worker.children import MediaChildren
 from streamforge.planning.plan import make_plan
 from streamforge.planning.stills import POSTER
@@ -382,7 +382,7 @@ async def test_whoever_looks_at_a_cropped_film_sees_it_cropped(children: MediaCh
     [chunk] = encoded.chunks
     assert chunk.quality is not None
     assert mean_of(chunk.quality, "180p") > 90
-    poster = tmp_path / "out" / "0" / PICTURES / POSTER
+    poster = tmp_path / "out" / "0" / TILES_FOLDER / POSTER
     with av.open(str(poster)) as container:
         luma = next(container.decode(video=0)).to_ndarray(format="gray").astype(int)
     assert luma.shape == (180, 320)

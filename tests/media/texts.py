@@ -5,9 +5,9 @@ from typing import Any
 
 from test_probe import probe
 
+from streamforge.contracts import tasks
 from streamforge.contracts.media import Plan, Text
-from streamforge.media.text.subtitles import SubtitlesTask
-from streamforge.media.text.transcribe import TranscribeTask
+from streamforge.contracts.tasks import Listened, SubtitlesTask, TranscribeTask
 from streamforge.media.worker.children import MediaChildren
 from streamforge.planning.plan import make_plan
 from streamforge.planning.text.webvtt import Cue, read_webvtt
@@ -18,7 +18,7 @@ async def keep_subtitles(children: MediaChildren, clip: Path, folder: Path) -> t
     source = await probe(children, clip)
     plan = make_plan(source, Settings())
     task = SubtitlesTask(path=clip, source=source, renditions=plan.subtitles, target=folder)
-    return plan, await children.run("subtitles", task, Text)
+    return plan, await children.run(tasks.SUBTITLES, task)
 
 
 async def transcribe(
@@ -30,7 +30,11 @@ async def transcribe(
     assert wanted is not None
     told: list[dict[str, Any]] = []
     task = TranscribeTask(path=clip, source=source, transcription=wanted, target=folder)
-    return await children.run("transcribe", task, Text, told.append), told
+
+    def tell(listened: Listened) -> None:
+        told.append(listened.model_dump(exclude_unset=True))
+
+    return await children.run(tasks.TRANSCRIBE, task, tell), told
 
 
 def cues_of(folder: Path, name: str) -> list[Cue]:

@@ -10,17 +10,21 @@ from clips import Clips
 from speech_model import CAPTIONS
 
 from streamforge.codecs.registry import GPU_ENCODERS
-from streamforge.contracts.media import EncodedTrack, Plan, Source, Text, TextTrack
+from streamforge.contracts import tasks
+from streamforge.contracts.media import Plan, Source, TextTrack
 from streamforge.contracts.stills import Storyboard
+from streamforge.contracts.tasks import (
+    TILES_FOLDER,
+    AudioTask,
+    CodecsTask,
+    EncodeTask,
+    ProbeTask,
+    ProgressiveTask,
+    SpritesTask,
+    SubtitlesTask,
+    TranscribeTask,
+)
 from streamforge.keys import Keys
-from streamforge.media.cmaf.progressive import Progressive, ProgressiveTask
-from streamforge.media.encoding.codec_strings import Codecs, CodecsTask
-from streamforge.media.encoding.encode import PICTURES, EncodeResult, EncodeTask
-from streamforge.media.probe.probe import ProbeTask
-from streamforge.media.sound.audio import AudioTask
-from streamforge.media.stills.sprites import Sprites, SpritesTask
-from streamforge.media.text.subtitles import SubtitlesTask
-from streamforge.media.text.transcribe import TranscribeTask
 from streamforge.media.worker.children import MediaChildren
 from streamforge.packaging import dash, hls
 from streamforge.packaging.downloads import download_name, downloaded_tracks
@@ -93,9 +97,9 @@ class Streams:
 
     async def _make(self, clip: Path, settings: Settings, work: Path, two_encoders: bool) -> Stream:
         probe = ProbeTask(path=clip, max_width=8192, max_height=8192, max_duration=60)
-        source = await self._children.run("probe", probe, Source)
+        source = await self._children.run(tasks.PROBE, probe)
         plan = with_gpu(make_plan(source, settings), GPU_ENCODERS.values() if two_encoders else [])
-        codecs = await self._children.run("codecs", CodecsTask(source=source, plan=plan), Codecs)
+        codecs = await self._children.run(tasks.CODECS, CodecsTask(source=source, plan=plan))
         job_id = uuid4()
         plan = self._protected(plan.with_codec_strings(codecs.codec_strings), job_id)
         chunks, tiles = [], list[tuple[Path, list[int]]]()
@@ -103,10 +107,10 @@ class Streams:
             target, key = work / str(chunk.index), self._keys.for_track(job_id, plan.protection, "video")
             written = _written_otherwise(plan) if two_encoders and chunk.index % 2 else plan
             task = EncodeTask(path=clip, source=source, plan=written, chunk=chunk, target=target, key=key)
-            encoded = await self._children.run("encode", task, EncodeResult)
+            encoded = await self._children.run(tasks.ENCODE, task)
             chunks.append(encoded.tracks)
             if encoded.tiles and encoded.tiles.tiles:
-                tiles.append((task.target / PICTURES / TILES, [tile.slot for tile in encoded.tiles.tiles]))
+                tiles.append((task.target / TILES_FOLDER / TILES, [tile.slot for tile in encoded.tiles.tiles]))
         audio = []
         for rendition in plan.audio:
             sound = AudioTask(
@@ -118,7 +122,7 @@ class Streams:
                 protection=plan.protection,
                 key=self._keys.for_track(job_id, plan.protection, "audio"),
             )
-            audio.append(await self._children.run("audio", sound, EncodedTrack))
+            audio.append(await self._children.run(tasks.AUDIO, sound))
         board = None
         if plan.pictures is not None:
             board = await self._draw(job_id, storyboard(plan.pictures, source.duration), tiles, source.duration)
@@ -136,10 +140,10 @@ class Streams:
 
     async def _make_text(self, clip: Path, source: Source, plan: Plan, work: Path) -> list[TextTrack]:
         subtitles = SubtitlesTask(path=clip, source=source, renditions=plan.subtitles, target=work / "0")
-        made = (await self._children.run("subtitles", subtitles, Text)).tracks
+        made = (await self._children.run(tasks.SUBTITLES, subtitles)).tracks
         if plan.transcription is not None:
             speech = TranscribeTask(path=clip, source=source, transcription=plan.transcription, target=work / "0")
-            made += (await self._children.run("transcribe", speech, Text)).tracks
+            made += (await self._children.run(tasks.TRANSCRIBE, speech)).tracks
         return made
 
     async def _draw(
@@ -150,7 +154,7 @@ class Streams:
         together.write_bytes(b"".join(path.read_bytes() for path, _ in tiles))
         slots = [slot for _, each in tiles for slot in each]
         task = SpritesTask(tiles=together, slots=slots, storyboard=board, target=self._work)
-        made = await self._children.run("sprites", task, Sprites)
+        made = await self._children.run(tasks.SPRITES, task)
         for name in made.sheets:
             await self._storage.put_file(layout.output(job_id, name), self._work / name)
         await self._storage.put_bytes(layout.output(job_id, THUMBNAILS), webvtt(board, seconds).encode())
@@ -175,7 +179,7 @@ class Streams:
         target = self._work / f"{stream.job_id}.mp4"
         frames = [track.frames for track in tracks]
         task = ProgressiveTask(tracks=files, frames=frames, seconds=stream.source.duration, target=target)
-        await self._children.run("progressive", task, Progressive)
+        await self._children.run(tasks.PROGRESSIVE, task)
         await self._storage.put_file(layout.output(stream.job_id, download_name(name)), target)
         return download_name(name)
 

@@ -13,8 +13,8 @@ from starlette.responses import JSONResponse, Response
 
 from streamforge.api.services import Request, services_of
 from streamforge.contracts.ids import parse_job_id
+from streamforge.contracts.keys import ContentKey
 from streamforge.errors import InvalidField, KeyNotFound, KeyRefused, MalformedKeyId
-from streamforge.keys import ContentKey
 from streamforge.packaging.presentation import HLS_MASTER
 from streamforge.storage import layout
 

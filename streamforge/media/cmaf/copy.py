@@ -21,13 +21,15 @@ from av.video.stream import VideoStream
 
 from streamforge.codecs.registry import CODECS
 from streamforge.contracts.media import COPY, VIDEO_TIMESCALE, EncodedTrack, VideoSource
+from streamforge.contracts.tasks import FramesEncoded
 from streamforge.errors import CannotBeCopied
 from streamforge.media.cmaf.fragments import GopMuxer, Shown, TrackFolder
 from streamforge.media.container.opening import open_source, packets, stream_by_index
 from streamforge.media.decoding.looks import Look, LookReader
 from streamforge.media.encoding.chunk_window import Window, track_folder
 from streamforge.media.encoding.decode_check import decoder_of
-from streamforge.media.process.progress import FrameProgress, Progress
+from streamforge.media.process.performing import Tell
+from streamforge.media.process.progress import FrameProgress
 from streamforge.planning.remux import not_copied
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 TICK = Fraction(1, VIDEO_TIMESCALE)
 
 
-def copy_film(window: Window, target: Path, on_progress: Progress) -> EncodedTrack:
+def copy_film(window: Window, target: Path, on_progress: Tell[FramesEncoded]) -> EncodedTrack:
     """The plan's one rendition gets a folder in `target`. One GOP and one segment are held in memory.
 
     Raises CannotBeCopied when something turns up that the probe could not see: it does not decode pictures.

@@ -5,18 +5,17 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from fractions import Fraction
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import av
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import Stream
-from pydantic import BaseModel
 
 from streamforge.codecs.registry import CODECS
 from streamforge.contracts.media import VIDEO_TIMESCALE
-from streamforge.media.process.progress import Progress
+from streamforge.contracts.tasks import PROGRESSIVE, PacketsRead, Progressive, ProgressiveTask
+from streamforge.media.process.performing import Tell, performs
 
 if TYPE_CHECKING:
     AnyPacket: TypeAlias = Packet[Stream]
@@ -37,21 +36,8 @@ and 4 of a key frame; for each piece, which ends after so many bytes at the late
 REPORT_EVERY_SECONDS = 0.5
 
 
-class ProgressiveTask(BaseModel):
-    """`tracks` are fragmented MP4 files, an init segment and all media segments one behind the other: picture first.
-    `frames` is how many samples each of them has, `seconds` how long the film is."""
-
-    tracks: list[Path]
-    frames: list[int]
-    seconds: float
-    target: Path
-
-
-class Progressive(BaseModel):
-    packets: int
-
-
-def run(task: ProgressiveTask, on_progress: Progress) -> Progressive:
+@performs(PROGRESSIVE)
+def run(task: ProgressiveTask, on_progress: Tell[PacketsRead]) -> Progressive:
     """Time 0, durations and what is cut by edit lists stay what they are in the stream. The index (`moov`) comes first,
     into room that is left for it: to make room afterwards would be to write the whole file again."""
     with ExitStack() as stack:
@@ -70,7 +56,7 @@ def run(task: ProgressiveTask, on_progress: Progress) -> Progressive:
             packets += 1
             if time.monotonic() - reported > REPORT_EVERY_SECONDS:
                 reported = time.monotonic()
-                on_progress({"packets": packets})
+                on_progress(PacketsRead(packets=packets))
     return Progressive(packets=packets)
 
 

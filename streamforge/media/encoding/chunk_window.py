@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from streamforge.contracts.keys import ContentKey
 from streamforge.contracts.media import VIDEO_TIMESCALE, Chunk, EncodedTrack, Plan, Source, VideoRendition
 from streamforge.contracts.scores import PartQuality
+from streamforge.contracts.tasks import FramesEncoded
 from streamforge.contracts.timeline import PictureCount
 from streamforge.errors import UndecodableSource
-from streamforge.keys import ContentKey
 from streamforge.media.cmaf.encryption import lock_for
 from streamforge.media.cmaf.fragments import TrackFolder
 from streamforge.media.decoding.frames import Frames, FrameWindow, SourceFrame
@@ -22,7 +23,8 @@ from streamforge.media.encoding.encoder_threads import Lane
 from streamforge.media.encoding.long_stills import with_stills
 from streamforge.media.encoding.rendition import Cuts, Picture, RenditionEncoder, output_of
 from streamforge.media.encoding.scaling import Output, Scaler
-from streamforge.media.process.progress import FrameProgress, Progress
+from streamforge.media.process.performing import Tell
+from streamforge.media.process.progress import FrameProgress
 from streamforge.media.stills.tiles import TileMaker
 from streamforge.media.vmaf.observation import Measure, reference_size
 from streamforge.media.vmaf.scorer import Scorer
@@ -61,7 +63,7 @@ def encode_window(
     window: Window,
     renditions: list[VideoRendition],
     target: Path,
-    on_progress: Progress,
+    on_progress: Tell[FramesEncoded],
     *,
     tiles: TileMaker | None = None,
     unencoded: Mapping[str, Output] = NOTHING,
@@ -124,7 +126,7 @@ class _Pass:
         encoders: list[RenditionEncoder],
         measure: Measure | None,
         tiles: TileMaker | None,
-        on_progress: Progress,
+        on_progress: Tell[FramesEncoded],
     ) -> None:
         plan = window.plan
         self._window = window

@@ -1,24 +1,13 @@
 """Ask the encoders of a plan what their streams will be called: manifests name renditions before they are encoded."""
 
-from pydantic import BaseModel
-
-from streamforge.contracts.media import Plan, Source, VideoRendition
+from streamforge.contracts.media import VideoRendition
+from streamforge.contracts.tasks import CODECS, Codecs, CodecsTask, Nothing
 from streamforge.media.encoding.rendition import codec_string_of
-from streamforge.media.process.progress import Progress
+from streamforge.media.process.performing import Tell, performs
 
 
-class CodecsTask(BaseModel):
-    source: Source
-    plan: Plan
-
-
-class Codecs(BaseModel):
-    """By the name of the rendition; of those that are encoded."""
-
-    codec_strings: dict[str, str]
-
-
-def run(task: CodecsTask, _: Progress) -> Codecs:
+@performs(CODECS)
+def run(task: CodecsTask, _: Tell[Nothing]) -> Codecs:
     return Codecs(codec_strings={r.name: codec_string_of(r, _frame_rate(task)) for r in _encoded(task)})
 
 

@@ -5,58 +5,26 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict
-
-from streamforge.contracts.media import Chunk, EncodedTrack, Plan, Source, VideoRendition
+from streamforge.contracts.media import Chunk, EncodedTrack, Plan, VideoRendition
 from streamforge.contracts.scores import PartQuality, RenditionLog, Repair
-from streamforge.contracts.stills import TileSet
+from streamforge.contracts.tasks import ENCODE, TILES_FOLDER, EncodeResult, EncodeTask, FramesEncoded
 from streamforge.contracts.timeline import PictureCount
 from streamforge.errors import OutputInvalid
-from streamforge.keys import ContentKey
 from streamforge.media.cmaf.copy import copy_film
 from streamforge.media.encoding.chunk_window import EncodedWindow, Window, encode_window
 from streamforge.media.encoding.rendition import GpuFailed, failure_of
 from streamforge.media.process.limits import peak_memory_bytes
-from streamforge.media.process.progress import Progress
+from streamforge.media.process.performing import Tell, performs
 from streamforge.media.stills.tiles import TileMaker
 from streamforge.packaging.presentation import average_bitrate
 from streamforge.planning.repair import better
 from streamforge.quality.scoring import mean_of
 
-PICTURES = "pictures"
-"""The folder beside those of the renditions that pictures of the source go to."""
-
 Named = TypeVar("Named", EncodedTrack, RenditionLog)
 
 
-class EncodeTask(BaseModel):
-    """`target` is an empty folder; each rendition of the plan gets a folder in it. `key` belongs to `plan.protection`.
-    `on_gpu` names the renditions that GPU encoders may be opened for."""
-
-    model_config = ConfigDict(hide_input_in_errors=True)
-
-    path: Path
-    source: Source
-    plan: Plan
-    chunk: Chunk
-    target: Path
-    key: ContentKey | None = None
-    on_gpu: frozenset[str] = frozenset()
-
-
-class EncodeResult(BaseModel):
-    """`quality` is None where validation is turned off, `tiles` where no pictures are kept. `peak_bytes` of memory
-    includes the ffmpeg that scored. `gpu_failure` says why the CPU encoded what a GPU should have."""
-
-    tracks: list[EncodedTrack]
-    quality: PartQuality | None
-    tiles: TileSet | None = None
-    count: PictureCount = PictureCount()
-    peak_bytes: int
-    gpu_failure: str | None = None
-
-
-def run(task: EncodeTask, on_progress: Progress) -> EncodeResult:
+@performs(ENCODE)
+def run(task: EncodeTask, on_progress: Tell[FramesEncoded]) -> EncodeResult:
     """Raises what `encode_window` and `copy_film` raise."""
     window = Window(task.path, task.source, task.plan, task.chunk, task.key, task.on_gpu)
     if task.plan.is_copy:
@@ -74,10 +42,10 @@ def run(task: EncodeTask, on_progress: Progress) -> EncodeResult:
         return by_cpu.model_copy(update={"gpu_failure": failure_of(error)})
 
 
-def _encoded(window: Window, target: Path, on_progress: Progress) -> EncodeResult:
+def _encoded(window: Window, target: Path, on_progress: Tell[FramesEncoded]) -> EncodeResult:
     """A GPU has one try; what it did not make good enough is encoded again by the CPU."""
     pictures = window.plan.pictures
-    tiles = TileMaker(window.source.pictures, pictures, target / PICTURES) if pictures else None
+    tiles = TileMaker(window.source.pictures, pictures, target / TILES_FOLDER) if pictures else None
     encoded = encode_window(window, window.plan.renditions, target, on_progress, tiles=tiles)
     kept = tiles.finish() if tiles else None  # Repairs see the same pictures once more.
     if encoded.quality is not None:
@@ -93,7 +61,7 @@ def _encoded(window: Window, target: Path, on_progress: Progress) -> EncodeResul
 
 
 def _repaired(
-    window: Window, encoded: EncodedWindow, quality: PartQuality, target: Path, on_progress: Progress
+    window: Window, encoded: EncodedWindow, quality: PartQuality, target: Path, on_progress: Tell[FramesEncoded]
 ) -> EncodedWindow:
     """Renditions below their floor are encoded again at a better CRF, up to `max_repairs` times; the better ones stay."""
     renditions = window.plan.renditions
@@ -118,8 +86,8 @@ def _repaired(
     return encoded
 
 
-def _as_repair(on_progress: Progress) -> Progress:
-    return lambda told: on_progress(told | {"repair": True})
+def _as_repair(on_progress: Tell[FramesEncoded]) -> Tell[FramesEncoded]:
+    return lambda told: on_progress(told.model_copy(update={"repair": True}))
 
 
 def _below_floor(

@@ -6,15 +6,16 @@ from fractions import Fraction
 from pathlib import Path
 
 from av.video.frame import VideoFrame
-from pydantic import BaseModel
 
 from streamforge.codecs.registry import GPU_ENCODERS
+from streamforge.contracts import tasks
 from streamforge.contracts.media import VIDEO_TIMESCALE, VideoRendition
+from streamforge.contracts.tasks import GPU_TRIAL, GpuTrial, GpuTrialTask, Nothing
 from streamforge.errors import OutputInvalid, StreamForgeError
 from streamforge.media.cmaf.encryption import lock_for
 from streamforge.media.cmaf.fragments import TrackFolder
 from streamforge.media.encoding.rendition import Cuts, GpuFailed, Picture, RenditionEncoder, failure_of
-from streamforge.media.process.progress import Progress
+from streamforge.media.process.performing import Tell, performs
 from streamforge.media.worker.capabilities import Gpu, gpus
 from streamforge.media.worker.children import MediaChildren
 from streamforge.planning.trial import FRAME_RATE, trial_renditions
@@ -28,18 +29,8 @@ SAMPLE_SECONDS = 5.0
 """Between two looks at how busy a GPU is."""
 
 
-class GpuTrialTask(BaseModel):
-    rendition: VideoRendition
-
-
-class GpuTrial(BaseModel):
-    """`failure` is None where the encoder works."""
-
-    encoder: str
-    failure: str | None = None
-
-
-def run(task: GpuTrialTask, _: Progress) -> GpuTrial:
+@performs(GPU_TRIAL)
+def run(task: GpuTrialTask, _: Tell[Nothing]) -> GpuTrial:
     """Two short GOPs by the real way of a chunk: opened with the real options, decoded again, and cut at their key frames."""
     assert task.rendition.gpu_encoder is not None
     with tempfile.TemporaryDirectory() as folder:
@@ -90,7 +81,7 @@ def _renditions(settings: Settings) -> list[VideoRendition]:
 async def _tried(children: MediaChildren, rendition: VideoRendition) -> GpuTrial:
     """A driver that takes the child down with it is only a reason more not to use it."""
     try:
-        return await children.run("gpu_trial", GpuTrialTask(rendition=rendition), GpuTrial)
+        return await children.run(tasks.GPU_TRIAL, GpuTrialTask(rendition=rendition))
     except StreamForgeError as error:
         return GpuTrial(encoder=rendition.gpu_encoder or "", failure=error.debug or error.message)
 

@@ -5,20 +5,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from itertools import count
-from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel
-
-from streamforge.contracts.media import VIDEO_TIMESCALE, Chunk, PerTitleTarget, Plan, Source, VideoRendition
+from streamforge.contracts.media import VIDEO_TIMESCALE, Chunk, PerTitleTarget, Plan, VideoRendition
 from streamforge.contracts.per_title import Probed, ProbedRendition, RateAndQuality
+from streamforge.contracts.tasks import SEARCH, SearchRound, SearchTask
 from streamforge.contracts.timeline import PictureCount
 from streamforge.errors import TruncatedSource, UndecodableSource
 from streamforge.media.decoding.frames import Frames, FrameWindow, SourceFrame
 from streamforge.media.encoding.chunk_window import NOTHING, EncodedWindow, Window, encode_window
 from streamforge.media.encoding.rendition import output_of
 from streamforge.media.encoding.scaling import Output
-from streamforge.media.process.progress import Progress
+from streamforge.media.process.performing import Tell, performs
 from streamforge.media.vmaf.observation import reference_size
 from streamforge.packaging.presentation import seconds
 from streamforge.planning.per_title.search import next_crf, sampled_bitrate, with_crf
@@ -27,17 +25,8 @@ from streamforge.quality.scoring import ScoreBoard
 BEST_THERE_IS = 100.0
 
 
-class SearchTask(BaseModel):
-    """`target` is an empty folder for what is encoded on the way; it is empty again in the end."""
-
-    path: Path
-    source: Source
-    plan: Plan
-    per_title: PerTitleTarget
-    target: Path
-
-
-def run(task: SearchTask, on_progress: Progress) -> Probed:
+@performs(SEARCH)
+def run(task: SearchTask, on_progress: Tell[SearchRound]) -> Probed:
     """Each round encodes every sample once, with all renditions that still need a probe side by side.
 
     Raises UndecodableSource when no sample holds a picture that can be measured.
@@ -75,7 +64,7 @@ def _next_probes(task: SearchTask, probed: Mapping[str, ProbedRendition]) -> lis
 
 
 class _Samples:
-    def __init__(self, task: SearchTask, on_progress: Progress) -> None:
+    def __init__(self, task: SearchTask, on_progress: Tell[SearchRound]) -> None:
         self._task = task
         self._on_progress = on_progress
         self._rounds = count(1)
@@ -86,7 +75,7 @@ class _Samples:
         try:
             montage = MontageWindow(self._task.path, self._task.source, _plan(self._task), _whole(self._task.per_title))
             encoded = encode_window(
-                montage, renditions, target, lambda _: self._on_progress({"round": number}), unencoded=unencoded
+                montage, renditions, target, lambda _: self._on_progress(SearchRound(round=number)), unencoded=unencoded
             )
         finally:
             shutil.rmtree(target, ignore_errors=True)

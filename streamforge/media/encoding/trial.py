@@ -9,24 +9,17 @@ from fractions import Fraction
 import av
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
-from pydantic import BaseModel
 
 from streamforge.contracts.media import VideoRendition
+from streamforge.contracts.tasks import TRIAL, Nothing, TrialResult, TrialTask
 from streamforge.errors import InvalidSettings
-from streamforge.media.process.progress import Progress
+from streamforge.media.process.performing import Tell, performs
 
 FRAMES = 3
 
 
-class TrialTask(BaseModel):
-    rendition: VideoRendition
-
-
-class TrialResult(BaseModel):
-    size_bytes: int
-
-
-def run(task: TrialTask, _: Progress) -> TrialResult:
+@performs(TRIAL)
+def run(task: TrialTask, _: Tell[Nothing]) -> TrialResult:
     """Raises InvalidSettings, naming encoder and preset."""
     rendition = task.rendition
     context = av.CodecContext.create(rendition.encoder, "w")

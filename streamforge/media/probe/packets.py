@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from streamforge.codecs.registry import CODECS
 from streamforge.contracts.media import VIDEO_TIMESCALE
+from streamforge.contracts.tasks import PacketsRead
 from streamforge.errors import TruncatedSource
 from streamforge.media.container.extent import OVERHEAD, Extent
 from streamforge.media.container.opening import packets
@@ -20,7 +21,7 @@ from streamforge.media.container.packet_clock import AnyPacket, Losses, is_hidde
 from streamforge.media.probe.decoder_set_ups import SetUps
 from streamforge.media.probe.packet_log import PacketLog
 from streamforge.media.probe.tallies import Tallies
-from streamforge.media.process.progress import Progress
+from streamforge.media.process.performing import Tell
 from streamforge.timeline.clock_runs import Packet, RunFinder
 from streamforge.timeline.clocks import NO_TIME, FilmPackets
 
@@ -235,7 +236,7 @@ class Reading:
         return self.films.get(index) or self.sounds[index]
 
 
-def read_packets(container: InputContainer, tallies: Tallies, on_progress: Progress) -> Reading:
+def read_packets(container: InputContainer, tallies: Tallies, on_progress: Tell[PacketsRead]) -> Reading:
     """In one pass, in which the tallies see the packets, too."""
     kind = container.format.name
     videos = [stream for stream in tallies.streams if isinstance(stream, VideoStream) and stream.codec_context]
@@ -255,7 +256,7 @@ def read_packets(container: InputContainer, tallies: Tallies, on_progress: Progr
         if (track := tracks.get(packet.stream_index)) is not None:
             track.take(packet)
         if number % 5000 == 0:
-            on_progress({"packets": number})
+            on_progress(PacketsRead(packets=number))
     for track in tracks.values():
         track.finder.finish()
     return reading

@@ -11,9 +11,9 @@ from pathlib import Path
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.video.stream import VideoStream
-from pydantic import BaseModel
 
 from streamforge.contracts.media import Source
+from streamforge.contracts.tasks import PROBE, PacketsRead, ProbeTask
 from streamforge.errors import NoVideoStream, SourceTooLong, TruncatedSource, UndecodableSource, UnsupportedDimensions
 from streamforge.media.container.avi_index import null_frames
 from streamforge.media.container.cut_off import is_cut_off
@@ -31,7 +31,7 @@ from streamforge.media.probe.packets import (
 )
 from streamforge.media.probe.tallies import Tallies
 from streamforge.media.probe.tracks import Found, captions_in, describe_audio, describe_subtitles
-from streamforge.media.process.progress import Progress
+from streamforge.media.process.performing import Tell, performs
 from streamforge.planning.stream_choice import Seen, choose, why_no_picture, why_no_sound
 from streamforge.settings import InputSettings
 from streamforge.timeline.clocks import sound_clock
@@ -49,14 +49,6 @@ MIN_SIDE = 16
 MAX_ASPECT = 32
 
 
-class ProbeTask(BaseModel):
-    path: Path
-    max_width: int
-    max_height: int
-    max_duration: float
-    keep_damaged: bool = False
-
-
 def probe_task(path: Path, limits: InputSettings, *, keep_damaged: bool = False) -> ProbeTask:
     return ProbeTask(
         path=path,
@@ -67,7 +59,8 @@ def probe_task(path: Path, limits: InputSettings, *, keep_damaged: bool = False)
     )
 
 
-def run(task: ProbeTask, on_progress: Progress) -> Source:
+@performs(PROBE)
+def run(task: ProbeTask, on_progress: Tell[PacketsRead]) -> Source:
     """Raises NotAVideo, NoVideoStream, TruncatedSource, UndecodableSource, UnsupportedDimensions, SourceTooLong."""
     file = _read(task, on_progress)
     return _only_sound(task, file) if file.found.choice.film is None else _film(task, file, file.found.choice.film)
@@ -92,7 +85,7 @@ class _File:
     declared_end: float | None
 
 
-def _read(task: ProbeTask, on_progress: Progress) -> _File:
+def _read(task: ProbeTask, on_progress: Tell[PacketsRead]) -> _File:
     """Raises TruncatedSource, UndecodableSource, NoVideoStream: there is neither a picture nor a sound that can be
     decoded."""
     analysed_bytes = analysis_needed(task.path)

@@ -1,19 +1,18 @@
-"""What all media tasks share to tell how far they are."""
+"""How far an encode is, told now and then."""
 
 import time
 from collections.abc import Callable
-from typing import Any
 
-Progress = Callable[[dict[str, Any]], None]
-"""Called by a task, now and then, with how far it is; crosses to the worker as JSON."""
+from streamforge.contracts.tasks import FramesEncoded
+from streamforge.media.process.performing import Tell
 
 REPORT_EVERY_SECONDS = 0.25
 
 
 class FrameProgress:
-    """Tells how many frames of each rendition are done: `{"frames": {name: count}, "seconds": since it began}`."""
+    """Tells how many frames of each rendition are done."""
 
-    def __init__(self, on_progress: Progress, frames: Callable[[], dict[str, int]]) -> None:
+    def __init__(self, on_progress: Tell[FramesEncoded], frames: Callable[[], dict[str, int]]) -> None:
         self._on_progress = on_progress
         self._frames = frames
         self._began = self._reported = time.monotonic()
@@ -24,4 +23,4 @@ class FrameProgress:
 
     def tell(self) -> None:
         self._reported = time.monotonic()
-        self._on_progress({"frames": self._frames(), "seconds": round(self._reported - self._began, 3)})
+        self._on_progress(FramesEncoded(frames=self._frames(), seconds=round(self._reported - self._began, 3)))

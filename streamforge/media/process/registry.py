@@ -1,48 +1,53 @@
 """The tasks a media child can run, by name: pydantic in, progress on the way, pydantic or an error out."""
 
+import importlib
+import inspect
+import pkgutil
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import av
 from pydantic import BaseModel
 
+from streamforge import media
+from streamforge.contracts.tasks import Task
 from streamforge.disks import WORKER, disk_error, full, is_full, is_no_room, is_of_a_disk
 from streamforge.errors import ServiceError, SourceTooExpensive, StreamForgeError
-from streamforge.media.cmaf import progressive
-from streamforge.media.encoding import codec_strings, encode, gpu, per_title_probes, trial
-from streamforge.media.probe import probe
-from streamforge.media.process.progress import Progress
-from streamforge.media.sound import audio
-from streamforge.media.stills import sprites
-from streamforge.media.text import subtitles, transcribe
+from streamforge.media.process.performing import performed_by
 
-TASKS: dict[str, tuple[type[BaseModel], Callable[[Any, Progress], BaseModel]]] = {
-    "probe": (probe.ProbeTask, probe.run),
-    "codecs": (codec_strings.CodecsTask, codec_strings.run),
-    "search": (per_title_probes.SearchTask, per_title_probes.run),
-    "encode": (encode.EncodeTask, encode.run),
-    "audio": (audio.AudioTask, audio.run),
-    "progressive": (progressive.ProgressiveTask, progressive.run),
-    "sprites": (sprites.SpritesTask, sprites.run),
-    "subtitles": (subtitles.SubtitlesTask, subtitles.run),
-    "transcribe": (transcribe.TranscribeTask, transcribe.run),
-    "gpu_trial": (gpu.GpuTrialTask, gpu.run),
-    "trial": (trial.TrialTask, trial.run),
-}
+NO_TASKS = {"process", "worker"}
+"""Packages beside those of media code: the process itself, and its other side."""
 
 
-def run(name: str, task_input: str, on_progress: Progress) -> dict[str, Any]:
-    """`{"result": …}` or `{"error": …}`; nothing escapes but a crash of the process itself."""
-    model, work = TASKS[name]
-    task = model.model_validate_json(task_input)
+def _performers() -> Iterator[tuple[Task[Any, Any, Any], Callable[..., BaseModel]]]:
+    for module in pkgutil.walk_packages(media.__path__, f"{media.__name__}."):
+        if NO_TASKS.isdisjoint(module.name.split(".")):
+            for _, work in inspect.getmembers(importlib.import_module(module.name), inspect.isfunction):
+                if work.__module__ == module.name and (task := performed_by(work)) is not None:
+                    yield task, work
+
+
+TASKS = {task.name: (task, work) for task, work in _performers()}
+"""With all their modules: whoever forks from here finds everything imported."""
+
+
+def run(name: str, task_input: str, tell: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    """`{"result": …}` or `{"error": …}`, `{"progress": …}` told on the way; nothing escapes but a crash of the process
+    itself."""
+    row, work = TASKS[name]
+    task = row.takes.model_validate_json(task_input)
     try:
-        return {"result": work(task, on_progress).model_dump_json()}
+        return {"result": work(task, lambda progress: tell(_as_told(progress))).model_dump_json()}
     except Exception as error:
         told = _of_the_disk(error, task) or _of_the_work(error)
-        return {"error": {"kind": type(told).__name__, "message": told.message, "debug": told.debug}}
+        return {"error": {"code": told.code, "message": told.message, "debug": told.debug}}
+
+
+def _as_told(progress: BaseModel) -> dict[str, Any]:
+    return {"progress": progress.model_dump(mode="json", exclude_unset=True)}
 
 
 def _of_the_disk(error: Exception, task: BaseModel) -> StreamForgeError | None:

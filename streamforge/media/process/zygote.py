@@ -89,9 +89,7 @@ def _child(task: socket.socket) -> None:
         request = json.loads(reader.readline())
         threading.Thread(target=_die_with_worker, args=(reader,), daemon=True).start()
         apply_limits(Limits.model_validate(request["limits"]))
-        _tell(
-            task, registry.run(request["task"], request["input"], lambda progress: _tell(task, {"progress": progress}))
-        )
+        _tell(task, registry.run(request["task"], request["input"], lambda progress: _tell(task, progress)))
         code = 0
     finally:
         sys.stderr.flush()

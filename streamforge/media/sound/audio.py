@@ -3,21 +3,18 @@
 import hashlib
 import struct
 from collections.abc import Iterator
-from dataclasses import asdict
-from pathlib import Path
 
 import av
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
-from pydantic import BaseModel, ConfigDict
 
-from streamforge.contracts.media import AudioRendition, EncodedTrack, Protection, Segment, Source, segment_name
-from streamforge.keys import ContentKey
+from streamforge.contracts.media import EncodedTrack, Segment, segment_name
+from streamforge.contracts.tasks import AUDIO, AudioTask, SoundEncoded
 from streamforge.media.cmaf.boxes import MUXER_OPTIONS, FragmentSplitter, codec_string, init_segment
 from streamforge.media.cmaf.encryption import lock_for
 from streamforge.media.container.opening import open_source
-from streamforge.media.process.progress import Progress
+from streamforge.media.process.performing import Tell, performs
 from streamforge.media.sound.loudness import LoudnessMeter
 from streamforge.media.sound.resampling import AAC_FRAME, Resampler
 from streamforge.packaging.presentation import INIT_SEGMENT
@@ -30,26 +27,13 @@ MEASURED_FRAMES = 2000
 """So often the first pass, which writes nothing, says that it is still at work."""
 
 
-class AudioTask(BaseModel):
-    """`target` is an existing folder; the rendition gets a folder in it."""
-
-    model_config = ConfigDict(hide_input_in_errors=True)
-
-    path: Path
-    source: Source
-    rendition: AudioRendition
-    segment_seconds: float
-    target: Path
-    protection: Protection | None = None
-    key: ContentKey | None = None
-
-
-def run(task: AudioTask, on_progress: Progress) -> EncodedTrack:
+@performs(AUDIO)
+def run(task: AudioTask, on_progress: Tell[SoundEncoded]) -> EncodedTrack:
     """Time 0 of the result is the source's, its first picture: silence fills what is missing, what comes before is cut.
 
-    Segments are told as soon as they lie in the target folder, `{"track": …}` first and then `{"segment": …}` for each:
-    a long film's sound takes a minute, and its viewers shall not wait for the end of it. Only where a loudness is asked
-    for all of it is measured before: `{"measured": seconds}`.
+    Segments are told as soon as they lie in the target folder, behind the track that they belong to: a long film's sound
+    takes a minute, and its viewers shall not wait for the end of it. Only where a loudness is asked for all of it is
+    measured before.
     A track of which nothing decodes comes back without segments; a film is worth showing without its third language.
     """
     gain = _gain(task, on_progress)
@@ -68,7 +52,7 @@ def run(task: AudioTask, on_progress: Progress) -> EncodedTrack:
     return writer.track
 
 
-def _gain(task: AudioTask, on_progress: Progress) -> float | None:
+def _gain(task: AudioTask, on_progress: Tell[SoundEncoded]) -> float | None:
     """dB for the whole track, so that its dynamics stay what they are. None when no loudness is asked for."""
     rendition = task.rendition
     if rendition.loudness_target is None:
@@ -78,7 +62,7 @@ def _gain(task: AudioTask, on_progress: Progress) -> float | None:
         for number, frame in enumerate(Resampler(task.source, rendition, gain=0.0).frames(source)):
             meter.take(frame)
             if number % MEASURED_FRAMES == 0:
-                on_progress({"measured": number * AAC_FRAME / rendition.sample_rate})
+                on_progress(SoundEncoded(measured=number * AAC_FRAME / rendition.sample_rate))
     return meter.gain_towards(rendition.loudness_target, rendition.true_peak_ceiling)
 
 
@@ -89,7 +73,7 @@ def _meter(task: AudioTask) -> LoudnessMeter:
 class SegmentWriter:
     """Writes init segment and segments into the rendition's folder, and knows the track as far as it is."""
 
-    def __init__(self, task: AudioTask, on_progress: Progress) -> None:
+    def __init__(self, task: AudioTask, on_progress: Tell[SoundEncoded]) -> None:
         self._folder = task.target / task.rendition.name
         self._folder.mkdir(parents=True)
         self._on_progress = on_progress
@@ -111,7 +95,7 @@ class SegmentWriter:
         self.track.codec_string = codec_string(init)
         self.track.init_sha256 = hashlib.sha256(init).hexdigest()
         self.track.init_size_bytes = len(init)
-        self._on_progress({"track": self.track.model_dump(mode="json")})
+        self._on_progress(SoundEncoded(track=self.track))
 
     def write_segment(self, fragment: bytes) -> None:
         """Times of a fragment from its own boxes: `tfdt` says when it begins, `trun` how many AAC frames it has."""
@@ -126,7 +110,7 @@ class SegmentWriter:
         )
         (self._folder / segment.file_name).write_bytes(data)
         self.track.segments.append(segment)
-        self._on_progress({"segment": asdict(segment)})
+        self._on_progress(SoundEncoded(segment=segment))
 
 
 def _options(task: AudioTask) -> dict[str, str]:

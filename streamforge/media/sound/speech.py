@@ -11,13 +11,12 @@ from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 
 from streamforge.contracts.media import Source
+from streamforge.contracts.tasks import Listened
 from streamforge.media.container.opening import decoded, open_source
-from streamforge.media.process.progress import Progress
+from streamforge.media.process.performing import Tell
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-EXTRACTING = "extracting_audio"
 
 RATE = 16_000
 SAMPLE_BYTES = 2
@@ -28,7 +27,7 @@ REPORT_EVERY_SECONDS = 30
 """Of the source's own time; decoding it takes a tenth of a second."""
 
 
-def write_speech(path: Path, source: Source, stream_index: int, target: Path, on_progress: Progress) -> int:
+def write_speech(path: Path, source: Source, stream_index: int, target: Path, on_progress: Tell[Listened]) -> int:
     """Signed 16-bit samples of one audio track, from the first picture to the last; how many there are.
 
     In a file, not in memory: a film of three hours has 350 MB of them. Where there is no sound the file has holes,
@@ -42,8 +41,8 @@ def write_speech(path: Path, source: Source, stream_index: int, target: Path, on
             _write(file, position, samples, longest)
             if position - reported >= REPORT_EVERY_SECONDS * RATE:
                 reported = position
-                on_progress({"phase": EXTRACTING, "progress": min(1.0, position / longest)})
-    on_progress({"phase": EXTRACTING, "progress": 1.0})
+                on_progress(Listened(phase="extracting_audio", progress=min(1.0, position / longest)))
+    on_progress(Listened(phase="extracting_audio", progress=1.0))
     return longest
 
 

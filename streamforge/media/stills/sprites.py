@@ -1,15 +1,14 @@
 """Puts the tiles of a film together into sprite sheets."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
-from pydantic import BaseModel
 
 from streamforge.contracts.stills import Storyboard
-from streamforge.media.process.progress import Progress
+from streamforge.contracts.tasks import SPRITES, SheetsMade, Sprites, SpritesTask
+from streamforge.media.process.performing import Tell, performs
 from streamforge.media.stills import jpeg
 from streamforge.planning.stills import sheet_name, tile_of_slot
 
@@ -20,23 +19,8 @@ BLACK, GRAY = 0, 128
 Planes = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]
 
 
-class SpritesTask(BaseModel):
-    """`tiles` is a file of raw tiles, one behind the other, as TileMaker writes them; `slots` says from when on each is to
-    be seen, in order. Sheets go into the folder `target`."""
-
-    tiles: Path
-    slots: list[int]
-    storyboard: Storyboard
-    target: Path
-
-
-class Sprites(BaseModel):
-    """Size in bytes of each sheet, by its name."""
-
-    sheets: dict[str, int]
-
-
-def run(task: SpritesTask, on_progress: Progress) -> Sprites:
+@performs(SPRITES)
+def run(task: SpritesTask, on_progress: Tell[SheetsMade]) -> Sprites:
     board, sheets = task.storyboard, dict[str, int]()
     size = board.tile_width * board.tile_height * 3 // 2
     tiles = np.memmap(task.tiles, np.uint8, "r", shape=(len(task.slots), size))
@@ -44,7 +28,7 @@ def run(task: SpritesTask, on_progress: Progress) -> Sprites:
         data = jpeg.encoded(_sheet(tiles, task.slots, board, number), QUALITY)
         (task.target / sheet_name(number)).write_bytes(data)
         sheets[sheet_name(number)] = len(data)
-        on_progress({"sheets": len(sheets)})
+        on_progress(SheetsMade(sheets=len(sheets)))
     return Sprites(sheets=sheets)
 
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from av.container import InputContainer
 from av.subtitles.stream import SubtitleStream
 from av.video.stream import VideoStream
-from pydantic import BaseModel
 
 from streamforge.contracts.media import Source, SubtitleRendition, Text, TextTrack
+from streamforge.contracts.tasks import SUBTITLES, PacketsRead, SubtitlesTask
 from streamforge.media.container.opening import open_source, packets
 from streamforge.media.container.packet_clock import AnyPacket, PacketClock
-from streamforge.media.process.progress import Progress
+from streamforge.media.process.performing import Tell, performs
 from streamforge.media.text.cea608 import Caption, CaptionReader, cc_data, spread
 from streamforge.media.text.subtitle_text import decode, payload, plain
 from streamforge.media.text.ttml import Said, read_ttml
@@ -35,15 +35,6 @@ has four at most; DVDs have those of a whole GOP in one."""
 LONGEST_CUE_SECONDS = 600
 WITHOUT_END_SECONDS = 5
 """A cue that does not say how long it lasts stays until the next one, but no longer than this."""
-
-
-class SubtitlesTask(BaseModel):
-    """`target` is an existing folder; each track gets a folder in it."""
-
-    path: Path
-    source: Source
-    renditions: list[SubtitleRendition]
-    target: Path
 
 
 @dataclass
@@ -150,7 +141,8 @@ def _cut(text: str) -> bytes:
 READERS = {CEA_608: _Captions, "ttml": _Documents}
 
 
-def run(task: SubtitlesTask, on_progress: Progress) -> Text:
+@performs(SUBTITLES)
+def run(task: SubtitlesTask, on_progress: Tell[PacketsRead]) -> Text:
     """All tracks in one pass. A track that says nothing is left out; whatever is wrong with one is a warning."""
     tracks = [READERS.get(each.codec, _Track)(each) for each in task.renditions]
     with open_source(task.path, task.source.analysed_bytes) as container:
@@ -161,7 +153,7 @@ def run(task: SubtitlesTask, on_progress: Progress) -> Text:
                 if track.rendition.stream_index == packet.stream_index:
                     track.take(packet, task.source)
             if number % 1000 == 0:
-                on_progress({"packets": number})
+                on_progress(PacketsRead(packets=number))
     kept = Text()
     for track in tracks:
         track.finish()

@@ -8,15 +8,15 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
-from pydantic import BaseModel
 
-from streamforge.contracts.media import Source, Text, TextTrack, Transcription
+from streamforge.contracts.media import Text, TextTrack, Transcription
+from streamforge.contracts.tasks import TRANSCRIBE, Listened, TranscribeTask
 from streamforge.errors import CaptionsUnavailable
-from streamforge.media.process.progress import Progress
-from streamforge.media.sound.speech import EXTRACTING, RATE, read_speech, write_speech
+from streamforge.media.process.performing import Tell, performs
+from streamforge.media.sound.speech import RATE, read_speech, write_speech
 from streamforge.media.text.subtitles import write_track
 from streamforge.media.worker.capabilities import cores
 from streamforge.planning.text.cues import Phrase, Word, believable, cues
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 NICENESS = 10
 """On top of what every media child has: captions take what the encoders leave."""
-
-TRANSCRIBING = "transcribing"
 
 WINDOW_SECONDS = 600
 QUIET_WITHIN_SECONDS = 30
@@ -55,27 +53,18 @@ NEEDED_FILES = ("model.bin", "config.json", "tokenizer.json")
 """Without its tokenizer, faster-whisper would fetch one."""
 
 
-class TranscribeTask(BaseModel):
-    """`target` is an existing folder; the track gets a folder in it, and the sound lies there meanwhile."""
-
-    path: Path
-    source: Source
-    transcription: Transcription
-    target: Path
-
-
-def run(task: TranscribeTask, on_progress: Progress) -> Text:
-    """One track, or none where nobody speaks. Raises CaptionsUnavailable when the model is not here or cannot do it.
-
-    Progress is `{"phase": …, "progress": 0–1, "language": …}`.
-    """
+@performs(TRANSCRIBE)
+def run(task: TranscribeTask, on_progress: Tell[Listened]) -> Text:
+    """One track, or none where nobody speaks. Raises CaptionsUnavailable when the model is not here or cannot do it."""
     os.nice(NICENESS)
-    with Pulse(on_progress, EXTRACTING):  # To fetch a model for the first time takes minutes.
+    with Pulse(
+        on_progress, Listened(phase="extracting_audio", progress=0.0)
+    ):  # To fetch a model for the first time takes minutes.
         model = _load(task.transcription)
     language = _spoken_code(task.transcription.language, model)
     speech = task.target / "speech.s16"
     total = write_speech(task.path, task.source, task.transcription.stream_index, speech, on_progress)
-    with Pulse(on_progress, TRANSCRIBING) as pulse:
+    with Pulse(on_progress, Listened(phase="transcribing", progress=0.0)) as pulse:
         heard = _Listener(model, language, pulse)
         phrases = believable(heard.phrases(speech, total))
     speech.unlink()
@@ -97,9 +86,9 @@ def run(task: TranscribeTask, on_progress: Progress) -> Text:
 class Pulse:
     """Tells the latest progress at once and again and again, from a thread of its own."""
 
-    def __init__(self, on_progress: Progress, phase: str) -> None:
+    def __init__(self, on_progress: Tell[Listened], told: Listened) -> None:
         self._on_progress = on_progress
-        self._told: dict[str, Any] = {"phase": phase, "progress": 0.0}
+        self._told = told
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True)
@@ -116,7 +105,7 @@ class Pulse:
         self._thread.join()
 
     def tell(self, progress: float, language: str | None) -> None:
-        self._told |= {"progress": round(progress, 4), "language": language}
+        self._told = self._told.model_copy(update={"progress": round(progress, 4), "language": language})
         self._report()
 
     def _beat(self) -> None:

@@ -8,15 +8,11 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel
-
-from streamforge import errors
-from streamforge.errors import MediaChildCrashed, SourceTooExpensive, StreamForgeError
+from streamforge.contracts.tasks import In, Out, Progress, Task
+from streamforge.errors import MediaChildCrashed, SourceTooExpensive, StreamForgeError, by_code
 from streamforge.media.process.limits import Limits
-
-R = TypeVar("R", bound=BaseModel)
 
 MAX_LINE_BYTES = 64 * 2**20
 """A result of a ten-hour film names some ten thousand segments; anything longer is not from our code."""
@@ -28,7 +24,7 @@ otherwise keeps a thread and its memory for every core."""
 
 
 class MediaChildren:
-    """Runs tasks of streamforge.media.process.registry, each in a process of its own with limits on memory, files and silence.
+    """Runs tasks, each in a process of its own with limits on memory, files and silence.
 
     One per worker process; `async with` stops the zygote behind it.
     """
@@ -54,23 +50,23 @@ class MediaChildren:
 
     async def run(
         self,
-        task: str,
-        task_input: BaseModel,
-        result: type[R],
-        on_progress: Callable[[dict[str, Any]], None] | None = None,
-    ) -> R:
+        task: Task[In, Out, Progress],
+        task_input: In,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> Out:
         """Run one task to its end. Cancelling the caller kills the child and everything it started, at once.
 
         Raises what the task raised, MediaChildCrashed when it died by a signal, SourceTooExpensive when it stalled.
         """
+        tell = on_progress or (lambda _: None)
         reader, writer = await self._fork()
         child = _Child()
         try:
-            request = {"task": task, "input": task_input.model_dump_json(), "limits": self._limits.model_dump()}
+            request = {"task": task.name, "input": task_input.model_dump_json(), "limits": self._limits.model_dump()}
             writer.write(json.dumps(request).encode() + b"\n")
             await writer.drain()
-            answer = await self._listen(reader, child, on_progress or (lambda _: None))
-            return result.model_validate_json(answer)
+            answer = await self._listen(reader, child, lambda told: tell(task.tells.model_validate(told)))
+            return task.gives.model_validate_json(answer)
         finally:
             child.kill()
             writer.close()
@@ -142,6 +138,4 @@ class _Child:
 
 
 def _rebuilt(error: dict[str, Any]) -> StreamForgeError:
-    kind = getattr(errors, error["kind"], errors.ServiceError)
-    rebuilt: StreamForgeError = kind(error["message"], debug=error["debug"])
-    return rebuilt
+    return by_code(error["code"])(error["message"], debug=error["debug"])

@@ -1,0 +1,247 @@
+"""One row for each media task: its name, what goes into the child process, what comes out, and what it tells meanwhile.
+
+A worker runs a task by its row (`streamforge.media.worker.children`), and a child finds what performs it by the same one.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from streamforge.contracts.keys import ContentKey
+from streamforge.contracts.media import (
+    AudioRendition,
+    Chunk,
+    EncodedTrack,
+    PerTitleTarget,
+    Plan,
+    Protection,
+    Segment,
+    Source,
+    SubtitleRendition,
+    Text,
+    Transcription,
+    VideoRendition,
+)
+from streamforge.contracts.per_title import Probed
+from streamforge.contracts.scores import PartQuality
+from streamforge.contracts.stills import Storyboard, TileSet
+from streamforge.contracts.timeline import PictureCount
+
+In = TypeVar("In", bound=BaseModel)
+Out = TypeVar("Out", bound=BaseModel)
+Progress = TypeVar("Progress", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Task(Generic[In, Out, Progress]):
+    """`tells` is what a child says again and again while it works: a silent one is taken for stuck, and killed."""
+
+    name: str
+    takes: type[In]
+    gives: type[Out]
+    tells: type[Progress]
+
+
+# ── what children tell ──────────────────────────────────────────────────────────────────────────────────────────────
+class Nothing(BaseModel):
+    """Of a task that is over in a moment."""
+
+
+class PacketsRead(BaseModel):
+    packets: int
+
+
+class FramesEncoded(BaseModel):
+    """Frames of each rendition that were encoded and found to be right, `seconds` after it began. `repair` says that it is
+    done again for its quality."""
+
+    frames: dict[str, int]
+    seconds: float
+    repair: bool = False
+
+
+class SoundEncoded(BaseModel):
+    """One of these: the track, once its init segment lies in the target folder; a segment that lies there; or how many
+    seconds of the sound were measured before it is encoded."""
+
+    track: EncodedTrack | None = None
+    segment: Segment | None = None
+    measured: float | None = None
+
+
+class SearchRound(BaseModel):
+    """Counted from 1."""
+
+    round: int
+
+
+class SheetsMade(BaseModel):
+    sheets: int
+
+
+class Listened(BaseModel):
+    """`progress` of the phase, from 0 to 1. `language` is told from when on it is known, by Whisper's code."""
+
+    phase: Literal["extracting_audio", "transcribing"]
+    progress: float
+    language: str | None = None
+
+
+# ── what they are asked, and what they answer ───────────────────────────────────────────────────────────────────────
+class ProbeTask(BaseModel):
+    path: Path
+    max_width: int
+    max_height: int
+    max_duration: float
+    keep_damaged: bool = False
+
+
+class CodecsTask(BaseModel):
+    source: Source
+    plan: Plan
+
+
+class Codecs(BaseModel):
+    """By the name of the rendition; of those that are encoded."""
+
+    codec_strings: dict[str, str]
+
+
+class SearchTask(BaseModel):
+    """`target` is an empty folder for what is encoded on the way; it is empty again in the end."""
+
+    path: Path
+    source: Source
+    plan: Plan
+    per_title: PerTitleTarget
+    target: Path
+
+
+class EncodeTask(BaseModel):
+    """`target` is an empty folder; each rendition of the plan gets a folder in it. `key` belongs to `plan.protection`.
+    `on_gpu` names the renditions that GPU encoders may be opened for."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    path: Path
+    source: Source
+    plan: Plan
+    chunk: Chunk
+    target: Path
+    key: ContentKey | None = None
+    on_gpu: frozenset[str] = frozenset()
+
+
+TILES_FOLDER = "pictures"
+"""In the target of an EncodeTask, beside the folders of the renditions: what is kept of the source's pictures."""
+
+
+class EncodeResult(BaseModel):
+    """`quality` is None where validation is turned off, `tiles` where no pictures are kept. `peak_bytes` of memory
+    includes the ffmpeg that scored. `gpu_failure` says why the CPU encoded what a GPU should have."""
+
+    tracks: list[EncodedTrack]
+    quality: PartQuality | None
+    tiles: TileSet | None = None
+    count: PictureCount = PictureCount()
+    peak_bytes: int
+    gpu_failure: str | None = None
+
+
+class AudioTask(BaseModel):
+    """`target` is an existing folder; the rendition gets a folder in it."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    path: Path
+    source: Source
+    rendition: AudioRendition
+    segment_seconds: float
+    target: Path
+    protection: Protection | None = None
+    key: ContentKey | None = None
+
+
+class ProgressiveTask(BaseModel):
+    """`tracks` are fragmented MP4 files, an init segment and all media segments one behind the other: picture first.
+    `frames` is how many samples each of them has, `seconds` how long the film is."""
+
+    tracks: list[Path]
+    frames: list[int]
+    seconds: float
+    target: Path
+
+
+class Progressive(BaseModel):
+    packets: int
+
+
+class SpritesTask(BaseModel):
+    """`tiles` is a file of raw tiles, one behind the other, as TileMaker writes them; `slots` says from when on each is to
+    be seen, in order. Sheets go into the folder `target`."""
+
+    tiles: Path
+    slots: list[int]
+    storyboard: Storyboard
+    target: Path
+
+
+class Sprites(BaseModel):
+    """Size in bytes of each sheet, by its name."""
+
+    sheets: dict[str, int]
+
+
+class SubtitlesTask(BaseModel):
+    """`target` is an existing folder; each track gets a folder in it."""
+
+    path: Path
+    source: Source
+    renditions: list[SubtitleRendition]
+    target: Path
+
+
+class TranscribeTask(BaseModel):
+    """`target` is an existing folder; the track gets a folder in it, and the sound lies there meanwhile."""
+
+    path: Path
+    source: Source
+    transcription: Transcription
+    target: Path
+
+
+class GpuTrialTask(BaseModel):
+    rendition: VideoRendition
+
+
+class GpuTrial(BaseModel):
+    """`failure` is None where the encoder works."""
+
+    encoder: str
+    failure: str | None = None
+
+
+class TrialTask(BaseModel):
+    rendition: VideoRendition
+
+
+class TrialResult(BaseModel):
+    size_bytes: int
+
+
+PROBE = Task("probe", ProbeTask, Source, PacketsRead)
+CODECS = Task("codecs", CodecsTask, Codecs, Nothing)
+SEARCH = Task("search", SearchTask, Probed, SearchRound)
+ENCODE = Task("encode", EncodeTask, EncodeResult, FramesEncoded)
+AUDIO = Task("audio", AudioTask, EncodedTrack, SoundEncoded)
+PROGRESSIVE = Task("progressive", ProgressiveTask, Progressive, PacketsRead)
+SPRITES = Task("sprites", SpritesTask, Sprites, SheetsMade)
+SUBTITLES = Task("subtitles", SubtitlesTask, Text, PacketsRead)
+TRANSCRIBE = Task("transcribe", TranscribeTask, Text, Listened)
+GPU_TRIAL = Task("gpu_trial", GpuTrialTask, GpuTrial, Nothing)
+TRIAL = Task("trial", TrialTask, TrialResult, Nothing)
+
+ALL: tuple[Task[Any, Any, Any], ...] = tuple(row for row in vars().copy().values() if isinstance(row, Task))
+"""What a media child must be able to do."""
