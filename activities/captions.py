@@ -15,7 +15,7 @@ from activities.support.heartbeats import FIRST_ATTEMPT, Checkpoint, heartbeats
 from activities.support.originals import Originals
 from activities.support.puts import put_file
 from activities.support.scratch import Scratch
-from activities.support.waiting_puts import patiently
+from activities.support.waiting_puts import retry_while_store_is_away
 from streamforge.contracts import tasks
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import Stage
@@ -25,7 +25,7 @@ from streamforge.contracts.steps import KEEP_SUBTITLES, TRANSCRIBE
 from streamforge.contracts.tasks import Listened, SubtitlesTask, TranscribeTask
 from streamforge.errors import CaptionsUnavailable, Superseded
 from streamforge.events.log import EventLog
-from streamforge.events.reporter import CLOSING_PATIENCE, Reporter
+from streamforge.events.reporter import LAST_PROGRESS_TIMEOUT_SECONDS, Reporter
 from streamforge.media.worker.children import MediaChildren
 from streamforge.packaging.presentation import TEXT_FILE
 from streamforge.storage import AlreadyThere, Storage, layout
@@ -78,7 +78,7 @@ class CaptionsActivities:
             if (done := await work_records.find(self.storage, receipt, Text)) is not None:
                 return done
             with _noted_beginning(checkpoint), self.scratch.folder_for("captions") as folder:
-                async with self.originals.file(work.original.source_object) as path, _told(reporter) as progress:
+                async with self.originals.file(work.original.source_object) as path, _reporting(reporter) as progress:
                     source = await source_clocks.read(self.storage, work.source)
                     task = TranscribeTask(path=path, source=source, transcription=work.transcription, target=folder)
                     text = await self.children.run(tasks.TRANSCRIBE, task, progress.put_nowait)
@@ -87,8 +87,10 @@ class CaptionsActivities:
                     return done
                 is_first = activity.info().attempt == FIRST_ATTEMPT
                 try:
-                    await patiently(reporter, self._publish, job_id, folder, text, replace=not is_first)
-                    await patiently(reporter, work_records.write, self.storage, receipt, text, replace=not is_first)
+                    await retry_while_store_is_away(reporter, self._publish, job_id, folder, text, replace=not is_first)
+                    await retry_while_store_is_away(
+                        reporter, work_records.write, self.storage, receipt, text, replace=not is_first
+                    )
                 except AlreadyThere as error:
                     raise Superseded("Another attempt has written these captions.", debug=str(error)) from error
             return text
@@ -115,14 +117,14 @@ def _noted_beginning(checkpoint: Checkpoint) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def _told(reporter: Reporter) -> AsyncIterator["asyncio.Queue[Listened | None]"]:
+async def _reporting(reporter: Reporter) -> AsyncIterator["asyncio.Queue[Listened | None]"]:
     """What is put into the queue becomes events of the job. They leave its progress as it is."""
     progress: asyncio.Queue[Listened | None] = asyncio.Queue()
     telling = asyncio.create_task(_tell(progress, reporter))
     try:
         yield progress
         progress.put_nowait(None)
-        await asyncio.wait([telling], timeout=CLOSING_PATIENCE)
+        await asyncio.wait([telling], timeout=LAST_PROGRESS_TIMEOUT_SECONDS)
     finally:
         telling.cancel()
 

@@ -45,7 +45,7 @@ class DownloadActivities:
                 name = track.rendition.name
                 receipt = work_records.receipt_name(work.original.job_id, f"download-{name}", encoded=work.encoded)
                 if (done := await work_records.find(self.storage, receipt, Download)) is None:
-                    await reporter.state(_at(f"Putting {name} together for download"))
+                    await reporter.state(_change(f"Putting {name} together for download"))
                     done = await self._make(work.original.job_id, name, downloaded_tracks(stream, name), checkpoint)
                     await work_records.write(self.storage, receipt, done)
                 files.append(done)
@@ -79,5 +79,5 @@ class DownloadActivities:
         return target
 
 
-def _at(message: str) -> JobChange:
+def _change(message: str) -> JobChange:
     return JobChange(stage=Stage.PACKAGING, progress=progress_at(Stage.PACKAGING, 1), message=message)

@@ -25,7 +25,7 @@ from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
 from streamforge.packaging import dash, hls
 from streamforge.packaging.encryption import has_dash
-from streamforge.packaging.presentation import DASH_MANIFEST, Growing, Presentation
+from streamforge.packaging.presentation import DASH_MANIFEST, GrowingStream, Presentation
 from streamforge.progress.bands import progress_at
 from streamforge.storage import Storage, layout
 from streamforge.timeline.account import account_of
@@ -40,10 +40,10 @@ class PackageActivities:
     async def package(self, work: PackageInput) -> PackagedStream:
         """Raises PicturesLost when less would be published than went in, and nothing says why."""
         async with heartbeats(), Reporter(self.events, work.original.job_id) as reporter:
-            await reporter.state(_at(0, "Packaging HLS and DASH" if has_dash(work.plan) else "Packaging HLS"))
+            await reporter.state(_change(0, "Packaging HLS and DASH" if has_dash(work.plan) else "Packaging HLS"))
             with no_full_collections():
                 manifests, account = await self._package(work)
-            await reporter.state(_at(1, f"Wrote {len(manifests)} manifests"))
+            await reporter.state(_change(1, f"Wrote {len(manifests)} manifests"))
             return PackagedStream(manifests=manifests, account=account, attempt=activity.info().attempt)
 
     async def _package(self, work: PackageInput) -> tuple[dict[str, StoredFile], Account]:
@@ -61,7 +61,7 @@ def _put_together(work: PackageInput, tracks: Tracks) -> tuple[Presentation, Acc
 
 
 async def write_manifests(
-    storage: Storage, folder: str, stream: Presentation, growing: Growing | None = None
+    storage: Storage, folder: str, stream: Presentation, growing: GrowingStream | None = None
 ) -> dict[str, StoredFile]:
     """Every manifest of the stream, by its name in the folder. What is referred to is written before what refers to it, so
     that no reader finds a dangling name."""
@@ -71,7 +71,7 @@ async def write_manifests(
     return {name: file for name, (_, file) in written.items()}
 
 
-def _manifests(stream: Presentation, growing: Growing | None) -> dict[str, tuple[bytes, StoredFile]]:
+def _manifests(stream: Presentation, growing: GrowingStream | None) -> dict[str, tuple[bytes, StoredFile]]:
     manifests = hls.playlists(stream, growing)
     if has_dash(stream.plan):
         manifests[DASH_MANIFEST] = dash.manifest(stream, growing)
@@ -82,5 +82,5 @@ def _manifests(stream: Presentation, growing: Growing | None) -> dict[str, tuple
     }
 
 
-def _at(fraction: float, message: str) -> JobChange:
+def _change(fraction: float, message: str) -> JobChange:
     return JobChange(stage=Stage.PACKAGING, progress=progress_at(Stage.PACKAGING, fraction), message=message)

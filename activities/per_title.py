@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from activities.registration import performs
 from activities.support import source_clocks, work_records
 from activities.support.heartbeats import Checkpoint, heartbeats
-from activities.support.memory import Room
+from activities.support.memory import MemoryBudget
 from activities.support.originals import Originals
 from activities.support.scratch import Scratch
 from streamforge.contracts import tasks
@@ -31,7 +31,7 @@ class SearchActivities:
     children: MediaChildren
     originals: Originals
     scratch: Scratch
-    room: Room
+    room: MemoryBudget
 
     @performs(SEARCH)
     async def search_per_title(self, work: SearchInput) -> SearchedPlan:
@@ -44,7 +44,7 @@ class SearchActivities:
                 probed = await self._probe(work, target, checkpoint, reporter)
                 await work_records.write(self.storage, name, probed)
             searched = searched_plan(work.plan, target, probed)
-            await reporter.state(_told(work, searched))
+            await reporter.state(_result_change(work, searched))
             return searched
 
     async def _probe(
@@ -52,7 +52,7 @@ class SearchActivities:
     ) -> Probed:
         def on_progress(told: SearchRound) -> None:
             checkpoint.set(told.model_dump())
-            reporter.report(_at(told.round))
+            reporter.report(_change(told.round))
 
         with self.scratch.folder_for("search") as folder:
             async with self.originals.file(work.original.source_object) as path:
@@ -68,7 +68,7 @@ def _receipt(work: SearchInput, target: PerTitleTarget) -> str:
     return layout.search(work.original.sha256, work_records.digest(**inputs, gop_seconds=work.plan.gop_seconds))
 
 
-def _at(probe: int) -> JobChange:
+def _change(probe: int) -> JobChange:
     return JobChange(
         stage=Stage.TRANSCODING,
         progress=progress_at(Stage.TRANSCODING, 0),
@@ -76,7 +76,7 @@ def _at(probe: int) -> JobChange:
     )
 
 
-def _told(work: SearchInput, searched: SearchedPlan) -> JobChange:
+def _result_change(work: SearchInput, searched: SearchedPlan) -> JobChange:
     ladder = ", ".join(f"{rendition.name} at CRF {rendition.options['crf']}" for rendition in searched.renditions)
     return JobChange(
         stage=Stage.TRANSCODING,

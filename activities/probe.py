@@ -28,7 +28,7 @@ from streamforge.media.worker.children import MediaChildren
 from streamforge.planning.gpu import with_gpu
 from streamforge.planning.plan import make_plan
 from streamforge.planning.prediction import printable
-from streamforge.planning.text.tracks import as_asked
+from streamforge.planning.text.tracks import with_captions_option
 from streamforge.progress.bands import progress_at
 from streamforge.settings import Settings
 from streamforge.storage import Storage
@@ -75,7 +75,7 @@ class ProbeActivities:
         return plan.model_copy(update={"protection": plan.protection.model_copy(update=found)})
 
     def _settings_for(self, asked: WorkOptions) -> Settings:
-        return as_asked(self.settings.for_profile(asked.profile), asked.captions)
+        return with_captions_option(self.settings.for_profile(asked.profile), asked.captions)
 
     async def _source(self, source_object: str, asked: WorkOptions) -> Source:
         async with self.originals.file(source_object) as path:

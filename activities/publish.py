@@ -19,7 +19,7 @@ from streamforge.contracts.steps import PUBLISH
 from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
 from streamforge.packaging.presentation import (
-    Growing,
+    GrowingStream,
     Presentation,
     planned_so_far,
     playable_so_far,
@@ -61,7 +61,7 @@ class PublishActivities:
             seconds=seconds(stream.video[0].encoded), renditions=[track.rendition.name for track in stream.video]
         )
 
-    async def _presentable(self, work: PublishInput) -> tuple[Presentation, Growing]:
+    async def _presentable(self, work: PublishInput) -> tuple[Presentation, GrowingStream]:
         """What can be played, with its sound, and all that is there: a film that begins silent and never finds its voice
         is worse than a second's wait."""
         deadline = asyncio.get_running_loop().time() + SOUND_PATIENCE_SECONDS
@@ -119,9 +119,9 @@ def _latest_of_each(found: list[ObjectInfo]) -> list[str]:
 
 def _so_far(
     work: PublishInput, chunks: list[list[EncodedTrack]], audio: list[EncodedTrack]
-) -> tuple[Presentation, Growing]:
+) -> tuple[Presentation, GrowingStream]:
     """In a thread: of a long film it takes longer than an event loop may stand still."""
-    growing = Growing(
+    growing = GrowingStream(
         began_at=work.began_at,
         now=datetime.now(UTC),
         segment_seconds=work.plan.segment_seconds,

@@ -16,7 +16,7 @@ from temporalio.client import Client
 
 import activities
 from activities.support.gpu_sessions import GpuSessions
-from activities.support.memory import Room
+from activities.support.memory import MemoryBudget
 from activities.support.originals import Originals
 from activities.support.scratch import Scratch
 from streamforge.contracts import steps
@@ -47,7 +47,7 @@ class Parts:
     children: MediaChildren
     scratch: Scratch
     originals: Originals
-    room: Room
+    room: MemoryBudget
     keys: Keys
     gpu: GpuSessions
     temporal: Client

@@ -12,7 +12,7 @@ from activities.support.heartbeats import heartbeats
 from activities.support.scratch import Scratch
 from streamforge.contracts import tasks
 from streamforge.contracts.media import VIDEO_TIMESCALE
-from streamforge.contracts.pipeline import PicturesInput
+from streamforge.contracts.pipeline import StillsInput
 from streamforge.contracts.steps import PICTURES
 from streamforge.contracts.stills import Pictures, Storyboard, Tile, TileSet
 from streamforge.contracts.tasks import SpritesTask
@@ -24,13 +24,13 @@ NOT_ALL = "Some pictures of the film could not be kept; its poster or its thumbn
 
 
 @dataclass(eq=False, repr=False)
-class PictureActivities:
+class StillsActivities:
     storage: Storage
     children: MediaChildren
     scratch: Scratch
 
     @performs(PICTURES)
-    async def pictures(self, work: PicturesInput) -> Pictures:
+    async def pictures(self, work: StillsInput) -> Pictures:
         """The same bytes under the same names, however often it is asked for. Raises StorageCorrupted when a receipt or
         a picture is gone."""
         async with heartbeats():
@@ -46,7 +46,7 @@ class PictureActivities:
             )
 
     async def _publish_storyboard(
-        self, work: PicturesInput, sets: Sequence[TileSet], folder: Path
+        self, work: StillsInput, sets: Sequence[TileSet], folder: Path
     ) -> tuple[Storyboard | None, dict[str, int]]:
         """Sheets first, and then the list that names them; with their sizes."""
         slots = [tile.slot for tiles in sets for tile in tiles.tiles]
@@ -64,21 +64,21 @@ class PictureActivities:
         board = board.model_copy(update={"size_bytes": sum(made.sheets.values())})
         return board, made.sheets | {THUMBNAILS: len(cues)}
 
-    async def _fetch_tiles(self, work: PicturesInput, sets: Sequence[TileSet], target: Path) -> None:
+    async def _fetch_tiles(self, work: StillsInput, sets: Sequence[TileSet], target: Path) -> None:
         """All tiles one behind the other."""
         for receipt, tiles in zip(work.encoded.tile_sets, sets, strict=True):
             if tiles.tiles:
-                async with self.storage.local_file(layout.beside(receipt, TILES), self.scratch.folder) as part:
+                async with self.storage.local_file(layout.file_of_record(receipt, TILES), self.scratch.folder) as part:
                     await asyncio.to_thread(_append, part, target)
 
-    async def _publish_poster(self, work: PicturesInput, sets: Sequence[TileSet]) -> tuple[Tile | None, dict[str, int]]:
+    async def _publish_poster(self, work: StillsInput, sets: Sequence[TileSet]) -> tuple[Tile | None, dict[str, int]]:
         """Large and small; with their sizes."""
         chosen = poster_set(sets, work.source.duration)
         if chosen is None:
             return None, {}
         files = {}
         for name in (POSTER, THUMBNAIL):
-            kept = layout.beside(work.encoded.tile_sets[chosen], name)
+            kept = layout.file_of_record(work.encoded.tile_sets[chosen], name)
             async with self.storage.local_file(kept, self.scratch.folder) as picture:
                 data = await asyncio.to_thread(picture.read_bytes)
             await self.storage.put_bytes(layout.output(work.original.job_id, name), data)

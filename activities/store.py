@@ -22,7 +22,7 @@ from streamforge.contracts.media import VIDEO_TIMESCALE, AudioRendition, StoredF
 from streamforge.contracts.pipeline import DownloadView, ProcessVideoResult, StoreInput, ValidatedStream
 from streamforge.contracts.receipt import RESULT, Receipt
 from streamforge.contracts.steps import STORE
-from streamforge.contracts.stills import Pictures, PicturesView
+from streamforge.contracts.stills import Pictures, StillsView
 from streamforge.errors import StorageCorrupted
 from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
@@ -34,10 +34,10 @@ from streamforge.packaging.presentation import (
     media_files,
 )
 from streamforge.packaging.receipt import job_receipt
-from streamforge.planning.per_title.search import with_final_vmaf
+from streamforge.planning.per_title.search import with_final_scores
 from streamforge.planning.stills import POSTER, THUMBNAIL, THUMBNAILS, sheet_name
 from streamforge.progress.bands import progress_at
-from streamforge.quality.floors import told
+from streamforge.quality.floors import rounded
 from streamforge.storage import AlreadyThere, Storage, layout
 
 
@@ -52,7 +52,7 @@ class StoreActivities:
         async with heartbeats() as checkpoint, Reporter(self.events, work.original.job_id) as reporter:
             with no_full_collections():
                 result = await self._store(work, checkpoint, reporter)
-            await reporter.state(_stored(result))
+            await reporter.state(_completion(result))
             return result
 
     async def _store(self, work: StoreInput, checkpoint: Checkpoint, reporter: Reporter) -> ProcessVideoResult:
@@ -144,7 +144,7 @@ def _json(receipt: Receipt) -> bytes:
     return "".join(json.JSONEncoder(ensure_ascii=False, indent=1).iterencode(whole)).encode()
 
 
-def _stored(result: ProcessVideoResult) -> JobChange:
+def _completion(result: ProcessVideoResult) -> JobChange:
     return JobChange(
         stage=Stage.STORAGE,
         progress=progress_at(Stage.STORAGE, 1),
@@ -156,7 +156,7 @@ def _stored(result: ProcessVideoResult) -> JobChange:
 
 def _result(work: StoreInput, presentation: Presentation, files: dict[str, StoredFile]) -> ProcessVideoResult:
     validated = work.validated or ValidatedStream(scores=[], repairs=[], repair_count=0)
-    scores = {score.name: told(score.vmaf) for score in validated.scores}
+    scores = {score.name: rounded(score.vmaf) for score in validated.scores}
     return ProcessVideoResult(
         duration=work.source.duration,
         size_bytes=sum(file.size_bytes for file in files.values()),
@@ -188,7 +188,7 @@ def _result(work: StoreInput, presentation: Presentation, files: dict[str, Store
             )
             for download in work.downloads
         ],
-        per_title=with_final_vmaf(work.per_title, {name: vmaf.mean for name, vmaf in scores.items()}),
+        per_title=with_final_scores(work.per_title, {name: vmaf.mean for name, vmaf in scores.items()}),
         account=work.packaged.account,
         warnings=[*work.warnings, *work.packaged.account.lines, *_lost_tracks(presentation)],
     )
@@ -222,12 +222,12 @@ def _numbered(rendition: AudioRendition) -> str:
     return f"number {rendition.stream_index}" + (f" ({rendition.language})" if rendition.language else "")
 
 
-def _pictures_view(job_id: UUID, pictures: Pictures | None) -> PicturesView | None:
+def _pictures_view(job_id: UUID, pictures: Pictures | None) -> StillsView | None:
     """None where no picture was made."""
     if pictures is None or not pictures.files:
         return None
     path = {name: layout.media(job_id, name) for name in pictures.files}
-    view = PicturesView(
+    view = StillsView(
         poster=path.get(POSTER),
         poster_seconds=pictures.poster_seconds,
         thumbnail=path.get(THUMBNAIL),

@@ -14,11 +14,11 @@ from activities.support import source_clocks, work_records
 from activities.support.chunk_progress import ChunkProgress, sound_progress
 from activities.support.gpu_sessions import GpuSessions
 from activities.support.heartbeats import FIRST_ATTEMPT, heartbeats
-from activities.support.memory import Room
+from activities.support.memory import MemoryBudget
 from activities.support.originals import Originals
 from activities.support.puts import put_file
 from activities.support.scratch import Scratch
-from activities.support.waiting_puts import patiently
+from activities.support.waiting_puts import retry_while_store_is_away
 from streamforge.contracts import tasks
 from streamforge.contracts.media import EncodedTrack, EncodedTracks
 from streamforge.contracts.pipeline import EncodeAudioInput, EncodeChunkInput, EncodedPart, StoredSource
@@ -50,7 +50,7 @@ class TranscodeActivities:
     children: MediaChildren
     originals: Originals
     scratch: Scratch
-    room: Room
+    room: MemoryBudget
     keys: Keys
     gpu: GpuSessions
 
@@ -116,16 +116,20 @@ class TranscodeActivities:
         if activity.info().attempt > FIRST_ATTEMPT:
             await self.storage.put_bytes(part.replacing, b"")
         for track in encoded.tracks:
-            await patiently(reporter, self._publish_init, work.original, folder, track)
+            await retry_while_store_is_away(reporter, self._publish_init, work.original, folder, track)
             for segment in track.segments:
                 name = f"{track.name}/{segment.file_name}"
-                await patiently(reporter, self._publish_segment, work.original, folder, name, replace=exact)
+                await retry_while_store_is_away(
+                    reporter, self._publish_segment, work.original, folder, name, replace=exact
+                )
         if encoded.tiles is not None:
             await self._publish_pictures(part.pictures, folder / TILES_FOLDER, encoded.tiles, reporter)
         if encoded.quality is not None:
-            await patiently(reporter, work_records.write, self.storage, part.quality, encoded.quality, replace=exact)
+            await retry_while_store_is_away(
+                reporter, work_records.write, self.storage, part.quality, encoded.quality, replace=exact
+            )
         tracks = EncodedTracks(tracks=encoded.tracks, count=encoded.count, exact=exact)
-        await patiently(reporter, work_records.write, self.storage, part.receipt, tracks, replace=exact)
+        await retry_while_store_is_away(reporter, work_records.write, self.storage, part.receipt, tracks, replace=exact)
         return tracks
 
     async def _run(self, task: EncodeTask, on_progress: Callable[[FramesEncoded], None]) -> tuple[EncodeResult, bool]:
@@ -160,7 +164,7 @@ class TranscodeActivities:
 
             if (done := await work_records.find(self.storage, receipt, EncodedTracks)) is None:
                 done = EncodedTracks(tracks=[await self._encode_audio(work, on_segment, reporter)])
-                await patiently(reporter, work_records.write, self.storage, receipt, done)
+                await retry_while_store_is_away(reporter, work_records.write, self.storage, receipt, done)
             return _part(receipt, done)
 
     async def _encode_audio(
@@ -201,20 +205,22 @@ class TranscodeActivities:
         title = work_records.of_round(f"{work.rendition.name}-so-far", work.encoded_before)
         so_far = layout.receipt(work.original.job_id, title)
         track: EncodedTrack | None = None
-        before = await patiently(reporter, work_records.find, self.storage, so_far, EncodedTracks)
+        before = await retry_while_store_is_away(reporter, work_records.find, self.storage, so_far, EncodedTracks)
         told = len(before.tracks[0].segments) if before else 0
         while (message := await written.get()) is not None:
             if message.track is not None:
                 track = message.track
-                await patiently(reporter, self._publish_init, work.original, folder, track)
+                await retry_while_store_is_away(reporter, self._publish_init, work.original, folder, track)
             elif (segment := message.segment) is not None:  # The rest are signs of life.
                 assert track is not None
                 name = f"{track.name}/{segment.file_name}"
-                await patiently(reporter, self._publish_segment, work.original, folder, name)
+                await retry_while_store_is_away(reporter, self._publish_segment, work.original, folder, name)
                 track.segments.append(segment)
                 on_segment(track)
                 if len(track.segments) >= next_receipt(told):
-                    await patiently(reporter, work_records.write, self.storage, so_far, EncodedTracks(tracks=[track]))
+                    await retry_while_store_is_away(
+                        reporter, work_records.write, self.storage, so_far, EncodedTracks(tracks=[track])
+                    )
                     told = len(track.segments)
 
     async def _publish_segment(self, original: StoredSource, folder: Path, name: str, *, replace: bool = True) -> None:
@@ -225,8 +231,10 @@ class TranscodeActivities:
     async def _publish_pictures(self, receipt: str, folder: Path, tiles: TileSet, reporter: Reporter) -> None:
         files = ([TILES] if tiles.tiles else []) + ([POSTER, THUMBNAIL] if tiles.poster else [])
         for name in files:
-            await patiently(reporter, put_file, self.storage, layout.beside(receipt, name), folder / name)
-        await patiently(reporter, work_records.write, self.storage, receipt, tiles)
+            await retry_while_store_is_away(
+                reporter, put_file, self.storage, layout.file_of_record(receipt, name), folder / name
+            )
+        await retry_while_store_is_away(reporter, work_records.write, self.storage, receipt, tiles)
 
     async def _publish_init(self, original: StoredSource, folder: Path, track: EncodedTrack) -> None:
         """All chunks share one init segment; a decoder set up by one must be able to play all."""

@@ -16,7 +16,7 @@ from streamforge.contracts.steps import VALIDATE
 from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
 from streamforge.progress.bands import progress_at
-from streamforge.quality.floors import told
+from streamforge.quality.floors import rounded
 from streamforge.quality.scoring import ScoreBoard
 from streamforge.storage import Storage
 
@@ -40,7 +40,7 @@ class ValidateActivities:
                 repair_count=len(repairs),
                 attempt=activity.info().attempt,
             )
-            await reporter.state(_judged(validated))
+            await reporter.state(_verdict(validated))
             return validated
 
     async def _read(
@@ -53,15 +53,15 @@ class ValidateActivities:
             repairs += part.repairs
             checkpoint.set({"parts": number})
             reporter.report(
-                _at(
+                _change(
                     number / len(work.qualities), f"Putting together the VMAF of {len(work.plan.renditions)} renditions"
                 )
             )
         return board, repairs
 
 
-def _judged(validated: ValidatedStream) -> JobChange:
-    scores = {score.name: told(score.vmaf) for score in validated.scores}
+def _verdict(validated: ValidatedStream) -> JobChange:
+    scores = {score.name: rounded(score.vmaf) for score in validated.scores}
     again = f"; {validated.repair_count} chunks encoded again" if validated.repair_count else ""
     means = ", ".join(f"{name} {vmaf.mean:.1f} ± {vmaf.margin:.1f}" for name, vmaf in scores.items())
     return JobChange(
@@ -72,5 +72,5 @@ def _judged(validated: ValidatedStream) -> JobChange:
     )
 
 
-def _at(fraction: float, message: str) -> JobChange:
+def _change(fraction: float, message: str) -> JobChange:
     return JobChange(stage=Stage.VALIDATION, progress=progress_at(Stage.VALIDATION, fraction), message=message)

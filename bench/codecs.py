@@ -69,7 +69,7 @@ def _at_all_crfs(plan: Plan, codec: str) -> Plan:
 
 async def _encode(video: Path, source: Source, plan: Plan) -> Curve:
     board = ScoreBoard()
-    chunk = Chunk(index=0, start=0, end=SECONDS, expected_frames=round(SECONDS * source.pictures.frame_rate))
+    chunk = Chunk(index=0, start=0, end=SECONDS, expected_frames=round(SECONDS * source.video_required.frame_rate))
     async with MediaChildren(8 * 2**30, 600) as children:
         with tempfile.TemporaryDirectory(prefix="streamforge-bench-") as scratch:
             before = tree_cpu(os.getpid())

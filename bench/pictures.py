@@ -77,7 +77,7 @@ def _keeping(video: Path) -> float:
     spent = 0.0
     with tempfile.TemporaryDirectory(prefix="streamforge-bench-") as scratch:
         for chunk in plan.chunks:
-            maker = TileMaker(source.pictures, plan.pictures, Path(scratch) / str(chunk.index))
+            maker = TileMaker(source.video_required, plan.pictures, Path(scratch) / str(chunk.index))
             with FrameWindow(video, source, chunk, plan.max_frame_rate) as window:
                 for frame in window:
                     began = time.thread_time()

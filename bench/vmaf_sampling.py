@@ -11,7 +11,7 @@ from bench.bare import planned
 from bench.cpu import tree_cpu
 from streamforge.contracts import tasks
 from streamforge.contracts.media import Plan, Source
-from streamforge.contracts.scores import VmafScore
+from streamforge.contracts.scores import QualityScore
 from streamforge.contracts.tasks import EncodeTask
 from streamforge.media.worker.children import MediaChildren
 from streamforge.quality.scoring import ScoreBoard
@@ -25,7 +25,7 @@ BAR_COST = 0.25
 class Measured:
     """Scores by rendition, and the CPU seconds of encoding and measuring together."""
 
-    scores: dict[str, VmafScore]
+    scores: dict[str, QualityScore]
     cpu: float
 
 

@@ -23,7 +23,7 @@ SILENCE_SECONDS = 60.0
 """The server comments at least every 30 s on an idle stream; one that is silent for longer is dead."""
 UPLOAD_TIMEOUT = httpx.Timeout(30, read=300)
 """What the server does once it has all the bytes (syncing them to disk) may take its time."""
-IDS_AT_ONCE = 100
+MAX_IDS_PER_REQUEST = 100
 FIRST_BACKOFF_SECONDS = 0.2
 LONGEST_BACKOFF_SECONDS = 5.0
 
@@ -142,7 +142,7 @@ class StreamForgeClient:
     async def jobs(self, ids: Sequence[UUID]) -> list[JobView]:
         """These jobs, in this order; unknown ones are left out."""
         found: list[JobView] = []
-        for some in (ids[begin : begin + IDS_AT_ONCE] for begin in range(0, len(ids), IDS_AT_ONCE)):
+        for some in (ids[begin : begin + MAX_IDS_PER_REQUEST] for begin in range(0, len(ids), MAX_IDS_PER_REQUEST)):
             answer = await self._request("GET", "/jobs", params={"ids": ",".join(map(str, some))})
             found += [JobView.model_validate(job) for job in answer.json()["jobs"]]
         return found

@@ -41,10 +41,10 @@ _SENTENCES = {
 
 def problems(error: ValidationError, prefix: str = "") -> str:
     """All of them, each with the whole path of its key."""
-    return "; ".join(dict.fromkeys(_told(error, prefix)))
+    return "; ".join(dict.fromkeys(_sentences(error, prefix)))
 
 
-def _told(error: ValidationError, prefix: str) -> Iterator[str]:
+def _sentences(error: ValidationError, prefix: str) -> Iterator[str]:
     for each in error.errors(include_url=False):
         # In between stand pydantic's own names for how it tried, like `lax-or-strict[…]`.
         path = ".".join(str(part) for part in each["loc"] if "[" not in str(part))

@@ -11,7 +11,7 @@ from streamforge.client import StreamEvent
 from streamforge.contracts.job import JobView, RenditionView, Stage
 from streamforge.contracts.media import PerTitleTarget, VideoSource
 from streamforge.contracts.printable_plan import PrintablePlan
-from streamforge.contracts.scores import VmafScore
+from streamforge.contracts.scores import QualityScore
 from streamforge.contracts.timeline import TimelineNote
 from streamforge.progress.bands import BANDS
 
@@ -105,7 +105,7 @@ def _row(rendition: RenditionView) -> list[str]:
     return [rendition.name, rendition.codec, f"{rendition.width}×{rendition.height}", bitrate, mean, worst]
 
 
-def _scores(vmaf: VmafScore) -> tuple[str, str]:
+def _scores(vmaf: QualityScore) -> tuple[str, str]:
     lowest = vmaf.worst_5_seconds
     return f"{vmaf.mean:.1f} ± {vmaf.margin:.1f}", f"{lowest.mean:.1f} at {lowest.start:.1f} s"
 

@@ -26,7 +26,7 @@ PIECE_BYTES = 1 << 20
 LARGEST_RECEIPT = 256 << 20
 """Bytes. One of a film of twelve hours has some 12 MB."""
 
-AT_ONCE = 8
+CONCURRENT_READS = 8
 TIMEOUT_SECONDS = 30.0
 
 
@@ -90,7 +90,7 @@ async def _verify(files: Files, place: str, on_file: Callable[[int, int], None])
             done += 1
             on_file(done, len(receipt.files))
 
-    await asyncio.gather(*(work() for _ in range(AT_ONCE)))
+    await asyncio.gather(*(work() for _ in range(CONCURRENT_READS)))
     verified.problems.sort(key=lambda problem: problem.name)
     verified.unlisted = files.unlisted(receipt.files)
     return verified

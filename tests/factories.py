@@ -9,7 +9,7 @@ from streamforge.contracts.ids import workflow_id
 from streamforge.contracts.job import JobError, JobStatus, Stage
 from streamforge.contracts.job_options import JobOptions
 from streamforge.contracts.media import TextTrack
-from streamforge.contracts.scores import Passage, VmafScore
+from streamforge.contracts.scores import Passage, QualityScore
 from streamforge.db.jobs import Jobs, NewJob
 from streamforge.storage import layout
 
@@ -77,9 +77,9 @@ def text_track(name: str, **changes: object) -> TextTrack:
     return TextTrack.model_validate({"name": name, "label": "English", "cues": 2, "size_bytes": 100} | changes)
 
 
-def vmaf(mean: float, frames: int = 100) -> VmafScore:
+def vmaf(mean: float, frames: int = 100) -> QualityScore:
     """A film that is as good everywhere."""
-    return VmafScore(
+    return QualityScore(
         mean=mean,
         margin=0.5,
         harmonic_mean=mean,

@@ -24,13 +24,13 @@ with workflow.unsafe.imports_passed_through():
         Outcome,
         PackagedStream,
         PackageInput,
-        PicturesInput,
         ProbedSource,
         ProbeInput,
         ProcessVideo,
         ProcessVideoResult,
         PublishInput,
         SearchInput,
+        StillsInput,
         StoredSource,
         StoreInput,
         TranscribeInput,
@@ -41,7 +41,7 @@ with workflow.unsafe.imports_passed_through():
     from streamforge.contracts.stills import Pictures, Storyboard
     from streamforge.errors import CancelRequested, CannotBeCopied, ChunksDoNotFit, Fault, QualityBelowMinimum
     from streamforge.planning.chunk_parts import parts_of, publishing_steps, weight_of
-    from streamforge.planning.per_title.search import following
+    from streamforge.planning.per_title.search import with_search_result
     from streamforge.quality.floors import below_floor
     from streamforge.temporal.attributes import STAGE
     from streamforge.temporal.failures import failure_of, to_application_error, to_job_error
@@ -162,7 +162,7 @@ class ProcessVideoWorkflow:
         if searched is None:
             return probed
         self._per_title = searched.per_title
-        return probed.model_copy(update={"plan": following(plan, searched)})
+        return probed.model_copy(update={"plan": with_search_result(plan, searched)})
 
     async def _encode(self, original: StoredSource, probed: ProbedSource) -> EncodedStream:
         """All over again where workers of two versions met, and what one wrote cannot be joined with what the other did."""
@@ -321,9 +321,7 @@ class ProcessVideoWorkflow:
         """Poster and thumbnails."""
         if probed.plan.pictures is None:
             return None
-        work = PicturesInput(
-            original=original, source=probed.source, plan=probed.plan.without_chunks(), encoded=encoded
-        )
+        work = StillsInput(original=original, source=probed.source, plan=probed.plan.without_chunks(), encoded=encoded)
         otherwise = "There is no poster and there are no thumbnails"
         pictures = await self._runner.optional(steps.PICTURES, work, "Poster and thumbnails", otherwise=otherwise)
         self._runner.warnings += pictures.warnings if pictures else []

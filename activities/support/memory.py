@@ -13,7 +13,7 @@ from streamforge.planning.memory import FIRST_GUESS, Footprint, expected_bytes, 
 log = structlog.stdlib.get_logger(__name__)
 
 
-class Room:
+class MemoryBudget:
     """`async with room.hold(source, renditions) as held: …` waits until there is room, first come, first served.
 
     What is larger than everything there is runs alone: its own limit and the kernel have the last word then.
@@ -28,7 +28,7 @@ class Room:
 
     @asynccontextmanager
     async def hold(self, source: Source, renditions: list[VideoRendition]) -> AsyncIterator[None]:
-        needed = expected_bytes(source.pictures, renditions, self._footprint or FIRST_GUESS)
+        needed = expected_bytes(source.video_required, renditions, self._footprint or FIRST_GUESS)
         async with self._in_line, self._left:
             if not self._fits(needed):
                 log.info("waiting for memory", needed=needed, held=self._held, memory=self._memory_bytes)
@@ -53,4 +53,4 @@ class Room:
         says nothing about encoders."""
         if any(rendition.is_copy for rendition in renditions):
             return
-        self._footprint = measured_footprint(source.pictures, renditions, peak_bytes, self._footprint)
+        self._footprint = measured_footprint(source.video_required, renditions, peak_bytes, self._footprint)

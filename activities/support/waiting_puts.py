@@ -17,7 +17,9 @@ FIRST_WAIT, LONGEST_WAIT = 1.0, 30.0
 """Seconds, as between attempts of a whole activity."""
 
 
-async def patiently(reporter: Reporter, put: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+async def retry_while_store_is_away(
+    reporter: Reporter, put: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+) -> T:
     """Until it succeeds, or fails for another reason than the store's; the job's stream says what it waits for."""
     for attempt, delay in enumerate(backoff(FIRST_WAIT, LONGEST_WAIT), 1):
         try:

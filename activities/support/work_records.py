@@ -21,7 +21,7 @@ from streamforge.storage import Storage, layout
 
 R = TypeVar("R", bound=BaseModel)
 
-AT_ONCE = 16
+CONCURRENT_READS = 16
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -74,7 +74,7 @@ async def read(storage: Storage, name: str, kind: type[R]) -> R:
 
 async def read_all(storage: Storage, names: Iterable[str], kind: type[R]) -> list[R]:
     """In the same order; a few at a time, because a long film has thousands. Raises StorageCorrupted when one is gone."""
-    limit = asyncio.Semaphore(AT_ONCE)
+    limit = asyncio.Semaphore(CONCURRENT_READS)
 
     async def read_one(name: str) -> R:
         async with limit:

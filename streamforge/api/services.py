@@ -23,7 +23,7 @@ from streamforge.db.jobs import EVERYONE, Jobs
 from streamforge.db.listener import Listener
 from streamforge.db.migrations import apply_migrations
 from streamforge.db.pool import Database
-from streamforge.db.retry import STARTUP_PATIENCE, until_available
+from streamforge.db.retry import STARTUP_WAIT_SECONDS, until_available
 from streamforge.errors import (
     DatabaseUnavailable,
     MissingPart,
@@ -148,7 +148,7 @@ async def _open_database(settings: Settings) -> Database:
     dsn = settings.database.dsn
     if dsn is None:
         raise MissingPart("No database is configured: run `streamforge up`, or set STREAMFORGE_DATABASE__DSN.")
-    await until_available(lambda: apply_migrations(dsn), give_up_after=STARTUP_PATIENCE)
+    await until_available(lambda: apply_migrations(dsn), give_up_after=STARTUP_WAIT_SECONDS)
     return await until_available(
-        lambda: Database.open(dsn, settings.database.pool_size), give_up_after=STARTUP_PATIENCE
+        lambda: Database.open(dsn, settings.database.pool_size), give_up_after=STARTUP_WAIT_SECONDS
     )

@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from streamforge.contracts.job_options import JobOptions
 from streamforge.contracts.media import AudioRole, Loudness
-from streamforge.contracts.scores import VmafScore
+from streamforge.contracts.scores import QualityScore
 from streamforge.contracts.stored import JsonObject, Word
 
 
@@ -59,7 +59,7 @@ class RenditionView(BaseModel):
     frames: int | None = Field(default=None, description="how many there are to encode")
     fps: float | None = None
     speed: float | None = None
-    vmaf: VmafScore | None = None
+    vmaf: QualityScore | None = None
 
 
 class AudioView(BaseModel):

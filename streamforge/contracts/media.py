@@ -9,7 +9,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, Field
 
-from streamforge.contracts.stills import PicturePlan
+from streamforge.contracts.stills import StillsPlan
 from streamforge.contracts.timeline import PictureCount, SoundCount, TimelineNote, TrackClock
 
 VIDEO_TIMESCALE = 90_000
@@ -201,7 +201,7 @@ class Source(BaseModel):
     clocks: str | None = Field(None, description="where the clocks of its tracks lie in the store, if not here")
 
     @property
-    def pictures(self) -> VideoSource:
+    def video_required(self) -> VideoSource:
         """The video stream, for whoever works on renditions of it: none are planned where there is none."""
         assert self.video is not None
         return self.video
@@ -404,7 +404,7 @@ class Plan(BaseModel):
     subtitles: list[SubtitleRendition] = []
     transcription: Transcription | None = None
     protection: Protection | None = None
-    pictures: PicturePlan | None = Field(None, description="null where there are to be none")
+    pictures: StillsPlan | None = Field(None, description="null where there are to be none")
     downloads: bool = Field(False, description="whether each rendition is to be had as one file, too")
 
     warnings: list[str] = Field([], description="what of the source is left out, as sentences for the result")

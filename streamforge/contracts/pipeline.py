@@ -21,7 +21,7 @@ from streamforge.contracts.media import (
 )
 from streamforge.contracts.per_title import PerTitleResult
 from streamforge.contracts.scores import RenditionScore, Repair
-from streamforge.contracts.stills import Pictures, PicturesView, Storyboard
+from streamforge.contracts.stills import Pictures, StillsView, Storyboard
 
 
 class ProcessVideo(WorkOptions):
@@ -161,7 +161,7 @@ class ValidatedStream(BaseModel):
     attempt: int = 1
 
 
-class PicturesInput(BaseModel):
+class StillsInput(BaseModel):
     original: StoredSource
     source: Source
     plan: Plan
@@ -272,7 +272,7 @@ class ProcessVideoResult(BaseModel):
     text: list[TextTrack] = Field(default=[], description="subtitles and captions")
     repairs: list[Repair] = Field(default=[], description="the first of repair_count chunks that were encoded again")
     repair_count: int = 0
-    pictures: PicturesView | None = None
+    pictures: StillsView | None = None
     downloads: list[DownloadView] = []
     per_title: PerTitleResult | None = Field(default=None, description="null where no per-title search was asked for")
     account: Account = Field(default=Account(), description="what went in and what came out, and why they differ")

@@ -76,7 +76,7 @@ class Passage(BaseModel):
     end: float
 
 
-class VmafScore(BaseModel):
+class QualityScore(BaseModel):
     """VMAF of one rendition against the source, at the source's resolution, 0–100."""
 
     mean: float
@@ -92,4 +92,4 @@ class VmafScore(BaseModel):
 
 class RenditionScore(BaseModel):
     name: str
-    vmaf: VmafScore
+    vmaf: QualityScore

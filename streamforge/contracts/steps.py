@@ -24,7 +24,6 @@ from streamforge.contracts.pipeline import (
     Outcome,
     PackagedStream,
     PackageInput,
-    PicturesInput,
     PlanVideo,
     ProbedSource,
     ProbeInput,
@@ -34,6 +33,7 @@ from streamforge.contracts.pipeline import (
     ReconcileInput,
     ReconcileResult,
     SearchInput,
+    StillsInput,
     StoredSource,
     StoreInput,
     SweepInput,
@@ -77,7 +77,7 @@ ENCODE_AUDIO = Step("transcode_audio", EncodeAudioInput, EncodedPart, timedelta(
 KEEP_SUBTITLES = Step("keep_subtitles", KeepSubtitlesInput, Text, timedelta(hours=1) + FETCH)
 TRANSCRIBE = Step("captions", TranscribeInput, Text, timedelta(hours=24) + FETCH, CAPTIONS_TASK_QUEUE)
 VALIDATE = Step("validate", ValidateInput, ValidatedStream, timedelta(hours=1))
-PICTURES = Step("pictures", PicturesInput, Pictures, timedelta(hours=1))
+PICTURES = Step("pictures", StillsInput, Pictures, timedelta(hours=1))
 PUBLISH = Step("publish_playable", PublishInput, PublishedSoFar, timedelta(minutes=10))
 PACKAGE = Step("package", PackageInput, PackagedStream, timedelta(hours=1))
 DOWNLOADS = Step("make_downloads", DownloadsInput, Downloads, timedelta(hours=6), MEDIA_TASK_QUEUE)

@@ -3,7 +3,7 @@
 from pydantic import BaseModel, Field
 
 
-class PicturePlan(BaseModel):
+class StillsPlan(BaseModel):
     """Which pictures are kept while the film is encoded. Slot n of the storyboard begins at n × `interval_ticks`; its
     picture is the one on the screen at that moment. Lengths in pixels, all of them even."""
 
@@ -67,7 +67,7 @@ class Pictures(BaseModel):
     warnings: list[str] = []
 
 
-class PicturesView(BaseModel):
+class StillsView(BaseModel):
     """`result.pictures` of a job: paths on this API."""
 
     poster: str | None = None

@@ -11,7 +11,7 @@ from streamforge.errors import DatabaseUnavailable, StreamForgeError
 
 T = TypeVar("T")
 
-STARTUP_PATIENCE = 60.0
+STARTUP_WAIT_SECONDS = 60.0
 """Seconds that a process which starts waits for a database that starts beside it."""
 
 log = structlog.stdlib.get_logger(__name__)

@@ -20,11 +20,11 @@ from streamforge.events.log import EventLog
 from streamforge.events.sources import Snapshot, Source
 
 PAGE = 500
-KEPT = 128
+RECENT_FRAMES_KEPT = 128
 """Recent frames of a source that somebody follows: who comes back soon is served from memory."""
-SLICE = 256
+CHANNELS_PER_LOOP_TURN = 256
 """Clients that are served before anything else of this process gets its turn."""
-OPENING_PATIENCE = 20.0
+SNAPSHOT_TIMEOUT_SECONDS = 20.0
 """Seconds that a client waits for a database that is away before it is asked to come back."""
 CATCH_UP_SECONDS = 2.0
 """How often each source that is followed is asked for what no notification told."""
@@ -79,7 +79,7 @@ class Channel:
     async def opened(self) -> None:
         """Wait until everything beyond some point of the log is sure to be delivered, or nothing will be."""
         try:
-            async with asyncio.timeout(OPENING_PATIENCE):
+            async with asyncio.timeout(SNAPSHOT_TIMEOUT_SECONDS):
                 await self._opened.wait()
         except TimeoutError as error:
             raise DatabaseUnavailable("The database does not answer.") from error
@@ -87,7 +87,7 @@ class Channel:
     async def after(self, number: int) -> Sequence[Frame]:
         """What follows in the log, a page of it at most: from memory, as far as that goes."""
         async with self._filling:
-            if self._known - KEPT <= number < self._recent_begins:
+            if self._known - RECENT_FRAMES_KEPT <= number < self._recent_begins:
                 await self._keep_more(number)
         if not self._recent_begins <= number < self._known:
             return await self._source.after(number, PAGE)
@@ -109,7 +109,7 @@ class Channel:
                 await until_available(self._catch_up)
         except Exception:
             log.exception("channel failed", source=self._source.key)
-            self.end(frames.come_back)
+            self.end(frames.reconnect)
 
     async def _open(self) -> None:
         snapshot = await until_available(self.snapshot)
@@ -135,9 +135,9 @@ class Channel:
 
     def _remember(self, frame: Frame) -> None:
         self._recent.append(frame)
-        if len(self._recent) > 2 * KEPT:
-            self._recent_begins = _number(self._recent[KEPT - 1])
-            del self._recent[:KEPT]
+        if len(self._recent) > 2 * RECENT_FRAMES_KEPT:
+            self._recent_begins = _number(self._recent[RECENT_FRAMES_KEPT - 1])
+            del self._recent[:RECENT_FRAMES_KEPT]
 
 
 class Broadcaster:
@@ -203,7 +203,7 @@ class Broadcaster:
         """End every stream, and refuse new ones: this process stops."""
         self._leaving = True
         for channel in self._channels.values():
-            channel.end(frames.come_back)
+            channel.end(frames.reconnect)
 
     def _tell(self, key: str, number: str) -> None:
         channel = self._channels.get(key)
@@ -265,7 +265,7 @@ def _number(frame: Frame) -> int:
 async def _each(clients: Iterable[Client], do: Callable[[Client], None]) -> None:
     """In slices: others are served between them, and sockets are written to."""
     everybody = iter(list(clients))
-    while some := list(itertools.islice(everybody, SLICE)):
+    while some := list(itertools.islice(everybody, CHANNELS_PER_LOOP_TURN)):
         for client in some:
             do(client)
         await asyncio.sleep(0)

@@ -80,7 +80,7 @@ def done() -> Frame:
     return Frame("done", "{}", closes=True)
 
 
-def come_back() -> Control:
+def reconnect() -> Control:
     """This server cannot go on with the stream; resume it, here or elsewhere. The spread keeps a thousand clients from
     coming back in the same instant."""
     return Control(retry=random.randint(500, 3000), closes=True)  # noqa: S311 - jitter, not a secret

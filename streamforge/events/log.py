@@ -16,7 +16,7 @@ from streamforge.db.pool import Database, Row
 from streamforge.errors import DatabaseUnavailable
 
 STAGES_IN_ORDER = [stage.value for stage in Stage]
-AT_ONCE = 200
+MAX_EVENTS_PER_TRANSACTION = 200
 """Entries in one transaction at most: what a batch holds, it locks."""
 
 
@@ -97,7 +97,10 @@ class EventLog:
 
     async def _write_all(self) -> None:
         while self._waiting:
-            taken, self._waiting = self._waiting[:AT_ONCE], self._waiting[AT_ONCE:]
+            taken, self._waiting = (
+                self._waiting[:MAX_EVENTS_PER_TRANSACTION],
+                self._waiting[MAX_EVENTS_PER_TRANSACTION:],
+            )
             await self._write_some(taken)
 
     async def _write_some(self, taken: Sequence[tuple[Entry, "asyncio.Future[LoggedEvent | None]"]]) -> None:

@@ -15,7 +15,7 @@ from streamforge.db.retry import until_available
 from streamforge.errors import DatabaseUnavailable
 from streamforge.events.log import Entry, EventLog, Report
 
-CLOSING_PATIENCE = 5.0
+LAST_PROGRESS_TIMEOUT_SECONDS = 5.0
 UNCHANGED_FOR = 1.0
 MIN_INTERVAL = 0.25
 
@@ -47,7 +47,7 @@ class Reporter:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Write the last progress, if that takes no longer than CLOSING_PATIENCE."""
+        """Write the last progress, if that takes no longer than LAST_PROGRESS_TIMEOUT_SECONDS."""
         await self._progress.close()
 
     def report(self, change: JobChange, part: PartProgress | None = None) -> None:
@@ -94,7 +94,7 @@ class _Progress:
             with suppress(asyncio.CancelledError):
                 await writer
         try:
-            async with asyncio.timeout(CLOSING_PATIENCE):
+            async with asyncio.timeout(LAST_PROGRESS_TIMEOUT_SECONDS):
                 await until_available(self.flush)
         except TimeoutError:
             log.warning("progress dropped, the database is away", job_id=str(self._job_id))

@@ -9,7 +9,7 @@ from typing import Protocol
 from streamforge.db.retry import until_available
 from streamforge.errors import DatabaseUnavailable
 from streamforge.events import frames
-from streamforge.events.broadcaster import OPENING_PATIENCE, Broadcaster, Channel, ServerLeaving
+from streamforge.events.broadcaster import SNAPSHOT_TIMEOUT_SECONDS, Broadcaster, Channel, ServerLeaving
 from streamforge.events.clients import Client, Wire
 from streamforge.events.frames import Frame
 from streamforge.events.sources import Snapshot, Source
@@ -49,7 +49,7 @@ class Streams:
         client = Client(connection)
         try:
             async with self.broadcaster.subscribe(source, client) as channel:
-                now = await until_available(channel.snapshot, give_up_after=OPENING_PATIENCE)
+                now = await until_available(channel.snapshot, give_up_after=SNAPSHOT_TIMEOUT_SECONDS)
                 if now is None:
                     raise source.not_found()
                 if _has_seen_all(now, cursor):
@@ -60,7 +60,7 @@ class Streams:
                 await connection.closed()
         except (ServerLeaving, DatabaseUnavailable):
             await connection.open()
-            await client.tell([frames.come_back()])
+            await client.tell([frames.reconnect()])
 
 
 def _has_seen_all(now: Snapshot, cursor: str | None) -> bool:

@@ -18,7 +18,7 @@ from streamforge.packaging.presentation import (
     INIT_SEGMENT,
     TEXT_FILE,
     AudioTrack,
-    Growing,
+    GrowingStream,
     Presentation,
     VideoTrack,
     ladders,
@@ -45,7 +45,7 @@ LONGEST_JOB_SECONDS = 7 * 86_400
 """A player that stays this far behind the live edge begins at the beginning, however long the job has been running."""
 
 
-def manifest(presentation: Presentation, growing: Growing | None = None) -> str:
+def manifest(presentation: Presentation, growing: GrowingStream | None = None) -> str:
     """One period, the video renditions of each codec in one adaptation set, each audio track and each text in one of its
     own. Static when the stream is whole; while it grows, a dynamic one that players fetch again."""
     mpd = ET.Element(
@@ -80,7 +80,7 @@ def _static(presentation: Presentation) -> dict[str, str]:
     return {"type": "static", "mediaPresentationDuration": f"PT{presentation.seconds:.3f}S"}
 
 
-def _dynamic(growing: Growing) -> dict[str, str]:
+def _dynamic(growing: GrowingStream) -> dict[str, str]:
     """Encoding may be faster than playing: the presentation is said to have begun so long ago that none of it lies in
     the future, and the suggested delay reaches behind it, so that players begin at the beginning and not at the live
     edge."""

@@ -16,17 +16,17 @@ from streamforge.packaging.presentation import (
     TEXT_FILE,
     AudioTrack,
     BitRates,
-    Growing,
+    GrowingStream,
     IFrames,
-    Opening,
     Piece,
     Presentation,
+    StandIn,
     VideoTrack,
     bit_rates,
     iframes,
     ladders,
-    opening,
     printable_text,
+    stand_in_of,
 )
 from streamforge.planning.stills import bitrate, sheet_name
 
@@ -44,16 +44,16 @@ NONE: Mapping[str, IFrames] = MappingProxyType({})
 UNPROTECTED = KeyTags(None, "video")
 
 
-def playlists(presentation: Presentation, growing: Growing | None = None) -> dict[str, str]:
+def playlists(presentation: Presentation, growing: GrowingStream | None = None) -> dict[str, str]:
     """Every playlist by its name, in the order in which they are to be written: what is referred to comes before what
     refers to it."""
     return _growing_playlists(presentation, growing) if growing else _whole_playlists(presentation)
 
 
-def _growing_playlists(presentation: Presentation, growing: Growing) -> dict[str, str]:
+def _growing_playlists(presentation: Presentation, growing: GrowingStream) -> dict[str, str]:
     """All renditions but the smallest of each codec have playlists that begin with its opening, and no others yet."""
     smallest = {ladder[-1].rendition.codec: ladder[-1] for ladder in ladders(presentation.video)}
-    beginnings = {codec: opening(track.encoded, presentation.plan) for codec, track in smallest.items()}
+    beginnings = {codec: stand_in_of(track.encoded, presentation.plan) for codec, track in smallest.items()}
     others = [
         track
         for track in growing.video
@@ -74,7 +74,7 @@ def _growing_playlists(presentation: Presentation, growing: Growing) -> dict[str
 def _whole_playlists(presentation: Presentation) -> dict[str, str]:
     """Whoever has begun to watch while the stream was growing goes on to the end in the playlists of that time."""
     by_codec = ladders(presentation.video)
-    beginnings = {ladder[-1].rendition.codec: opening(ladder[-1].encoded, presentation.plan) for ladder in by_codec}
+    beginnings = {ladder[-1].rendition.codec: stand_in_of(ladder[-1].encoded, presentation.plan) for ladder in by_codec}
     others = [track for ladder in by_codec for track in ladder[:-1]]
     winding = {track.rendition.name: iframes(track.encoded) for track in presentation.video}
     key_frames = {name: found for name, found in winding.items() if found is not None}
@@ -97,12 +97,12 @@ def _key_tags(presentation: Presentation) -> tuple[KeyTags, KeyTags]:
     return KeyTags(protection, "video"), KeyTags(protection, "audio")
 
 
-def _media_playlists(tracks: list[EncodedTrack], keys: KeyTags, growing: Growing | None = None) -> dict[str, str]:
+def _media_playlists(tracks: list[EncodedTrack], keys: KeyTags, growing: GrowingStream | None = None) -> dict[str, str]:
     return {f"{track.name}/{PLAYLIST}": media_playlist(track, growing, keys=keys) for track in tracks}
 
 
 def _beginning_alike(
-    video: list[VideoTrack], beginnings: Mapping[str, Opening], keys: KeyTags, growing: Growing | None = None
+    video: list[VideoTrack], beginnings: Mapping[str, StandIn], keys: KeyTags, growing: GrowingStream | None = None
 ) -> dict[str, str]:
     """`beginnings` by codec: no player changes from one codec to another within a playlist."""
     return {
@@ -156,8 +156,8 @@ def audio_groups(audio: Sequence[AudioTrack]) -> dict[str, list[AudioTrack]]:
 
 def media_playlist(
     track: EncodedTrack,
-    growing: Growing | None = None,
-    beginning: Opening | None = None,
+    growing: GrowingStream | None = None,
+    beginning: StandIn | None = None,
     keys: KeyTags = UNPROTECTED,
 ) -> str:
     """One rendition. VOD when it is whole; an EVENT playlist may still grow."""
@@ -273,7 +273,7 @@ def _variant_line(
 def _closed_captions(track: VideoTrack, source: Source) -> list[str]:
     """Without the attribute players search the pictures for captions, and some list a track of unknown ones. Encoders are
     told to pass none on; a copy has what the source has."""
-    among_pictures = any(text.channel and text.index == source.pictures.index for text in source.subtitles)
+    among_pictures = any(text.channel and text.index == source.video_required.index for text in source.subtitles)
     return [] if track.rendition.is_copy and among_pictures else ["CLOSED-CAPTIONS=NONE"]
 
 

@@ -21,7 +21,7 @@ from streamforge.contracts.media import (
     VideoRendition,
 )
 from streamforge.contracts.stills import Storyboard
-from streamforge.planning.text.tracks import told_apart
+from streamforge.planning.text.tracks import with_distinct_labels
 
 HLS_MASTER = "master.m3u8"
 DASH_MANIFEST = "manifest.mpd"
@@ -49,7 +49,7 @@ class AudioTrack:
 
 
 @dataclass(frozen=True)
-class Growing:
+class GrowingStream:
     """A stream that is still being encoded. `began_at` stays the same for a job, `now` is when it is written; both UTC.
 
     `source_seconds` is how long it will be. `video` is every planned rendition with what there is of it, which may be
@@ -84,12 +84,12 @@ class Presentation:
 
     @property
     def frame_rate(self) -> Fraction:
-        return _exact(min(self.source.pictures.frame_rate, self.plan.max_frame_rate))
+        return _exact(min(self.source.video_required.frame_rate, self.plan.max_frame_rate))
 
     @property
     def highest_frame_rate(self) -> Fraction:
         """In the fastest passage of the film."""
-        video = self.source.pictures
+        video = self.source.video_required
         return _exact(min(max(video.frame_rate, video.highest_frame_rate), self.plan.max_frame_rate))
 
 
@@ -120,7 +120,7 @@ def presentation(
         audio=_with_default(
             [AudioTrack(r, encoded[r.name]) for r in plan.audio if r.name in encoded and encoded[r.name].segments]
         ),
-        text=told_apart(text),
+        text=with_distinct_labels(text),
         storyboard=storyboard,
     )
 
@@ -163,7 +163,7 @@ def _nothing_yet(rendition: VideoRendition) -> EncodedTrack:
 
 
 @dataclass(frozen=True)
-class Opening:
+class StandIn:
     """The first chunk of the smallest rendition, which stands in for that of all others in playlists that grow.
 
     Players read the list of renditions once. So all are named as soon as there is one to play, and what is told of one
@@ -180,9 +180,9 @@ class Opening:
         return _unbroken([*self.segments, *own])[len(self.segments) :]
 
 
-def opening(smallest: EncodedTrack, plan: Plan) -> Opening:
+def stand_in_of(smallest: EncodedTrack, plan: Plan) -> StandIn:
     end = inf if plan.opening_seconds is None else plan.opening_seconds * smallest.timescale
-    return Opening(smallest.name, [segment for segment in smallest.segments if segment.start_ticks < end])
+    return StandIn(smallest.name, [segment for segment in smallest.segments if segment.start_ticks < end])
 
 
 def joined(parts: list[list[EncodedTrack]]) -> list[EncodedTrack]:

@@ -18,8 +18,8 @@ from streamforge.planning.encryption import with_protection
 from streamforge.planning.ladder import build_ladder
 from streamforge.planning.per_title.search import per_title_target
 from streamforge.planning.remux import copied, why_not
-from streamforge.planning.stills import picture_plan
-from streamforge.planning.text.tracks import with_text
+from streamforge.planning.stills import stills_plan
+from streamforge.planning.text.tracks import with_text_tracks
 from streamforge.quality.floors import no_quality, quality_target
 from streamforge.settings import Settings
 
@@ -40,7 +40,7 @@ def make_plan(source: Source, settings: Settings, copy_failed: str | None = None
     cannot be protected.
     """
     plan = _pictures_and_sound(source, settings, copy_failed)
-    return with_protection(with_text(plan, source, settings.captions), settings.protection)
+    return with_protection(with_text_tracks(plan, source, settings.captions), settings.protection)
 
 
 def _pictures_and_sound(source: Source, settings: Settings, copy_failed: str | None) -> Plan:
@@ -73,7 +73,7 @@ def _plan_of_film(source: Source, audio: list[AudioRendition], settings: Setting
         edit_offset_ticks=_edit_offset(source.video, settings.transcode.max_frame_rate),
         quality=quality_target(renditions, source.video, settings.validation),
         opening_seconds=chunks[0].end,
-        pictures=picture_plan(source.video, renditions, settings.pictures),
+        pictures=stills_plan(source.video, renditions, settings.pictures),
         downloads=settings.downloads.enabled,
         per_title=per_title,
         warnings=[

@@ -57,8 +57,8 @@ def predict(source: Source, plan: Plan, cores: int) -> Prediction:
 
 
 def _bits_of_pictures(source: Source, plan: Plan) -> float:
-    if plan.is_copy and source.pictures.coding is not None:
-        return source.duration * source.pictures.coding.bitrate
+    if plan.is_copy and source.video_required.coding is not None:
+        return source.duration * source.video_required.coding.bitrate
     return source.duration * SHARE_OF_CEILING * sum(rendition.max_bitrate for rendition in plan.renditions)
 
 

@@ -17,7 +17,7 @@ SAME_SHAPE = 0.02
 
 def why_not(source: Source, wanted: Settings) -> str | None:
     """What speaks against copying, as a sentence for the job's warnings; None when the source fits."""
-    video, settings = source.pictures, wanted.transcode
+    video, settings = source.video_required, wanted.transcode
     if wanted.protection.scheme == "cbcs":
         # Its slices are found by headers as our own encoders write them, with one set of parameters for all.
         return not_copied("slices of other encoders cannot be protected by cbcs")

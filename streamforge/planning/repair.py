@@ -4,7 +4,7 @@ from math import ceil
 
 from streamforge.contracts.media import VideoRendition
 
-VMAF_PER_CRF = 1.2
+SCORE_PER_CRF = 1.2
 """Points that one step of CRF brings around 70 to 90; less above, more below."""
 LEAST_STEP = 2
 MOST_STEP = 8
@@ -12,11 +12,11 @@ AT_THE_CEILING = 0.9
 """Share of the highest bit rate from which on a better CRF is only told no by the rate control."""
 
 
-def better(rendition: VideoRendition, score: float, floor: float, bitrate: float) -> VideoRendition | None:
+def with_better_crf(rendition: VideoRendition, score: float, floor: float, bitrate: float) -> VideoRendition | None:
     """The same rendition with a CRF that should lift a chunk from `score` above `floor`; None when it is good enough, or
     when its `bitrate` (bit/s) is already at the ceiling and nothing can be gained."""
     if score >= floor or bitrate >= rendition.max_bitrate * AT_THE_CEILING:
         return None
-    step = min(MOST_STEP, max(LEAST_STEP, ceil((floor - score) / VMAF_PER_CRF)))
+    step = min(MOST_STEP, max(LEAST_STEP, ceil((floor - score) / SCORE_PER_CRF)))
     crf = max(1.0, float(rendition.options["crf"]) - step)
     return rendition.model_copy(update={"options": rendition.options | {"crf": f"{crf:g}"}})

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from math import ceil, sqrt
 
 from streamforge.contracts.media import VIDEO_TIMESCALE, VideoRendition, VideoSource
-from streamforge.contracts.stills import PicturePlan, Storyboard, Tile, TileSet
+from streamforge.contracts.stills import StillsPlan, Storyboard, Tile, TileSet
 from streamforge.settings import PicturesSettings
 
 POSTER = "poster.jpg"
@@ -28,15 +28,15 @@ THUMBNAIL_SIZE = 320
 """Pixels of its longer side."""
 
 
-def picture_plan(
+def stills_plan(
     video: VideoSource, renditions: Sequence[VideoRendition], settings: PicturesSettings
-) -> PicturePlan | None:
+) -> StillsPlan | None:
     if not settings.enabled or not renditions:
         return None
     largest = max(renditions, key=lambda rendition: rendition.width * rendition.height)
     width, height = largest.width, largest.height
     tile, thumbnail = _within(settings.tile_size, width, height), _within(THUMBNAIL_SIZE, width, height)
-    return PicturePlan(
+    return StillsPlan(
         interval_ticks=_interval_ticks(video.duration, settings.interval_seconds),
         tile_width=tile[0],
         tile_height=tile[1],
@@ -60,7 +60,7 @@ def _interval_ticks(duration: float, wanted: float | None) -> int:
 
 
 # ── the storyboard ──────────────────────────────────────────────────────────────────────────────────────────────────
-def storyboard(plan: PicturePlan, seconds: float) -> Storyboard:
+def storyboard(plan: StillsPlan, seconds: float) -> Storyboard:
     """For a film that lasts so long."""
     count = max(1, ceil(round(seconds * VIDEO_TIMESCALE) / plan.interval_ticks))
     columns = min(GRID, count)

@@ -64,7 +64,7 @@ def film_of(streams: Sequence[Seen]) -> Seen | None:
     equals. None where no picture can be decoded."""
     candidates = _candidates(streams)
     fullest = max(candidates, key=lambda each: each.packets, default=None)
-    moving = [each for each in candidates if fullest is not None and not _is_beside(each, fullest)]
+    moving = [each for each in candidates if fullest is not None and not _is_secondary(each, fullest)]
     return max(moving, key=lambda each: (each.is_default, each.width * each.height), default=None)
 
 
@@ -79,7 +79,7 @@ def _candidates(streams: Sequence[Seen]) -> list[Seen]:
     return [each for each in pictures if not (has_sound and each.packets == 1 and each.codec in PICTURE_CODECS)]
 
 
-def _is_beside(stream: Seen, fullest: Seen) -> bool:
+def _is_secondary(stream: Seen, fullest: Seen) -> bool:
     """Whether it is a still, some stills, or a short clip beside the film."""
     outnumbered = stream.packets * OUTNUMBERED <= fullest.packets and fullest.packets > 0
     is_still = stream.packets <= FEW_PICTURES or stream.packets < stream.seconds * SLOWEST_FILM

@@ -8,7 +8,7 @@ the source's own size; smaller ones have floors that fall with their share of it
 from math import floor
 
 from streamforge.contracts.media import QualityTarget, VideoRendition, VideoSource
-from streamforge.contracts.scores import Passage, RenditionScore, VmafScore
+from streamforge.contracts.scores import Passage, QualityScore, RenditionScore
 from streamforge.settings import ValidationSettings
 
 USUAL_SAMPLES = 22
@@ -50,10 +50,10 @@ def _floor(share_of_height: float, min_score: float) -> float:
     return round(min_score * (FLOOR_AT_NOTHING + (1 - FLOOR_AT_NOTHING) * share_of_height), 1)
 
 
-def told(vmaf: VmafScore) -> VmafScore:
+def rounded(vmaf: QualityScore) -> QualityScore:
     """As the world sees it: to two digits, and times to the millisecond."""
     worst = vmaf.worst_5_seconds
-    return VmafScore(
+    return QualityScore(
         mean=round(vmaf.mean, 2),
         margin=round(vmaf.margin, 2),
         harmonic_mean=round(vmaf.harmonic_mean, 2),

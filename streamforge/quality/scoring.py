@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamforge.contracts.media import VIDEO_TIMESCALE
-from streamforge.contracts.scores import PartQuality, Passage, PictureLog, RenditionLog, RenditionScore, VmafScore
+from streamforge.contracts.scores import PartQuality, Passage, PictureLog, QualityScore, RenditionLog, RenditionScore
 
 Array: TypeAlias = NDArray[np.float64]
 
@@ -96,9 +96,9 @@ def _steady_motion(motion: Array) -> Array:
     return smaller
 
 
-def _pooled(pictures: _Pictures) -> VmafScore:
+def _pooled(pictures: _Pictures) -> QualityScore:
     values, margin = _completed(pictures)
-    return VmafScore(
+    return QualityScore(
         mean=float(values.mean()),
         margin=margin,
         harmonic_mean=harmonic_mean(values),

@@ -6,7 +6,7 @@ from uuid import UUID
 from streamforge.storage import layout
 from streamforge.storage.protocol import ObjectInfo, Storage
 
-KEPT = 2
+VERSIONS_KEPT = 2
 """A reader may have looked up the last but one in this moment."""
 
 
@@ -23,7 +23,7 @@ async def newest(storage: Storage, job_id: UUID, name: str) -> ObjectInfo | None
 async def forget_older(storage: Storage, job_id: UUID, than: str) -> None:
     """Remove folders of growing manifests that nobody looks into any more, now that `than` is written."""
     older = [folder for folder in await _folders(storage, job_id) if folder < than]
-    for folder in older[: 1 - KEPT]:
+    for folder in older[: 1 - VERSIONS_KEPT]:
         await storage.delete(folder)
 
 

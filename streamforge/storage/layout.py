@@ -63,7 +63,7 @@ def growing(job_id: UUID, number: int, attempt: int) -> str:
     return f"{growing_folder(job_id)}{number:06}-{attempt:06}/"
 
 
-def beside(receipt_name: str, file_name: str) -> str:
+def file_of_record(receipt_name: str, file_name: str) -> str:
     """A file that belongs to a receipt."""
     return f"{receipt_name.removesuffix('.json')}-{file_name}"
 

@@ -14,7 +14,12 @@ from streamforge.errors import (
     by_code,
 )
 
-HOPELESS_AFTER = {MediaChildCrashed.code: 3, OutputInvalid.code: 3, ServiceError.code: 5, StorageCorrupted.code: 10}
+MAX_ATTEMPTS_BY_CODE = {
+    MediaChildCrashed.code: 3,
+    OutputInvalid.code: 3,
+    ServiceError.code: 5,
+    StorageCorrupted.code: 10,
+}
 """Errors that may be chance the first time and are the file's or our own doing when they come again: each counted for
 itself, whatever else an activity has failed of."""
 
@@ -31,7 +36,7 @@ class FailureDetails(BaseModel):
 def to_application_error(error: StreamForgeError, attempt: int = 1) -> ApplicationError:
     """`type` is the stable code, so the Temporal web UI shows it and policies can name it. `attempt` is the one that ended
     of this error, of those that did."""
-    hopeless = attempt >= HOPELESS_AFTER.get(error.code, attempt + 1)
+    hopeless = attempt >= MAX_ATTEMPTS_BY_CODE.get(error.code, attempt + 1)
     return ApplicationError(
         error.message,
         FailureDetails(code=error.code, message=error.message, fault=error.fault, retryable=error.retryable),

@@ -16,7 +16,7 @@ MOST_WAITING = 16
 """Pictures that are held in memory. With more of them, what has no time is shown at the usual distance."""
 
 
-PATIENCE = 3
+MAX_HELD_BACK = 3
 """Pictures that wait for one whose packet the decoder has: MPEG-2's keeps a key frame back behind two others when a picture is
 missing. One that is broken does not come."""
 
@@ -73,7 +73,7 @@ class OutputOrder(Generic[T]):
         """Whether one that is to be given out before all that are held may still come."""
         while self._expected and self._last is not None and self._expected[0] <= self._last:
             heappop(self._expected)
-        return len(self._held) <= PATIENCE and bool(self._expected) and self._expected[0] < self._held[0].time
+        return len(self._held) <= MAX_HELD_BACK and bool(self._expected) and self._expected[0] < self._held[0].time
 
     def _wait(self, thing: T) -> Iterator[tuple[int, T]]:
         (self._newest.followers if self._newest is not None else self._waiting).append(thing)

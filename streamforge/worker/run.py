@@ -13,14 +13,14 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from activities.registration import Parts, activities_by_queue, all_activities
 from activities.support.fence import FencedStorage
 from activities.support.gpu_sessions import GpuSessions
-from activities.support.memory import Room
+from activities.support.memory import MemoryBudget
 from activities.support.originals import Originals
 from activities.support.scratch import Scratch
 from streamforge.contracts import names, tasks
 from streamforge.contracts.tasks import TrialTask
 from streamforge.db.jobs import Jobs
 from streamforge.db.pool import Database
-from streamforge.db.retry import STARTUP_PATIENCE, until_available
+from streamforge.db.retry import STARTUP_WAIT_SECONDS, until_available
 from streamforge.errors import MissingPart
 from streamforge.events.log import EventLog
 from streamforge.keys import Keys
@@ -45,11 +45,11 @@ CANCEL_DELIVERY = timedelta(milliseconds=300)
 
 SHARE_OF_MEMORY = 0.7
 """For media children; the rest is for the worker itself and for whatever else runs here."""
-LIGHT_AT_ONCE = 20
-TRANSCRIPTIONS_AT_ONCE = 1
+MAX_CONCURRENT_LIGHT_ACTIVITIES = 20
+MAX_CONCURRENT_TRANSCRIPTIONS = 1
 """Each uses all cores that encoders leave, and has a model in memory."""
 
-FEWEST_AT_ONCE = 2
+MIN_CONCURRENT_MEDIA_ACTIVITIES = 2
 """Sound beside the picture; and while one chunk starts or ends, the other one keeps the cores busy."""
 
 
@@ -75,7 +75,7 @@ async def worker(settings: Settings) -> AsyncIterator[Client]:
         raise MissingPart("No database is configured: run `streamforge up`, or set STREAMFORGE_DATABASE__DSN.")
     async with AsyncExitStack() as stack:
         database = await until_available(
-            lambda: Database.open(dsn, settings.database.pool_size), give_up_after=STARTUP_PATIENCE
+            lambda: Database.open(dsn, settings.database.pool_size), give_up_after=STARTUP_WAIT_SECONDS
         )
         stack.push_async_callback(database.close)
         scratch = Scratch(settings.data_dir / "scratch")
@@ -91,7 +91,7 @@ async def worker(settings: Settings) -> AsyncIterator[Client]:
         gpu = await stack.enter_async_context(_gpu(children, settings))
         storage = open_storage(settings)
         # An API that is just starting may still have to bring the schema up to date.
-        await until_available(lambda: claim_if_there(storage, Jobs(database)), give_up_after=STARTUP_PATIENCE)
+        await until_available(lambda: claim_if_there(storage, Jobs(database)), give_up_after=STARTUP_WAIT_SECONDS)
         originals = Originals(storage, scratch)
         stack.push_async_callback(originals.close)
         client = await connect(settings.temporal)
@@ -107,7 +107,7 @@ async def worker(settings: Settings) -> AsyncIterator[Client]:
             children=children,
             scratch=scratch,
             originals=originals,
-            room=Room(settings.worker.media_memory_bytes or round(SHARE_OF_MEMORY * memory_bytes())),
+            room=MemoryBudget(settings.worker.media_memory_bytes or round(SHARE_OF_MEMORY * memory_bytes())),
             keys=Keys(settings),
             gpu=gpu,
             temporal=client,
@@ -158,8 +158,8 @@ def _workers(client: Client, parts: Parts, failures: FailureInterceptor) -> list
             graceful_shutdown_timeout=timedelta(seconds=settings.graceful_shutdown_seconds),
         )
         for queue, at_once in {
-            names.TASK_QUEUE: LIGHT_AT_ONCE,
-            names.MEDIA_TASK_QUEUE: settings.max_concurrent_media or max(FEWEST_AT_ONCE, cores() // 2),
-            names.CAPTIONS_TASK_QUEUE: TRANSCRIPTIONS_AT_ONCE,
+            names.TASK_QUEUE: MAX_CONCURRENT_LIGHT_ACTIVITIES,
+            names.MEDIA_TASK_QUEUE: settings.max_concurrent_media or max(MIN_CONCURRENT_MEDIA_ACTIVITIES, cores() // 2),
+            names.CAPTIONS_TASK_QUEUE: MAX_CONCURRENT_TRANSCRIPTIONS,
         }.items()
     ]

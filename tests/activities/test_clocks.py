@@ -28,4 +28,4 @@ async def test_long_clocks_are_read_where_they_are_needed(tmp_path: Path) -> Non
     assert await source_clocks.read(storage, sent) == found
     second = sent.for_sound(found.audio[1].index)
     assert (await source_clocks.read(storage, second)).audio_clock(found.audio[0].index) == TrackClock()
-    assert (await source_clocks.read(storage, sent.for_chunks())).pictures.clock == BROKEN
+    assert (await source_clocks.read(storage, sent.for_chunks())).video_required.clock == BROKEN

@@ -11,11 +11,11 @@ from obstore.store import MemoryStore
 from sources import source, track, video
 from temporalio.testing import ActivityEnvironment
 
-from activities.stills import NOT_ALL, PictureActivities
+from activities.stills import NOT_ALL, StillsActivities
 from activities.support import work_records
 from activities.support.scratch import Scratch
 from streamforge.contracts.media import VIDEO_TIMESCALE, EncodedTracks
-from streamforge.contracts.pipeline import EncodedPart, EncodedStream, PicturesInput, StoredSource
+from streamforge.contracts.pipeline import EncodedPart, EncodedStream, StillsInput, StoredSource
 from streamforge.contracts.stills import Pictures, Tile, TileSet
 from streamforge.errors import StorageCorrupted
 from streamforge.media.worker.children import MediaChildren
@@ -35,10 +35,10 @@ def bucket() -> BucketStorage:
 
 
 @pytest.fixture
-async def drawing(bucket: BucketStorage, tmp_path: Path) -> AsyncIterator[PictureActivities]:
+async def drawing(bucket: BucketStorage, tmp_path: Path) -> AsyncIterator[StillsActivities]:
     scratch = Scratch(tmp_path)
     async with MediaChildren(memory_bytes=2**31, stall_seconds=30) as children:
-        yield PictureActivities(bucket, children, scratch)
+        yield StillsActivities(bucket, children, scratch)
     scratch.close()
 
 
@@ -50,7 +50,7 @@ def tile(slot: int, contrast: float = 50) -> Tile:
     return Tile(slot=slot, ticks=slot * VIDEO_TIMESCALE, brightness=100, contrast=contrast, sharpness=8, detail=4)
 
 
-async def kept(bucket: BucketStorage, *sets: TileSet) -> PicturesInput:
+async def kept(bucket: BucketStorage, *sets: TileSet) -> StillsInput:
     """A chunk for each set. Its tiles are as gray as their slots say, its poster's bytes are its name."""
     original = StoredSource(job_id=uuid4(), source_object="input/x/original", size_bytes=1, sha256="0" * 64)
     film = layout.receipt(original.job_id, "chunk-0")
@@ -63,24 +63,24 @@ async def kept(bucket: BucketStorage, *sets: TileSet) -> PicturesInput:
         receipt = layout.receipt(original.job_id, f"pictures-{number}")
         raw = b"".join(gray(50 * each.slot) for each in tiles.tiles)
         for name, data in ((TILES, raw), (POSTER, b"poster %d" % number), (THUMBNAIL, b"thumbnail %d" % number)):
-            await bucket.put_bytes(layout.beside(receipt, name), data)
+            await bucket.put_bytes(layout.file_of_record(receipt, name), data)
         await work_records.write(bucket, receipt, tiles)
         parts.append(EncodedPart(receipt=nothing, frames=1, size_bytes=1, pictures=receipt))
-    return PicturesInput(original=original, source=FILM, plan=PLAN, encoded=EncodedStream(chunks=[parts], audio=[]))
+    return StillsInput(original=original, source=FILM, plan=PLAN, encoded=EncodedStream(chunks=[parts], audio=[]))
 
 
-async def drawn(drawing: PictureActivities, work: PicturesInput) -> Pictures:
+async def drawn(drawing: StillsActivities, work: StillsInput) -> Pictures:
     pictures: Pictures = await ActivityEnvironment().run(drawing.pictures, work)
     return pictures
 
 
-async def published(bucket: BucketStorage, work: PicturesInput) -> dict[str, bytes]:
+async def published(bucket: BucketStorage, work: StillsInput) -> dict[str, bytes]:
     folder = layout.output_folder(work.original.job_id)
     return {i.name.removeprefix(folder): await bucket.get_bytes(i.name) or b"" async for i in bucket.walk(folder)}
 
 
 async def test_tiles_of_all_chunks_come_together_and_the_best_poster_is_taken(
-    bucket: BucketStorage, drawing: PictureActivities
+    bucket: BucketStorage, drawing: StillsActivities
 ) -> None:
     first, second = TileSet(tiles=[tile(0), tile(1)], poster=tile(1, contrast=20)), TileSet(tiles=[], poster=None)
     third = TileSet(tiles=[tile(2), tile(3)], poster=tile(3))
@@ -97,25 +97,25 @@ async def test_tiles_of_all_chunks_come_together_and_the_best_poster_is_taken(
         assert center(sheet[:, slot * 160 : (slot + 1) * 160]) == pytest.approx([50 * slot] * 3, abs=CLOSE)
 
 
-async def test_drawn_again_they_are_the_same(bucket: BucketStorage, drawing: PictureActivities) -> None:
+async def test_drawn_again_they_are_the_same(bucket: BucketStorage, drawing: StillsActivities) -> None:
     work = await kept(bucket, TileSet(tiles=[tile(0), tile(2)], poster=tile(2)))
     first = await drawn(drawing, work), await published(bucket, work)
     assert (await drawn(drawing, work), await published(bucket, work)) == first
 
 
-async def test_what_could_not_be_kept_is_told(bucket: BucketStorage, drawing: PictureActivities) -> None:
+async def test_what_could_not_be_kept_is_told(bucket: BucketStorage, drawing: StillsActivities) -> None:
     work = await kept(bucket, TileSet(tiles=[tile(1)], failure="OSError: disk full"), TileSet(tiles=[]))
     pictures = await drawn(drawing, work)
     assert pictures.warnings == [NOT_ALL]
     assert set(pictures.files) == {"sprite-0.jpg", "thumbnails.vtt"}
 
 
-async def test_a_film_without_a_single_tile_has_no_pictures(bucket: BucketStorage, drawing: PictureActivities) -> None:
+async def test_a_film_without_a_single_tile_has_no_pictures(bucket: BucketStorage, drawing: StillsActivities) -> None:
     work = await kept(bucket, TileSet(tiles=[], failure="OSError: disk full"))
     assert await drawn(drawing, work) == Pictures(warnings=[NOT_ALL])
 
 
-async def test_a_receipt_that_is_gone(bucket: BucketStorage, drawing: PictureActivities) -> None:
+async def test_a_receipt_that_is_gone(bucket: BucketStorage, drawing: StillsActivities) -> None:
     work = await kept(bucket, TileSet(tiles=[tile(0)]))
     await bucket.delete(layout.work_folder(work.original.job_id))
     with pytest.raises(StorageCorrupted):

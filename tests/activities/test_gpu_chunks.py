@@ -20,7 +20,7 @@ from temporalio.testing import ActivityEnvironment
 from activities.support import waiting_puts, work_records
 from activities.support.fence import FencedStorage
 from activities.support.gpu_sessions import GpuSessions
-from activities.support.memory import Room
+from activities.support.memory import MemoryBudget
 from activities.support.originals import Originals
 from activities.support.scratch import Scratch
 from activities.transcode import TranscodeActivities
@@ -64,7 +64,7 @@ class Chunks:
             children,
             originals=self.originals,
             scratch=scratch,
-            room=Room(2**32),
+            room=MemoryBudget(2**32),
             keys=Keys(settings),
             gpu=GpuSessions(NVENC, 3, meter),
         )

@@ -22,7 +22,7 @@ from activities.publish import PublishActivities
 from activities.support import heartbeats, work_records
 from activities.support.fence import FencedStorage
 from activities.support.gpu_sessions import GpuSessions
-from activities.support.memory import Room
+from activities.support.memory import MemoryBudget
 from activities.support.originals import Originals
 from activities.support.scratch import Scratch
 from activities.transcode import TranscodeActivities
@@ -284,7 +284,7 @@ async def test_sound_that_was_playable_stays_playable_while_another_worker_begin
             KilledSoundEncoder(store, job.job_id, segments),  # type: ignore[arg-type]
             originals=Originals(store, scratch, kept_seconds=0),
             scratch=scratch,
-            room=Room(2**32),
+            room=MemoryBudget(2**32),
             keys=Keys(Settings(data_dir=tmp_path)),
             gpu=GpuSessions([], 1, GpuMeter()),
         )

@@ -16,7 +16,7 @@ from temporalio.testing import ActivityEnvironment
 from activities.support import waiting_puts, work_records
 from activities.support.fence import FencedStorage
 from activities.support.gpu_sessions import GpuSessions
-from activities.support.memory import Room
+from activities.support.memory import MemoryBudget
 from activities.support.originals import Originals
 from activities.support.scratch import Scratch
 from activities.transcode import TranscodeActivities
@@ -85,7 +85,7 @@ async def test_a_store_may_be_away_for_longer_than_a_number_can_double(monkeypat
             raise failures.pop()
         return "put"
 
-    assert await waiting_puts.patiently(Told(), put) == "put"  # type: ignore[arg-type]
+    assert await waiting_puts.retry_while_store_is_away(Told(), put) == "put"  # type: ignore[arg-type]
 
 
 @dataclass
@@ -134,7 +134,7 @@ async def desk(jobs: Jobs, events: EventLog, clips: Clips, tmp_path: Path) -> As
                 counting,  # type: ignore[arg-type]
                 originals=originals,
                 scratch=scratch,
-                room=Room(2**32),
+                room=MemoryBudget(2**32),
                 keys=Keys(settings),
                 gpu=GpuSessions([], 1, GpuMeter()),
             ),

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 import pytest
 from sources import source, transcode, video
 
-from activities.support.memory import Room
+from activities.support.memory import MemoryBudget
 from streamforge.planning.ladder import build_ladder
 from streamforge.planning.memory import BASE_BYTES, FIRST_GUESS, expected_bytes
 
@@ -18,7 +18,7 @@ NEEDED = expected_bytes(FILM.video, LADDER, FIRST_GUESS)
 class Chunk:
     """Holds its room until told to end."""
 
-    def __init__(self, room: Room) -> None:
+    def __init__(self, room: MemoryBudget) -> None:
         self.began = asyncio.Event()
         self.end = asyncio.Event()
         self._room = room
@@ -37,7 +37,7 @@ async def settled() -> None:
 
 
 async def test_as_many_run_as_fit_and_the_next_one_waits_for_the_first_to_end() -> None:
-    room = Room(2 * NEEDED)
+    room = MemoryBudget(2 * NEEDED)
     first, second, third = Chunk(room), Chunk(room), Chunk(room)
     await settled()
     assert [chunk.began.is_set() for chunk in (first, second, third)] == [True, True, False]
@@ -49,7 +49,7 @@ async def test_as_many_run_as_fit_and_the_next_one_waits_for_the_first_to_end() 
 
 
 async def test_what_is_larger_than_everything_runs_alone() -> None:
-    room = Room(NEEDED // 2)
+    room = MemoryBudget(NEEDED // 2)
     first, second = Chunk(room), Chunk(room)
     await settled()
     assert [first.began.is_set(), second.began.is_set()] == [True, False]
@@ -60,7 +60,7 @@ async def test_what_is_larger_than_everything_runs_alone() -> None:
 
 
 async def test_one_that_is_cancelled_while_it_waits_or_runs_takes_no_room_along() -> None:
-    room = Room(NEEDED)
+    room = MemoryBudget(NEEDED)
     running, waiting = Chunk(room), Chunk(room)
     await settled()
     for chunk in (waiting, running):
@@ -72,7 +72,7 @@ async def test_one_that_is_cancelled_while_it_waits_or_runs_takes_no_room_along(
 
 
 async def test_when_chunks_turn_out_smaller_more_of_them_fit() -> None:
-    room = Room(NEEDED)
+    room = MemoryBudget(NEEDED)
     async with room.hold(FILM, LADDER):
         pass
     room.learn(FILM, LADDER, BASE_BYTES + (NEEDED - BASE_BYTES) // 4)
@@ -85,7 +85,7 @@ async def test_when_chunks_turn_out_smaller_more_of_them_fit() -> None:
 
 
 async def test_the_dearest_chunk_is_remembered() -> None:
-    room = Room(NEEDED)
+    room = MemoryBudget(NEEDED)
     room.learn(FILM, LADDER, NEEDED)
     room.learn(FILM, LADDER, BASE_BYTES)
     first, second = Chunk(room), Chunk(room)

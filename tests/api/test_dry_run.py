@@ -20,7 +20,7 @@ async def assert_nothing_kept(api: Api) -> None:
 
 
 async def test_without_a_worker_it_ends_in_time(api_with_temporal: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streamforge.api.routes.process.PLAN_PATIENCE", timedelta(seconds=1))
+    monkeypatch.setattr("streamforge.api.routes.process.PLAN_TIMEOUT", timedelta(seconds=1))
     assert_problem(await dry_run(api_with_temporal), 504, "request.timeout")
     await assert_nothing_kept(api_with_temporal)
 

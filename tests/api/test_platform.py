@@ -224,7 +224,7 @@ async def test_a_store_of_another_installation_is_refused(settings: Settings, em
 async def test_a_database_that_does_not_come_up_is_waited_for_and_then_named(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streamforge.api.services.STARTUP_PATIENCE", 0.2)
+    monkeypatch.setattr("streamforge.api.services.STARTUP_WAIT_SECONDS", 0.2)
     away = DatabaseSettings(dsn=f"postgresql://nobody@127.0.0.1:{free_port('127.0.0.1')}/none")
     with pytest.raises(DatabaseUnavailable):
         await serve(settings.model_copy(update={"database": away}))

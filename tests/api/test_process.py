@@ -440,7 +440,7 @@ async def test_a_database_that_blinks_does_not_cost_the_upload(api: Api, databas
 # ── what this stands on is away ─────────────────────────────────────────────────────────────────────────────────────
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streamforge.api.routes.process.ADMISSION_PATIENCE", 0.2)
+    monkeypatch.setattr("streamforge.api.routes.process.ADMISSION_WAIT_SECONDS", 0.2)
 
 
 class Upload:

@@ -170,7 +170,7 @@ async def test_an_end_that_was_told_is_not_delivered_again() -> None:
     for told_before in (True, False):
         socket = Socket()
         client = Client(socket)
-        delivered = (frame(5, merges_as=None), frames.done(), frames.come_back())
+        delivered = (frame(5, merges_as=None), frames.done(), frames.reconnect())
         if told_before:
             await client.tell([frame(5), frames.done()])
         for each in delivered:

@@ -172,7 +172,7 @@ async def test_newer_progress_replaces_what_could_not_be_written(jobs: Jobs, fla
 
 
 async def test_closing_does_not_wait_for_ever(jobs: Jobs, flaky: FlakyLog, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reporter_module, "CLOSING_PATIENCE", 0.05)
+    monkeypatch.setattr(reporter_module, "LAST_PROGRESS_TIMEOUT_SECONDS", 0.05)
     job_id = await accepted(jobs)
     flaky.away = True
     async with Reporter(flaky, job_id) as reporter:

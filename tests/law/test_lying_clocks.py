@@ -100,7 +100,7 @@ def test_two_pictures_a_minute_too_late_do_not_make_the_film_longer(outcome_of: 
     outcome.assert_pictures(0, 199, missing=2)
     outcome.assert_beeps(float, range(8))
     assert outcome.length == pytest.approx(8.0, abs=LENGTH)
-    assert outcome.made.source.pictures.frame_rate == pytest.approx(25, abs=0.1)
+    assert outcome.made.source.video_required.frame_rate == pytest.approx(25, abs=0.1)
 
 
 def test_what_was_switched_on_within_a_gop_begins_at_its_first_whole_picture(outcome_of: Run) -> None:
@@ -112,7 +112,7 @@ def test_what_was_switched_on_within_a_gop_begins_at_its_first_whole_picture(out
 
 def test_of_two_programs_the_larger_one_comes_with_its_own_sound(outcome_of: Run) -> None:
     outcome = outcome_of(CASES / "clocks/07-mpts-two-programs.ts")
-    assert outcome.made.source.pictures.width == 320
+    assert outcome.made.source.video_required.width == 320
     assert [track.language for track in outcome.made.plan.audio if track.default] == ["en"]
     outcome.assert_pictures(0, 149)
 

@@ -241,7 +241,7 @@ async def test_a_size_that_changes_on_the_way_is_never_copied(children: MediaChi
     ffmpeg("-f", "concat", "-i", tmp_path / "list", "-c", "copy", tmp_path / "both.mkv")
     source = await probe(children, tmp_path / "both.mkv")
     assert make_plan(source, REMUX).warnings == ["The video was encoded, not copied: its size changes on the way."]
-    source.pictures.changing.clear()  # As if the packets had not told.
+    source.video_required.changing.clear()  # As if the packets had not told.
     plan = make_plan(source, REMUX)
     with pytest.raises(CannotBeCopied, match=r"its format changes at 2\.0 s"):
         await encode_chunk(children, tmp_path / "both.mkv", source, plan, plan.chunks[0], tmp_path / "out")

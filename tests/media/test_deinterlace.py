@@ -110,7 +110,7 @@ async def test_chunks_have_the_pictures_of_the_whole(children: MediaChildren, tm
             return [(frame.ticks, frame.duration, plane_of(frame.picture, 0).tobytes()) for frame in window]
 
     whole = pictures(0, None)
-    assert len(whole) == source.pictures.frame_count
+    assert len(whole) == source.video_required.frame_count
     for cuts in [(0.0, 1.0, 2.0, None), (0.0, 0.48, 0.96, 1.44, None), (0.0, 0.5005, 1.5, None)]:
         assert [picture for cut in pairwise(cuts) for picture in pictures(cut[0] or 0.0, cut[1])] == whole
 
@@ -131,7 +131,7 @@ async def test_progressive_pictures_between_interlaced_ones_stay_as_they_are(
     joined_list.write_text(f"file '{tmp_path / 'p.ts'}'\nfile '{woven}'\n")
     ffmpeg("-f", "concat", "-safe", "0", "-i", joined_list, "-c", "copy", joined)
     source = await probe(children, joined)
-    assert source.pictures.interlaced
+    assert source.video_required.interlaced
     with FrameWindow(joined, source, Chunk(index=0, start=0, end=None, expected_frames=1), 60) as window:
         shown = [plane_of(frame.picture, 0).astype(int) for frame in window]
     before = lumas(joined)
@@ -158,7 +158,7 @@ async def test_fields_that_are_coded_one_by_one_are_woven(
 ) -> None:
     path = fields_apart(tmp_path / f"a.{ending}", top_first=top_first)
     encoded = await encode(children, path, tmp_path / "out", SETTINGS)
-    film = encoded.source.pictures
+    film = encoded.source.video_required
     assert (film.width, film.height, film.interlaced) == (WIDTH, HEIGHT, True)
     assert (film.frame_rate, film.frame_count) == (pytest.approx(25), 65)
     after = lumas(encoded.file("180p", tmp_path))
@@ -192,7 +192,7 @@ async def test_the_order_of_fields_may_change_on_the_way(children: MediaChildren
 
 async def test_what_is_progressive_is_not_touched(children: MediaChildren, tmp_path: Path) -> None:
     write_raw(tmp_path / "a.mkv", b"\x80" * (WIDTH * HEIGHT * 3 // 2) * 10, "yuv420p", SIZE, "-c:v", "libx264")
-    assert not (await probe(children, tmp_path / "a.mkv")).pictures.interlaced
+    assert not (await probe(children, tmp_path / "a.mkv")).video_required.interlaced
 
 
 def test_a_picture_that_changes_its_size_or_is_too_small_keeps_its_place() -> None:

@@ -192,7 +192,7 @@ async def test_a_picture_does_not_depend_on_what_others_are_made_beside_it(
 ) -> None:
     """Chunks are encoded in parts: the smallest rendition of the first one alone."""
     path = patches(tmp_path / "hdr.mp4", pq(203 * np.random.default_rng(0).random((40, 3))), HDR10)
-    video = (await probe(children, path)).pictures
+    video = (await probe(children, path)).video_required
     small, large, kept = Output(Size(160, 90)), Output(Size(320, 180)), Output(Size(160, 90), "yuv420p10le", "hdr10")
     together, alone = Scaler(video, [large, small, kept]), [Scaler(video, [output]) for output in (large, small, kept)]
     with av.open(str(path)) as container:

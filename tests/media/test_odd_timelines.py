@@ -143,5 +143,5 @@ async def test_what_is_in_front_of_the_first_key_frame_does_not_make_a_film_fast
     path = tmp_path / "b.ts"
     path.write_bytes(whole[:564] + whole[len(whole) // 12 // 188 * 188 :])
     encoded = await encode(children, path, tmp_path / "out")
-    assert encoded.source.pictures.undecodable > 10
-    assert encoded.source.pictures.frame_rate == pytest.approx(60, abs=0.5)
+    assert encoded.source.video_required.undecodable > 10
+    assert encoded.source.video_required.frame_rate == pytest.approx(60, abs=0.5)

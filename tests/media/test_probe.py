@@ -152,8 +152,8 @@ async def test_avi_whose_clock_ticks_faster_than_its_pictures_come_is_whole(
     copy = tmp_path / "copy.avi"
     ffmpeg("-i", BUNNY, "-an", "-c", "copy", copy)
     source = await probe(children, copy)
-    assert source.pictures.frame_count == 132
-    assert source.pictures.frame_rate == pytest.approx(25)
+    assert source.video_required.frame_count == 132
+    assert source.video_required.frame_rate == pytest.approx(25)
     assert source.duration == pytest.approx(5.28, abs=0.1)
 
 

@@ -11,7 +11,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
 from streamforge.errors import OutputInvalid
-from streamforge.media.encoding.decode_check import Proof
+from streamforge.media.encoding.decode_check import DecodeCheck
 from streamforge.media.vmaf.luma import Observer
 
 COUNT = 12
@@ -36,7 +36,7 @@ def encoder() -> VideoCodecContext:
     return context
 
 
-def packets(context: VideoCodecContext, proof: Proof) -> list["Packet[av.video.stream.VideoStream]"]:
+def packets(context: VideoCodecContext, proof: DecodeCheck) -> list["Packet[av.video.stream.VideoStream]"]:
     found = []
     for frame in pictures():
         proof.expect(frame)
@@ -44,9 +44,9 @@ def packets(context: VideoCodecContext, proof: Proof) -> list["Packet[av.video.s
     return [*found, *context.encode(None)]
 
 
-def proven(damage: object = lambda found: found) -> tuple[Proof, list[int]]:
+def proven(damage: object = lambda found: found) -> tuple[DecodeCheck, list[int]]:
     seen: list[int] = []
-    proof = Proof("64p", lambda number, _: seen.append(number))
+    proof = DecodeCheck("64p", lambda number, _: seen.append(number))
     context = encoder()
     for packet in damage(packets(context, proof)):  # type: ignore[operator]
         proof.take(packet, context)

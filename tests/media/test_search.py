@@ -15,7 +15,7 @@ from streamforge.media.decoding.frames import FrameWindow, SourceFrame
 from streamforge.media.encoding.per_title_probes import Montage, MontageWindow
 from streamforge.media.worker.children import MediaChildren
 from streamforge.packaging.presentation import average_bitrate
-from streamforge.planning.per_title.search import following, searched_plan
+from streamforge.planning.per_title.search import searched_plan, with_search_result
 from streamforge.planning.plan import make_plan
 from streamforge.quality.scoring import ScoreBoard
 from streamforge.settings import Settings
@@ -67,7 +67,7 @@ async def test_the_film_comes_to_the_vmaf_that_was_asked_for(
 ) -> None:
     source, plan = await planned(children, clips.steady, codec, drop_rungs=False, targets=[90, 80])
     found = await searched(children, clips.steady, source, plan, tmp_path / "search")
-    film = await encoded(children, clips.steady, source, following(plan, found), tmp_path / "film")
+    film = await encoded(children, clips.steady, source, with_search_result(plan, found), tmp_path / "film")
     for name, rung in rungs(found).items():
         vmaf, bitrate = film[name]
         assert rung.limited_by is None
@@ -112,7 +112,7 @@ async def test_an_easy_film_gets_fewer_bits_and_fewer_rungs(
     assert rungs(found)["180p"].chosen.crf > 28
     assert [rendition.name for rendition in found.renditions] == ["180p"]
     fixed = await encoded(children, clips.still, source, plan, tmp_path / "fixed")
-    chosen = await encoded(children, clips.still, source, following(plan, found), tmp_path / "chosen")
+    chosen = await encoded(children, clips.still, source, with_search_result(plan, found), tmp_path / "chosen")
     assert set(chosen) == {"180p"}
     assert chosen["180p"][1] < fixed["180p"][1]
     assert chosen["180p"][0] > 91.5
@@ -122,7 +122,7 @@ async def test_a_hard_film_stays_below_its_ceiling(children: MediaChildren, clip
     """Pure noise would need many times the highest bit rate for its target."""
     source, plan = await planned(children, clips.noise, drop_rungs=False)
     found = await searched(children, clips.noise, source, plan, tmp_path / "search")
-    film = await encoded(children, clips.noise, source, following(plan, found), tmp_path / "film")
+    film = await encoded(children, clips.noise, source, with_search_result(plan, found), tmp_path / "film")
     for rendition in found.renditions:
         rung = rungs(found)[rendition.name]
         assert rung.limited_by == "bitrate"

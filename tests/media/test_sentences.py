@@ -63,7 +63,7 @@ async def test_text_behind_the_last_picture_is_no_sign_of_damage(children: Media
         "+frag_keyframe+empty_moov",
         path,
     )
-    assert (await probe(children, path)).pictures.duration == pytest.approx(2)
+    assert (await probe(children, path)).video_required.duration == pytest.approx(2)
 
 
 async def test_a_track_of_nothing_is_not_said_to_have_no_text(

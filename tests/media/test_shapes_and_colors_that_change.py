@@ -105,7 +105,7 @@ async def test_what_the_container_alone_tells_of_pixels_holds_for_all(children: 
     flat = disc(tmp_path / "flat.mp4", (180, 144), "1/1", ONTO_MKV)
     ffmpeg("-i", flat, "-c", "copy", "-aspect", "4:3", tmp_path / "told.mp4")
     encoded = await encode(children, tmp_path / "told.mp4", tmp_path / "out", H264)
-    assert encoded.source.pictures.width == 192
+    assert encoded.source.video_required.width == 192
     assert roundness(top(encoded, tmp_path)[12]) == pytest.approx(16 / 15, abs=0.02)
 
 
@@ -161,8 +161,8 @@ async def test_a_size_that_hardly_any_picture_has_makes_no_ladder(children: Medi
     large = tmp_path / "large.ts"
     ffmpeg("-f", "lavfi", "-i", "testsrc2=s=640x360:r=25:d=0.04", *coding, large)
     source = await probe(children, joined(tmp_path / "all.ts", [small, large]))
-    assert (source.pictures.width, source.pictures.height) == (160, 90)
-    assert source.pictures.changing == ["size"]
+    assert (source.video_required.width, source.video_required.height) == (160, 90)
+    assert source.video_required.changing == ["size"]
 
 
 async def test_limits_apply_to_the_largest_picture(children: MediaChildren, tmp_path: Path) -> None:
@@ -211,7 +211,7 @@ async def test_whatever_codec_tells_its_colors_is_heard(children: MediaChildren,
         tags = Kind(matrix, matrix, 1, full_range=full_range, codec=coding)
         pieces.append(patches(tmp_path / f"{number}.{piece}", BARS, tags))
     encoded = await encode(children, joined(tmp_path / f"all.{whole}", pieces), tmp_path / "out", H264)
-    assert "colours" in encoded.source.pictures.changing
+    assert "colours" in encoded.source.video_required.changing
     for colors in bars_in(encoded.file("180p", tmp_path), [5, 15, 25]):
         assert colors == pytest.approx(BARS, abs=CLOSE)
 
@@ -391,7 +391,7 @@ async def test_whoever_looks_at_a_cropped_film_sees_it_cropped(children: MediaCh
 
 async def test_a_crop_that_leaves_nothing_is_not_believed(children: MediaChildren, tmp_path: Path) -> None:
     path = with_box(framed(tmp_path / "a.mp4"), b"avc1", clap(0, 0, 0, 0))
-    assert (await probe(children, path)).pictures.width == 400
+    assert (await probe(children, path)).video_required.width == 400
 
 
 # ── gray and transparency ───────────────────────────────────────────────────────────────────────────────────────────
@@ -434,9 +434,9 @@ async def test_gray_is_taken_for_what_it_says(children: MediaChildren, tmp_path:
 
 async def test_what_is_transparent_in_vp9_is_black(children: MediaChildren, tmp_path: Path) -> None:
     encoded = await encode(children, CASES / "vp9_alpha_hidden_green.webm", tmp_path / "out", H264)
-    assert encoded.source.pictures.has_alpha
+    assert encoded.source.video_required.has_alpha
     shown = top(encoded, tmp_path)
-    assert len(shown) == encoded.source.pictures.frame_count == 50
+    assert len(shown) == encoded.source.video_required.frame_count == 50
     with av.open(str(encoded.file("180p", tmp_path))) as container:
         frame = next(iter(container.decode(video=0)))
     colors = frame.to_ndarray(format="rgb24").astype(int)

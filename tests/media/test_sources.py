@@ -102,7 +102,7 @@ async def test_rgb_shows_the_same_colors(
     path = tmp_path / ("a.mov" if pixel_format in {"rgb24", "pal8"} else "a.mkv")
     write_raw(path, raw, "rgb24", (320, 180), *coding)
     encoded = await encode(children, path, tmp_path / "out", H264)
-    assert encoded.source.pictures.pixel_format == pixel_format
+    assert encoded.source.video_required.pixel_format == pixel_format
     shown = seen(encoded.file("180p", tmp_path), len(BARS))
     assert shown.signal == pytest.approx(BARS, abs=CLOSE)
     assert shown.matrix == 1
@@ -251,7 +251,7 @@ async def test_a_variable_frame_rate_keeps_every_time(children: MediaChildren, t
     path = tmp_path / "vfr.mkv"
     ffmpeg(*picture("320x180", 25, 2), "-vf", f"select='{chosen}'", "-fps_mode", "vfr", *X264, path)
     encoded = await encode(children, path, tmp_path / "out", H264)
-    assert encoded.source.pictures.variable_frame_rate
+    assert encoded.source.video_required.variable_frame_rate
     assert decode(encoded.file("180p", tmp_path)).times == pytest.approx([time / 25 for time in times], abs=0.001)
 
 
@@ -260,9 +260,9 @@ async def test_the_highest_frame_rate_is_that_of_the_fastest_passage(children: M
     path = tmp_path / "screen.mkv"
     ffmpeg(*picture("320x180", 60, 6), "-vf", "select='between(t,2,3)+not(mod(n,6))'", "-fps_mode", "vfr", *X264, path)
     source = await probe(children, path)
-    assert source.pictures.highest_frame_rate == 60
+    assert source.video_required.highest_frame_rate == 60
     ffmpeg(*picture("320x180", 60, 2), *X264, tmp_path / "even.mkv")
-    even = (await probe(children, tmp_path / "even.mkv")).pictures
+    even = (await probe(children, tmp_path / "even.mkv")).video_required
     assert even.highest_frame_rate == even.frame_rate == 60
 
 
@@ -279,7 +279,7 @@ async def test_whenever_its_clock_begins_a_stream_begins_at_zero(
     ffmpeg(*picture("320x180", 25, 1), *tone(1), *X264, "-bf", "2", "-c:a", "aac", *shifted, path)
     encoded = await encode(children, path, tmp_path / "out", H264)
     played = decode(encoded.file("180p", tmp_path))
-    assert played.frame_count == encoded.source.pictures.frame_count >= 24
+    assert played.frame_count == encoded.source.video_required.frame_count >= 24
     assert played.times[0] == 0
     assert [b - a for a, b in pairwise(played.times)] == pytest.approx([0.04] * (played.frame_count - 1), abs=0.002)
 
@@ -299,7 +299,7 @@ async def test_an_absurd_frame_rate_is_replaced(children: MediaChildren, tmp_pat
     with_avi_rate(path, rate, scale)
     encoded = await encode(children, path, tmp_path / "out", H264)
     played = decode(encoded.file("180p", tmp_path))
-    assert encoded.source.pictures.frame_rate == 25
+    assert encoded.source.video_required.frame_rate == 25
     assert played.frame_count == 50
     assert played.times == pytest.approx([number / 25 for number in range(50)], abs=0.001)
     assert bool(encoded.plan.warnings) == (rate == 90_000)
@@ -313,7 +313,7 @@ async def test_a_frame_rate_that_only_the_codec_claims_is_not_believed(
     lying = ["-c", "copy", "-bsf:v", "h264_metadata=tick_rate=180000"]
     ffmpeg("-i", tmp_path / "honest.mp4", *lying, tmp_path / f"a.{ending}")
     encoded = await encode(children, tmp_path / f"a.{ending}", tmp_path / "out", H264)
-    assert encoded.source.pictures.frame_rate == pytest.approx(25)
+    assert encoded.source.video_required.frame_rate == pytest.approx(25)
     assert decode(encoded.file("180p", tmp_path)).times == pytest.approx([n / 25 for n in range(50)], abs=0.001)
 
 
@@ -334,12 +334,12 @@ async def test_of_several_videos_the_default_one_is_taken_and_the_others_are_nam
     equal = tmp_path / "equal.mkv"
     ffmpeg(*small, *large, *both, "-disposition:v", "0", equal)
     source = await probe(children, equal)
-    assert (source.pictures.width, source.pictures.index) == (320, 1)
+    assert (source.video_required.width, source.video_required.index) == (320, 1)
     assert source.warnings == ["The file has 2 video streams; number 1 (320×180) is used, number 0 (160×90) left out."]
     told = tmp_path / "told.mkv"
     ffmpeg(*small, *large, *both, "-disposition:v:0", "default", "-disposition:v:1", "0", told)
     source = await probe(children, told)
-    assert (source.pictures.width, source.pictures.index) == (160, 0)
+    assert (source.video_required.width, source.video_required.index) == (160, 0)
     encoded = await encode(children, told, tmp_path / "out", H264)
     assert decode(encoded.file("90p", tmp_path)).sizes == {(160, 90)}
     assert encoded.plan.warnings == source.warnings

@@ -28,9 +28,9 @@ CENC = [
 async def test_a_larger_still_beside_it_is_not_the_film(children: MediaChildren, tmp_path: Path) -> None:
     """Both are called the default, and the still comes first."""
     encoded = await encode(children, CASES / "pictures" / "cover_plain_first.mkv", tmp_path, H264)
-    assert encoded.source.pictures.index == 1
+    assert encoded.source.video_required.index == 1
     played = decode(encoded.file("360p", tmp_path))
-    assert (played.frame_count, played.sizes) == (encoded.source.pictures.frame_count, {(640, 360)})
+    assert (played.frame_count, played.sizes) == (encoded.source.video_required.frame_count, {(640, 360)})
     assert played.frame_count > 80
     assert encoded.plan.warnings == [
         "The file has 2 video streams; number 1 (640×360, eng) is used, number 0 (1000×1500) left out."
@@ -46,7 +46,7 @@ async def test_a_row_of_larger_stills_beside_it_is_not_the_film(
     path = tmp_path / f"phone.{container}"
     ffmpeg(*stills, *film, *["-map", "0", "-map", "1", *X264, "-disposition:v", "default"], path)
     source = await probe(children, path)
-    assert (source.pictures.width, source.pictures.frame_count) == (320, 75)
+    assert (source.video_required.width, source.video_required.frame_count) == (320, 75)
 
 
 async def test_a_single_picture_beside_sound_is_its_cover(children: MediaChildren, tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ async def test_a_single_picture_beside_sound_is_its_cover(children: MediaChildre
 # ── programs ────────────────────────────────────────────────────────────────────────────────────────────────────────
 async def test_picture_and_sound_are_of_one_program(children: MediaChildren) -> None:
     source = await probe(children, CASES / "clocks" / "07-mpts-two-programs.ts")
-    assert (source.pictures.width, source.pictures.height) == (320, 180)
+    assert (source.video_required.width, source.video_required.height) == (320, 180)
     assert [track.language for track in source.audio] == ["eng"]
     assert source.warnings == [
         "The file has 2 video streams; number 2 (320×180) is used, number 0 (160×90) left out.",
@@ -77,7 +77,7 @@ async def test_a_picture_that_goes_on_in_another_stream_is_joined_to_it(children
     """Also its sound; neither is a film or a track of its own."""
     source = await probe(children, CASES / "clocks" / "09-ts-pid-change.ts")
     assert source.duration == pytest.approx(10, abs=0.01)
-    assert source.pictures.frame_count == 250
+    assert source.video_required.frame_count == 250
     assert [track.index for track in source.audio] == [1]
     assert source.warnings == ["At 5.0 s: the film goes on in stream 2 of the file."]
 
@@ -224,7 +224,7 @@ async def test_a_scrambled_broadcast_is_called_encrypted(
 
     source = await probe(children, scrambled(0x101))
     assert source.warnings == ["The audio track number 1 (aac) is left out: it is encrypted."]
-    assert source.pictures.frame_count == 75
+    assert source.video_required.frame_count == 75
     with pytest.raises(UndecodableSource, match=r"number 0 \(h264.*\), cannot be decoded: it is encrypted"):
         await probe(children, scrambled(0x100, 0x101))
 

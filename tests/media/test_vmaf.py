@@ -7,7 +7,7 @@ from clips import BUNNY, Clips
 from encoding import Encoded, encode
 from playback import decode
 
-from streamforge.contracts.scores import PartQuality, VmafScore
+from streamforge.contracts.scores import PartQuality, QualityScore
 from streamforge.media.worker.children import MediaChildren
 from streamforge.quality.scoring import ScoreBoard
 from streamforge.settings import Settings
@@ -24,7 +24,7 @@ def quality_of(encoded: Encoded) -> PartQuality:
     return chunk.quality
 
 
-def scores_of(encoded: Encoded) -> dict[str, VmafScore]:
+def scores_of(encoded: Encoded) -> dict[str, QualityScore]:
     board = ScoreBoard()
     for chunk in encoded.chunks:
         assert chunk.quality is not None

@@ -15,7 +15,7 @@ from streamforge.packaging.hls import iframe_playlist, media_playlist, playlists
 from streamforge.packaging.presentation import (
     HLS_MASTER,
     AudioTrack,
-    Growing,
+    GrowingStream,
     Presentation,
     average_bitrate,
     iframes,
@@ -32,7 +32,7 @@ from streamforge.settings import Settings
 HOSTILE = 'Evil" ,URI="http://evil/x"\n#EXT-X-STREAM-INF:BANDWIDTH=1\nhttp://evil/y\r\u2028'
 
 
-GROWING = Growing(
+GROWING = GrowingStream(
     began_at=datetime(2026, 1, 1, tzinfo=UTC),
     now=datetime(2026, 1, 1, tzinfo=UTC),
     segment_seconds=4,
@@ -41,7 +41,7 @@ GROWING = Growing(
 )
 
 
-def media(found: EncodedTrack, growing: Growing | None = None) -> m3u8.M3U8:
+def media(found: EncodedTrack, growing: GrowingStream | None = None) -> m3u8.M3U8:
     return m3u8.loads(media_playlist(found, growing))
 
 

@@ -13,11 +13,11 @@ from streamforge.planning.ladder import build_ladder
 from streamforge.planning.per_title.samples import MOST
 from streamforge.planning.per_title.search import (
     bits_saved_at_equal_vmaf,
-    following,
     per_title_target,
     sampled_bitrate,
     searched_plan,
-    with_final_vmaf,
+    with_final_scores,
+    with_search_result,
 )
 from streamforge.planning.plan import make_plan
 from streamforge.planning.prediction import predict
@@ -274,7 +274,7 @@ def test_whatever_is_found_the_largest_stays_and_the_order_too(bits: list[float]
 def test_a_floor_lies_below_what_is_aimed_at() -> None:
     plan = plan_of(targets=[70, 60])
     found = searched(plan, probed(plan))
-    floors = following(plan, found).quality.floors
+    floors = with_search_result(plan, found).quality.floors
     assert plan.quality.floors["1080p"] == 80
     assert floors["1080p"] == 65
     assert all(floors[name] <= rung.target - 5 for name, rung in rungs(found).items())
@@ -282,12 +282,12 @@ def test_a_floor_lies_below_what_is_aimed_at() -> None:
 
 def test_a_floor_that_is_low_enough_stays() -> None:
     plan = plan_of()
-    assert following(plan, searched(plan, probed(plan))).quality.floors == plan.quality.floors
+    assert with_search_result(plan, searched(plan, probed(plan))).quality.floors == plan.quality.floors
 
 
 def test_what_came_out_is_told_beside_what_was_predicted() -> None:
     plan = plan_of()
-    result = with_final_vmaf(searched(plan, probed(plan)).per_title, {"1080p": 92.4})
+    result = with_final_scores(searched(plan, probed(plan)).per_title, {"1080p": 92.4})
     assert result is not None
     assert [rung.vmaf for rung in result.ladders[0].rungs] == [92.4, None, None, None]
 

@@ -12,7 +12,7 @@ from streamforge.errors import InvalidSettings
 from streamforge.packaging.dash import manifest
 from streamforge.packaging.encryption import has_dash, initialization_vector
 from streamforge.packaging.hls import playlists
-from streamforge.packaging.presentation import Growing, Presentation
+from streamforge.packaging.presentation import GrowingStream, Presentation
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings
 
@@ -64,7 +64,7 @@ def test_segments_that_stand_in_have_the_vectors_of_their_own_track(name: str) -
 def test_playlists_that_grow_name_their_keys(scheme: str) -> None:
     found = protected(scheme)
     now = datetime(2026, 1, 1, tzinfo=UTC)
-    growing = Growing(began_at=now, now=now, segment_seconds=4, source_seconds=60, video=found.video)
+    growing = GrowingStream(began_at=now, now=now, segment_seconds=4, source_seconds=60, video=found.video)
     texts = {name: text for name, text in playlists(found, growing).items() if "/" in name}
     assert {"360p/index.m3u8", "720p/growing.m3u8", "audio-0/index.m3u8"} <= set(texts)
     for text in texts.values():

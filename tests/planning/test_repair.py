@@ -6,14 +6,14 @@ from hypothesis import strategies as st
 from sources import transcode, video
 
 from streamforge.planning.ladder import build_ladder
-from streamforge.planning.repair import better
+from streamforge.planning.repair import with_better_crf
 
 TOP = build_ladder(video(), transcode())[0]
 LOW_BITRATE = TOP.max_bitrate / 4
 
 
 def crf_for(score: float, floor: float = 80, bitrate: float = LOW_BITRATE) -> int | None:
-    found = better(TOP, score, floor, bitrate)
+    found = with_better_crf(TOP, score, floor, bitrate)
     return None if found is None else int(found.options["crf"])
 
 
@@ -33,7 +33,7 @@ def test_at_the_ceiling_of_its_bit_rate_a_better_crf_would_change_nothing() -> N
 
 @given(score=st.floats(0, 79), floor=st.floats(79.5, 100))
 def test_nothing_but_the_crf_changes_and_it_stays_one_that_encoders_take(score: float, floor: float) -> None:
-    found = better(TOP, score, floor, LOW_BITRATE)
+    found = with_better_crf(TOP, score, floor, LOW_BITRATE)
     assert found is not None
     assert found.model_copy(update={"options": TOP.options}) == TOP
     assert {name for name in found.options if found.options[name] != TOP.options[name]} == {"crf"}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamforge.contracts.scores import PartQuality, PictureLog, RenditionLog, VmafScore
+from streamforge.contracts.scores import PartQuality, PictureLog, QualityScore, RenditionLog
 from streamforge.quality.sampling import Sampling
 from streamforge.quality.scoring import ScoreBoard, mean_of
 
@@ -35,7 +35,7 @@ def film(truth: list[float], error: list[float], step: int = 1, first: int = 0, 
     )
 
 
-def scored(*parts: PartQuality) -> VmafScore:
+def scored(*parts: PartQuality) -> QualityScore:
     board = ScoreBoard()
     for part in parts:
         board.add(part)

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from sources import video
 
 from streamforge.contracts.media import VIDEO_TIMESCALE, VideoSource
-from streamforge.contracts.stills import PicturePlan, Tile, TileSet
+from streamforge.contracts.stills import StillsPlan, Tile, TileSet
 from streamforge.planning.ladder import build_ladder
-from streamforge.planning.stills import appeal, picture_plan, poster_set, storyboard, tile_of_slot, webvtt
+from streamforge.planning.stills import appeal, poster_set, stills_plan, storyboard, tile_of_slot, webvtt
 from streamforge.settings import PicturesSettings, TranscodeSettings
 
 CUE = re.compile(
@@ -19,8 +19,8 @@ CUE = re.compile(
 )
 
 
-def planned(film: VideoSource, **settings: object) -> PicturePlan:
-    plan = picture_plan(film, build_ladder(film, TranscodeSettings()), PicturesSettings.model_validate(settings))
+def planned(film: VideoSource, **settings: object) -> StillsPlan:
+    plan = stills_plan(film, build_ladder(film, TranscodeSettings()), PicturesSettings.model_validate(settings))
     assert plan is not None
     return plan
 
@@ -80,7 +80,7 @@ def test_tiles_keep_the_films_shape(width: int, height: int, tile: tuple[int, in
 
 def test_none_at_all_when_they_are_turned_off() -> None:
     film = video()
-    assert picture_plan(film, build_ladder(film, TranscodeSettings()), PicturesSettings(enabled=False)) is None
+    assert stills_plan(film, build_ladder(film, TranscodeSettings()), PicturesSettings(enabled=False)) is None
 
 
 # ── where they lie ──────────────────────────────────────────────────────────────────────────────────────────────────

@@ -12,7 +12,7 @@ from streamforge.packaging import dash, hls
 from streamforge.packaging.presentation import Presentation, media_files, presentation
 from streamforge.planning.plan import make_plan
 from streamforge.planning.text.languages import language_name, language_tag
-from streamforge.planning.text.tracks import as_asked, caption_label, told_apart
+from streamforge.planning.text.tracks import caption_label, with_captions_option, with_distinct_labels
 from streamforge.settings import Settings
 
 LISTENING = Settings.model_validate({"captions": {"enabled": True, "language": "de", "model": "small"}})
@@ -34,7 +34,7 @@ def test_nobody_asked_and_nothing_is_listened_to() -> None:
     [(None, True, "de"), ("none", False, None), ("auto", True, None), ("pt-BR", True, "pt-BR")],
 )
 def test_the_job_has_the_last_word(asked: str | None, enabled: bool, language: str | None) -> None:
-    wanted = make_plan(source(None, audio()), as_asked(LISTENING, asked)).transcription
+    wanted = make_plan(source(None, audio()), with_captions_option(LISTENING, asked)).transcription
     assert (wanted is not None) == enabled
     if wanted is not None:
         assert (wanted.language, wanted.model) == (language, "small")
@@ -96,7 +96,7 @@ def test_captions_say_that_they_are_generated() -> None:
 
 
 def test_labels_differ_and_only_one_is_the_default() -> None:
-    tracks = told_apart(
+    tracks = with_distinct_labels(
         [
             text_track("a", forced=True, default=True),
             text_track("b", default=True),
@@ -117,7 +117,7 @@ TEXTS = [
 ]
 
 
-def with_text(*tracks: TextTrack) -> Presentation:
+def with_text_tracks(*tracks: TextTrack) -> Presentation:
     whole = stream(audio())
     return presentation(
         whole.source,
@@ -129,7 +129,7 @@ def with_text(*tracks: TextTrack) -> Presentation:
 
 
 def test_every_text_is_a_rendition_of_hls() -> None:
-    master = hls.playlists(with_text(*TEXTS))["master.m3u8"].splitlines()
+    master = hls.playlists(with_text_tracks(*TEXTS))["master.m3u8"].splitlines()
     lines = [attributes_of(line) for line in master if line.startswith("#EXT-X-MEDIA:TYPE=SUBTITLES")]
     assert [(a["NAME"], a["LANGUAGE"], a["DEFAULT"], a["AUTOSELECT"], a["FORCED"], a["URI"]) for a in lines] == [
         ("Deutsch", "de", "YES", "YES", "NO", "subtitles-0/index.m3u8"),
@@ -145,7 +145,7 @@ def test_every_text_is_a_rendition_of_hls() -> None:
 
 
 def test_a_text_is_one_segment_as_long_as_the_film() -> None:
-    film = with_text(*TEXTS)
+    film = with_text_tracks(*TEXTS)
     playlist = hls.playlists(film)["captions/index.m3u8"].splitlines()
     assert "#EXT-X-TARGETDURATION:9" in playlist
     assert playlist[-3:] == ["#EXTINF:9.000000,", "text.vtt", "#EXT-X-ENDLIST"]
@@ -153,7 +153,7 @@ def test_a_text_is_one_segment_as_long_as_the_film() -> None:
 
 def test_every_text_is_an_adaptation_set_of_dash() -> None:
     namespace = {"m": dash.NAMESPACE}
-    root = ET.fromstring(dash.manifest(with_text(*TEXTS)))
+    root = ET.fromstring(dash.manifest(with_text_tracks(*TEXTS)))
     sets = root.findall("m:Period/m:AdaptationSet", namespace)
     assert [s.get("id") for s in sets] == [str(number) for number in range(len(sets))]
     found = [s for s in sets if s.get("contentType") == "text"]
@@ -179,10 +179,10 @@ def test_a_stream_of_sound_alone_has_its_text() -> None:
 
 
 def test_a_stream_without_text_says_nothing_of_it() -> None:
-    film = with_text()
+    film = with_text_tracks()
     assert "SUBTITLES" not in hls.playlists(film)["master.m3u8"]
     assert "text/vtt" not in dash.manifest(film)
 
 
 def test_texts_are_among_the_files_that_are_verified() -> None:
-    assert media_files(with_text(*TEXTS))["captions/text.vtt"].size_bytes == 100
+    assert media_files(with_text_tracks(*TEXTS))["captions/text.vtt"].size_bytes == 100

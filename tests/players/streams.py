@@ -33,7 +33,7 @@ from streamforge.packaging.presentation import (
     DASH_MANIFEST,
     INIT_SEGMENT,
     TEXT_FILE,
-    Growing,
+    GrowingStream,
     Presentation,
     joined,
     presentation,
@@ -195,7 +195,7 @@ class Streams:
             await self._storage.put_bytes(layout.output(stream.job_id, name), text.encode())
 
 
-def manifests_of(presentation: Presentation, growing: Growing | None = None) -> dict[str, str]:
+def manifests_of(presentation: Presentation, growing: GrowingStream | None = None) -> dict[str, str]:
     manifests = hls.playlists(presentation, growing)
     return manifests | ({DASH_MANIFEST: dash.manifest(presentation, growing)} if has_dash(presentation.plan) else {})
 

@@ -8,7 +8,7 @@ from player import HLS, KINDS, Cinema, Kind, Report
 from streams import Stream, Streams, manifests_of
 
 from streamforge.contracts.media import EncodedTrack
-from streamforge.packaging.presentation import Growing, ladders, planned_so_far, playable_so_far, presentation
+from streamforge.packaging.presentation import GrowingStream, ladders, planned_so_far, playable_so_far, presentation
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -76,7 +76,7 @@ def growing(stream: Stream, parts: list[list[EncodedTrack]], segments: int) -> d
     part = presentation(
         whole.source, whole.plan, playable_so_far(cut), [first(track.encoded, segments) for track in whole.audio]
     )
-    state = Growing(
+    state = GrowingStream(
         began_at=now - JOB_RUNS_FOR,
         now=now,
         segment_seconds=whole.plan.segment_seconds,

@@ -29,7 +29,6 @@ from streamforge.contracts.pipeline import (
     Outcome,
     PackagedStream,
     PackageInput,
-    PicturesInput,
     ProbedSource,
     ProbeInput,
     ProcessVideo,
@@ -37,6 +36,7 @@ from streamforge.contracts.pipeline import (
     PublishedSoFar,
     PublishInput,
     SearchInput,
+    StillsInput,
     StoredSource,
     StoreInput,
     TranscribeInput,
@@ -160,7 +160,7 @@ class Fakes:
         return ValidatedStream(scores=scores, repairs=[], repair_count=0)
 
     @performs(steps.PICTURES)
-    async def pictures(self, work: PicturesInput) -> Pictures:
+    async def pictures(self, work: StillsInput) -> Pictures:
         await self._note(steps.PICTURES, work)
         return Pictures(files={"poster.jpg": 1})
 

@@ -77,7 +77,7 @@ def the_most_that_is_accepted() -> Source:
     notes = [TimelineNote(kind=NoteKind.RESET, at=n, seconds=-1, text="The clock goes back. " * 5) for n in range(50)]
     return longest.model_copy(
         update={
-            "video": longest.pictures.model_copy(update={"clock": BROKEN_CLOCK}),
+            "video": longest.video_required.model_copy(update={"clock": BROKEN_CLOCK}),
             "audio": [
                 AudioSource(index=1 + n, title=TITLE, language="es-419", **sound) for n in range(MAX_AUDIO_TRACKS)
             ],
@@ -188,7 +188,7 @@ async def test_a_long_film_stays_far_below_the_limits(
     with capsys.disabled():
         told = ", ".join(f"{what} {size / 2**20:.2f} MiB" for what, size in largest.items())
         print(
-            f"\n{source.pictures.height}p: {len(fakes.plan.chunks):,} chunks, {history.history_length:,} events "
+            f"\n{source.video_required.height}p: {len(fakes.plan.chunks):,} chunks, {history.history_length:,} events "
             f"(at most {most_events:,}), {history.history_size_bytes / 2**20:.1f} MiB of history; largest {told}"
         )
     assert most_events < MAX_EVENTS / 2

@@ -13,14 +13,14 @@ from starlette.responses import JSONResponse, Response
 from streamforge.api.http.forms import Form, Part
 from streamforge.api.http.unknown_fields import file_name, parameters, unknown_part
 from streamforge.api.routes.process import (
-    PATIENCE,
     RECEIVED_PROGRESS,
+    WRITE_WAIT_SECONDS,
     Arrived,
     admit,
     content_length,
     keep,
-    patiently,
     receive,
+    with_read_timeout,
 )
 from streamforge.api.routes.process_fields import OPTIONS, options_of, parse_field
 from streamforge.api.services import Request, Services, owner_of, services_of
@@ -34,7 +34,7 @@ MAX_PARTS = MAX_VIDEOS + 1 + len(OPTIONS)
 """With one video too many, which is told as that."""
 ANNOUNCE_EVERY_SECONDS = 3600.0
 """Of the day after which the retention sweep takes stored bytes for nobody's."""
-AT_ONCE = 16
+CONCURRENT_REMOVALS = 16
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -55,7 +55,7 @@ async def create_batch(request: Request) -> Response:
     await services.uploads.admit_several(content_length(request))
     await admit(services, "database", "storage")
     content_type = request.headers.get("content-type", "")
-    form = Form(content_type, patiently(request.stream()), max_parts=MAX_PARTS)
+    form = Form(content_type, with_read_timeout(request.stream()), max_parts=MAX_PARTS)
     arrived = _Batch()
     async with _nothing_left_when_refused(services, arrived), _announced(services, arrived):
         await _read(services, form, arrived)
@@ -64,7 +64,7 @@ async def create_batch(request: Request) -> Response:
     jobs = [video.job(options, owner_of(request), batch_id) for video in arrived.videos]
     await until_available(
         lambda: services.jobs.create_batch(batch_id, jobs, progress=RECEIVED_PROGRESS, message="File received"),
-        give_up_after=PATIENCE,
+        give_up_after=WRITE_WAIT_SECONDS,
     )
     services.launcher.wake()
     answer = {
@@ -95,7 +95,7 @@ async def _nothing_left_when_refused(services: Services, arrived: _Batch) -> Asy
 
 async def _remove(services: Services, arrived: _Batch) -> None:
     """What cannot be removed now is left to the retention sweep: the caller hears what was wrong with the request."""
-    limit = asyncio.Semaphore(AT_ONCE)
+    limit = asyncio.Semaphore(CONCURRENT_REMOVALS)
 
     async def remove(job_id: UUID) -> None:
         async with limit:

@@ -33,12 +33,12 @@ from streamforge.storage import layout
 
 FIELDS = ("key", *OPTIONS)
 RECEIVED_PROGRESS = 5
-PATIENCE = 120.0
+WRITE_WAIT_SECONDS = 120.0
 """Seconds. Somebody has just sent gigabytes; a database or a store that is away for a minute is no reason to ask for them
 again."""
-ADMISSION_PATIENCE = 5.0
+ADMISSION_WAIT_SECONDS = 5.0
 """The same before anything was sent: a hiccup is bridged, and whoever comes in an outage soon knows."""
-PLAN_PATIENCE = timedelta(seconds=60)
+PLAN_TIMEOUT = timedelta(seconds=60)
 """For a dry run, which reads the headers of a film once; longer means that no worker is free, or none is there."""
 SILENCE_SECONDS = 300.0
 """An upload may take days, but not be silent for so long: its sender is gone, and TCP was never told."""
@@ -74,7 +74,7 @@ async def process(request: Request) -> Response:
     await services.uploads.admit(content_length(request))
     await admit(services, *(["storage"] if dry_run else ["database", "storage"]))
     async with services.uploads.receive(job_id) as incoming:
-        form = Form(request.headers.get("content-type", ""), patiently(request.stream()))
+        form = Form(request.headers.get("content-type", ""), with_read_timeout(request.stream()))
         key, options = await _read(services, form, incoming)
         job = Arrived(job_id, key, incoming.size_bytes, incoming.sha256).job(options, owner_of(request))
         if dry_run:
@@ -119,7 +119,8 @@ async def _accept(services: Services, job: NewJob, incoming: IncomingFile) -> No
     and the retention sweep takes them; to delete them here could rob a row that was committed unheard."""
     await keep(services, job.source_object, incoming)
     await until_available(
-        lambda: services.jobs.create(job, progress=RECEIVED_PROGRESS, message="File received"), give_up_after=PATIENCE
+        lambda: services.jobs.create(job, progress=RECEIVED_PROGRESS, message="File received"),
+        give_up_after=WRITE_WAIT_SECONDS,
     )
     services.launcher.wake()
 
@@ -129,7 +130,7 @@ async def admit(services: Services, *parts: str) -> None:
     DiskFull."""
     await until_available(
         lambda: services.readiness.require(*parts),
-        give_up_after=ADMISSION_PATIENCE,
+        give_up_after=ADMISSION_WAIT_SECONDS,
         away=(DatabaseUnavailable, StorageUnavailable),
     )
 
@@ -138,7 +139,7 @@ async def keep(services: Services, name: str, incoming: IncomingFile) -> None:
     """Into the store, be it away for a while."""
     await until_available(
         lambda: services.storage.put_file(name, incoming.path),
-        give_up_after=PATIENCE,
+        give_up_after=WRITE_WAIT_SECONDS,
         away=(StorageUnavailable, DiskFull),
     )
 
@@ -149,7 +150,7 @@ async def _plan(services: Services, job: NewJob, incoming: IncomingFile) -> Prin
     try:
         await services.storage.put_file(job.source_object, incoming.path)
         video = PlanVideo(source_object=job.source_object, size_bytes=job.size_bytes, **job.options.for_work())
-        return await services.workflows.plan(video, PLAN_PATIENCE)
+        return await services.workflows.plan(video, PLAN_TIMEOUT)
     finally:
         await asyncio.shield(services.storage.delete(layout.original_folder(job.id)))
 
@@ -161,7 +162,7 @@ def _dry_run(request: Request) -> bool:
     return asked in {"true", "1"}
 
 
-async def patiently(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def with_read_timeout(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     while True:
         try:
             async with asyncio.timeout(SILENCE_SECONDS):

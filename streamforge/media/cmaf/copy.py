@@ -23,7 +23,7 @@ from streamforge.codecs.registry import CODECS
 from streamforge.contracts.media import COPY, VIDEO_TIMESCALE, EncodedTrack, VideoSource
 from streamforge.contracts.tasks import FramesEncoded
 from streamforge.errors import CannotBeCopied
-from streamforge.media.cmaf.fragments import GopMuxer, Shown, TrackFolder
+from streamforge.media.cmaf.fragments import GopMuxer, PictureTiming, TrackFolder
 from streamforge.media.container.opening import open_source, packets, stream_by_index
 from streamforge.media.decoding.looks import Look, LookReader
 from streamforge.media.encoding.chunk_window import Window, track_folder
@@ -46,7 +46,7 @@ def copy_film(window: Window, target: Path, on_progress: Tell[FramesEncoded]) ->
     [rendition] = window.plan.renditions
     folder = track_folder(window, rendition, target)
     with open_source(window.path, window.source.analysed_bytes) as source:
-        stream = stream_by_index(source, window.source.pictures.index)
+        stream = stream_by_index(source, window.source.video_required.index)
         found = cast("Iterator[Packet[VideoStream]]", packets(source, stream))
         with closing(_Copy(window, stream, folder)) as copy:
             progress = FrameProgress(on_progress, lambda: {rendition.name: copy.frames})
@@ -72,7 +72,7 @@ class _Copy:
     """One GOP is held back, because its last picture stays until the next one begins."""
 
     def __init__(self, window: Window, stream: VideoStream, folder: TrackFolder) -> None:
-        self._video = window.source.pictures
+        self._video = window.source.video_required
         self._offset = window.plan.edit_offset_ticks
         self._proof = _Proof(self._video, stream)
         self._folder = folder
@@ -118,7 +118,7 @@ class _Copy:
         if not self._held:
             return
         times = sorted(packet.pts or 0 for packet in self._held)
-        pictures = [Shown(time, following - time) for time, following in pairwise([*times, until])]
+        pictures = [PictureTiming(time, following - time) for time, following in pairwise([*times, until])]
         for packet in self._held:
             packet.pts = (packet.pts or 0) + self._offset
         self._expected.append((times[0], b"".join(bytes(packet) for packet in self._held)))

@@ -39,7 +39,7 @@ W3C_COMMON = bytes.fromhex("1077efecc0b24d02ace33c1e52e2fb4b")
 UINT16 = 0xFFFF
 
 
-class Lock(Protocol):
+class SegmentEncryption(Protocol):
     """What a writer does to each thing it has made. `has_byte_ranges`: whether a piece of a file means anything."""
 
     has_byte_ranges: bool
@@ -57,7 +57,7 @@ class Lock(Protocol):
         ...
 
 
-class Unlocked:
+class NoEncryption:
     """Not protected: everything stays what it is."""
 
     has_byte_ranges = True
@@ -72,7 +72,7 @@ class Unlocked:
         return segment
 
 
-class WholeFiles(Unlocked):
+class Aes128Segments(NoEncryption):
     """AES-128: each segment file in one piece, padded to whole blocks. The init segment stays clear."""
 
     has_byte_ranges = False
@@ -88,7 +88,7 @@ class WholeFiles(Unlocked):
         return encryptor.update(padder.update(segment) + padder.finalize()) + encryptor.finalize()
 
 
-class Samples(Unlocked):
+class CbcsSamples(NoEncryption):
     """cbcs. All samples of a rendition share one initialization vector, as this scheme wants it."""
 
     def __init__(self, key: ContentKey, track: str) -> None:
@@ -145,10 +145,10 @@ class Samples(Unlocked):
         return full_box(b"pssh", 1, 0, W3C_COMMON + key_ids + struct.pack(">I", 0))
 
 
-def lock_for(protection: Protection | None, key: ContentKey | None, track: str) -> Lock:
+def encryption_for(protection: Protection | None, key: ContentKey | None, track: str) -> SegmentEncryption:
     if protection is None or key is None:
-        return Unlocked()
-    return WholeFiles(key, track) if protection.scheme == "aes-128" else Samples(key, track)
+        return NoEncryption()
+    return Aes128Segments(key, track) if protection.scheme == "aes-128" else CbcsSamples(key, track)
 
 
 Subsamples = list[tuple[int, int]]

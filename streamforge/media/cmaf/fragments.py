@@ -13,11 +13,11 @@ from av.video.stream import VideoStream
 
 from streamforge.contracts.media import VIDEO_TIMESCALE, EncodedTrack, KeyFrame, Segment, segment_name
 from streamforge.media.cmaf.boxes import MUXER_OPTIONS, FragmentSplitter, codec_string, first_sample_end, init_segment
-from streamforge.media.cmaf.encryption import Lock
+from streamforge.media.cmaf.encryption import SegmentEncryption
 from streamforge.packaging.presentation import INIT_SEGMENT
 
 
-class Shown(NamedTuple):
+class PictureTiming(NamedTuple):
     """When a picture begins and how long it stays, in ticks from the source's first one."""
 
     ticks: int
@@ -39,7 +39,7 @@ class GopMuxer:
         self.container: OutputContainer = av.open(sink, "w", format="mp4", options=options)
         self.packets = 0
 
-    def write(self, gop: "Sequence[Packet[VideoStream]]", pictures: Sequence[Shown]) -> None:
+    def write(self, gop: "Sequence[Packet[VideoStream]]", pictures: Sequence[PictureTiming]) -> None:
         """Packets in decode order, with presentation times in ticks, shifted already; pictures in the order they are
         seen."""
         latest: int | None = None
@@ -59,10 +59,10 @@ class TrackFolder:
     """Writes init segment and segments. GOPs that begin in the same slot of the timeline are one segment, which is
     written when the next one begins: no more than one is held in memory."""
 
-    def __init__(self, folder: Path, segment_ticks: int, lock: Lock) -> None:
-        """The folder, which is made, has the name of the rendition. `lock` gets everything before it is written."""
+    def __init__(self, folder: Path, segment_ticks: int, encryption: SegmentEncryption) -> None:
+        """The folder, which is made, has the name of the rendition. `encryption` gets everything before it is written."""
         folder.mkdir(parents=True)
-        self._lock = lock
+        self._encryption = encryption
         self._folder = folder
         self._segment_ticks = segment_ticks
         self._init = b""
@@ -70,14 +70,14 @@ class TrackFolder:
         self._gops: list[tuple[int, bytes]] = []
 
     def write_init(self, moov: bytes, edit_offset_ticks: int) -> None:
-        self._init = self._lock.init(init_segment(moov, edit_offset_ticks))
+        self._init = self._encryption.init(init_segment(moov, edit_offset_ticks))
         (self._folder / INIT_SEGMENT).write_bytes(self._init)
 
     def add(self, start: int, fragment: bytes) -> None:
         """The fragment of a GOP whose first picture begins at `start`."""
         if self._gops and self._slot(start) != self._slot(self._gops[0][0]):
             self._write_segment(start)
-        self._gops.append((start, self._lock.fragment(fragment)))
+        self._gops.append((start, self._encryption.fragment(fragment)))
 
     def finish(self, end: int, frames: int, written_by: str) -> EncodedTrack:
         if self._gops:
@@ -99,13 +99,13 @@ class TrackFolder:
 
     def _write_segment(self, end: int) -> None:
         start = self._gops[0][0]
-        data = self._lock.segment(segment_name(start), b"".join(fragment for _, fragment in self._gops))
+        data = self._encryption.segment(segment_name(start), b"".join(fragment for _, fragment in self._gops))
         segment = Segment(
             start_ticks=start,
             duration_ticks=end - start,
             size_bytes=len(data),
             sha256=hashlib.sha256(data).hexdigest(),
-            key_frames=_key_frames(self._gops) if self._lock.has_byte_ranges else [],
+            key_frames=_key_frames(self._gops) if self._encryption.has_byte_ranges else [],
         )
         (self._folder / segment.file_name).write_bytes(data)
         self._segments.append(segment)

@@ -56,10 +56,10 @@ def read_header(stream: VideoStream) -> ContainerHeader:
 
 
 def _crop(video: bytes) -> Crop:
-    def told(name: int) -> int:
+    def element(name: int) -> int:
         return int.from_bytes(next(_all(video, name), b""))
 
-    return Crop(left=told(CROP_LEFT), top=told(CROP_TOP), right=told(CROP_RIGHT), bottom=told(CROP_BOTTOM))
+    return Crop(left=element(CROP_LEFT), top=element(CROP_TOP), right=element(CROP_RIGHT), bottom=element(CROP_BOTTOM))
 
 
 def _dolby_vision(track: bytes) -> Iterator[DolbyVision]:

@@ -32,9 +32,9 @@ def orientation(frame: VideoFrame) -> tuple[int, bool] | None:
 def color_tags(frame: VideoFrame, stream: VideoStream) -> Tags:
     context = stream.codec_context
     return Tags(
-        primaries=_told(frame.color_primaries, context.color_primaries),
-        transfer=_told(frame.color_trc, context.color_trc),
-        matrix=_told(frame.colorspace, context.colorspace),
+        primaries=_either(frame.color_primaries, context.color_primaries),
+        transfer=_either(frame.color_trc, context.color_trc),
+        matrix=_either(frame.colorspace, context.colorspace),
         range=int(frame.color_range) or int(context.color_range) or 2 * frame.format.name.startswith("yuvj"),
     )
 
@@ -60,7 +60,7 @@ def told_tags(frame: VideoFrame) -> Tags:
     )
 
 
-def _told(by_picture: int, by_container: int) -> int:
+def _either(by_picture: int, by_container: int) -> int:
     return int(by_container if by_picture == UNSPECIFIED else by_picture)
 
 

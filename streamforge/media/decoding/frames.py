@@ -86,7 +86,7 @@ class FrameWindow:
 
     def __init__(self, path: Path, source: Source, chunk: Chunk, max_frame_rate: float, threads: int = 0) -> None:
         """`threads` of the decoder; 0 = one for each core."""
-        video = source.pictures
+        video = source.video_required
         self._keeps_damage = source.keeps_damage
         self._container = source.container
         self._analysed_bytes = source.analysed_bytes

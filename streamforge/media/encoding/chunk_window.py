@@ -16,17 +16,17 @@ from streamforge.contracts.scores import PartQuality
 from streamforge.contracts.tasks import FramesEncoded
 from streamforge.contracts.timeline import PictureCount
 from streamforge.errors import UndecodableSource
-from streamforge.media.cmaf.encryption import lock_for
+from streamforge.media.cmaf.encryption import encryption_for
 from streamforge.media.cmaf.fragments import TrackFolder
 from streamforge.media.decoding.frames import Frames, FrameWindow, SourceFrame
 from streamforge.media.encoding.encoder_threads import Lane
 from streamforge.media.encoding.long_stills import with_stills
-from streamforge.media.encoding.rendition import Cuts, Picture, RenditionEncoder, output_of
+from streamforge.media.encoding.rendition import GopStarts, Picture, RenditionEncoder, output_of
 from streamforge.media.encoding.scaling import Output, Scaler
 from streamforge.media.process.performing import Tell
 from streamforge.media.process.progress import FrameProgress
 from streamforge.media.stills.tiles import TileMaker
-from streamforge.media.vmaf.observation import Measure, reference_size
+from streamforge.media.vmaf.observation import QualityObservation, reference_size
 from streamforge.media.vmaf.scorer import Scorer
 from streamforge.quality.sampling import Sampling
 
@@ -89,18 +89,20 @@ def encode_window(
 
 def _measure(
     window: Window, renditions: list[VideoRendition], scratch: Path, unencoded: Mapping[str, Output]
-) -> Measure | None:
-    quality, video = window.plan.quality, window.source.pictures
+) -> QualityObservation | None:
+    quality, video = window.plan.quality, window.source.video_required
     if not quality.enabled:
         return None
     sampling = Sampling(quality.sample_every_frames)
     outputs = {rendition.name: output_of(rendition) for rendition in renditions}
     scorer = Scorer(reference_size(video), outputs | dict(unencoded), sampling, scratch)
-    return Measure(video, renditions, sampling, scorer, unencoded)
+    return QualityObservation(video, renditions, sampling, scorer, unencoded)
 
 
-def _encoder(window: Window, rendition: VideoRendition, target: Path, measure: Measure | None) -> RenditionEncoder:
-    frame_rate = min(window.source.pictures.frame_rate, window.plan.max_frame_rate)
+def _encoder(
+    window: Window, rendition: VideoRendition, target: Path, measure: QualityObservation | None
+) -> RenditionEncoder:
+    frame_rate = min(window.source.video_required.frame_rate, window.plan.max_frame_rate)
     listener = (lambda number, frame: None) if measure is None else measure.listener(rendition.name)
     folder = track_folder(window, rendition, target)
     return RenditionEncoder(
@@ -115,7 +117,7 @@ def _encoder(window: Window, rendition: VideoRendition, target: Path, measure: M
 
 def track_folder(window: Window, rendition: VideoRendition, target: Path) -> TrackFolder:
     """Where the rendition's segments go to, encrypted if the plan says so."""
-    lock = lock_for(window.plan.protection, window.key, rendition.name)
+    lock = encryption_for(window.plan.protection, window.key, rendition.name)
     return TrackFolder(target / rendition.name, round(window.plan.segment_seconds * VIDEO_TIMESCALE), lock)
 
 
@@ -124,7 +126,7 @@ class _Pass:
         self,
         window: Window,
         encoders: list[RenditionEncoder],
-        measure: Measure | None,
+        measure: QualityObservation | None,
         tiles: TileMaker | None,
         on_progress: Tell[FramesEncoded],
     ) -> None:
@@ -134,10 +136,10 @@ class _Pass:
         self._measure = measure
         self._tiles = tiles
         self._progress = FrameProgress(on_progress, self._found)
-        self._cuts = Cuts(round(plan.gop_seconds * VIDEO_TIMESCALE))
-        self._scaler = Scaler(window.source.pictures, [encoder.output for encoder in encoders])
+        self._cuts = GopStarts(round(plan.gop_seconds * VIDEO_TIMESCALE))
+        self._scaler = Scaler(window.source.video_required, [encoder.output for encoder in encoders])
 
-    def run(self) -> tuple[Cuts, PictureCount]:
+    def run(self) -> tuple[GopStarts, PictureCount]:
         window = self._window
         # Encoders fill the cores; a decoder with threads of its own only pays off beside a single one.
         threads = 1 if len(self._encoders) > 1 else 0

@@ -25,7 +25,7 @@ class _Expected:
     rows: Rows
 
 
-class Proof:
+class DecodeCheck:
     """Decodes the packets of one rendition and finds each picture that was encoded in them, at its time.
 
     Raises OutputInvalid, from `take` and `finish`, when something does not decode, is missing, or comes at another time.

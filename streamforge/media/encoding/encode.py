@@ -17,7 +17,7 @@ from streamforge.media.process.limits import peak_memory_bytes
 from streamforge.media.process.performing import Tell, performs
 from streamforge.media.stills.tiles import TileMaker
 from streamforge.packaging.presentation import average_bitrate
-from streamforge.planning.repair import better
+from streamforge.planning.repair import with_better_crf
 from streamforge.quality.scoring import mean_of
 
 Named = TypeVar("Named", EncodedTrack, RenditionLog)
@@ -45,7 +45,7 @@ def run(task: EncodeTask, on_progress: Tell[FramesEncoded]) -> EncodeResult:
 def _encoded(window: Window, target: Path, on_progress: Tell[FramesEncoded]) -> EncodeResult:
     """A GPU has one try; what it did not make good enough is encoded again by the CPU."""
     pictures = window.plan.pictures
-    tiles = TileMaker(window.source.pictures, pictures, target / TILES_FOLDER) if pictures else None
+    tiles = TileMaker(window.source.video_required, pictures, target / TILES_FOLDER) if pictures else None
     encoded = encode_window(window, window.plan.renditions, target, on_progress, tiles=tiles)
     kept = tiles.finish() if tiles else None  # Repairs see the same pictures once more.
     if encoded.quality is not None:
@@ -96,7 +96,7 @@ def _below_floor(
     """Those that are worth another try, with the CRF for it."""
     bitrates = {track.name: average_bitrate(track) for track in tracks}
     tries = [
-        better(rendition, score, plan.quality.floors[rendition.name], bitrates[rendition.name])
+        with_better_crf(rendition, score, plan.quality.floors[rendition.name], bitrates[rendition.name])
         for rendition in renditions
         if (score := mean_of(quality, rendition.name)) is not None
     ]

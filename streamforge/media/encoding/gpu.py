@@ -12,9 +12,9 @@ from streamforge.contracts import tasks
 from streamforge.contracts.media import VIDEO_TIMESCALE, VideoRendition
 from streamforge.contracts.tasks import GPU_TRIAL, GpuTrial, GpuTrialTask, Nothing
 from streamforge.errors import OutputInvalid, StreamForgeError
-from streamforge.media.cmaf.encryption import lock_for
+from streamforge.media.cmaf.encryption import encryption_for
 from streamforge.media.cmaf.fragments import TrackFolder
-from streamforge.media.encoding.rendition import Cuts, GpuFailed, Picture, RenditionEncoder, failure_of
+from streamforge.media.encoding.rendition import GopStarts, GpuFailed, Picture, RenditionEncoder, failure_of
 from streamforge.media.process.performing import Tell, performs
 from streamforge.media.worker.capabilities import Gpu, gpus
 from streamforge.media.worker.children import MediaChildren
@@ -42,9 +42,9 @@ def run(task: GpuTrialTask, _: Tell[Nothing]) -> GpuTrial:
 
 
 def _encode(rendition: VideoRendition, folder: Path) -> None:
-    track = TrackFolder(folder / rendition.name, GOP_TICKS, lock_for(None, None, rendition.name))
+    track = TrackFolder(folder / rendition.name, GOP_TICKS, encryption_for(None, None, rendition.name))
     encoder = RenditionEncoder(rendition, track, FRAME_RATE, lambda number, frame: None, on_gpu=True)
-    cuts = Cuts(GOP_TICKS)
+    cuts = GopStarts(GOP_TICKS)
     try:
         for ticks in range(0, FRAMES * FRAME_TICKS, FRAME_TICKS):
             is_key = cuts.starts_gop(ticks, FRAME_TICKS)

@@ -49,7 +49,9 @@ def run(task: SearchTask, on_progress: Tell[SearchRound]) -> Probed:
 def _scaled(task: SearchTask) -> dict[str, Output]:
     """Pictures of the renditions that are smaller than the source; others can be as good as it is."""
     outputs = {_unencoded(r): output_of(r) for r in task.plan.renditions}
-    return {name: output for name, output in outputs.items() if output.size != reference_size(task.source.pictures)}
+    return {
+        name: output for name, output in outputs.items() if output.size != reference_size(task.source.video_required)
+    }
 
 
 def _unencoded(rendition: VideoRendition) -> str:

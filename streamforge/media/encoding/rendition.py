@@ -19,8 +19,8 @@ from streamforge.codecs.registry import CODECS
 from streamforge.contracts.media import VIDEO_TIMESCALE, EncodedTrack, VideoRendition
 from streamforge.errors import OutputInvalid
 from streamforge.media.cmaf.boxes import codec_string, configuration_of
-from streamforge.media.cmaf.fragments import GopMuxer, Shown, TrackFolder
-from streamforge.media.encoding.decode_check import OnPicture, Proof
+from streamforge.media.cmaf.fragments import GopMuxer, PictureTiming, TrackFolder
+from streamforge.media.encoding.decode_check import DecodeCheck, OnPicture
 from streamforge.media.encoding.scaling import LIMITED, Output, Size
 
 SIGNATURE = re.compile(b"|".join(codec.signature for codec in CODECS.values() if codec.signature is not None))
@@ -41,7 +41,7 @@ class Picture:
 
 
 @dataclass
-class Cuts:
+class GopStarts:
     """Where GOPs begin, in ticks from the source's first frame, found while encoding."""
 
     gop_ticks: int
@@ -83,7 +83,7 @@ class RenditionEncoder:
         self.name = rendition.name
         self.output = output_of(rendition)
         self._rendition = rendition
-        self.proof = Proof(rendition.name, on_picture)
+        self.proof = DecodeCheck(rendition.name, on_picture)
         self._folder = folder
         self._moov = b""
         self._fragments: list[bytes] = []
@@ -91,7 +91,7 @@ class RenditionEncoder:
         self._muxer = GopMuxer(self._set_moov, self._fragments.append)
         self._stream: VideoStream | None = None
         self._held: Picture | None = None
-        self._shown: list[Shown] = []
+        self._shown: list[PictureTiming] = []
         self._gop: list[av.Packet[VideoStream]] = []
         self._on_gpu = on_gpu
         self._reorders = reorders
@@ -127,7 +127,7 @@ class RenditionEncoder:
         # A decoded frame carries its source's picture type; left alone, every I-frame of it would become a key frame.
         frame.pict_type = kind
         frame.duration = picture.duration
-        self._shown.append(Shown(picture.ticks, picture.duration))
+        self._shown.append(PictureTiming(picture.ticks, picture.duration))
         self.proof.expect(frame)
         self._take(self._encoded(self._stream, frame), self._stream)
 
@@ -171,7 +171,7 @@ class RenditionEncoder:
         self._muxer.write(self._gop, self._shown[begun : begun + len(self._gop)])
         self._gop = []
 
-    def write_segments(self, cuts: Cuts, edit_offset_ticks: int) -> EncodedTrack:
+    def write_segments(self, cuts: GopStarts, edit_offset_ticks: int) -> EncodedTrack:
         """No segments at all when one picture stays on screen for longer than the chunk: the one before it has it."""
         if cuts.frames > 0:
             self._check(cuts)
@@ -182,7 +182,7 @@ class RenditionEncoder:
                 self._folder.add(start, fragment)
         return self._folder.finish(cuts.end, self._muxer.packets, self._written_by)
 
-    def _check(self, cuts: Cuts) -> None:
+    def _check(self, cuts: GopStarts) -> None:
         fragments, packets = len(self._fragments), self._muxer.packets
         if fragments != len(cuts.gop_starts) or packets != cuts.frames:
             raise OutputInvalid(

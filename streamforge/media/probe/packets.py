@@ -15,7 +15,7 @@ from streamforge.codecs.registry import CODECS
 from streamforge.contracts.media import VIDEO_TIMESCALE
 from streamforge.contracts.tasks import PacketsRead
 from streamforge.errors import TruncatedSource
-from streamforge.media.container.extent import OVERHEAD, Extent
+from streamforge.media.container.early_end import OVERHEAD, ReadExtent
 from streamforge.media.container.opening import packets
 from streamforge.media.container.packet_clock import AnyPacket, Losses, is_hidden
 from streamforge.media.probe.decoder_set_ups import SetUps
@@ -74,10 +74,10 @@ class TrackReading:
         self.finder = RunFinder(self._rate)
 
     @property
-    def extent(self) -> Extent:
+    def extent(self) -> ReadExtent:
         seconds = 0.0 if self._end is None else max(0.0, float(self._end * self.time_base))
         begin = None if self._begin is None else float(self._begin * self.time_base)
-        return Extent(begin, seconds, max(0.0, self._furthest + self._last_size * OVERHEAD))
+        return ReadExtent(begin, seconds, max(0.0, self._furthest + self._last_size * OVERHEAD))
 
     def ticks(self, time: int) -> int:
         return floor(time * self._rate)

@@ -17,7 +17,7 @@ from streamforge.contracts.tasks import PROBE, PacketsRead, ProbeTask
 from streamforge.errors import NoVideoStream, SourceTooLong, TruncatedSource, UndecodableSource, UnsupportedDimensions
 from streamforge.media.container.avi_index import null_frames
 from streamforge.media.container.cut_off import is_cut_off
-from streamforge.media.container.extent import Extent, refuse_early_end, unread_share
+from streamforge.media.container.early_end import ReadExtent, refuse_early_end, unread_share
 from streamforge.media.container.late_streams import analysis_needed
 from streamforge.media.container.opening import open_source, stream_by_index
 from streamforge.media.probe.film import Film, continuing_streams
@@ -143,7 +143,7 @@ def _main(streams: Sequence[Seen], found: Found) -> int:
     raise NoVideoStream(f"The file has neither video nor sound, {held}; send a file with video.")
 
 
-def _damage(task: ProbeTask, found: int, declared: int, extent: Extent, analysed_bytes: int) -> str | None:
+def _damage(task: ProbeTask, found: int, declared: int, extent: ReadExtent, analysed_bytes: int) -> str | None:
     """What speaks for it that the file was cut off; None when nothing does. Of `declared` packets so many were found; 0 =
     no index says. Raises TruncatedSource, unless damage is to be kept."""
     try:
@@ -213,7 +213,7 @@ def _only_sound(task: ProbeTask, file: _File) -> Source:
 def _unread(task: ProbeTask, file: _File) -> Iterator[str]:
     """Of containers in which media lies to the end: another recording behind the first is not read on by FFmpeg."""
     furthest = max((track.extent.bytes for track in file.reading.all), default=0.0)
-    share = unread_share(task.path, Extent(bytes=furthest))
+    share = unread_share(task.path, ReadExtent(bytes=furthest))
     if file.container in MEDIA_TO_THE_END and share > UNREAD_SHARE:
         yield (
             f"The last {100 * share:.0f} % of the file are not read: its container ends before them. Files that were "

@@ -12,7 +12,7 @@ from av.container import OutputContainer
 from streamforge.contracts.media import EncodedTrack, Segment, segment_name
 from streamforge.contracts.tasks import AUDIO, AudioTask, SoundEncoded
 from streamforge.media.cmaf.boxes import MUXER_OPTIONS, FragmentSplitter, codec_string, init_segment
-from streamforge.media.cmaf.encryption import lock_for
+from streamforge.media.cmaf.encryption import encryption_for
 from streamforge.media.container.opening import open_source
 from streamforge.media.process.performing import Tell, performs
 from streamforge.media.sound.loudness import LoudnessMeter
@@ -77,7 +77,7 @@ class SegmentWriter:
         self._folder = task.target / task.rendition.name
         self._folder.mkdir(parents=True)
         self._on_progress = on_progress
-        self._lock = lock_for(task.protection, task.key, task.rendition.name)
+        self._lock = encryption_for(task.protection, task.key, task.rendition.name)
         self.track = EncodedTrack(
             name=task.rendition.name,
             timescale=task.rendition.sample_rate,

@@ -9,7 +9,7 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from streamforge.contracts.media import VideoSource
-from streamforge.contracts.stills import PicturePlan, Tile, TileSet
+from streamforge.contracts.stills import StillsPlan, Tile, TileSet
 from streamforge.media.decoding.frames import SourceFrame
 from streamforge.media.encoding.scaling import Scaler, Size
 from streamforge.media.stills import jpeg
@@ -26,7 +26,7 @@ class TileMaker:
     """`see` takes the source's pictures in order. Whatever goes wrong here is told in the result and never raised: no film
     fails for its preview."""
 
-    def __init__(self, video: VideoSource, plan: PicturePlan, folder: Path) -> None:
+    def __init__(self, video: VideoSource, plan: StillsPlan, folder: Path) -> None:
         """`folder` is where the pictures go, and need not be there yet."""
         self._video = video
         self._plan = plan

@@ -9,14 +9,14 @@ from av.video.frame import VideoFrame
 from streamforge.contracts.media import VideoRendition, VideoSource
 from streamforge.contracts.scores import PartQuality, RenditionLog
 from streamforge.media.decoding.frames import SourceFrame
-from streamforge.media.encoding.decode_check import OnPicture, Proof
+from streamforge.media.encoding.decode_check import DecodeCheck, OnPicture
 from streamforge.media.encoding.scaling import Output, Scaler, Size
 from streamforge.media.vmaf.luma import Observer
 from streamforge.media.vmaf.scorer import Scorer
 from streamforge.quality.sampling import Sampling
 
 
-class Measure:
+class QualityObservation:
     """`see` takes the source's pictures in order, the `listener` of each rendition what became of them.
 
     `unencoded` are kinds of pictures, by name, that are measured as they are before any encoder sees them: the best that
@@ -65,7 +65,7 @@ class Measure:
 
         return heard
 
-    def finish(self, proofs: dict[str, Proof]) -> PartQuality:
+    def finish(self, proofs: dict[str, DecodeCheck]) -> PartQuality:
         """Waits for VMAF. Raises OutputInvalid when ffmpeg gave up."""
         scores = self._scorer.finish()
         logs = [RenditionLog(name=name, error=proofs[name].error, scores=scores[name]) for name in self._names]

@@ -129,7 +129,7 @@ def searched_plan(plan: Plan, target: PerTitleTarget, probed: Probed) -> Searche
     )
 
 
-def following(plan: Plan, searched: SearchedPlan) -> Plan:
+def with_search_result(plan: Plan, searched: SearchedPlan) -> Plan:
     quality = plan.quality.model_copy(update={"floors": searched.floors})
     return plan.model_copy(update={"renditions": searched.renditions, "quality": quality})
 
@@ -146,14 +146,14 @@ def _rung(rendition: VideoRendition, target: PerTitleTarget, probed: ProbedRendi
         name=rendition.name,
         target=round(target.targets[rendition.name] * probed.best / 100, 2),
         best=round(probed.best, 2),
-        fixed=_told(probed.probes[0]),
-        chosen=_told(chosen.model_copy(update={"vmaf": chosen.vmaf * probed.best / 100})),
+        fixed=_rounded(probed.probes[0]),
+        chosen=_rounded(chosen.model_copy(update={"vmaf": chosen.vmaf * probed.best / 100})),
         probes=len(probed.probes),
         limited_by=search.limited_by,
     )
 
 
-def _told(probe: RateAndQuality) -> RateAndQuality:
+def _rounded(probe: RateAndQuality) -> RateAndQuality:
     return probe.model_copy(update={"vmaf": round(probe.vmaf, 2)})
 
 
@@ -186,7 +186,7 @@ def _gaining_nothing(rungs: list[Rung]) -> dict[str, str]:
     return reasons
 
 
-def with_final_vmaf(result: PerTitleResult | None, vmaf: dict[str, float]) -> PerTitleResult | None:
+def with_final_scores(result: PerTitleResult | None, vmaf: dict[str, float]) -> PerTitleResult | None:
     """Beside what was predicted, what came out."""
     if result is None:
         return None

@@ -30,7 +30,7 @@ AUTO, NONE = "auto", "none"
 CAPTIONS = "captions"
 
 
-def as_asked(settings: Settings, captions: str | None) -> Settings:
+def with_captions_option(settings: Settings, captions: str | None) -> Settings:
     """The settings with what the job's own `captions` says: `auto`, `none`, a language; None leaves them."""
     if captions is None:
         return settings
@@ -39,13 +39,13 @@ def as_asked(settings: Settings, captions: str | None) -> Settings:
     return settings.model_copy(update={"captions": changed})
 
 
-def with_text(plan: Plan, source: Source, settings: CaptionsSettings) -> Plan:
+def with_text_tracks(plan: Plan, source: Source, settings: CaptionsSettings) -> Plan:
     """The plan with what is kept and made, and what is to be said about the rest."""
     return plan.model_copy(
         update={
             "subtitles": subtitle_renditions(source.subtitles),
             "transcription": transcription(source, settings),
-            "warnings": [*plan.warnings, *left_out(source.subtitles), *unheard(source, settings)],
+            "warnings": [*plan.warnings, *left_out(source.subtitles), *warnings_without_sound(source, settings)],
         }
     )
 
@@ -105,7 +105,7 @@ def transcription(source: Source, settings: CaptionsSettings) -> Transcription |
     )
 
 
-def unheard(source: Source, settings: CaptionsSettings) -> list[str]:
+def warnings_without_sound(source: Source, settings: CaptionsSettings) -> list[str]:
     if settings.enabled and not source.audio:
         return ["The file has no sound that can be decoded, so there are no captions from it."]
     return []
@@ -128,7 +128,7 @@ def caption_label(language: str | None) -> str:
     return f"{language_name(language) if language else 'Captions'} (generated)"
 
 
-def told_apart(tracks: Sequence[TextTrack]) -> list[TextTrack]:
+def with_distinct_labels(tracks: Sequence[TextTrack]) -> list[TextTrack]:
     """Labels must differ within a menu, and at most one track can be the default."""
     apart: dict[str, TextTrack] = {}
     for track in tracks:

@@ -31,7 +31,7 @@ PAGES = {"ogg": 65_307}
 
 
 @dataclass
-class Extent:
+class ReadExtent:
     """How far something was read: in seconds of its own clock, and in bytes. `begin` is the clock's first time."""
 
     begin: float | None = None
@@ -53,13 +53,13 @@ class Extent:
             self.bytes = max(self.bytes, packet.pos + packet.size * OVERHEAD)
 
 
-def unread_share(path: Path, read: Extent) -> float:
+def unread_share(path: Path, read: ReadExtent) -> float:
     """How much of the file lies behind the last thing that was read in it, 0–1."""
     size = path.stat().st_size
     return max(0.0, (size - read.bytes) / size) if size else 0.0
 
 
-def refuse_early_end(path: Path, read: Extent, analysed_bytes: int = 0) -> None:
+def refuse_early_end(path: Path, read: ReadExtent, analysed_bytes: int = 0) -> None:
     """`read` is how far the video goes; when that looks too short, the other streams are asked, too.
 
     Raises TruncatedSource, saying where it stops.
@@ -75,7 +75,7 @@ def refuse_early_end(path: Path, read: Extent, analysed_bytes: int = 0) -> None:
             raise TruncatedSource(complaint)
 
 
-def _complaint(path: Path, container: InputContainer, read: Extent) -> str | None:
+def _complaint(path: Path, container: InputContainer, read: ReadExtent) -> str | None:
     kind = container.format.name
     # What FFmpeg has for the length of FLV is the time of its last tag: the clock's start is in it already.
     begin = 0 if kind == "flv" else container.start_time or 0
