@@ -42,12 +42,11 @@ class OutcomeActivities:
             raise CancelRequested("The job was cancelled on request.")
 
     async def _is_unfinished(self, job_id: UUID) -> bool:
-        state = await self.jobs.state(job_id)
-        return state is not None and not state.status.is_over
+        status = await self.jobs.status(job_id)
+        return status is not None and not status.is_over
 
     async def _is_completed(self, job_id: UUID) -> bool:
-        state = await self.jobs.state(job_id)
-        return state is not None and state.status is JobStatus.COMPLETED
+        return await self.jobs.status(job_id) is JobStatus.COMPLETED
 
     @performs(DISCARD)
     async def discard(self, what: DiscardInput) -> None:

@@ -51,6 +51,6 @@ class UploadActivities:
 
     async def _refuse_if_over(self, job_id: UUID) -> None:
         """It was cancelled while the workflow was being started: nobody waits for this film."""
-        state = await self.jobs.state(job_id)
-        if state is None or state.status.is_over:
+        status = await self.jobs.status(job_id)
+        if status is None or status.is_over:
             raise JobAlreadyOver("The job is over already.")

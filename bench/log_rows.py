@@ -14,7 +14,7 @@ from bench import report
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.ids import new_job_id, workflow_id
 from streamforge.contracts.job import Stage
-from streamforge.db.jobs import Jobs, NewJob
+from streamforge.db.jobs import EVERYONE, Jobs, NewJob
 from streamforge.db.migrations import apply_migrations
 from streamforge.db.pool import Database
 from streamforge.embedded.postgres import EmbeddedPostgres
@@ -120,5 +120,5 @@ async def new_job(jobs: Jobs) -> UUID:
         size_bytes=1,
         source_sha256="0" * 64,
     )
-    await jobs.create(job, progress=5, message="File received")
+    await jobs.of(EVERYONE).create(job, progress=5, message="File received")
     return job_id

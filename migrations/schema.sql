@@ -81,7 +81,7 @@ COMMENT ON COLUMN jobs.moved_at IS 'when it last got any further';
 COMMENT ON COLUMN jobs.cancel_requested_at IS 'when somebody was told that the job will be cancelled';
 COMMENT ON COLUMN jobs.cancel_told_at IS 'when Temporal took the request; null = the API still owes it';
 
-CREATE INDEX jobs_newest ON jobs (created_at DESC, id DESC);
+CREATE INDEX jobs_newest ON jobs (owner, created_at DESC, id DESC);
 CREATE INDEX jobs_waiting ON jobs (priority, created_at, id)
     WHERE work_began_at IS NULL AND status IN ('pending', 'processing');
 CREATE INDEX jobs_unlaunched ON jobs (created_at) WHERE launched_at IS NULL;

@@ -10,7 +10,7 @@ from streamforge.contracts.job import JobError, JobStatus, Stage
 from streamforge.contracts.job_options import JobOptions
 from streamforge.contracts.media import TextTrack
 from streamforge.contracts.scores import Passage, QualityScore
-from streamforge.db.jobs import Jobs, NewJob
+from streamforge.db.jobs import EVERYONE, Jobs, NewJob
 from streamforge.storage import layout
 
 NOBODY = UUID("00000000-0000-4000-8000-000000000000")
@@ -48,7 +48,7 @@ def new_job(**fields: object) -> NewJob:
 async def accepted(jobs: Jobs, **fields: object) -> UUID:
     """A job as `POST /process` leaves it: pending, one event."""
     job = new_job(**fields)
-    await jobs.create(job, progress=5, message="File received")
+    await jobs.of(EVERYONE).create(job, progress=5, message="File received")
     return job.id
 
 

@@ -1,7 +1,5 @@
 """Cancels: first a mark in the job's row, which decides, then the word to whoever works on it."""
 
-from uuid import UUID
-
 import structlog
 
 from streamforge.api.workflows import Workflows
@@ -27,10 +25,6 @@ class Cancels:
         self._events = events
         self._workflows = workflows
         self._storage = storage
-
-    async def accept(self, job_id: UUID) -> bool:
-        """False when the job is over or gone: then it cannot be cancelled any more."""
-        return await self._jobs.request_cancel(job_id)
 
     async def deliver(self, job: JobRow) -> None:
         """Tell the workflow, which ends the row; end the job here where there is no workflow to do so.

@@ -1,7 +1,7 @@
 """What request handlers work with, opened when the application starts."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypedDict
@@ -19,7 +19,7 @@ from streamforge.api.readiness import CHECK_TIMEOUT, Readiness
 from streamforge.api.uploads import Uploads
 from streamforge.api.workflows import Workflows
 from streamforge.checks import Check
-from streamforge.db.jobs import EVERYONE, Jobs
+from streamforge.db.jobs import EVERYONE, Jobs, OwnJobs
 from streamforge.db.listener import Listener
 from streamforge.db.migrations import apply_migrations
 from streamforge.db.pool import Database
@@ -32,7 +32,7 @@ from streamforge.errors import (
     TemporalUnavailable,
 )
 from streamforge.events.broadcaster import Broadcaster
-from streamforge.events.log import EventLog
+from streamforge.events.log import EventLog, OwnLog
 from streamforge.events.sources import BatchSource, JobSource, OwnerSource
 from streamforge.events.stream import Streams
 from streamforge.keys import Keys
@@ -43,11 +43,30 @@ from streamforge.temporal.connect import connect
 
 
 @dataclass(frozen=True)
+class Own:
+    """What one owner has: jobs, batches and their log, to be looked at, changed and followed."""
+
+    jobs: OwnJobs
+    log: OwnLog
+
+    def job(self, job_id: UUID) -> JobSource:
+        return JobSource(job_id, self.log, self.jobs)
+
+    def batch(self, batch_id: UUID) -> BatchSource:
+        return BatchSource(batch_id, self.log, self.jobs)
+
+    def everything(self) -> OwnerSource:
+        return OwnerSource(self.log, self.jobs)
+
+
+@dataclass(frozen=True)
 class Services:
+    """What requests are served with. Of jobs there is nothing here but through `of`."""
+
     settings: Settings
     database: Database
-    jobs: Jobs
-    events: EventLog
+    of: Callable[[str], Own]
+    announce: Callable[[Iterable[UUID]], Awaitable[None]]
     broadcaster: Broadcaster
     streams: Streams
     limits: StreamLimits
@@ -60,15 +79,6 @@ class Services:
     etas: Etas
     keys: Keys
     readiness: Readiness
-
-    def job(self, job_id: UUID) -> JobSource:
-        return JobSource(job_id, self.events, self.jobs)
-
-    def batch(self, batch_id: UUID) -> BatchSource:
-        return BatchSource(batch_id, self.events, self.jobs)
-
-    def everything_of(self, owner: str) -> OwnerSource:
-        return OwnerSource(owner, self.events, self.jobs)
 
 
 class AppState(TypedDict):
@@ -85,6 +95,11 @@ def services_of(connection: HTTPConnection[AppState]) -> Services:
 def owner_of(_connection: HTTPConnection[AppState]) -> str:
     """Whose jobs a caller may see: everybody's are everybody's, as long as nobody has to say who they are."""
     return EVERYONE
+
+
+def own(connection: HTTPConnection[AppState]) -> Own:
+    """What the caller of this request has: the one place in which a request becomes an owner's."""
+    return services_of(connection).of(owner_of(connection))
 
 
 @asynccontextmanager
@@ -111,8 +126,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             yield Services(
                 settings=settings,
                 database=database,
-                jobs=jobs,
-                events=events,
+                of=lambda owner: Own(jobs.of(owner), events.of(owner)),
+                announce=jobs.announce,
                 broadcaster=broadcaster,
                 streams=Streams(broadcaster),
                 limits=StreamLimits(settings.server),

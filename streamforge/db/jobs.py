@@ -32,7 +32,6 @@ class NewJob(BaseModel):
     size_bytes: int
     source_sha256: str
     options: JobOptions = JobOptions()
-    owner: str = EVERYONE
     batch_id: UUID | None = None
 
 
@@ -72,6 +71,7 @@ class JobRow(JobProgress, NewJob):
     """One row of `jobs`, as far as this version can read it. What other versions wrote into its documents may not fit:
     `unreadable` names what was left out."""
 
+    owner: str
     bucket: str
     error_message: str | None
     result: JsonObject | None = None
@@ -99,46 +99,34 @@ class JobOverview(JobRow):
     rendition_progress: dict[str, RenditionProgress] = {}
 
 
-class Jobs:
-    """All methods raise DatabaseUnavailable."""
+class OwnJobs:
+    """The jobs and batches of one owner. Those of others are not there, whatever is asked for and whoever asks.
 
-    def __init__(self, database: Database) -> None:
+    All methods raise DatabaseUnavailable.
+    """
+
+    def __init__(self, owner: str, database: Database) -> None:
+        self.owner = owner
         self._database = database
 
     async def create(self, job: NewJob, *, progress: int, message: str) -> None:
         """Insert the row together with its first event. Calling it again with the same id changes nothing."""
-        await self._database.fetch("create_job", *_columns(job), progress, message)
+        await self._database.fetch("create_job", self.owner, *_columns(job), progress, message)
 
     async def create_batch(self, batch_id: UUID, jobs: Sequence[NewJob], *, progress: int, message: str) -> None:
         """All of them or none. Calling it again with the same ids changes nothing."""
         async with self._database.transaction() as session:
-            await session.fetch("create_batch", batch_id, jobs[0].owner, len(jobs))
+            await session.fetch("create_batch", self.owner, batch_id, len(jobs))
             for job in jobs:
-                await session.fetch("create_job", *_columns(job), progress, message)
-
-    async def check(self) -> None:
-        """Raise DatabaseUnavailable unless a job could be accepted now. Tried with one that is taken back: a database
-        that can only be read, or has no room left, still answers every question well."""
-        probe = uuid4()
-        job = NewJob(
-            id=probe,
-            key="readiness",
-            workflow_id=f"readiness-{probe}",
-            source_object="",
-            size_bytes=0,
-            source_sha256="",
-            # Of its own: the row of an owner is locked by whoever writes to their log.
-            owner=f"readiness-{probe}",
-        )
-        async with self._database.rehearsal() as session:
-            await session.fetch("create_job", *_columns(job), 0, "")
+                await session.fetch("create_job", self.owner, *_columns(job), progress, message)
 
     async def get(self, job_id: UUID) -> JobOverview | None:
-        return _overview(await self._database.fetch_one("get_job", job_id))
+        row = await self._database.fetch_one("get_job", self.owner, job_id)
+        return None if row is None else _read(JobOverview, row)
 
     async def by_id(self, ids: Sequence[UUID]) -> list[JobOverview]:
         """In the order asked for; unknown ones are left out."""
-        rows = await self._database.fetch("jobs_by_id", list(ids))
+        rows = await self._database.fetch("jobs_by_id", self.owner, list(ids))
         found = {job.id: job for job in (_read(JobOverview, row) for row in rows)}
         return [found[job_id] for job_id in dict.fromkeys(ids) if job_id in found]
 
@@ -147,21 +135,50 @@ class Jobs:
     ) -> list[JobOverview]:
         """A page of jobs, newest first. `after` is (created_at, id) of the last job on the page before."""
         created_at, job_id = after or (None, None)
-        rows = await self._database.fetch("list_jobs", created_at, job_id, status, limit)
+        rows = await self._database.fetch("list_jobs", self.owner, created_at, job_id, status, limit)
         return [_read(JobOverview, row) for row in rows]
 
     async def state(self, job_id: UUID) -> JobState | None:
-        row = await self._database.fetch_one("job_state", job_id)
+        row = await self._database.fetch_one("job_state", self.owner, job_id)
         return None if row is None else JobState.model_validate(dict(row))
 
-    async def owner_state(self, owner: str) -> OwnerState:
+    async def batch_state(self, batch_id: UUID) -> BatchState | None:
+        row = await self._database.fetch_one("batch_state", self.owner, batch_id)
+        return None if row is None else BatchState.model_validate(dict(row))
+
+    async def owner_state(self) -> OwnerState:
         """Of somebody who never had a job: nothing yet."""
-        row = await self._database.fetch_one("owner_state", owner)
+        row = await self._database.fetch_one("owner_state", self.owner)
         return OwnerState(jobs=[], event_seq=0, swept_seq=0) if row is None else OwnerState.model_validate(dict(row))
 
-    async def batch_state(self, batch_id: UUID) -> BatchState | None:
-        row = await self._database.fetch_one("batch_state", batch_id)
-        return None if row is None else BatchState.model_validate(dict(row))
+    async def request_cancel(self, job_id: UUID) -> bool:
+        """Mark the job: from now on `cancelled` is the only way it can end. False when it is over or gone."""
+        return await self._database.fetch_one("request_cancel", self.owner, job_id) is not None
+
+
+class Jobs:
+    """What the service itself does with jobs, whosever they are. All methods raise DatabaseUnavailable."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def of(self, owner: str) -> OwnJobs:
+        """All that a caller may ask for goes through this."""
+        return OwnJobs(owner, self._database)
+
+    async def check(self) -> None:
+        """Raise DatabaseUnavailable unless a job could be accepted now. Tried with one that is taken back: a database
+        that can only be read, or has no room left, still answers every question well."""
+        probe = uuid4()
+        # Of its own: the row of an owner is locked by whoever writes to their log.
+        name = f"readiness-{probe}"
+        job = NewJob(id=probe, key="readiness", workflow_id=name, source_object="", size_bytes=0, source_sha256="")
+        async with self._database.rehearsal() as session:
+            await session.fetch("create_job", name, *_columns(job), 0, "")
+
+    async def status(self, job_id: UUID) -> JobStatus | None:
+        row = await self._database.fetch_one("job_status", job_id)
+        return None if row is None else JobStatus(row["status"])
 
     async def unlaunched(self, limit: int = 100) -> list[JobRow]:
         """Pending jobs that Temporal has not taken, the most urgent first."""
@@ -173,10 +190,6 @@ class Jobs:
         None when the job is gone."""
         row = await self._database.fetch_one("mark_launched", job_id)
         return None if row is None else JobStatus(row["status"])
-
-    async def request_cancel(self, job_id: UUID) -> bool:
-        """Mark the job: from now on `cancelled` is the only way it can end. False when it is over or gone."""
-        return await self._database.fetch_one("request_cancel", job_id) is not None
 
     async def mark_cancel_told(self, job_id: UUID) -> None:
         """Record that the workflow knows."""
@@ -239,7 +252,7 @@ class Jobs:
 
 
 def _columns(job: NewJob) -> tuple[object, ...]:
-    """The parameters of `create_job` before progress and message."""
+    """The parameters of `create_job` between the owner and progress and message."""
     return (
         job.id,
         job.key,
@@ -248,7 +261,6 @@ def _columns(job: NewJob) -> tuple[object, ...]:
         job.size_bytes,
         job.source_sha256,
         job.options.model_dump(mode="json"),
-        job.owner,
         job.batch_id,
     )
 
@@ -256,10 +268,6 @@ def _columns(job: NewJob) -> tuple[object, ...]:
 def _past_job(rows: Sequence[Row]) -> PastJob:
     moments = [Moment(Stage(row["stage"]), row["progress"], row["created_at"]) for row in rows]
     return PastJob(rows[0]["work_began_at"], rows[0]["completed_at"], moments)
-
-
-def _overview(row: Row | None) -> JobOverview | None:
-    return None if row is None else _read(JobOverview, row)
 
 
 def _read(kind: type[R], row: Row) -> R:

@@ -2,13 +2,13 @@
 -- Parameters are numbered; what each one is stands beside its first use.
 
 
--- ── jobs ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+-- ── what one owner has: $1 is the owner, and nothing of others comes out or is changed ─────────────────────────────
 
 -- name: create_job
 -- The row and its first event in one statement. Idempotent: after a lost connection the caller cannot know whether it
 -- was committed, and asks again.
 WITH created AS (
-    INSERT INTO jobs (id, key, workflow_id, source_object, size_bytes, source_sha256, options, owner, batch_id, stage,
+    INSERT INTO jobs (owner, id, key, workflow_id, source_object, size_bytes, source_sha256, options, batch_id, stage,
                       progress, event_seq)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'uploading', $10 /* progress */, 1)
     ON CONFLICT (id) DO NOTHING
@@ -18,28 +18,43 @@ WITH created AS (
 )
 SELECT pg_notify('streamforge_events', notification(event)) FROM logged;
 
+-- name: create_batch
+WITH known AS (INSERT INTO owners (id) VALUES ($1) ON CONFLICT DO NOTHING)
+INSERT INTO batches (owner, id, total) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING;
+
 -- name: get_job
 SELECT jobs.*, latest_events(id), queue_position(jobs), rendition_progress(jobs)
 FROM jobs
-WHERE id = $1;
+WHERE owner = $1 AND id = $2;
+
+-- name: jobs_by_id
+SELECT jobs.*, latest_events(id), queue_position(jobs), rendition_progress(jobs)
+FROM jobs
+WHERE owner = $1 AND id = ANY ($2::uuid[]);
 
 -- name: list_jobs
 -- Newest first. Keyset pagination: a page begins after the last (created_at, id) of the one before, so that rows which
 -- arrive in between neither repeat nor hide others.
 SELECT jobs.*, latest_events(id), queue_position(jobs), rendition_progress(jobs)
 FROM jobs
-WHERE ($1::timestamptz IS NULL /* created_at of the cursor */ OR (created_at, id) < ($1, $2::uuid))
-  AND ($3::text IS NULL /* status */ OR status = $3)
+WHERE owner = $1
+  AND ($2::timestamptz IS NULL /* created_at of the cursor */ OR (created_at, id) < ($2, $3::uuid))
+  AND ($4::text IS NULL /* status */ OR status = $4)
 ORDER BY created_at DESC, id DESC
-LIMIT $4;
+LIMIT $5;
 
 -- name: job_state
 SELECT id, status, stage, progress, event_seq,
        coalesce((SELECT min(seq) - 1 FROM progress_events WHERE job_id = jobs.id), event_seq) AS swept_seq
-FROM jobs WHERE id = $1;
+FROM jobs WHERE owner = $1 AND id = $2;
 
--- name: jobs_by_id
-SELECT jobs.*, latest_events(id), queue_position(jobs), rendition_progress(jobs) FROM jobs WHERE id = ANY ($1::uuid[]);
+-- name: batch_state
+SELECT id AS batch_id, created_at, total, completed, failed, cancelled,
+       (SELECT coalesce(jsonb_agg(job_summary(jobs) ORDER BY created_at, id), '[]') FROM jobs
+        WHERE batch_id = batches.id) AS jobs,
+       (SELECT coalesce(max(owner_seq), 0) FROM progress_events WHERE batch_id = batches.id) AS event_seq,
+       (SELECT swept_seq FROM owners WHERE id = batches.owner) AS swept_seq
+FROM batches WHERE owner = $1 AND id = $2;
 
 -- name: owner_state
 -- Its jobs that are not over, and where its log stands, in one look: both change in the same transactions.
@@ -48,17 +63,35 @@ SELECT event_seq, swept_seq,
         WHERE owner = owners.id AND status IN ('pending', 'processing')) AS jobs
 FROM owners WHERE id = $1;
 
--- name: create_batch
-WITH known AS (INSERT INTO owners (id) VALUES ($2) ON CONFLICT DO NOTHING)
-INSERT INTO batches (id, owner, total) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING;
+-- name: request_cancel
+-- Nothing when the job is over or gone. A second request keeps the time of the first.
+UPDATE jobs SET cancel_requested_at = coalesce(cancel_requested_at, clock_timestamp())
+WHERE owner = $1 AND id = $2 AND status IN ('pending', 'processing')
+RETURNING id;
 
--- name: batch_state
-SELECT id AS batch_id, created_at, total, completed, failed, cancelled,
-       (SELECT coalesce(jsonb_agg(job_summary(jobs) ORDER BY created_at, id), '[]') FROM jobs
-        WHERE batch_id = batches.id) AS jobs,
-       (SELECT coalesce(max(owner_seq), 0) FROM progress_events WHERE batch_id = batches.id) AS event_seq,
-       (SELECT swept_seq FROM owners WHERE id = batches.owner) AS swept_seq
-FROM batches WHERE id = $1;
+-- name: job_events_after
+SELECT * FROM progress_events
+WHERE owner = $1 AND job_id = $2 AND seq > $3 AND ($4::timestamptz IS NULL /* since */ OR created_at >= $4)
+ORDER BY seq
+LIMIT $5;
+
+-- name: owner_events_after
+SELECT * FROM progress_events
+WHERE owner = $1 AND owner_seq > $2
+ORDER BY owner_seq
+LIMIT $3;
+
+-- name: batch_events_after
+SELECT * FROM progress_events
+WHERE owner = $1 AND batch_id = $2 AND owner_seq > $3
+ORDER BY owner_seq
+LIMIT $4;
+
+
+-- ── jobs, whosever they are: for the service itself ───────────────────────────────────────────────────────────────────
+
+-- name: job_status
+SELECT status FROM jobs WHERE id = $1;
 
 -- name: unlaunched_jobs
 -- Jobs that Temporal has not taken yet, the most urgent first.
@@ -70,12 +103,6 @@ LIMIT $1;
 -- name: mark_launched
 -- Answers with the status, for whoever cancelled the job while it was being started.
 UPDATE jobs SET launched_at = coalesce(launched_at, clock_timestamp()) WHERE id = $1 RETURNING status;
-
--- name: request_cancel
--- Nothing when the job is over or gone. A second request keeps the time of the first.
-UPDATE jobs SET cancel_requested_at = coalesce(cancel_requested_at, clock_timestamp())
-WHERE id = $1 AND status IN ('pending', 'processing')
-RETURNING id;
 
 -- name: mark_cancel_told
 UPDATE jobs SET cancel_told_at = coalesce(cancel_told_at, clock_timestamp()) WHERE id = $1;
@@ -156,24 +183,6 @@ DELETE FROM batches WHERE NOT EXISTS (SELECT FROM jobs WHERE batch_id = batches.
 -- name: append_events
 -- See migrations/functions.sql for what it does, and streamforge.events.log for why readers miss nothing.
 SELECT * FROM append_events($1 /* changes */, $2 /* all stages in order */, $3 /* some may be there already */);
-
--- name: job_events_after
-SELECT * FROM progress_events
-WHERE job_id = $1 AND seq > $2 AND ($3::timestamptz IS NULL /* since */ OR created_at >= $3)
-ORDER BY seq
-LIMIT $4;
-
--- name: owner_events_after
-SELECT * FROM progress_events
-WHERE owner = $1 AND owner_seq > $2
-ORDER BY owner_seq
-LIMIT $3;
-
--- name: batch_events_after
-SELECT * FROM progress_events
-WHERE batch_id = $1 AND owner_seq > $2
-ORDER BY owner_seq
-LIMIT $3;
 
 -- name: latest_numbers
 -- How far the logs are that somebody follows, by what notifications call them.

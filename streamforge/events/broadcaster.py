@@ -151,7 +151,8 @@ class Broadcaster:
     def __init__(self, events: EventLog, heartbeat_seconds: float) -> None:
         self._events = events
         self._heartbeat_seconds = heartbeat_seconds
-        self._channels: dict[str, Channel] = {}
+        self._channels: dict[str, dict[str, Channel]] = {}
+        """By what notifications call them, and whose they are for whoever follows."""
         self._leaving = False
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -185,8 +186,7 @@ class Broadcaster:
             client.close()
             if not channel.clients:
                 channel.stop()
-                if self._channels.get(source.key) is channel:
-                    del self._channels[source.key]
+                self._forget(source, channel)
 
     def on_notification(self, payload: str) -> None:
         """`job_id:seq`, mostly with `:owner:owner_seq` and maybe `:batch_id`. What nobody follows costs a look-up."""
@@ -196,22 +196,23 @@ class Broadcaster:
         self._tell(f"batch:{batch_id}", owner_seq)
 
     def on_reconnected(self) -> None:
-        for channel in self._channels.values():
+        for _, channel in self._all():
             channel.look()
 
     def leave(self) -> None:
         """End every stream, and refuse new ones: this process stops."""
         self._leaving = True
-        for channel in self._channels.values():
+        for _, channel in self._all():
             channel.end(frames.reconnect)
 
     def _tell(self, key: str, number: str) -> None:
-        channel = self._channels.get(key)
-        if channel is not None and number.isdigit():
-            channel.tell(int(number))
+        channels = self._channels.get(key)
+        if channels is not None and number.isdigit():
+            for channel in channels.values():
+                channel.tell(int(number))
 
     async def _beat(self) -> None:
-        for channel in list(self._channels.values()):
+        for _, channel in self._all():
             await _each(channel.clients, Client.heartbeat)
 
     async def _look(self) -> None:
@@ -225,17 +226,29 @@ class Broadcaster:
             numbers = await self._events.latest_numbers(map(UUID, followed["job"]), followed["owner"])
         except DatabaseUnavailable:
             return
-        for key, channel in list(self._channels.items()):
+        for key, channel in self._all():
             if key in numbers:
                 channel.tell(numbers[key])
             else:
                 channel.look()
 
     def _channel(self, source: Source) -> Channel:
-        channel = self._channels.get(source.key)
+        """Shared by those who follow the same as the same owner: what one of them is shown is there for all of them."""
+        channels = self._channels.setdefault(source.key, {})
+        channel = channels.get(source.owner)
         if channel is None or channel.is_dead:
-            channel = self._channels[source.key] = Channel(source)
+            channel = channels[source.owner] = Channel(source)
         return channel
+
+    def _forget(self, source: Source, channel: Channel) -> None:
+        channels = self._channels.get(source.key, {})
+        if channels.get(source.owner) is channel:
+            del channels[source.owner]
+        if not channels:
+            self._channels.pop(source.key, None)
+
+    def _all(self) -> list[tuple[str, Channel]]:
+        return [(key, channel) for key, channels in self._channels.items() for channel in channels.values()]
 
 
 class _Shared:

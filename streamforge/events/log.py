@@ -39,6 +39,28 @@ class Entry:
     may_be_there: bool = False
 
 
+class OwnLog:
+    """The log of one owner, to be read. All methods raise DatabaseUnavailable."""
+
+    def __init__(self, owner: str, database: Database) -> None:
+        self.owner = owner
+        self._database = database
+
+    async def after(self, owner_seq: int, limit: int = 500) -> list[LoggedEvent]:
+        """Events of all jobs of the owner with a number above `owner_seq`, in order."""
+        return _events(await self._database.fetch("owner_events_after", self.owner, owner_seq, limit))
+
+    async def of_job(
+        self, job_id: UUID, seq: int, limit: int = 500, since: datetime | None = None
+    ) -> list[LoggedEvent]:
+        """Events of a job with a number above `seq`."""
+        return _events(await self._database.fetch("job_events_after", self.owner, job_id, seq, since, limit))
+
+    async def of_batch(self, batch_id: UUID, owner_seq: int, limit: int = 500) -> list[LoggedEvent]:
+        """Events of all jobs of a batch, in the numbers of its owner."""
+        return _events(await self._database.fetch("batch_events_after", self.owner, batch_id, owner_seq, limit))
+
+
 class EventLog:
     """Append to the log and read from it.
 
@@ -78,17 +100,9 @@ class EventLog:
             self._writer = asyncio.create_task(self._write_all(), name="event log")
         return await written
 
-    async def after(self, job_id: UUID, seq: int, limit: int = 500, since: datetime | None = None) -> list[LoggedEvent]:
-        """Events of a job with a number above `seq`, in order."""
-        return _events(await self._database.fetch("job_events_after", job_id, seq, since, limit))
-
-    async def after_of_owner(self, owner: str, owner_seq: int, limit: int = 500) -> list[LoggedEvent]:
-        """Events of all jobs of an owner."""
-        return _events(await self._database.fetch("owner_events_after", owner, owner_seq, limit))
-
-    async def after_of_batch(self, batch_id: UUID, owner_seq: int, limit: int = 500) -> list[LoggedEvent]:
-        """Events of all jobs of a batch, in the numbers of its owner."""
-        return _events(await self._database.fetch("batch_events_after", batch_id, owner_seq, limit))
+    def of(self, owner: str) -> "OwnLog":
+        """All that a caller may read."""
+        return OwnLog(owner, self._database)
 
     async def latest_numbers(self, job_ids: Iterable[UUID], owners: Iterable[str]) -> dict[str, int]:
         """How far these logs are, by the keys of their sources. What is gone is left out."""

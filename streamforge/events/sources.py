@@ -6,11 +6,11 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from streamforge.contracts.job import JobStatus
-from streamforge.db.jobs import BatchState, Jobs, JobState, OwnerState
+from streamforge.db.jobs import BatchState, JobState, OwnerState, OwnJobs
 from streamforge.errors import BatchNotFound, JobNotFound, StreamForgeError
 from streamforge.events import frames
 from streamforge.events.frames import Frame
-from streamforge.events.log import EventLog
+from streamforge.events.log import OwnLog
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,10 @@ class Source(Protocol):
     def key(self) -> str:
         """What it is called where notifications are told apart."""
 
+    @property
+    def owner(self) -> str:
+        """Whose it is if it is there at all. To anybody else it is not, and they must not be told of it together."""
+
     async def snapshot(self) -> Snapshot | None:
         """None when there is no such thing, or no more."""
 
@@ -56,19 +60,23 @@ class JobSource:
     """One job. The numbers are its own: 1, 2, 3 …"""
 
     job_id: UUID
-    events: EventLog
-    jobs: Jobs
+    log: OwnLog
+    jobs: OwnJobs
 
     @property
     def key(self) -> str:
         return f"job:{self.job_id}"
+
+    @property
+    def owner(self) -> str:
+        return self.jobs.owner
 
     async def snapshot(self) -> Snapshot | None:
         job = await self.jobs.state(self.job_id)
         return None if job is None else _of_job(job)
 
     async def after(self, number: int, limit: int) -> Sequence[Frame]:
-        return [frames.of_job(event) for event in await self.events.after(self.job_id, number, limit)]
+        return [frames.of_job(event) for event in await self.log.of_job(self.job_id, number, limit)]
 
     def not_found(self) -> StreamForgeError:
         return JobNotFound("There is no such job.")
@@ -78,19 +86,22 @@ class JobSource:
 class OwnerSource:
     """All jobs of an owner, also those that are still to come. The numbers are the owner's: 1, 2, 3 …"""
 
-    owner: str
-    events: EventLog
-    jobs: Jobs
+    log: OwnLog
+    jobs: OwnJobs
 
     @property
     def key(self) -> str:
         return f"owner:{self.owner}"
 
+    @property
+    def owner(self) -> str:
+        return self.jobs.owner
+
     async def snapshot(self) -> Snapshot:
-        return _of_owner(await self.jobs.owner_state(self.owner))
+        return _of_owner(await self.jobs.owner_state())
 
     async def after(self, number: int, limit: int) -> Sequence[Frame]:
-        return [frames.of_owner(event) for event in await self.events.after_of_owner(self.owner, number, limit)]
+        return [frames.of_owner(event) for event in await self.log.after(number, limit)]
 
     def not_found(self) -> StreamForgeError:
         return JobNotFound("There are no jobs of yours.")
@@ -101,19 +112,23 @@ class BatchSource:
     """All jobs of a batch. The numbers are its owner's; those of other jobs are left out."""
 
     batch_id: UUID
-    events: EventLog
-    jobs: Jobs
+    log: OwnLog
+    jobs: OwnJobs
 
     @property
     def key(self) -> str:
         return f"batch:{self.batch_id}"
+
+    @property
+    def owner(self) -> str:
+        return self.jobs.owner
 
     async def snapshot(self) -> Snapshot | None:
         batch = await self.jobs.batch_state(self.batch_id)
         return None if batch is None else _of_batch(batch)
 
     async def after(self, number: int, limit: int) -> Sequence[Frame]:
-        return [frames.of_batch(event) for event in await self.events.after_of_batch(self.batch_id, number, limit)]
+        return [frames.of_batch(event) for event in await self.log.of_batch(self.batch_id, number, limit)]
 
     def not_found(self) -> StreamForgeError:
         return BatchNotFound("There is no such batch.")

@@ -25,7 +25,7 @@ from streamforge.contracts.events import JobChange
 from streamforge.contracts.media import EncodedTracks
 from streamforge.contracts.pipeline import EncodeAudioInput, EncodeChunkInput, StoredSource
 from streamforge.contracts.tasks import Task
-from streamforge.db.jobs import Jobs
+from streamforge.db.jobs import EVERYONE, Jobs
 from streamforge.errors import StorageUnavailable
 from streamforge.events.log import EventLog
 from streamforge.keys import Keys
@@ -158,7 +158,7 @@ async def test_one_put_that_fails_is_made_again_and_nothing_else(
                 info = await desk.store.stat(f"output/{desk.job_id}/{track.name}/{segment.file_name}")
                 assert info is not None
                 assert info.size_bytes == segment.size_bytes
-    said = [event.details for event in await events.after(desk.job_id, 0)]
+    said = [event.details for event in await events.of(EVERYONE).of_job(desk.job_id, 0)]
     assert {"code": "storage.unavailable", "attempt": 2} in said
 
 

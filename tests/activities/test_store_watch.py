@@ -7,7 +7,7 @@ import pytest
 from factories import PROCESSING, accepted
 from obstore.store import MemoryStore
 
-from streamforge.db.jobs import Jobs
+from streamforge.db.jobs import EVERYONE, Jobs
 from streamforge.errors import DiskFull
 from streamforge.events.log import EventLog
 from streamforge.storage.bucket import BucketStorage
@@ -43,7 +43,7 @@ def watching(store: MoodyStore, events: EventLog) -> StoreWatch:
 async def until_told(events: EventLog, job_id: UUID, count: int) -> list[str]:
     """What the job's viewers were told beside its own progress, once it is so much."""
     async with asyncio.timeout(10):
-        while len(logged := await events.after(job_id, 2)) < count:
+        while len(logged := await events.of(EVERYONE).of_job(job_id, 2)) < count:
             pass
     return [event.message for event in logged]
 

@@ -17,7 +17,7 @@ from temporalio.testing import ActivityEnvironment
 from activities.retention import RetentionActivities
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.pipeline import SweepInput
-from streamforge.db.jobs import Jobs
+from streamforge.db.jobs import EVERYONE, Jobs
 from streamforge.events.log import EventLog
 from streamforge.storage import open_storage
 
@@ -96,7 +96,7 @@ async def test_a_batch_of_nothing(api: Api, rows: Jobs) -> None:
     assert_problem(await api.http.post("/batches", data={"priority": "1"}), 400, "request.missing_video")
     assert_problem(await send(api, ("a.mp4", b"a"), key="b"), 400, "request.invalid_field")
     assert_problem(await send(api, ("a.mp4", b"a"), priority="9"), 400, "request.invalid_field")
-    assert await rows.newest(10) == []
+    assert await rows.of(EVERYONE).newest(10) == []
 
 
 BROKEN = {
@@ -129,7 +129,7 @@ async def test_a_refused_batch_leaves_nothing(api: Api, rows: Jobs, monkeypatch:
     else:
         assert (await sending).status_code == 400
     await until(lambda: api.stored == [] and api.uploads == [])
-    assert await rows.newest(10) == []
+    assert await rows.of(EVERYONE).newest(10) == []
 
 
 async def test_a_batch_that_takes_a_day_to_arrive_is_announced_to_the_sweep(
@@ -260,6 +260,6 @@ async def test_a_batch_goes_with_the_last_of_its_jobs(
     batch_id, jobs = await batch_of(api, 2)
     for job_id in jobs:
         await events.append(job_id, COMPLETED)
-    gone = await rows.delete([job.id for job in await rows.newest(10)])
+    gone = await rows.delete([job.id for job in await rows.of(EVERYONE).newest(10)])
     assert len(gone) == 2
     assert_problem(await api.http.get(f"/batches/{batch_id}"), 404, "batch.not_found")

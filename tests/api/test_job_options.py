@@ -17,7 +17,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from streamforge import cli
 from streamforge.contracts.job_options import JobOptions, WorkOptions
 from streamforge.contracts.pipeline import PlanVideo, ProbeInput, ProcessVideo
-from streamforge.db.jobs import Jobs
+from streamforge.db.jobs import EVERYONE, Jobs
 
 ASKED = {
     "priority": "1",
@@ -46,7 +46,7 @@ def test_there_is_an_example_of_every_option() -> None:
 async def test_every_option_of_a_form_is_kept_and_echoed(api: Api, rows: Jobs) -> None:
     job_id = await api.post_ok(**ASKED)
     assert (await api.job(job_id))["options"] == ECHOED
-    kept = await rows.get(UUID(job_id))
+    kept = await rows.of(EVERYONE).get(UUID(job_id))
     assert kept is not None
     assert kept.options.webhook_url == ASKED["webhook_url"]
 
@@ -103,7 +103,7 @@ async def test_the_workflow_gets_them_where_versions_before_look_for_them(
     job = await api.job(await api.post_ok(**ASKED))
     client = await Client.connect(temporal_address, data_converter=pydantic_data_converter)
     async with asyncio.timeout(20):
-        while (row := await rows.get(UUID(str(job["id"])))) is None or row.launched_at is None:
+        while (row := await rows.of(EVERYONE).get(UUID(str(job["id"])))) is None or row.launched_at is None:
             await asyncio.sleep(0.01)
     handle = client.get_workflow_handle(str(job["workflow_id"]))
     started = (await handle.fetch_history()).events[0].workflow_execution_started_event_attributes

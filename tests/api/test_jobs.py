@@ -24,7 +24,7 @@ from streamforge.contracts import names, steps
 from streamforge.contracts.events import JobChange, PartProgress
 from streamforge.contracts.job import JobStatus, JobView, Playback, Stage
 from streamforge.contracts.pipeline import Outcome, ProcessVideo, ProcessVideoResult
-from streamforge.db.jobs import JobOverview, JobRow, Jobs
+from streamforge.db.jobs import EVERYONE, JobOverview, JobRow, Jobs
 from streamforge.errors import DatabaseUnavailable, TemporalUnavailable
 from streamforge.events.log import EventLog, Report
 from streamforge.settings import Settings, TemporalSettings
@@ -255,7 +255,7 @@ async def temporal(temporal_address: str) -> Client:
 async def launched(rows: Jobs, job_id: str) -> None:
     """Until the launcher has handed the job over."""
     async with asyncio.timeout(20):
-        while (job := await rows.get(UUID(job_id))) is None or job.launched_at is None:
+        while (job := await rows.of(EVERYONE).get(UUID(job_id))) is None or job.launched_at is None:
             await asyncio.sleep(0.01)
 
 
@@ -303,7 +303,7 @@ async def test_two_apis_that_start_the_same_job_start_it_once(
     async with serving(with_temporal), serving(with_temporal):
         for job_id in ids:
             await launched(rows, job_id)
-    for job in await rows.newest(10):
+    for job in await rows.of(EVERYONE).newest(10):
         assert (await temporal.get_workflow_handle(job.workflow_id).describe()).status is not None
 
 
@@ -355,7 +355,7 @@ async def test_a_cancel_whose_api_was_killed_before_it_told_anybody_is_delivered
     waiting, launched_one = await accepted(rows), await accepted(rows)
     await rows.mark_launched(launched_one)
     for job_id in (waiting, launched_one):
-        assert await rows.request_cancel(job_id)
+        assert await rows.of(EVERYONE).request_cancel(job_id)
     with_temporal = settings.model_copy(update={"temporal": TemporalSettings(address=temporal_address)})
     async with serving(with_temporal) as api:
         for job_id in (waiting, launched_one):
@@ -380,8 +380,8 @@ class Told(list[str]):
 async def marked(rows: Jobs) -> JobOverview:
     job_id = await accepted(rows)
     await rows.mark_launched(job_id)
-    assert await rows.request_cancel(job_id)
-    job = await rows.get(job_id)
+    assert await rows.of(EVERYONE).request_cancel(job_id)
+    job = await rows.of(EVERYONE).get(job_id)
     assert job is not None
     return job
 

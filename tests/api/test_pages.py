@@ -15,7 +15,7 @@ from websockets.exceptions import InvalidStatus
 
 from streamforge.api.app import routes
 from streamforge.api.http.foreign_pages import SAFE_METHODS
-from streamforge.db.jobs import Jobs
+from streamforge.db.jobs import EVERYONE, Jobs
 from streamforge.errors import InvalidSettings
 from streamforge.settings import ServerSettings, Settings, load
 
@@ -42,7 +42,7 @@ async def test_a_page_from_elsewhere_changes_nothing(api: Api, rows: Jobs, page:
     sent = await api.http.post("/process", files={"video": ("a.mp4", b"bytes")}, headers=page)
     assert_problem(sent, 403, "request.foreign_page")
     assert_problem(await api.http.delete(f"/jobs/{job_id}", headers=page), 403, "request.foreign_page")
-    assert [job.status for job in await rows.newest(10)] == ["pending"]
+    assert [job.status for job in await rows.of(EVERYONE).newest(10)] == ["pending"]
     assert api.stored == []
 
 

@@ -19,7 +19,7 @@ from races import PROCESSES, ROUNDS, started_together
 from serving import Api, assert_problem, serving
 
 from streamforge.api.routes.process_fields import parse_field
-from streamforge.db.jobs import Jobs
+from streamforge.db.jobs import EVERYONE, Jobs
 from streamforge.errors import InvalidField
 from streamforge.settings import InputSettings, Settings
 
@@ -390,7 +390,7 @@ async def test_an_aborted_upload_leaves_nothing(api: Api, rows: Jobs) -> None:
     writer.close()
     await until(lambda: api.uploads == [])
     assert api.stored == []
-    assert await rows.newest(10) == []
+    assert await rows.of(EVERYONE).newest(10) == []
 
 
 async def test_what_a_killed_api_left_is_removed_at_the_next_start_but_no_live_upload(settings: Settings) -> None:
@@ -501,9 +501,9 @@ async def test_an_upload_during_which_the_database_turns_read_only_is_kept_until
     async with read_only(database_dsn):
         await upload.end()
         await until_refused(database_dsn, 2)
-        assert await rows.newest(1) == []
+        assert await rows.of(EVERYONE).newest(1) == []
     assert (await upload.answer()).status_code == 202
-    assert len(await rows.newest(2)) == 1
+    assert len(await rows.of(EVERYONE).newest(2)) == 1
 
 
 @pytest.mark.parametrize("path", ["/process", "/batches"])
@@ -519,7 +519,7 @@ async def test_an_upload_during_which_the_store_goes_away_is_kept_until_it_is_ba
         await until(lambda: any(line.get("code") == "storage.unavailable" for line in logs))
         originals.unlink()
         assert (await upload.answer()).status_code == 202
-    (job,) = await rows.newest(2)
+    (job,) = await rows.of(EVERYONE).newest(2)
     assert api.stored == [job.source_object]
 
 

@@ -9,14 +9,14 @@ from factories import CANCELLED, COMPLETED, FAILED, PROCESSING, accepted, new_jo
 from streamforge.contracts.events import PartProgress
 from streamforge.contracts.job import JobStatus, Stage
 from streamforge.contracts.job_options import JobOptions
-from streamforge.db.jobs import Jobs
+from streamforge.db.jobs import EVERYONE, Jobs
 from streamforge.events.log import EventLog, Report
 
 
 async def test_an_accepted_job_is_pending_at_five_percent_with_its_first_event(jobs: Jobs) -> None:
     asked = new_job(key="films/intro.mp4", metadata={"tags": ["a", {"ü": None}]}, external_id="42", priority=2)
-    await jobs.create(asked, progress=5, message="File received")
-    job = await jobs.get(asked.id)
+    await jobs.of(EVERYONE).create(asked, progress=5, message="File received")
+    job = await jobs.of(EVERYONE).get(asked.id)
     assert job is not None
     assert (job.status, job.stage, job.progress, job.event_seq) == (JobStatus.PENDING, Stage.UPLOADING, 5, 1)
     assert job.key == "films/intro.mp4"
@@ -27,16 +27,16 @@ async def test_an_accepted_job_is_pending_at_five_percent_with_its_first_event(j
 async def test_accepting_the_same_job_twice_changes_nothing(jobs: Jobs) -> None:
     """A connection may die after the commit and before the answer; the API then asks again."""
     job = new_job()
-    await jobs.create(job, progress=5, message="File received")
-    await jobs.create(job, progress=5, message="File received")
-    state = await jobs.state(job.id)
+    await jobs.of(EVERYONE).create(job, progress=5, message="File received")
+    await jobs.of(EVERYONE).create(job, progress=5, message="File received")
+    state = await jobs.of(EVERYONE).state(job.id)
     assert state is not None
     assert state.event_seq == 1
 
 
 async def test_an_unknown_job_is_none(jobs: Jobs) -> None:
-    assert await jobs.get(uuid4()) is None
-    assert await jobs.state(uuid4()) is None
+    assert await jobs.of(EVERYONE).get(uuid4()) is None
+    assert await jobs.of(EVERYONE).state(uuid4()) is None
     assert await jobs.mark_launched(uuid4()) is None
 
 
@@ -44,25 +44,25 @@ async def test_latest_events_are_ten_and_newest_first(jobs: Jobs, events: EventL
     job_id = await accepted(jobs)
     for percent in range(11, 26):
         await events.append(job_id, progress(percent))
-    job = await jobs.get(job_id)
+    job = await jobs.of(EVERYONE).get(job_id)
     assert job is not None
     assert [event.progress for event in job.latest_events] == list(range(25, 15, -1))
 
 
 async def test_pages_go_from_new_to_old_without_repeating_when_jobs_arrive_in_between(jobs: Jobs) -> None:
     ids = [await accepted(jobs) for _ in range(5)]
-    first = await jobs.newest(2)
+    first = await jobs.of(EVERYONE).newest(2)
     await accepted(jobs)
-    second = await jobs.newest(2, after=(first[-1].created_at, first[-1].id))
-    third = await jobs.newest(2, after=(second[-1].created_at, second[-1].id))
+    second = await jobs.of(EVERYONE).newest(2, after=(first[-1].created_at, first[-1].id))
+    third = await jobs.of(EVERYONE).newest(2, after=(second[-1].created_at, second[-1].id))
     assert [job.id for job in first + second + third] == ids[::-1]
 
 
 async def test_jobs_created_in_the_same_instant_are_paged_by_id(jobs: Jobs, database_dsn: str) -> None:
     ids = {await accepted(jobs) for _ in range(4)}
     await run_sql(database_dsn, "UPDATE jobs SET created_at = now()")
-    first = await jobs.newest(3)
-    rest = await jobs.newest(3, after=(first[-1].created_at, first[-1].id))
+    first = await jobs.of(EVERYONE).newest(3)
+    rest = await jobs.of(EVERYONE).newest(3, after=(first[-1].created_at, first[-1].id))
     assert {job.id for job in first} | {job.id for job in rest} == ids
     assert len(first) + len(rest) == 4
 
@@ -71,7 +71,7 @@ async def test_a_page_can_hold_one_status_only(jobs: Jobs, events: EventLog) -> 
     await accepted(jobs)
     failed = await accepted(jobs)
     await events.append(failed, FAILED)
-    assert [job.id for job in await jobs.newest(10, status=JobStatus.FAILED)] == [failed]
+    assert [job.id for job in await jobs.of(EVERYONE).newest(10, status=JobStatus.FAILED)] == [failed]
 
 
 async def test_queue_position_counts_who_goes_first_urgency_before_age(jobs: Jobs, events: EventLog) -> None:
@@ -86,7 +86,7 @@ async def test_queue_position_counts_who_goes_first_urgency_before_age(jobs: Job
     part = PartProgress(part="0", done=1, whole=100, low=10, high=50)
     await events.append(running, progress(10), [Report(Stage.TRANSCODING, part)])
     await events.append(over, CANCELLED)
-    positions = {job.id: job.queue_position for job in await jobs.newest(10)}
+    positions = {job.id: job.queue_position for job in await jobs.of(EVERYONE).newest(10)}
     assert positions == {urgent: 0, ordinary: 1, later: 2, running: None, over: None}
 
 
@@ -119,7 +119,7 @@ async def test_only_jobs_that_are_over_are_deleted_and_their_events_go_with_them
     await events.append(over, COMPLETED)
     assert await jobs.delete([over, running, uuid4()]) == [over]
     assert await jobs.existing([over, running], announced_since=datetime.now(UTC)) == {running}
-    assert await events.after(over, 0) == []
+    assert await events.of(EVERYONE).of_job(over, 0) == []
 
 
 async def test_what_was_announced_exists_for_as_long_as_it_is_told_again(jobs: Jobs) -> None:

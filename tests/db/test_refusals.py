@@ -9,7 +9,7 @@ import pytest
 from factories import new_job, run_sql
 from outages import filled, read_only, small_disk
 
-from streamforge.db.jobs import Jobs
+from streamforge.db.jobs import EVERYONE, Jobs
 from streamforge.db.migrations import apply_migrations
 from streamforge.db.pool import Database, availability_errors, connect
 from streamforge.embedded.postgres import EmbeddedPostgres
@@ -48,11 +48,11 @@ async def test_what_would_be_refused_for_ever_is_not_waited_for(postgres_dsn: st
 
 async def test_wrong_arguments_are_a_defect_and_not_waited_for(database: Database) -> None:
     with pytest.raises(asyncpg.DataError):
-        await database.fetch("get_job", "not a UUID")
+        await database.fetch("get_job", EVERYONE, "not a UUID")
 
 
 async def create(jobs: Jobs) -> None:
-    await jobs.create(new_job(), progress=5, message="File received")
+    await jobs.of(EVERYONE).create(new_job(), progress=5, message="File received")
 
 
 async def create_for_ever(jobs: Jobs) -> None:
@@ -64,7 +64,7 @@ async def test_a_read_only_server_answers_questions_and_says_that_it_takes_no_jo
     jobs: Jobs, database_dsn: str
 ) -> None:
     async with read_only(database_dsn):
-        assert await jobs.newest(1) == []
+        assert await jobs.of(EVERYONE).newest(1) == []
         for write in (create(jobs), jobs.check()):
             with pytest.raises(DatabaseUnavailable, match="read-only"):
                 await write
@@ -125,9 +125,9 @@ async def test_a_role_without_rights_or_connections_is_told_so(jobs: Jobs, datab
 async def test_a_database_that_has_not_been_migrated_yet_is_waited_for(empty_database_dsn: str) -> None:
     database = await Database.open(empty_database_dsn)
     with pytest.raises(DatabaseUnavailable, match="another version"):
-        await Jobs(database).newest(1)
+        await Jobs(database).of(EVERYONE).newest(1)
     await apply_migrations(empty_database_dsn)
-    assert await Jobs(database).newest(1) == []
+    assert await Jobs(database).of(EVERYONE).newest(1) == []
     await database.close()
 
 

@@ -10,7 +10,7 @@ from factories import CANCELLED, COMPLETED, FAILED, PROCESSING, accepted, progre
 
 from streamforge.contracts.events import JobChange, LoggedEvent, PartProgress
 from streamforge.contracts.job import JobStatus, Playback, RenditionView, Stage
-from streamforge.db.jobs import JobOverview, Jobs
+from streamforge.db.jobs import EVERYONE, JobOverview, Jobs
 from streamforge.db.listener import EVENTS_CHANNEL
 from streamforge.db.pool import Database
 from streamforge.events.log import EventLog, Report
@@ -21,7 +21,7 @@ async def append_part(events: EventLog, job_id: UUID, change: JobChange, part: P
 
 
 async def row(jobs: Jobs, job_id: object) -> JobOverview:
-    job = await jobs.get(job_id)  # type: ignore[arg-type]
+    job = await jobs.of(EVERYONE).get(job_id)  # type: ignore[arg-type]
     assert job is not None
     return job
 
@@ -125,7 +125,7 @@ async def test_event_names_that_would_break_a_stream_are_refused(jobs: Jobs, eve
     job_id = await accepted(jobs)
     with pytest.raises(asyncpg.CheckViolationError):
         await events.append(job_id, progress(20).model_copy(update={"event": name}))
-    state = await jobs.state(job_id)
+    state = await jobs.of(EVERYONE).state(job_id)
     assert state is not None
     assert state.event_seq == 1, "a refused append leaves no gap"
 
@@ -139,7 +139,7 @@ async def test_concurrent_writers_leave_no_gap_and_no_step_back(jobs: Jobs, even
             await events.append(job_id, progress(percent + offset % 8, f"writer {offset}"))
 
     await asyncio.gather(*(write(offset) for offset in range(8)))
-    logged = await events.after(job_id, 0)
+    logged = await events.of(EVERYONE).of_job(job_id, 0)
     assert [event.seq for event in logged] == list(range(1, 82))
     percents = [event.progress for event in logged]
     assert percents == sorted(percents)
@@ -157,7 +157,7 @@ async def test_a_reader_that_remembers_the_last_number_misses_nothing_while_othe
     )
     seen: list[int] = []
     while len(seen) < 101:
-        seen += [event.seq for event in await events.after(job_id, seen[-1] if seen else 0)]
+        seen += [event.seq for event in await events.of(EVERYONE).of_job(job_id, seen[-1] if seen else 0)]
     await writers
     await other.close()
     assert seen == list(range(1, 102))
@@ -173,7 +173,7 @@ async def test_parts_that_are_written_at_once_add_up(jobs: Jobs, events: EventLo
             await append_part(events, job_id, progress(0, f"Chunk {chunk}: {frames} frames"), part)
 
     await asyncio.gather(*(encode(chunk) for chunk in range(8)))
-    logged = await events.after(job_id, 1)
+    logged = await events.of(EVERYONE).of_job(job_id, 1)
     assert [event.seq for event in logged] == list(range(2, 34))
     assert logged[-1].progress == 50
     # Every event counts all that was committed before it: 25 of 800 frames at a time, rounded down.
@@ -230,4 +230,4 @@ async def test_an_append_that_is_rolled_back_is_never_seen(jobs: Jobs, events: E
     with pytest.raises(asyncpg.RaiseError):
         await events.append(job_id, progress(90, "bad"))
     await events.append(job_id, progress(20, "good"))
-    assert [(event.seq, event.progress) for event in await events.after(job_id, 1)] == [(2, 20)]
+    assert [(event.seq, event.progress) for event in await events.of(EVERYONE).of_job(job_id, 1)] == [(2, 20)]

@@ -20,7 +20,7 @@ async def follow_owner(log: EventLog, last: asyncio.Event) -> list[LoggedEvent]:
     seen: list[LoggedEvent] = []
     while True:
         nothing_more_will_come = last.is_set()
-        page = await log.after_of_owner(EVERYONE, seen[-1].owner_seq if seen else 0, limit=7)
+        page = await log.of(EVERYONE).after(seen[-1].owner_seq if seen else 0, limit=7)
         seen += page
         if not page and nothing_more_will_come:
             return seen
@@ -67,7 +67,7 @@ async def test_every_log_is_numbered_without_gaps_and_read_without_gaps(
         mine = [event for event in seen if event.job_id == job_id]
         assert [event.seq for event in mine] == list(range(1, len(mine) + 1))
         assert [event.progress for event in mine] == sorted(event.progress for event in mine)
-        assert mine == await log.after(job_id, 0)
+        assert mine == await log.of(EVERYONE).of_job(job_id, 0)
     times = [event.created_at for event in seen]
     assert times == sorted(times)
     for pool in pools:
@@ -88,7 +88,9 @@ async def test_what_waits_for_a_transaction_goes_into_the_next_one_together(jobs
     written = await asyncio.gather(*(log.append(job_id, progress(n)) for n in range(10, 20) for job_id in ids))
     assert statements <= 2
     assert all(event is not None for event in written)
-    assert [event.progress for event in await log.after(ids[0], 1)] == list(range(10, 20)), "in the order given"
+    assert [event.progress for event in await log.of(EVERYONE).of_job(ids[0], 1)] == list(range(10, 20)), (
+        "in the order given"
+    )
 
 
 async def test_one_event_that_is_refused_takes_no_other_with_it(jobs: Jobs, events: EventLog) -> None:
@@ -107,7 +109,7 @@ async def test_one_event_that_is_refused_takes_no_other_with_it(jobs: Jobs, even
         "NoneType",
         "LoggedEvent",
     ]
-    assert [event.progress for event in await events.after(job_id, 1)] == [10, 30]
+    assert [event.progress for event in await events.of(EVERYONE).of_job(job_id, 1)] == [10, 30]
 
 
 async def test_in_one_transaction_nothing_follows_the_end_of_a_job(jobs: Jobs, events: EventLog) -> None:
@@ -117,18 +119,18 @@ async def test_in_one_transaction_nothing_follows_the_end_of_a_job(jobs: Jobs, e
     )
     assert last is not None
     assert (late, again) == (None, None)
-    assert [event.stage for event in await events.after(job_id, 1)] == [Stage.FAILED]
+    assert [event.stage for event in await events.of(EVERYONE).of_job(job_id, 1)] == [Stage.FAILED]
 
 
 async def test_each_owner_has_a_numbering_of_its_own_from_the_first_job_on(jobs: Jobs, events: EventLog) -> None:
     batch_id = uuid4()
-    mine, yours = new_job(owner="alice"), new_job(owner="bob@example.org", batch_id=batch_id)
-    assert (await jobs.owner_state("alice")).event_seq == 0
-    await jobs.create(mine, progress=5, message="mine")
-    await jobs.create_batch(batch_id, [yours], progress=5, message="yours")
+    mine, yours = new_job(), new_job(batch_id=batch_id)
+    assert (await jobs.of("alice").owner_state()).event_seq == 0
+    await jobs.of("alice").create(mine, progress=5, message="mine")
+    await jobs.of("bob@example.org").create_batch(batch_id, [yours], progress=5, message="yours")
     await asyncio.gather(*(events.append(job.id, progress(percent)) for percent in (20, 30) for job in (mine, yours)))
     for owner, job in (("alice", mine), ("bob@example.org", yours)):
-        seen = await events.after_of_owner(owner, 0)
+        seen = await events.of(owner).after(0)
         assert [(event.owner_seq, event.job_id) for event in seen] == [(number, job.id) for number in (1, 2, 3)]
-        assert [summary.job_id for summary in (await jobs.owner_state(owner)).jobs] == [job.id]
-    assert await events.after_of_owner(EVERYONE, 0) == []
+        assert [summary.job_id for summary in (await jobs.of(owner).owner_state()).jobs] == [job.id]
+    assert await events.of(EVERYONE).after(0) == []

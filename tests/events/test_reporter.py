@@ -7,7 +7,7 @@ from factories import COMPLETED, PROCESSING, accepted, progress
 
 from streamforge.contracts.events import JobChange, LoggedEvent, PartProgress
 from streamforge.contracts.job import Stage
-from streamforge.db.jobs import Jobs
+from streamforge.db.jobs import EVERYONE, Jobs
 from streamforge.db.pool import Database
 from streamforge.errors import DatabaseUnavailable
 from streamforge.events import reporter as reporter_module
@@ -36,7 +36,7 @@ def flaky(database: Database) -> FlakyLog:
 
 
 async def said(events: EventLog, job_id: object) -> list[str]:
-    return [event.message for event in await events.after(job_id, 1)]  # type: ignore[arg-type]
+    return [event.message for event in await events.of(EVERYONE).of_job(job_id, 1)]  # type: ignore[arg-type]
 
 
 async def test_the_last_report_is_written_when_it_closes(jobs: Jobs, events: EventLog) -> None:
@@ -75,7 +75,7 @@ async def test_parts_that_report_at_the_same_time_share_a_row_which_counts_all_o
             for name in ("a", "b"):
                 part = PartProgress(part=name, done=done, whole=100, low=10, high=50)
                 reporter.report(progress(0, f"{name} {done}"), part)
-    logged = await events.after(job_id, 1)
+    logged = await events.of(EVERYONE).of_job(job_id, 1)
     assert [(event.message, event.progress) for event in logged] == [("b 50", 50)]
 
 
@@ -94,7 +94,7 @@ async def test_however_many_activities_report_on_a_job_it_gets_four_rows_a_secon
     clock = asyncio.get_running_loop()
     await asyncio.gather(*(encode(f"chunk {n}", clock.time() + 1.2) for n in range(5)))
     # One at once, four a second, and each activity's last word.
-    assert len(await events.after(job_id, 1)) <= 1 + 5 + 5
+    assert len(await events.of(EVERYONE).of_job(job_id, 1)) <= 1 + 5 + 5
 
 
 async def test_a_write_that_died_unheard_is_not_written_twice(jobs: Jobs, database: Database) -> None:

@@ -175,16 +175,17 @@ async def test_every_clients_view_equals_the_table(
     service, worker = Service(database_dsn, pool, chance), EventLog(elsewhere)
     batch_id = uuid4()
     jobs = [new_job(batch_id=batch_id) for _ in range(job_count)]
-    await Jobs(elsewhere).create_batch(batch_id, jobs, progress=5, message="File received")
+    await Jobs(elsewhere).of(EVERYONE).create_batch(batch_id, jobs, progress=5, message="File received")
 
     async def trouble() -> None:
         for _ in range(mishaps):
             await asyncio.sleep(chance.random() * 0.05)
             await service.mishap()
 
-    sources: list[Source] = [JobSource(job.id, service.events, service.jobs) for job in jobs]
-    sources.append(BatchSource(batch_id, service.events, service.jobs))
-    sources.append(OwnerSource(EVERYONE, service.events, service.jobs))
+    own_jobs, own_log = service.jobs.of(EVERYONE), service.events.of(EVERYONE)
+    sources: list[Source] = [JobSource(job.id, own_log, own_jobs) for job in jobs]
+    sources.append(BatchSource(batch_id, own_log, own_jobs))
+    sources.append(OwnerSource(own_log, own_jobs))
     async with asyncio.timeout(60), service.running():
         watching = [
             asyncio.create_task(watch(service, source, random.Random(f"{seed} {n}")))
@@ -193,7 +194,7 @@ async def test_every_clients_view_equals_the_table(
         ]
         await asyncio.gather(trouble(), *(write(worker, job.id, steps, chance) for job in jobs))
         last = new_job()
-        await until_available(lambda: Jobs(elsewhere).create(last, progress=5, message=THE_END))
+        await until_available(lambda: Jobs(elsewhere).of(EVERYONE).create(last, progress=5, message=THE_END))
         views = await asyncio.gather(*watching)
 
     for source, *seen in grouped(sources, views):

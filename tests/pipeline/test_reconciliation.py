@@ -13,7 +13,7 @@ from activities.outcome import OutcomeActivities
 from streamforge.api.workflows import Workflows
 from streamforge.contracts.job import JobStatus, Stage
 from streamforge.contracts.pipeline import DiscardInput, Outcome, ReconcileInput, ReconcileResult
-from streamforge.db.jobs import Jobs
+from streamforge.db.jobs import EVERYONE, Jobs
 from streamforge.events.log import EventLog
 from streamforge.settings import Presets, Settings
 from streamforge.storage import open_storage
@@ -74,10 +74,11 @@ async def test_a_job_that_temporal_has_forgotten_fails_and_a_promised_cancel_is_
     forgotten, cancelled, owed = [await accepted(jobs) for _ in range(3)]
     for job_id in (forgotten, cancelled):
         await jobs.mark_launched(job_id)
-    assert await jobs.request_cancel(cancelled)
+    assert await jobs.of(EVERYONE).request_cancel(cancelled)
     assert (await reconcile(system)).jobs_ended == 2
     statuses = {
-        job.id: (job.status, job.error.code if job.error else None) for job in await jobs.by_id([forgotten, cancelled])
+        job.id: (job.status, job.error.code if job.error else None)
+        for job in await jobs.of(EVERYONE).by_id([forgotten, cancelled])
     }
     assert statuses == {forgotten: ("failed", "temporal.workflow_lost"), cancelled: ("cancelled", None)}
     assert str(owed) != str(forgotten), "a job that was never launched is the launcher's"
@@ -120,7 +121,7 @@ async def test_a_job_cancelled_before_its_workflow_began_is_encoded_for_nobody(
     """The answer of a start was lost, and before the next try the job was cancelled: the first start may come true."""
     video = clips.small.read_bytes()
     job_id = await accepted(jobs, size_bytes=len(video))
-    job = await jobs.get(job_id)
+    job = await jobs.of(EVERYONE).get(job_id)
     assert job is not None
     original = system.storage / job.source_object
     original.parent.mkdir(parents=True)
@@ -140,7 +141,7 @@ async def test_a_job_cancelled_before_its_workflow_began_is_encoded_for_nobody(
 async def test_a_promised_cancel_that_nobody_told_the_workflow_is_told(system: System, jobs: Jobs) -> None:
     job_id = await system.api.post_ok_with(BUNNY.read_bytes())
     await until_encoding(system, job_id)
-    assert await jobs.request_cancel(UUID(job_id))
+    assert await jobs.of(EVERYONE).request_cancel(UUID(job_id))
     dsn = system.api.settings.database.dsn
     assert dsn
     await run_sql(

@@ -25,7 +25,7 @@ from streamforge.contracts.receipt import Receipt
 from streamforge.contracts.scores import PartQuality
 from streamforge.contracts.stills import TileSet
 from streamforge.db import migrations
-from streamforge.db.jobs import Jobs
+from streamforge.db.jobs import EVERYONE, Jobs
 from streamforge.db.pool import Database
 from streamforge.embedded.ports import free_port
 from streamforge.events.log import EventLog
@@ -104,7 +104,7 @@ async def test_a_job_that_was_running_goes_on(shape: Shape, old_dsn: str) -> Non
     told = await events.append(job_id, COMPLETED)
     assert told is not None
     assert told.seq == len(shape["rows"]["progress_events"]) + 1
-    job = await jobs.get(job_id)
+    job = await jobs.of(EVERYONE).get(job_id)
     assert job is not None
     assert (job.status, job.progress) == ("completed", 100)
     assert await jobs.delete([job_id]) == [job_id]
@@ -131,7 +131,7 @@ ASKED = JobOptions(
 async def test_a_job_that_an_older_api_accepts_has_its_options(database_dsn: str, jobs: Jobs) -> None:
     """They were columns up to 0010. APIs are updated one after the other: the first one brings the new schema."""
     await run_sql(database_dsn, ACCEPTED_BY_0010, UUID(int=1))
-    job = await jobs.get(UUID(int=1))
+    job = await jobs.of(EVERYONE).get(UUID(int=1))
     assert job is not None
     assert job.options == ASKED
 

@@ -16,7 +16,7 @@ from sse import Frame, read_frames
 
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import Stage
-from streamforge.db.jobs import Jobs
+from streamforge.db.jobs import EVERYONE, Jobs
 from streamforge.db.migrations import apply_migrations
 from streamforge.db.pool import Database
 from streamforge.db.retry import until_available
@@ -73,7 +73,7 @@ async def test_postgres_killed_under_load_costs_nobody_an_event_or_a_connection(
     async with asyncio.timeout(60), serving(settings) as api:
         watching = [asyncio.create_task(watch(api, job_id, heard)) for job_id in ids]
         working = [asyncio.create_task(work(log, job_id, pace)) for job_id in ids]
-        while (await jobs.state(ids[0])).event_seq < STATES // 2:  # type: ignore[union-attr]
+        while (await jobs.of(EVERYONE).state(ids[0])).event_seq < STATES // 2:  # type: ignore[union-attr]
             await asyncio.sleep(0)
         assert postgres.child is not None
         os.kill(postgres.child.pid, signal.SIGKILL)
@@ -85,7 +85,7 @@ async def test_postgres_killed_under_load_costs_nobody_an_event_or_a_connection(
         await asyncio.gather(*working)
         views = await asyncio.gather(*watching)
         for job_id, (status, *seen, done) in zip(ids, views, strict=True):
-            table = await until_available(lambda job_id=job_id: log.after(job_id, 0))  # type: ignore[misc]
+            table = await until_available(lambda job_id=job_id: log.of(EVERYONE).of_job(job_id, 0))  # type: ignore[misc]
             assert (status.event, done.event) == ("status", "done")
             assert [frame.id for frame in seen] == [event.seq for event in table]
             messages = [frame.data["message"] for frame in seen]

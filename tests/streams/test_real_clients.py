@@ -13,7 +13,7 @@ from serving import serving
 from tools import HERE, lines_of, npm_packages, program, site
 
 from streamforge.api.http.server import running
-from streamforge.db.jobs import Jobs
+from streamforge.db.jobs import EVERYONE, Jobs
 from streamforge.events.log import EventLog
 from streamforge.settings import Settings
 
@@ -143,7 +143,7 @@ async def test_a_page_from_elsewhere_in_a_real_browser_plays_and_does_nothing_el
         assert rebound is not None
         assert rebound.status == 421
         await browser.close()
-        assert [(job.id, job.status) for job in await jobs.newest(10)] == [(job_id, "pending")]
+        assert [(job.id, job.status) for job in await jobs.of(EVERYONE).newest(10)] == [(job_id, "pending")]
 
 
 async def test_six_tabs_of_the_example_page_see_everything_across_a_restart(

@@ -25,7 +25,7 @@ from streamforge.contracts.job import JobStatus
 from streamforge.contracts.media import SubtitleSource
 from streamforge.contracts.pipeline import DiscardInput, Outcome
 from streamforge.contracts.steps import Step
-from streamforge.db.jobs import Jobs
+from streamforge.db.jobs import EVERYONE, Jobs
 from streamforge.errors import MediaChildCrashed
 from streamforge.events.log import EventLog
 from streamforge.planning.plan import make_plan
@@ -139,7 +139,7 @@ async def begin(temporal: Client, fakes: HeldJobs, jobs: Jobs, held: Held) -> Ca
 
 async def cancel(case: Case, jobs: Jobs) -> None:
     """As `DELETE /jobs/<id>` does."""
-    case.accepted = await jobs.request_cancel(case.job_id)
+    case.accepted = await jobs.of(EVERYONE).request_cancel(case.job_id)
     if case.accepted:
         await case.handle.cancel()
 
@@ -178,7 +178,7 @@ async def assert_promise_kept(case: Case, fakes: HeldJobs, jobs: Jobs) -> None:
     async with asyncio.timeout(30):
         while (status := (await case.handle.describe()).status) is WorkflowExecutionStatus.RUNNING:
             await asyncio.sleep(0.05)
-    row = await jobs.get(case.job_id)
+    row = await jobs.of(EVERYONE).get(case.job_id)
     assert row is not None
     if not case.accepted:
         assert case.held.name == steps.RECORD_OUTCOME.name, f"{what} could have been cancelled"

@@ -23,7 +23,7 @@ from streamforge.api.routes.process import (
     with_read_timeout,
 )
 from streamforge.api.routes.process_fields import OPTIONS, options_of, parse_field
-from streamforge.api.services import Request, Services, owner_of, services_of
+from streamforge.api.services import Request, Services, own, services_of
 from streamforge.contracts.ids import key_from_filename, new_batch_id, new_job_id, parse_batch_id
 from streamforge.db.retry import until_available
 from streamforge.errors import BatchNotFound, DatabaseUnavailable, InputError, InvalidField, MissingVideo
@@ -61,9 +61,9 @@ async def create_batch(request: Request) -> Response:
         await _read(services, form, arrived)
     batch_id = new_batch_id()
     options = options_of(arrived.fields)
-    jobs = [video.job(options, owner_of(request), batch_id) for video in arrived.videos]
+    jobs = [video.job(options, batch_id) for video in arrived.videos]
     await until_available(
-        lambda: services.jobs.create_batch(batch_id, jobs, progress=RECEIVED_PROGRESS, message="File received"),
+        lambda: own(request).jobs.create_batch(batch_id, jobs, progress=RECEIVED_PROGRESS, message="File received"),
         give_up_after=WRITE_WAIT_SECONDS,
     )
     services.launcher.wake()
@@ -77,7 +77,7 @@ async def create_batch(request: Request) -> Response:
 
 
 async def get_batch(request: Request) -> Response:
-    batch = await services_of(request).jobs.batch_state(parse_batch_id(request.path_params["batch_id"]))
+    batch = await own(request).jobs.batch_state(parse_batch_id(request.path_params["batch_id"]))
     if batch is None:
         raise BatchNotFound("There is no such batch.")
     return JSONResponse(batch.model_dump(mode="json", exclude={"event_seq", "swept_seq"}))
@@ -114,7 +114,7 @@ async def _announced(services: Services, arrived: _Batch) -> AsyncIterator[None]
         while True:
             await asyncio.sleep(ANNOUNCE_EVERY_SECONDS)
             try:
-                await services.jobs.announce(arrived.stored)
+                await services.announce(arrived.stored)
             except DatabaseUnavailable as error:
                 log.warning("a long upload was not announced", reason=error.debug)
 

@@ -4,7 +4,6 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
 from starlette.datastructures import QueryParams
 from starlette.responses import JSONResponse, Response
@@ -12,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from streamforge.api.http.foreign_pages import refuse_foreign_page
 from streamforge.api.http.unknown_fields import parameters
 from streamforge.api.routes.views import job_view, page_cursor, parse_page_cursor
-from streamforge.api.services import Request, Services, services_of
+from streamforge.api.services import Own, Request, Services, own, services_of
 from streamforge.contracts.ids import parse_job_id
 from streamforge.contracts.job import JobStatus
 from streamforge.db.jobs import JobOverview
@@ -25,7 +24,7 @@ MAX_IDS = 100
 
 async def get_job(request: Request) -> Response:
     services = services_of(request)
-    return await _view(services, await _find(services, parse_job_id(request.path_params["job_id"])))
+    return await _view(services, await _find(request))
 
 
 async def list_jobs(request: Request) -> Response:
@@ -35,7 +34,7 @@ async def list_jobs(request: Request) -> Response:
     query = parameters(request, "limit", "cursor", "status")
     limit = _number(query, "limit", default=20, lowest=1, highest=100)
     services = services_of(request)
-    page = await services.jobs.newest(
+    page = await own(request).jobs.newest(
         limit,
         after=parse_page_cursor(query["cursor"]) if query.get("cursor") else None,
         status=_status(query.get("status")),
@@ -54,7 +53,7 @@ async def _listed(request: Request, ids: str) -> Response:
     if len(asked) > MAX_IDS:
         raise InvalidField(f"`ids` names more than {MAX_IDS} jobs.")
     services = services_of(request)
-    jobs = await _views(services, await services.jobs.by_id(asked))
+    jobs = await _views(services, await own(request).jobs.by_id(asked))
     return JSONResponse({"jobs": jobs, "next_cursor": None})
 
 
@@ -65,13 +64,13 @@ async def _views(services: Services, jobs: Sequence[JobOverview]) -> list[dict[s
 
 async def list_events(request: Request) -> Response:
     """A page of the job's log after event number `after`, oldest first; `since` leaves out what is older."""
-    services = services_of(request)
+    mine = own(request)
     job_id = parse_job_id(request.path_params["job_id"])
     query = parameters(request, "after", "since", "limit")
     after = _number(query, "after", default=0, lowest=0, highest=MAX_SEQ)
     limit = _number(query, "limit", default=100, lowest=1, highest=1000)
-    events = await services.events.after(job_id, after, limit, _moment(query.get("since")))
-    if not events and await services.jobs.state(job_id) is None:
+    events = await mine.log.of_job(job_id, after, limit, _moment(query.get("since")))
+    if not events and await mine.jobs.state(job_id) is None:
         raise JobNotFound("There is no such job.")
     following = events[-1].seq if len(events) == limit else None
     listed = ",".join(of_job(event).object for event in events)
@@ -82,17 +81,16 @@ async def cancel_job(request: Request) -> Response:
     """202 is a promise: the job ends `cancelled`, or is that already. One that ended otherwise is a 409."""
     services = services_of(request)
     parameters(request)
-    job = await _find(services, parse_job_id(request.path_params["job_id"]))
-    await _cancel(services, job)
-    job = await _find(services, job.id)
+    await _cancel(services, own(request), await _find(request))
+    job = await _find(request)
     if job.status in {JobStatus.COMPLETED, JobStatus.FAILED}:
         raise JobAlreadyOver(f"The job is over already: it {job.status}.")
     return await _view(services, job, status_code=202)
 
 
-async def _cancel(services: Services, job: JobOverview) -> None:
+async def _cancel(services: Services, mine: Own, job: JobOverview) -> None:
     try:
-        if await services.cancels.accept(job.id):
+        if await mine.jobs.request_cancel(job.id):
             await services.cancels.deliver(job)
     except BaseException as error:
         # The mark may be written: then the launcher tells the workflow, as soon as it can, whatever has stopped us.
@@ -101,8 +99,8 @@ async def _cancel(services: Services, job: JobOverview) -> None:
             raise
 
 
-async def _find(services: Services, job_id: UUID) -> JobOverview:
-    job = await services.jobs.get(job_id)
+async def _find(request: Request) -> JobOverview:
+    job = await own(request).jobs.get(parse_job_id(request.path_params["job_id"]))
     if job is None:
         raise JobNotFound("There is no such job.")
     return job

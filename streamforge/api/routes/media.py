@@ -10,7 +10,7 @@ from starlette.responses import Response, StreamingResponse
 from streamforge.api.http.problems import problem
 from streamforge.api.http.ranges import ByteRange, UnsatisfiableRange, parse_range
 from streamforge.api.manifests import Manifest
-from streamforge.api.services import Request, services_of
+from streamforge.api.services import Request, own, services_of
 from streamforge.contracts.ids import parse_job_id
 from streamforge.errors import MediaNotFound
 from streamforge.storage import ObjectInfo, layout
@@ -100,7 +100,7 @@ def _send(request: Request, info: ObjectInfo, headers: dict[str, str], wanted: B
 async def _as_a_file(request: Request) -> str:
     """To be saved, under a name that tells which film it is: `films/intro.mov` and `downloads/720p.mp4` make
     `intro-720p.mp4` (RFC 6266, RFC 8187)."""
-    job = await services_of(request).jobs.get(parse_job_id(request.path_params["job_id"]))
+    job = await own(request).jobs.get(parse_job_id(request.path_params["job_id"]))
     film = PurePosixPath(job.key).stem if job else "video"
     file_name = f"{film}-{PurePosixPath(request.path_params['path']).name}"
     # Percent-encoded: quotes and line breaks in a key could otherwise write parameters and headers of their own.

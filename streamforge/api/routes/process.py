@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from streamforge.api.http.forms import Form, Part
 from streamforge.api.http.unknown_fields import file_name, parameters, unknown_part
 from streamforge.api.routes.process_fields import OPTIONS, options_of, parse_field
-from streamforge.api.services import Request, Services, owner_of, services_of
+from streamforge.api.services import Own, Request, Services, own, services_of
 from streamforge.api.uploads import IncomingFile
 from streamforge.contracts.ids import key_from_filename, new_job_id, workflow_id
 from streamforge.contracts.job_options import JobOptions
@@ -53,7 +53,7 @@ class Arrived:
     size_bytes: int
     sha256: str
 
-    def job(self, options: JobOptions, owner: str, batch_id: UUID | None = None) -> NewJob:
+    def job(self, options: JobOptions, batch_id: UUID | None = None) -> NewJob:
         return NewJob(
             id=self.job_id,
             key=self.key,
@@ -62,7 +62,6 @@ class Arrived:
             size_bytes=self.size_bytes,
             source_sha256=self.sha256,
             options=options,
-            owner=owner,
             batch_id=batch_id,
         )
 
@@ -76,10 +75,10 @@ async def process(request: Request) -> Response:
     async with services.uploads.receive(job_id) as incoming:
         form = Form(request.headers.get("content-type", ""), with_read_timeout(request.stream()))
         key, options = await _read(services, form, incoming)
-        job = Arrived(job_id, key, incoming.size_bytes, incoming.sha256).job(options, owner_of(request))
+        job = Arrived(job_id, key, incoming.size_bytes, incoming.sha256).job(options)
         if dry_run:
             return JSONResponse((await _plan(services, job, incoming)).model_dump(mode="json"))
-        await _accept(services, job, incoming)
+        await _accept(services, own(request), job, incoming)
     return JSONResponse(
         {"job_id": str(job_id), "message": "Video processing started"},
         status_code=202,
@@ -114,12 +113,12 @@ async def receive(video: Part, incoming: IncomingFile) -> None:
     await incoming.finish()
 
 
-async def _accept(services: Services, job: NewJob, incoming: IncomingFile) -> None:
+async def _accept(services: Services, mine: Own, job: NewJob, incoming: IncomingFile) -> None:
     """First the bytes, then the row: a row always has its bytes. Bytes whose row could not be written belong to nobody,
     and the retention sweep takes them; to delete them here could rob a row that was committed unheard."""
     await keep(services, job.source_object, incoming)
     await until_available(
-        lambda: services.jobs.create(job, progress=RECEIVED_PROGRESS, message="File received"),
+        lambda: mine.jobs.create(job, progress=RECEIVED_PROGRESS, message="File received"),
         give_up_after=WRITE_WAIT_SECONDS,
     )
     services.launcher.wake()

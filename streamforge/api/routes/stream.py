@@ -10,7 +10,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from streamforge.api.http.foreign_pages import refuse_foreign_page
 from streamforge.api.http.unknown_fields import parameters
-from streamforge.api.services import AppState, Request, Services, owner_of, services_of
+from streamforge.api.services import AppState, Request, Services, own, services_of
 from streamforge.contracts.ids import parse_batch_id, parse_job_id
 from streamforge.events.frames import Frame
 from streamforge.events.sources import Source
@@ -22,18 +22,17 @@ CURSORS = ("last_event_id", "lastEventId")
 async def stream_of_everything(request: Request) -> Response:
     """All jobs of the caller on one connection, of which browsers open six to a host."""
     refuse_foreign_page(request)
-    services = services_of(request)
-    return EventStream(services, services.everything_of(owner_of(request)), cursor_of(request))
+    return EventStream(services_of(request), own(request).everything(), cursor_of(request))
 
 
 async def stream_of_job(request: Request) -> Response:
-    services = services_of(request)
-    return EventStream(services, services.job(parse_job_id(request.path_params["job_id"])), cursor_of(request))
+    job_id = parse_job_id(request.path_params["job_id"])
+    return EventStream(services_of(request), own(request).job(job_id), cursor_of(request))
 
 
 async def stream_of_batch(request: Request) -> Response:
-    services = services_of(request)
-    return EventStream(services, services.batch(parse_batch_id(request.path_params["batch_id"])), cursor_of(request))
+    batch_id = parse_batch_id(request.path_params["batch_id"])
+    return EventStream(services_of(request), own(request).batch(batch_id), cursor_of(request))
 
 
 def cursor_of(connection: HTTPConnection[AppState], *others: str) -> str | None:

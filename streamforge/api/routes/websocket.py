@@ -8,7 +8,7 @@ from starlette.websockets import WebSocket
 
 from streamforge.api.http.foreign_pages import refuse_foreign_page, refuse_unread_page
 from streamforge.api.routes.stream import cursor_of
-from streamforge.api.services import AppState, Services, owner_of, services_of
+from streamforge.api.services import AppState, own, services_of
 from streamforge.contracts.ids import parse_batch_id, parse_job_id
 from streamforge.events.frames import Frame
 from streamforge.events.sources import Source
@@ -24,17 +24,17 @@ async def progress(websocket: WebSocket[AppState]) -> None:
     refuse_unread_page(websocket)
     cursor = cursor_of(websocket, "job_id", "batch_id")
     with services.limits.admit(websocket.scope):
-        await services.streams.follow(_source(websocket, services), cursor, _Connection(websocket))
+        await services.streams.follow(_source(websocket), cursor, _Connection(websocket))
 
 
-def _source(websocket: WebSocket[AppState], services: Services) -> Source:
+def _source(websocket: WebSocket[AppState]) -> Source:
     query = websocket.query_params
     if "job_id" in query:
-        return services.job(parse_job_id(query["job_id"]))
+        return own(websocket).job(parse_job_id(query["job_id"]))
     if "batch_id" in query:
-        return services.batch(parse_batch_id(query["batch_id"]))
+        return own(websocket).batch(parse_batch_id(query["batch_id"]))
     refuse_foreign_page(websocket)
-    return services.everything_of(owner_of(websocket))
+    return own(websocket).everything()
 
 
 class _Connection:
