@@ -25,7 +25,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from streamforge.codecs.registry import CBCS_CODECS, CODECS, without_cbcs
 from streamforge.errors import InvalidSettings
-from streamforge.settings_problems import problems
+from streamforge.settings_problems import RENAMED, no_such, problems
 
 ENV_PREFIX = "STREAMFORGE_"
 CONFIG_FILE_VARIABLE = "STREAMFORGE_CONFIG"
@@ -406,7 +406,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     for key in content or {}:
         # Before pydantic-settings sees it: it takes keys like `_env_prefix` for arguments of its own.
         if key not in Settings.model_fields:
-            raise InvalidSettings(f"Settings are not valid: {key}: no such setting.")
+            raise InvalidSettings(f"Settings are not valid: {no_such(str(key))}.")
     return content or {}
 
 
@@ -431,9 +431,16 @@ def _refuse_unknown_variables() -> None:
             continue
         if KUBERNETES_VARIABLES.fullmatch(f"{name}={value}"):
             continue
-        section = name[len(ENV_PREFIX) :].split("__")[0].lower()
-        if section not in Settings.model_fields:
+        path = name[len(ENV_PREFIX) :].lower().split("__")
+        if now := RENAMED.get(".".join(path)):
+            raise InvalidSettings(f"Settings are not valid: {name} is called {variable(now)} now.")
+        if path[0] not in Settings.model_fields:
             raise InvalidSettings(f"Settings are not valid: the environment variable {name} names no setting.")
+
+
+def variable(path: str) -> str:
+    """The environment's name of a setting."""
+    return ENV_PREFIX + path.upper().replace(".", "__")
 
 
 def _unreadable_variable(error: SettingsError) -> str:

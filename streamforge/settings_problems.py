@@ -1,5 +1,6 @@
 """What is wrong with settings, in words of their own: pydantic speaks to programmers."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,7 +10,6 @@ _WHOLE, _NUMBER, _BOOLEAN = "must be a whole number", "must be a number", "must 
 _GROUP, _NETWORK = "must hold keys and values", "must be a network like 10.0.0.0/8 or fd00::/8"
 
 _SENTENCES = {
-    "extra_forbidden": "no such setting",
     "missing": "is missing",
     "int_type": _WHOLE,
     "int_parsing": _WHOLE,
@@ -38,6 +38,18 @@ _SENTENCES = {
 }
 """By pydantic's name of the error."""
 
+RENAMED = {
+    "transcode.codec": "transcode.codecs",
+    "transcode.preset": "transcode.presets.h264",
+    "transcode.audio_bitrate": "audio.stereo_bitrate",
+}
+"""What settings were called before, and are called now."""
+
+GONE = {"transcode.encoder_threads": "each encoder has one thread, so that it writes the same everywhere"}
+"""Settings that are no more, and why."""
+
+_PROFILE = re.compile(r"profiles\.[^.]+\.")
+
 
 def problems(error: ValidationError, prefix: str = "") -> str:
     """All of them, each with the whole path of its key."""
@@ -48,7 +60,21 @@ def _sentences(error: ValidationError, prefix: str) -> Iterator[str]:
     for each in error.errors(include_url=False):
         # In between stand pydantic's own names for how it tried, like `lax-or-strict[…]`.
         path = ".".join(str(part) for part in each["loc"] if "[" not in str(part))
-        yield f"{prefix}{path}: {_sentence(each)}" if path else _sentence(each)
+        if each["type"] == "extra_forbidden":
+            yield no_such(f"{prefix}{path}")
+        else:
+            yield f"{prefix}{path}: {_sentence(each)}" if path else _sentence(each)
+
+
+def no_such(path: str) -> str:
+    """What to say of a key that is not there: its name now, where it has another one."""
+    profile = _PROFILE.match(path)
+    before, name = (profile[0], path[profile.end() :]) if profile else ("", path)
+    if name in RENAMED:
+        return f"{path}: is called {before}{RENAMED[name]} now"
+    if name in GONE:
+        return f"{path}: is no setting any more; {GONE[name]}"
+    return f"{path}: no such setting"
 
 
 def _sentence(error: Any) -> str:

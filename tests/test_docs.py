@@ -21,7 +21,6 @@ ERRORS = (ROOT / "docs" / "errors.md").read_text()
 ROW = re.compile(r"^\| `([\w.]+)` \| (\d+|–) \| (caller|service) \| (yes|no) \|", re.MULTILINE)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 QUOTED = re.compile(r"`([^`\n]+)`")
-VARIABLE = re.compile(r"STREAMFORGE_([A-Z\d_]+)")
 
 ONLY_IN_JOBS = {"internal.timeout"}
 """Made where a failed workflow is told to the world; no class raises it."""
@@ -68,14 +67,6 @@ def test_settings_that_are_mentioned_exist(page: Path) -> None:
     codes = {code for code, *_ in ROW.findall(ERRORS)}
     keys = {name for name in mentioned if re.fullmatch(r"[a-z]+\.[a-z_]+", name) and name not in codes}
     assert {key for key in keys if key.partition(".")[0] in Settings.model_fields} <= known_settings()
-
-
-@by_name
-def test_variables_that_are_mentioned_exist(page: Path) -> None:
-    variables = {
-        name.lower().replace("__", ".") for name in VARIABLE.findall(page.read_text(encoding="utf-8")) if name != "_"
-    }
-    assert variables <= known_settings()
 
 
 def known_settings(section: type[BaseModel] = Settings, prefix: str = "") -> set[str]:
