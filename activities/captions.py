@@ -51,7 +51,7 @@ class CaptionsActivities:
     @performs(KEEP_SUBTITLES)
     async def keep_subtitles(self, work: KeepSubtitlesInput) -> Text:
         """Every text track of the source as WebVTT."""
-        job_id = work.original.job_id
+        job_id = work.job_id
         receipt = work_records.receipt_name(
             job_id, "subtitles", source=work.original.sha256, renditions=[r.model_dump() for r in work.renditions]
         )
@@ -70,7 +70,7 @@ class CaptionsActivities:
     @performs(TRANSCRIBE)
     async def captions(self, work: TranscribeInput) -> Text:
         """What is said in the source, as captions. Raises CaptionsUnavailable."""
-        job_id = work.original.job_id
+        job_id = work.job_id
         receipt = work_records.receipt_name(
             job_id, "transcript", source=work.original.sha256, transcription=work.transcription
         )

@@ -39,7 +39,7 @@ class PackageActivities:
     @performs(PACKAGE)
     async def package(self, work: PackageInput) -> PackagedStream:
         """Raises PicturesLost when less would be published than went in, and nothing says why."""
-        async with heartbeats(), Reporter(self.events, work.original.job_id) as reporter:
+        async with heartbeats(), Reporter(self.events, work.job_id) as reporter:
             await reporter.state(_change(0, "Packaging HLS and DASH" if has_dash(work.plan) else "Packaging HLS"))
             with no_full_collections():
                 manifests, account = await self._package(work)
@@ -49,7 +49,7 @@ class PackageActivities:
     async def _package(self, work: PackageInput) -> tuple[dict[str, StoredFile], Account]:
         tracks = await read_tracks(self.storage, work.encoded)
         stream, account = await asyncio.to_thread(_put_together, work, tracks)
-        folder = layout.output_folder(work.original.job_id)
+        folder = layout.output_folder(work.job_id)
         return await write_manifests(self.storage, folder, stream), account
 
 

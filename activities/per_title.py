@@ -37,8 +37,7 @@ class SearchActivities:
     async def search_per_title(self, work: SearchInput) -> SearchedPlan:
         """What is known about these bytes and options, from this job or from another one, is not searched again."""
         target = work.plan.per_title
-        assert target is not None
-        async with heartbeats() as checkpoint, Reporter(self.events, work.original.job_id) as reporter:
+        async with heartbeats() as checkpoint, Reporter(self.events, work.job_id) as reporter:
             name = _receipt(work, target)
             if (probed := await work_records.find(self.storage, name, Probed)) is None:
                 probed = await self._probe(work, target, checkpoint, reporter)

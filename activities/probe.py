@@ -47,13 +47,13 @@ class ProbeActivities:
     @performs(PROBE)
     async def probe(self, work: ProbeInput) -> ProbedSource:
         """Raises the errors of streamforge.media.probe.probe: what is wrong with the file is found here, in seconds."""
-        async with heartbeats(), Reporter(self.events, work.original.job_id) as reporter:
+        async with heartbeats(), Reporter(self.events, work.job_id) as reporter:
             source = await self._source(work.original.source_object, work)
             plan = make_plan(source, self._settings_for(work), work.copy_failed)
             plan = with_gpu(plan, self.gpu.encoders)
             codecs = await self.children.run(tasks.CODECS, CodecsTask(source=source, plan=plan))
-            plan = self._with_keys(plan.with_codec_strings(codecs.codec_strings), work.original.job_id)
-            sent = await source_clocks.keep(self.storage, work.original.job_id, source.without_key_frames())
+            plan = self._with_keys(plan.with_codec_strings(codecs.codec_strings), work.job_id)
+            sent = await source_clocks.keep(self.storage, work.job_id, source.without_key_frames())
             probed = ProbedSource(source=sent, plan=plan, attempt=activity.info().attempt)
             await reporter.state(_planned(probed.source, probed.plan))
             return probed

@@ -42,7 +42,7 @@ class PublishActivities:
     async def publish_playable(self, work: PublishInput) -> PublishedSoFar:
         """Manifests that grow: players fetch them again and again under the address that stays valid to the end. Each time
         they are other objects, which the API finds: whoever writes late, writes what nobody reads."""
-        async with heartbeats(), Reporter(self.events, work.original.job_id) as reporter:
+        async with heartbeats(), Reporter(self.events, work.job_id) as reporter:
             with no_full_collections():
                 published = await self._publish(work)
             if published.renditions:
@@ -53,10 +53,10 @@ class PublishActivities:
         stream, growing = await self._presentable(work)
         if not stream.video:
             return PublishedSoFar(seconds=0, renditions=[])
-        folder = layout.growing(work.original.job_id, work.number, activity.info().attempt)
+        folder = layout.growing(work.job_id, work.number, activity.info().attempt)
         await write_manifests(self.storage, folder, stream, growing)
         await self.storage.put_bytes(f"{folder}{layout.COMPLETE}", b"")
-        await forget_older(self.storage, work.original.job_id, folder)
+        await forget_older(self.storage, work.job_id, folder)
         return PublishedSoFar(
             seconds=seconds(stream.video[0].encoded), renditions=[track.rendition.name for track in stream.video]
         )
@@ -76,7 +76,7 @@ class PublishActivities:
         """Tracks of each part of a chunk, in order, and of each audio rendition as far as it is."""
         chunks: list[list[EncodedTrack]] = []
         audio: dict[str, EncodedTrack] = {}
-        begin = layout.work_folder(work.original.job_id)
+        begin = layout.work_folder(work.job_id)
         of_chunks, of_sound = (
             f"{begin}{work_records.of_round(kind, work.encoded_before)}"
             for kind in (work_records.CHUNK, work_records.AUDIO)
@@ -94,7 +94,7 @@ class PublishActivities:
 
     async def _announce(self, work: PublishInput, published: PublishedSoFar, reporter: Reporter) -> None:
         """An event of its own when it can be played for the first time, and when more renditions can."""
-        name = layout.receipt(work.original.job_id, "published")
+        name = layout.receipt(work.job_id, "published")
         before = await work_records.find(self.storage, name, PublishedSoFar)
         if before is None or before.renditions != published.renditions:
             await reporter.state(
@@ -102,7 +102,7 @@ class PublishActivities:
                     event="playable",
                     stage=Stage.TRANSCODING,
                     message=f"Playable in {', '.join(published.renditions)}",
-                    playback=layout.playback(work.original.job_id, work.plan),
+                    playback=layout.playback(work.job_id, work.plan),
                     details=published.model_dump(mode="json"),
                 )
             )

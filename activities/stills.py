@@ -58,9 +58,9 @@ class StillsActivities:
         task = SpritesTask(tiles=folder / TILES, slots=slots, storyboard=board, target=folder)
         made = await self.children.run(tasks.SPRITES, task)
         for name in made.sheets:
-            await self.storage.put_file(layout.output(work.original.job_id, name), folder / name)
+            await self.storage.put_file(layout.output(work.job_id, name), folder / name)
         cues = webvtt(board, stream.seconds).encode()
-        await self.storage.put_bytes(layout.output(work.original.job_id, THUMBNAILS), cues)
+        await self.storage.put_bytes(layout.output(work.job_id, THUMBNAILS), cues)
         board = board.model_copy(update={"size_bytes": sum(made.sheets.values())})
         return board, made.sheets | {THUMBNAILS: len(cues)}
 
@@ -81,7 +81,7 @@ class StillsActivities:
             kept = layout.file_of_record(work.encoded.tile_sets[chosen], name)
             async with self.storage.local_file(kept, self.scratch.folder) as picture:
                 data = await asyncio.to_thread(picture.read_bytes)
-            await self.storage.put_bytes(layout.output(work.original.job_id, name), data)
+            await self.storage.put_bytes(layout.output(work.job_id, name), data)
             files[name] = len(data)
         return sets[chosen].poster, files
 

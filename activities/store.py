@@ -49,7 +49,7 @@ class StoreActivities:
     @performs(STORE)
     async def store(self, work: StoreInput) -> ProcessVideoResult:
         """Raises StorageCorrupted, naming the first file that is missing or has another size."""
-        async with heartbeats() as checkpoint, Reporter(self.events, work.original.job_id) as reporter:
+        async with heartbeats() as checkpoint, Reporter(self.events, work.job_id) as reporter:
             with no_full_collections():
                 result = await self._store(work, checkpoint, reporter)
             await reporter.state(_completion(result))
@@ -72,7 +72,7 @@ class StoreActivities:
 
     async def _sha256(self, work: StoreInput, name: str, file: StoredFile) -> str:
         digest = hashlib.sha256()
-        async for piece in self.storage.read(layout.output(work.original.job_id, name), 0, file.size_bytes):
+        async for piece in self.storage.read(layout.output(work.job_id, name), 0, file.size_bytes):
             digest.update(piece)
         return digest.hexdigest()
 
@@ -82,7 +82,7 @@ class StoreActivities:
         """The last file of a job. That of an attempt before this one, or beside it, stays where it names the same files.
         Counted in the result, too."""
         result, data = await asyncio.to_thread(_result_and_receipt, work, presentation, files)
-        name = layout.output(work.original.job_id, RESULT)
+        name = layout.output(work.job_id, RESULT)
         try:
             await self.storage.put_bytes(name, data, replace=False)
         except AlreadyThere:
@@ -103,7 +103,7 @@ class StoreActivities:
         for number, (name, file) in enumerate(files.items(), start=1):
             if number <= verified:
                 continue
-            found = await self.storage.stat(layout.output(work.original.job_id, name))
+            found = await self.storage.stat(layout.output(work.job_id, name))
             if found is None or found.size_bytes != file.size_bytes:
                 raise StorageCorrupted(
                     "A file of the stream is not complete in the media store.",
@@ -175,15 +175,15 @@ def _result(work: StoreInput, presentation: Presentation, files: dict[str, Store
             for track in presentation.video
         ],
         audio=[_audio_view(track) for track in presentation.audio],
-        playback=layout.playback(work.original.job_id, work.plan, presentation.text, files),
+        playback=layout.playback(work.job_id, work.plan, presentation.text, files),
         text=presentation.text,
         repairs=validated.repairs,
         repair_count=validated.repair_count,
-        pictures=_pictures_view(work.original.job_id, work.pictures),
+        pictures=_pictures_view(work.job_id, work.pictures),
         downloads=[
             DownloadView(
                 rendition=download.rendition,
-                path=layout.media(work.original.job_id, download.name),
+                path=layout.media(work.job_id, download.name),
                 size_bytes=download.size_bytes,
             )
             for download in work.downloads

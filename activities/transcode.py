@@ -58,7 +58,7 @@ class TranscodeActivities:
     async def transcode_chunk(self, work: EncodeChunkInput) -> EncodedPart:
         """Some or all renditions of one chunk. What is already in the store is not encoded again."""
         names_ = _PartNames(work)
-        async with heartbeats() as checkpoint, Reporter(self.events, work.original.job_id) as reporter:
+        async with heartbeats() as checkpoint, Reporter(self.events, work.job_id) as reporter:
             progress = ChunkProgress(work)
 
             def on_progress(told: FramesEncoded) -> None:
@@ -80,7 +80,7 @@ class TranscodeActivities:
     ) -> EncodedTracks:
         with self.scratch.folder_for("chunk") as folder:
             async with self.originals.file(work.original.source_object) as path:
-                key = self.keys.for_track(work.original.job_id, work.plan.protection, "video")
+                key = self.keys.for_track(work.job_id, work.plan.protection, "video")
                 source = await source_clocks.read(self.storage, work.source)
                 task = EncodeTask(path=path, source=source, plan=work.plan, chunk=work.chunk, target=folder, key=key)
                 async with self.room.hold(work.source, work.plan.renditions):
@@ -152,7 +152,7 @@ class TranscodeActivities:
     async def transcode_audio(self, work: EncodeAudioInput) -> EncodedPart:
         """One audio track, whole: AAC that is cut into chunks clicks at the joints. Its segments are published while the
         rest is still encoded."""
-        job_id, name = work.original.job_id, work.rendition.name
+        job_id, name = work.job_id, work.rendition.name
         inputs = {"source": work.original.sha256, "rendition": work.rendition, "protection": work.plan.protection}
         receipt = work_records.receipt_name(job_id, work_records.of_round(name, work.encoded_before), **inputs)
         async with heartbeats() as checkpoint, Reporter(self.events, job_id) as reporter:
@@ -182,7 +182,7 @@ class TranscodeActivities:
                         segment_seconds=work.plan.segment_seconds,
                         target=folder,
                         protection=work.plan.protection,
-                        key=self.keys.for_track(work.original.job_id, work.plan.protection, "audio"),
+                        key=self.keys.for_track(work.job_id, work.plan.protection, "audio"),
                     )
                     track = await self.children.run(tasks.AUDIO, task, written.put_nowait)
                 written.put_nowait(None)
@@ -203,7 +203,7 @@ class TranscodeActivities:
         """Segments as the child writes them; now and then a receipt of what is there so far. One that the last attempt left
         stays until this one is further: playlists that were told of its segments must not shrink."""
         title = work_records.of_round(f"{work.rendition.name}-so-far", work.encoded_before)
-        so_far = layout.receipt(work.original.job_id, title)
+        so_far = layout.receipt(work.job_id, title)
         track: EncodedTrack | None = None
         before = await retry_while_store_is_away(reporter, work_records.find, self.storage, so_far, EncodedTracks)
         told = len(before.tracks[0].segments) if before else 0
@@ -266,7 +266,7 @@ class _PartNames:
 
         def named(kind: str) -> str:
             begin = work_records.of_round(kind, work.encoded_before)
-            return work_records.receipt_name(work.original.job_id, f"{begin}{title}", **inputs)
+            return work_records.receipt_name(work.job_id, f"{begin}{title}", **inputs)
 
         self.receipt = named(work_records.CHUNK)
         self.quality = named(work_records.QUALITY)

@@ -31,7 +31,7 @@ class ValidateActivities:
 
     @performs(VALIDATE)
     async def validate(self, work: ValidateInput) -> ValidatedStream:
-        async with heartbeats() as checkpoint, Reporter(self.events, work.original.job_id) as reporter:
+        async with heartbeats() as checkpoint, Reporter(self.events, work.job_id) as reporter:
             board, repairs = await self._read(work, checkpoint, reporter)
             scores = {score.name: score for score in await asyncio.to_thread(board.scores)}
             validated = ValidatedStream(

@@ -18,7 +18,7 @@ from bench.bare import planned
 from bench.cpu import tree_cpu
 from streamforge.codecs.registry import CODECS
 from streamforge.contracts import tasks
-from streamforge.contracts.media import EncodedTrack, Plan, Source, VideoRendition
+from streamforge.contracts.media import EncodedTrack, EncodePlan, Plan, Source, VideoRendition
 from streamforge.contracts.per_title import LadderSearch, RateAndQuality
 from streamforge.contracts.tasks import EncodeTask, SearchTask
 from streamforge.media.worker.children import MediaChildren
@@ -107,7 +107,7 @@ async def _compare(video: Path) -> Compared:
             task = SearchTask(
                 path=video,
                 source=source,
-                plan=plan.without_chunks(),
+                plan=EncodePlan.of(plan),
                 per_title=plan.per_title,
                 target=folder / "search",
             )

@@ -31,6 +31,7 @@ from streamforge.contracts.media import (
     Plan,
     Segment,
     Source,
+    StreamPlan,
     VideoSource,
 )
 from streamforge.contracts.pipeline import (
@@ -159,7 +160,7 @@ async def _on_a_loop(storage: LocalStorage) -> None:
     source, plan = film(HOURS)
     original = StoredSource(job_id=uuid4(), source_object="input/x", size_bytes=1, sha256=SHA)
     encoded = await _receipts(storage, original.job_id, source, plan)
-    few, log = plan.without_chunks(), AsyncMock()
+    few, log = StreamPlan.of(plan), AsyncMock()
     publish = PublishInput(original=original, source=source, plan=few, began_at=datetime.now(UTC))
     await _watched("publish_playable", PublishActivities(storage, log).publish_playable, publish)
     package = PackageInput(original=original, source=source, plan=plan, encoded=encoded)

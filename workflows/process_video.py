@@ -10,7 +10,16 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 with workflow.unsafe.imports_passed_through():
     from streamforge.contracts import names, steps
     from streamforge.contracts.job import Stage
-    from streamforge.contracts.media import AudioRendition, Chunk, Text, TextTrack, VideoRendition
+    from streamforge.contracts.media import (
+        AudioRendition,
+        Chunk,
+        EncodePlan,
+        SearchPlan,
+        StreamPlan,
+        Text,
+        TextTrack,
+        VideoRendition,
+    )
     from streamforge.contracts.per_title import PerTitleResult
     from streamforge.contracts.pipeline import (
         DiscardInput,
@@ -155,7 +164,7 @@ class ProcessVideoWorkflow:
         if plan.per_title is None or not plan.per_title.samples:
             return probed
         work = SearchInput(
-            original=original, source=probed.source, plan=plan.without_chunks(), total_frames=plan.total_frames
+            original=original, source=probed.source, plan=SearchPlan.of(plan), total_frames=plan.total_frames
         )
         summary = f"Look for the CRF of each rendition in {len(plan.per_title.samples)} samples"
         searched = await self._runner.optional(steps.SEARCH, work, summary, otherwise="Encoded with the fixed ladder")
@@ -238,7 +247,7 @@ class ProcessVideoWorkflow:
         return EncodeChunkInput(
             original=original,
             source=probed.source.for_chunks(),
-            plan=plan.only(renditions),
+            plan=plan.for_part(renditions),
             chunk=chunk,
             weight=weight_of(renditions, plan.renditions, len(plan.chunks)),
             chunk_count=len(plan.chunks),
@@ -252,7 +261,7 @@ class ProcessVideoWorkflow:
         work = EncodeAudioInput(
             original=original,
             source=probed.source.for_sound(rendition.stream_index),
-            plan=probed.plan.for_sound(),
+            plan=EncodePlan.of(probed.plan),
             rendition=rendition,
             track_count=len(probed.plan.audio),
             encoded_before=self._encoded_before,
@@ -291,7 +300,7 @@ class ProcessVideoWorkflow:
         work = PublishInput(
             original=original,
             source=probed.source.for_manifests(),
-            plan=probed.plan.for_manifests(),
+            plan=StreamPlan.of(probed.plan),
             began_at=workflow.info().start_time,
             encoded_before=self._encoded_before,
             number=self._publications,
@@ -307,7 +316,7 @@ class ProcessVideoWorkflow:
         if not plan.quality.enabled:
             return None
         qualities = [part.quality for parts in encoded.chunks for part in parts if part.quality]
-        work = ValidateInput(original=original, plan=plan.without_chunks(), qualities=qualities)
+        work = ValidateInput(original=original, plan=EncodePlan.of(plan), qualities=qualities)
         validated = await self._runner.run(steps.VALIDATE, work, "VMAF of the whole film from that of its chunks")
         complaints = below_floor(validated.scores, plan.quality)
         if complaints and plan.quality.failure_is_fatal:
@@ -321,7 +330,7 @@ class ProcessVideoWorkflow:
         """Poster and thumbnails."""
         if probed.plan.pictures is None:
             return None
-        work = StillsInput(original=original, source=probed.source, plan=probed.plan.without_chunks(), encoded=encoded)
+        work = StillsInput(original=original, source=probed.source, plan=StreamPlan.of(probed.plan), encoded=encoded)
         otherwise = "There is no poster and there are no thumbnails"
         pictures = await self._runner.optional(steps.PICTURES, work, "Poster and thumbnails", otherwise=otherwise)
         self._runner.warnings += pictures.warnings if pictures else []
@@ -339,9 +348,7 @@ class ProcessVideoWorkflow:
         """One file of each rendition, where they are wanted."""
         if not probed.plan.downloads:
             return []
-        work = DownloadsInput(
-            original=original, source=probed.source, plan=probed.plan.without_chunks(), encoded=encoded
-        )
+        work = DownloadsInput(original=original, source=probed.source, plan=StreamPlan.of(probed.plan), encoded=encoded)
         otherwise = "There are no files to download"
         made = await self._runner.optional(steps.DOWNLOADS, work, "Each rendition as one file", otherwise=otherwise)
         return made.files if made else []

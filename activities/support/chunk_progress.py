@@ -66,7 +66,7 @@ def sound_progress(work: EncodeAudioInput, track: EncodedTrack) -> tuple[JobChan
     return JobChange(stage=Stage.TRANSCODING, message="Transcoding sound"), PartProgress(
         part=track.name,
         done=min(work.source.duration, seconds(track)),
-        whole=work.source.duration * (work.track_count or len(work.plan.audio)),
+        whole=work.source.duration * work.track_count,
         low=low,
         high=high,
     )

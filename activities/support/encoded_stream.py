@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass
 
 from activities.support import work_records
-from streamforge.contracts.media import EncodedTrack, EncodedTracks, Plan, Source, TextTrack
+from streamforge.contracts.media import EncodedTrack, EncodedTracks, Source, StreamPlan, TextTrack
 from streamforge.contracts.pipeline import EncodedStream
 from streamforge.contracts.stills import Storyboard
 from streamforge.contracts.timeline import PictureCount
@@ -35,13 +35,13 @@ async def read_tracks(storage: Storage, encoded: EncodedStream) -> Tracks:
 
 
 def presentation_of(
-    tracks: Tracks, source: Source, plan: Plan, text: list[TextTrack], storyboard: Storyboard | None = None
+    tracks: Tracks, source: Source, plan: StreamPlan, text: list[TextTrack], storyboard: Storyboard | None = None
 ) -> Presentation:
     video = joined([part.tracks for parts in tracks.chunks for part in parts])
     return presentation(source, plan, video, tracks.sound, text, storyboard=storyboard)
 
 
-async def read_presentation(storage: Storage, source: Source, plan: Plan, encoded: EncodedStream) -> Presentation:
+async def read_presentation(storage: Storage, source: Source, plan: StreamPlan, encoded: EncodedStream) -> Presentation:
     """Raises StorageCorrupted when a receipt is missing."""
     tracks = await read_tracks(storage, encoded)
     return await asyncio.to_thread(presentation_of, tracks, source, plan, encoded.text)

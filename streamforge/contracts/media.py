@@ -5,7 +5,7 @@ Units: seconds unless a name ends in `_ticks`; ticks are 1/VIDEO_TIMESCALE for v
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, Field
 
@@ -383,12 +383,11 @@ class Protection(BaseModel):
     key_url: str = Field("", description="of the folder that the keys are in: a path on this API, or a whole URL")
 
 
-class Plan(BaseModel):
-    """Everything decided before the first frame is encoded. The same source and settings give the same plan."""
+class EncodePlan(BaseModel):
+    """How pictures are encoded: all that a chunk needs of its plan. Sent with each of them, and a film of twelve hours has
+    over a thousand."""
 
     renditions: list[VideoRendition]
-    audio: list[AudioRendition]
-    chunks: list[Chunk]
     segment_seconds: float
     gop_seconds: float
     max_frame_rate: float
@@ -397,14 +396,47 @@ class Plan(BaseModel):
         "segment takes it away again (CMAF, ISO/IEC 23000-19 §7.5.13). 0 where nothing is reordered: there is none."
     )
     quality: QualityTarget
+    protection: Protection | None = None
+    pictures: StillsPlan | None = Field(None, description="null where there are to be none")
+
+    @classmethod
+    def of(cls, plan: "EncodePlan") -> Self:
+        """What this kind of plan holds of a wider one."""
+        return cls(**{name: getattr(plan, name) for name in cls.model_fields})
+
+    @property
+    def is_copy(self) -> bool:
+        return any(rendition.is_copy for rendition in self.renditions)
+
+    def for_part(self, renditions: list[VideoRendition]) -> "EncodePlan":
+        """Of one part of a chunk, which has only these. The part with the best rendition keeps pictures of the chunk, too:
+        one of them, and not the one that somebody waits for."""
+        pictures = self.pictures if self.renditions[0] in renditions else None
+        return EncodePlan.of(self).model_copy(update={"renditions": renditions, "pictures": pictures})
+
+
+class SearchPlan(EncodePlan):
+    """What a per-title search goes by."""
+
+    per_title: PerTitleTarget
+
+
+class StreamPlan(EncodePlan):
+    """What a stream is put together by: manifests, downloads and stills are of all of the film, and of no chunk."""
+
+    audio: list[AudioRendition]
     opening_seconds: float | None = Field(
         0.0, description="the first chunk's end, None for a film of one; until there the smallest rendition stands in"
     )
+
+
+class Plan(StreamPlan):
+    """Everything decided before the first frame is encoded. The same source and settings give the same plan."""
+
+    chunks: list[Chunk]
     per_title: PerTitleTarget | None = None
     subtitles: list[SubtitleRendition] = []
     transcription: Transcription | None = None
-    protection: Protection | None = None
-    pictures: StillsPlan | None = Field(None, description="null where there are to be none")
     downloads: bool = Field(False, description="whether each rendition is to be had as one file, too")
 
     warnings: list[str] = Field([], description="what of the source is left out, as sentences for the result")
@@ -414,45 +446,14 @@ class Plan(BaseModel):
         return sum(chunk.expected_frames for chunk in self.chunks)
 
     @property
-    def is_copy(self) -> bool:
-        return any(rendition.is_copy for rendition in self.renditions)
-
-    @property
     def names(self) -> list[str]:
         """Of its video renditions; where there is only sound, of that."""
         return [rendition.name for rendition in self.renditions] or [rendition.name for rendition in self.audio]
-
-    def without_chunks(self) -> "Plan":
-        return self.model_copy(update={"chunks": []})
-
-    def for_sound(self) -> "Plan":
-        """As it goes along with every audio track, which brings its own rendition."""
-        nothing: dict[str, object] = {"audio": [], "per_title": None}
-        return self.for_manifests().model_copy(update=nothing)
-
-    def for_manifests(self) -> "Plan":
-        """Without chunks, texts and warnings, which a stream that grows does not tell of."""
-        nothing: dict[str, object] = {"chunks": [], "subtitles": [], "transcription": None, "warnings": []}
-        return self.model_copy(update=nothing)
 
     def with_codec_strings(self, codec_strings: dict[str, str]) -> "Plan":
         known = {r.name: r.codec_string for r in self.renditions} | codec_strings
         renditions = [r.model_copy(update={"codec_string": known[r.name]}) for r in self.renditions]
         return self.model_copy(update={"renditions": renditions})
-
-    def only(self, renditions: list[VideoRendition]) -> "Plan":
-        """The plan of one part: no other chunks, only these renditions, no sound and no text. The part with the best
-        rendition keeps pictures of the chunk, too: one of them, and not the one that somebody waits for."""
-        others: dict[str, object] = {
-            "chunks": [],
-            "audio": [],
-            "subtitles": [],
-            "transcription": None,
-            "warnings": [],
-            "per_title": None,
-            "pictures": self.pictures if self.renditions[0] in renditions else None,
-        }
-        return self.model_copy(update=others | {"renditions": renditions})
 
 
 # A film of twelve hours has hundreds of thousands of the next three: a model would be three objects for each.

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any, Self
 from uuid import UUID
 
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
 from streamforge.contracts.account import Account
 from streamforge.contracts.job import AudioView, JobError, JobStatus, Playback, RenditionView, Stage
@@ -12,9 +12,12 @@ from streamforge.contracts.job_options import WorkOptions
 from streamforge.contracts.media import (
     AudioRendition,
     Chunk,
+    EncodePlan,
     Plan,
+    SearchPlan,
     Source,
     StoredFile,
+    StreamPlan,
     SubtitleRendition,
     TextTrack,
     Transcription,
@@ -43,14 +46,29 @@ class StoredSource(BaseModel):
     sha256: str
 
 
-class UploadInput(BaseModel):
+class JobInput(BaseModel):
+    """Work for a job, on its original."""
+
     original: StoredSource
 
+    @property
+    def job_id(self) -> UUID:
+        return self.original.job_id
 
-class ProbeInput(WorkOptions):
+
+class SourceInput(JobInput):
+    """… of which it is known what is in it."""
+
+    source: Source
+
+
+class UploadInput(JobInput):
+    pass
+
+
+class ProbeInput(JobInput, WorkOptions):
     """`copy_failed` is why a source that seemed fit to be copied was not: it is to be encoded."""
 
-    original: StoredSource
     copy_failed: str | None = None
 
 
@@ -60,12 +78,8 @@ class ProbedSource(BaseModel):
     attempt: int = 1
 
 
-class SearchInput(BaseModel):
-    """`plan` comes without its chunks, which do not matter here but for how many frames they are."""
-
-    original: StoredSource
-    source: Source
-    plan: Plan
+class SearchInput(SourceInput):
+    plan: SearchPlan
     total_frames: int
 
 
@@ -76,15 +90,10 @@ class PlanVideo(WorkOptions):
     size_bytes: int
 
 
-class EncodeChunkInput(BaseModel):
-    """One part of a chunk: those renditions that `plan` holds here, which stand for `weight` (0–1) of the chunk's work.
+class EncodeChunkInput(SourceInput):
+    """One part of a chunk: those renditions that `plan` holds here, which stand for `weight` (0–1) of the chunk's work."""
 
-    `plan` comes without the other chunks: a ten-hour film has a thousand of them, and as many of these inputs.
-    """
-
-    original: StoredSource
-    source: Source
-    plan: Plan
+    plan: EncodePlan
     chunk: Chunk
     weight: float
     chunk_count: int
@@ -92,27 +101,30 @@ class EncodeChunkInput(BaseModel):
     encoded_before: int = Field(default=0, description="how often all was encoded before, and did not fit together")
 
 
-class EncodeAudioInput(BaseModel):
-    """`source` and `plan` come without all that is told of other tracks: there may be 64 of those, and half as many of
-    these inputs in one message."""
+def _tracks_counted(value: Any) -> Any:
+    """Before it was told, the plan held all renditions of sound."""
+    if isinstance(value, dict) and "track_count" not in value and isinstance(plan := value.get("plan"), dict):
+        return value | {"track_count": len(plan.get("audio", []))}
+    return value
 
-    original: StoredSource
-    source: Source
-    plan: Plan
+
+class EncodeAudioInput(SourceInput):
+    """`source` comes without all that is told of other tracks: there may be 64 of those, and half as many of these inputs
+    in one message."""
+
+    plan: EncodePlan
     rendition: AudioRendition
     encoded_before: int = 0
-    track_count: int = Field(default=0, description="of all renditions of sound; 0 = as many as the plan has")
+    track_count: int = Field(description="of all renditions of sound")
+
+    _with_track_count = model_validator(mode="before")(_tracks_counted)
 
 
-class KeepSubtitlesInput(BaseModel):
-    original: StoredSource
-    source: Source
+class KeepSubtitlesInput(SourceInput):
     renditions: list[SubtitleRendition]
 
 
-class TranscribeInput(BaseModel):
-    original: StoredSource
-    source: Source
+class TranscribeInput(SourceInput):
     transcription: Transcription
 
 
@@ -144,11 +156,10 @@ class EncodedStream(BaseModel):
         return [part.pictures for parts in self.chunks for part in parts if part.pictures]
 
 
-class ValidateInput(BaseModel):
+class ValidateInput(JobInput):
     """`qualities` names the PartQuality of every part, in the order of the film."""
 
-    original: StoredSource
-    plan: Plan
+    plan: EncodePlan
     qualities: list[str]
 
 
@@ -161,19 +172,15 @@ class ValidatedStream(BaseModel):
     attempt: int = 1
 
 
-class StillsInput(BaseModel):
-    original: StoredSource
-    source: Source
-    plan: Plan
+class StillsInput(SourceInput):
+    plan: StreamPlan
     encoded: EncodedStream
 
 
-class PublishInput(BaseModel):
+class PublishInput(SourceInput):
     """What is encoded so far is found in the store: a growing list of it would fill the history of a long film."""
 
-    original: StoredSource
-    source: Source
-    plan: Plan
+    plan: StreamPlan
     began_at: datetime
     encoded_before: int = 0
     number: int = Field(default=0, description="how often it was asked for before: what is shown is the last")
@@ -186,9 +193,7 @@ class PublishedSoFar(BaseModel):
     renditions: list[str]
 
 
-class PackageInput(BaseModel):
-    original: StoredSource
-    source: Source
+class PackageInput(SourceInput):
     plan: Plan
     encoded: EncodedStream
     storyboard: Storyboard | None = None
@@ -207,10 +212,8 @@ class PackagedStream(BaseModel):
     attempt: int = 1
 
 
-class DownloadsInput(BaseModel):
-    original: StoredSource
-    source: Source
-    plan: Plan
+class DownloadsInput(SourceInput):
+    plan: StreamPlan
     encoded: EncodedStream
 
 
@@ -228,9 +231,7 @@ class Downloads(BaseModel):
     files: list[Download]
 
 
-class StoreInput(BaseModel):
-    original: StoredSource
-    source: Source
+class StoreInput(SourceInput):
     plan: Plan
     encoded: EncodedStream
     packaged: PackagedStream

@@ -14,8 +14,8 @@ from streamforge.contracts.media import (
     AudioRendition,
     Chunk,
     EncodedTrack,
+    EncodePlan,
     PerTitleTarget,
-    Plan,
     Protection,
     Segment,
     Source,
@@ -100,7 +100,7 @@ class ProbeTask(BaseModel):
 
 class CodecsTask(BaseModel):
     source: Source
-    plan: Plan
+    plan: EncodePlan
 
 
 class Codecs(BaseModel):
@@ -114,7 +114,7 @@ class SearchTask(BaseModel):
 
     path: Path
     source: Source
-    plan: Plan
+    plan: EncodePlan
     per_title: PerTitleTarget
     target: Path
 
@@ -127,7 +127,7 @@ class EncodeTask(BaseModel):
 
     path: Path
     source: Source
-    plan: Plan
+    plan: EncodePlan
     chunk: Chunk
     target: Path
     key: ContentKey | None = None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 from xml.etree import ElementTree as ET
 
-from streamforge.contracts.media import Plan, Protection, Segment, TrackType
+from streamforge.contracts.media import EncodePlan, Protection, Segment, TrackType
 
 LICENSE = "license"
 """Beside the keys of a job: the same keys in the form of the W3C's Clear Key."""
@@ -22,7 +22,7 @@ ET.register_namespace("cenc", CENC_NAMESPACE)
 ET.register_namespace("dashif", DASHIF_NAMESPACE)
 
 
-def has_dash(plan: Plan) -> bool:
+def has_dash(plan: EncodePlan) -> bool:
     """DASH players know common encryption only."""
     return plan.protection is None or plan.protection.scheme == "cbcs"
 

@@ -13,10 +13,10 @@ from streamforge.contracts.media import (
     VIDEO_TIMESCALE,
     AudioRendition,
     EncodedTrack,
-    Plan,
     Segment,
     Source,
     StoredFile,
+    StreamPlan,
     TextTrack,
     VideoRendition,
 )
@@ -68,7 +68,7 @@ class Presentation:
     """All that manifests are written from. Every track's files lie in a folder of its name."""
 
     source: Source
-    plan: Plan
+    plan: StreamPlan
     video: list[VideoTrack]
     audio: list[AudioTrack]
     text: list[TextTrack] = field(default_factory=list)
@@ -104,7 +104,7 @@ def _exact(rate: float) -> Fraction:
 
 def presentation(
     source: Source,
-    plan: Plan,
+    plan: StreamPlan,
     video: list[EncodedTrack],
     audio: list[EncodedTrack],
     text: Sequence[TextTrack] = (),
@@ -140,7 +140,7 @@ def ladders(video: list[VideoTrack]) -> list[list[VideoTrack]]:
     return [list(ladder) for _, ladder in groupby(video, key=lambda track: track.rendition.codec)]
 
 
-def planned_so_far(plan: Plan, parts: list[list[EncodedTrack]]) -> list[VideoTrack]:
+def planned_so_far(plan: StreamPlan, parts: list[list[EncodedTrack]]) -> list[VideoTrack]:
     """Every rendition that can be announced: of those that are not begun, only where it is known what they will be."""
     encoded = {track.name: track for track in joined(parts)}
     return [
@@ -180,7 +180,7 @@ class StandIn:
         return _unbroken([*self.segments, *own])[len(self.segments) :]
 
 
-def stand_in_of(smallest: EncodedTrack, plan: Plan) -> StandIn:
+def stand_in_of(smallest: EncodedTrack, plan: StreamPlan) -> StandIn:
     end = inf if plan.opening_seconds is None else plan.opening_seconds * smallest.timescale
     return StandIn(smallest.name, [segment for segment in smallest.segments if segment.start_ticks < end])
 

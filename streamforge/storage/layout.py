@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from streamforge.contracts.job import Playback, TextView
-from streamforge.contracts.media import Plan, TextTrack
+from streamforge.contracts.media import EncodePlan, TextTrack
 from streamforge.packaging.encryption import has_dash
 from streamforge.packaging.presentation import DASH_MANIFEST, HLS_MASTER, TEXT_FILE
 from streamforge.planning.stills import POSTER, THUMBNAILS
@@ -78,7 +78,7 @@ def media(job_id: UUID, name: str) -> str:
     return f"/media/{job_id}/{name}"
 
 
-def playback(job_id: UUID, plan: Plan, text: Sequence[TextTrack] = (), files: Collection[str] = ()) -> Playback:
+def playback(job_id: UUID, plan: EncodePlan, text: Sequence[TextTrack] = (), files: Collection[str] = ()) -> Playback:
     """Where the API serves a job's manifests, from its first playable second to its last day, its texts, and those of its
     pictures that are among `files`."""
     return Playback(

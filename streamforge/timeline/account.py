@@ -8,7 +8,7 @@ nobody can explain is a fault of ours, and the job fails rather than show less t
 from collections.abc import Iterable, Mapping, Sequence
 
 from streamforge.contracts.account import Account, PictureAccount, SoundAccount
-from streamforge.contracts.media import EncodedTrack, Plan, Source, VideoSource
+from streamforge.contracts.media import EncodedTrack, Source, StreamPlan, VideoSource
 from streamforge.contracts.timeline import NoteKind, PictureCount
 from streamforge.errors import PicturesLost
 
@@ -23,7 +23,7 @@ FIELD_CODED = {"h264", "hevc", "mpeg2video"}
 
 
 def account_of(
-    source: Source, plan: Plan, counts: Sequence[PictureCount | None], sound: Iterable[EncodedTrack]
+    source: Source, plan: StreamPlan, counts: Sequence[PictureCount | None], sound: Iterable[EncodedTrack]
 ) -> Account:
     """`counts` has one for each chunk; None where it was encoded by a version that did not count.
 
@@ -79,7 +79,7 @@ def _about_pictures(video: VideoSource | None, account: PictureAccount | None) -
         yield f"{lost} of {expected} pictures cannot be decoded{where}; the one before each stays in its place."
 
 
-def _about_rate(video: VideoSource | None, account: PictureAccount | None, plan: Plan) -> Iterable[str]:
+def _about_rate(video: VideoSource | None, account: PictureAccount | None, plan: StreamPlan) -> Iterable[str]:
     if video is None or account is None or account.thinned <= TOLERATED_PICTURES:
         return
     is_fast = video.frame_rate > plan.max_frame_rate
@@ -87,7 +87,7 @@ def _about_rate(video: VideoSource | None, account: PictureAccount | None, plan:
     yield f"{account.thinned} of {account.decoded} pictures are left out: {why}."
 
 
-def _sounds(plan: Plan, tracks: Iterable[EncodedTrack]) -> list[SoundAccount]:
+def _sounds(plan: StreamPlan, tracks: Iterable[EncodedTrack]) -> list[SoundAccount]:
     streams = {rendition.name: rendition.stream_index for rendition in plan.audio}
     return [
         SoundAccount(name=track.name, track=streams[track.name], **track.sound.model_dump())

@@ -18,7 +18,7 @@ from temporalio.worker import (
 
 from streamforge.contracts.events import waiting
 from streamforge.contracts.job import JobStatus, Stage
-from streamforge.contracts.pipeline import Outcome, StoredSource
+from streamforge.contracts.pipeline import Outcome
 from streamforge.disks import WORKER, disk_error, is_of_a_disk
 from streamforge.errors import (
     DatabaseUnavailable,
@@ -109,7 +109,5 @@ def _known(error: Exception) -> StreamForgeError:
 
 
 def _job_of(input: ExecuteActivityInput) -> UUID | None:
-    work = next(iter(input.args), None)
-    if (original := getattr(work, "original", None)) and isinstance(original, StoredSource):
-        return original.job_id
-    return getattr(work, "job_id", None)
+    """None for work that belongs to no job."""
+    return getattr(next(iter(input.args), None), "job_id", None)

@@ -80,7 +80,7 @@ class Chunks:
         return EncodeChunkInput(
             original=original,
             source=source,
-            plan=plan.only(plan.renditions),
+            plan=plan.for_part(plan.renditions),
             chunk=plan.chunks[0],
             weight=1,
             chunk_count=len(plan.chunks),

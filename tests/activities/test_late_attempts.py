@@ -273,7 +273,7 @@ async def test_sound_that_was_playable_stays_playable_while_another_worker_begin
     await store.put_bytes(job.source_object, b"film")
     film = source(video(), audio())
     plan = make_plan(film, Settings())
-    sound = EncodeAudioInput(original=job, source=film, plan=plan, rendition=plan.audio[0])
+    sound = EncodeAudioInput(original=job, source=film, plan=plan, rendition=plan.audio[0], track_count=1)
     so_far = layout.receipt(job.job_id, f"{plan.audio[0].name}-so-far")
     shown = []
     for number, segments in enumerate([4, 3, 7], start=1):

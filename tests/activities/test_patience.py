@@ -118,11 +118,11 @@ async def desk(jobs: Jobs, events: EventLog, clips: Clips, tmp_path: Path) -> As
             store=store,
             children=counting,
             job_id=job_id,
-            sound=EncodeAudioInput(original=original, source=source, plan=plan, rendition=plan.audio[0]),
+            sound=EncodeAudioInput(original=original, source=source, plan=plan, rendition=plan.audio[0], track_count=1),
             picture=EncodeChunkInput(
                 original=original,
                 source=source,
-                plan=plan.only(plan.renditions),
+                plan=plan.for_part(plan.renditions),
                 chunk=plan.chunks[0],
                 weight=1,
                 chunk_count=1,

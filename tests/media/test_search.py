@@ -147,7 +147,7 @@ async def test_a_montage_is_the_pictures_of_its_samples_without_the_gaps(childre
     target = plan.per_title
     assert target is not None
     assert len(target.samples) > 2
-    window = MontageWindow(path, source, plan, plan.chunks[0])
+    window = MontageWindow(path, source, plan, plan.chunks[0], per_title=target)
     with Montage(window, target, threads=1) as frames:
         montage = [(frame.ticks, _luma(frame)) for frame in frames]
     length, position = round(target.sample_seconds * VIDEO_TIMESCALE), 0

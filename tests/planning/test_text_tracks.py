@@ -73,7 +73,7 @@ def test_the_parts_of_a_chunk_know_nothing_of_text() -> None:
     """Else asking for captions would encode the film again."""
     film = source(None, audio()).model_copy(update={"subtitles": [subtitles()]})
     silent, spoken = make_plan(source(None, audio()), Settings()), make_plan(film, LISTENING)
-    assert spoken.only(spoken.renditions) == silent.only(silent.renditions)
+    assert spoken.for_part(spoken.renditions) == silent.for_part(silent.renditions)
 
 
 def test_sound_alone_is_listened_to_as_well() -> None:

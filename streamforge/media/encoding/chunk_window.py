@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from streamforge.contracts.keys import ContentKey
-from streamforge.contracts.media import VIDEO_TIMESCALE, Chunk, EncodedTrack, Plan, Source, VideoRendition
+from streamforge.contracts.media import VIDEO_TIMESCALE, Chunk, EncodedTrack, EncodePlan, Source, VideoRendition
 from streamforge.contracts.scores import PartQuality
 from streamforge.contracts.tasks import FramesEncoded
 from streamforge.contracts.timeline import PictureCount
@@ -38,7 +38,7 @@ class Window:
 
     path: Path
     source: Source
-    plan: Plan
+    plan: EncodePlan
     chunk: Chunk
     key: ContentKey | None = None
     on_gpu: frozenset[str] = frozenset()

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from streamforge.contracts.media import Chunk, EncodedTrack, Plan, VideoRendition
+from streamforge.contracts.media import Chunk, EncodedTrack, EncodePlan, VideoRendition
 from streamforge.contracts.scores import PartQuality, RenditionLog, Repair
 from streamforge.contracts.tasks import ENCODE, TILES_FOLDER, EncodeResult, EncodeTask, FramesEncoded
 from streamforge.contracts.timeline import PictureCount
@@ -91,7 +91,7 @@ def _as_repair(on_progress: Tell[FramesEncoded]) -> Tell[FramesEncoded]:
 
 
 def _below_floor(
-    plan: Plan, renditions: list[VideoRendition], tracks: list[EncodedTrack], quality: PartQuality
+    plan: EncodePlan, renditions: list[VideoRendition], tracks: list[EncodedTrack], quality: PartQuality
 ) -> list[VideoRendition]:
     """Those that are worth another try, with the CRF for it."""
     bitrates = {track.name: average_bitrate(track) for track in tracks}

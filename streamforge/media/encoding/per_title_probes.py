@@ -3,11 +3,11 @@
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Self
 
-from streamforge.contracts.media import VIDEO_TIMESCALE, Chunk, PerTitleTarget, Plan, VideoRendition
+from streamforge.contracts.media import VIDEO_TIMESCALE, Chunk, EncodePlan, PerTitleTarget, VideoRendition
 from streamforge.contracts.per_title import Probed, ProbedRendition, RateAndQuality
 from streamforge.contracts.tasks import SEARCH, SearchRound, SearchTask
 from streamforge.contracts.timeline import PictureCount
@@ -75,7 +75,10 @@ class _Samples:
         """Raises what `encode_window` raises."""
         number, target = next(self._rounds), self._task.target / "samples"
         try:
-            montage = MontageWindow(self._task.path, self._task.source, _plan(self._task), _whole(self._task.per_title))
+            task = self._task
+            montage = MontageWindow(
+                task.path, task.source, _plan(task), _whole(task.per_title), per_title=task.per_title
+            )
             encoded = encode_window(
                 montage, renditions, target, lambda _: self._on_progress(SearchRound(round=number)), unencoded=unencoded
             )
@@ -84,7 +87,7 @@ class _Samples:
         return _Round(encoded, self._task.plan.gop_seconds)
 
 
-def _plan(task: SearchTask) -> Plan:
+def _plan(task: SearchTask) -> EncodePlan:
     """Of the montage: every sample is a GOP, and a segment, of its own; nobody will see it, so it is not encrypted."""
     step, length = task.per_title.sample_every_frames, task.per_title.sample_seconds
     quality = task.plan.quality.model_copy(update={"enabled": True, "sample_every_frames": step})
@@ -99,11 +102,12 @@ def _whole(target: PerTitleTarget) -> Chunk:
 
 @dataclass(frozen=True)
 class MontageWindow(Window):
-    """All samples of a plan as one film."""
+    """All samples of a search as one film."""
+
+    per_title: PerTitleTarget = field(kw_only=True)
 
     def frames(self, threads: int) -> Frames:
-        assert self.plan.per_title is not None
-        return Montage(self, self.plan.per_title, threads)
+        return Montage(self, self.per_title, threads)
 
 
 class Montage:

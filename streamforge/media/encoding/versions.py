@@ -8,12 +8,12 @@ import av
 import imageio_ffmpeg
 
 from streamforge import __version__
-from streamforge.contracts.media import Plan, Source
+from streamforge.contracts.media import EncodePlan, Source
 from streamforge.media.vmaf.observation import reference_size
 from streamforge.media.vmaf.scorer import model_for
 
 
-def versions(source: Source, plan: Plan) -> dict[str, str]:
+def versions(source: Source, plan: EncodePlan) -> dict[str, str]:
     """Of this process. `ffmpeg` is what PyAV brings, which decodes and encodes; `ffmpeg_program` measures the VMAF."""
     found = {
         "streamforge": __version__,

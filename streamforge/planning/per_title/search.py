@@ -13,6 +13,7 @@ import numpy as np
 from streamforge.codecs.registry import CODECS
 from streamforge.contracts.media import (
     EncodedTrack,
+    EncodePlan,
     PerTitleTarget,
     Plan,
     VideoRendition,
@@ -114,7 +115,7 @@ def sampled_bitrate(samples: EncodedTrack, gop_seconds: float) -> int:
 
 
 # ── what follows from it ────────────────────────────────────────────────────────────────────────────────────────────
-def searched_plan(plan: Plan, target: PerTitleTarget, probed: Probed) -> SearchedPlan:
+def searched_plan(plan: EncodePlan, target: PerTitleTarget, probed: Probed) -> SearchedPlan:
     """The ladder at the CRFs that were found, without the rungs that gain nothing, and what is to be told about it."""
     found = {rendition.name: rendition for rendition in probed.renditions}
     ladders = [
