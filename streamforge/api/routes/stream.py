@@ -1,9 +1,8 @@
 """`/stream`, `/jobs/<id>/stream`, `/batches/<id>/stream`: events as text/event-stream."""
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from sse_starlette.sse import EventSourceResponse
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
@@ -17,6 +16,9 @@ from streamforge.events.sources import Source
 
 CURSORS = ("last_event_id", "lastEventId")
 """Parameters for who cannot set the header."""
+
+KEEP_OUT = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+"""Caches, and the buffers of nginx."""
 
 
 async def stream_of_everything(request: Request) -> Response:
@@ -42,12 +44,16 @@ def cursor_of(connection: HTTPConnection[AppState], *others: str) -> str | None:
     return connection.headers.get("last-event-id") or query.get("last_event_id") or query.get("lastEventId") or None
 
 
-class EventStream(EventSourceResponse):
-    """A source as server-sent events. Headers, and the answer to HEAD, are sse-starlette's; the frames of a GET come from
-    the broadcaster, so that no task and no queue of its own serves each client."""
+class EventStream(Response):
+    """A source as server-sent events. How a frame is written is sse-starlette's (see events.frames), but not how it is
+    sent: its EventSourceResponse has a generator and four tasks for each client, which cost three times the CPU of the
+    broadcaster that writes to all sockets itself (docs/performance.md), and of which nothing was used but the headers."""
+
+    media_type = "text/event-stream"
 
     def __init__(self, services: Services, source: Source, cursor: str | None) -> None:
-        super().__init__(_nothing(), headers={"Cache-Control": "no-store"})
+        super().__init__(headers=KEEP_OUT)
+        del self.headers["Content-Length"]  # Nobody knows.
         self._services = services
         self._source = source
         self._cursor = cursor
@@ -94,8 +100,3 @@ class _Connection:
     async def closed(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
-
-
-async def _nothing() -> AsyncIterator[bytes]:
-    return
-    yield b""
