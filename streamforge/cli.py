@@ -14,7 +14,6 @@ from uuid import UUID
 import typer
 
 from streamforge import __version__, embedded
-from streamforge.contracts import tasks
 from streamforge.errors import StreamForgeError
 
 if TYPE_CHECKING:
@@ -287,6 +286,7 @@ def plan(
 
 
 async def _plan(file: Path, settings: "Settings") -> "PrintablePlan":
+    from streamforge.contracts import tasks
     from streamforge.media.probe.probe import probe_task
     from streamforge.media.worker.capabilities import cores
     from streamforge.media.worker.children import MediaChildren
