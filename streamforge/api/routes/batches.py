@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -13,11 +14,10 @@ from starlette.responses import JSONResponse, Response
 from streamforge.api.http.forms import Form, Part
 from streamforge.api.http.unknown_fields import file_name, parameters, unknown_part
 from streamforge.api.routes.process import (
-    RECEIVED_PROGRESS,
-    WRITE_WAIT_SECONDS,
     Arrived,
     admit,
     content_length,
+    enter,
     keep,
     receive,
     with_read_timeout,
@@ -25,7 +25,6 @@ from streamforge.api.routes.process import (
 from streamforge.api.routes.process_fields import OPTIONS, options_of, parse_field
 from streamforge.api.services import Request, Services, own, services_of
 from streamforge.contracts.ids import key_from_filename, new_batch_id, new_job_id, parse_batch_id
-from streamforge.db.retry import until_available
 from streamforge.errors import BatchNotFound, DatabaseUnavailable, InputError, InvalidField, MissingVideo
 from streamforge.storage import layout
 
@@ -62,11 +61,7 @@ async def create_batch(request: Request) -> Response:
     batch_id = new_batch_id()
     options = options_of(arrived.fields)
     jobs = [video.job(options, batch_id) for video in arrived.videos]
-    await until_available(
-        lambda: own(request).jobs.create_batch(batch_id, jobs, progress=RECEIVED_PROGRESS, message="File received"),
-        give_up_after=WRITE_WAIT_SECONDS,
-    )
-    services.launcher.wake()
+    await enter(services, partial(own(request).jobs.create_batch, batch_id, jobs))
     answer = {
         "batch_id": str(batch_id),
         "message": "Batch processing started",

@@ -1,9 +1,10 @@
 """`POST /process`: a video comes in; it is answered when its bytes are safe, or with `?dry_run=true` by its plan."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from streamforge.api.routes.process_fields import OPTIONS, options_of, parse_fie
 from streamforge.api.services import Own, Request, Services, own, services_of
 from streamforge.api.uploads import IncomingFile
 from streamforge.contracts.ids import key_from_filename, new_job_id, workflow_id
+from streamforge.contracts.job import Stage
 from streamforge.contracts.job_options import JobOptions
 from streamforge.contracts.pipeline import PlanVideo
 from streamforge.contracts.printable_plan import PrintablePlan
@@ -29,10 +31,10 @@ from streamforge.errors import (
     RequestTimedOut,
     StorageUnavailable,
 )
+from streamforge.progress.bands import progress_at
 from streamforge.storage import layout
 
 FIELDS = ("key", *OPTIONS)
-RECEIVED_PROGRESS = 5
 WRITE_WAIT_SECONDS = 120.0
 """Seconds. Somebody has just sent gigabytes; a database or a store that is away for a minute is no reason to ask for them
 again."""
@@ -117,10 +119,13 @@ async def _accept(services: Services, mine: Own, job: NewJob, incoming: Incoming
     """First the bytes, then the row: a row always has its bytes. Bytes whose row could not be written belong to nobody,
     and the retention sweep takes them; to delete them here could rob a row that was committed unheard."""
     await keep(services, job.source_object, incoming)
-    await until_available(
-        lambda: mine.jobs.create(job, progress=RECEIVED_PROGRESS, message="File received"),
-        give_up_after=WRITE_WAIT_SECONDS,
-    )
+    await enter(services, partial(mine.jobs.create, job))
+
+
+async def enter(services: Services, create: Callable[..., Awaitable[None]]) -> None:
+    """The rows of what is in the store, with their first event, and the word to the launcher."""
+    received = {"progress": progress_at(Stage.UPLOADING, 0.5), "message": "File received"}
+    await until_available(lambda: create(**received), give_up_after=WRITE_WAIT_SECONDS)
     services.launcher.wake()
 
 
