@@ -237,7 +237,7 @@ def _owner(run: Run, stretches: Sequence[Stretch]) -> int | None:
         ):
             return number  # It may go on beside those behind it, whose picture alone was set back.
     nearest = max(fitting, key=lambda number: _nearness(run, stretches[number]), default=None)
-    return nearest if nearest is not None and _nearness(run, stretches[nearest]) > 0 else None
+    return nearest if nearest is not None and _nearness(run, stretches[nearest]) >= 0 else None
 
 
 def _in_step(runs: Sequence[Run], stretches: Sequence[Stretch]) -> list[int | None]:

@@ -74,6 +74,8 @@ class Packet:
     is_reordered: bool = False
     """Whether `time` is that of showing, of a picture that may be shown before some in front of it: it then lies behind what
     was shown before the last leaps of the clock."""
+    is_at_seam: bool = False
+    """Whether another track's clock seems to break in front of it."""
 
 
 @dataclass
@@ -150,17 +152,16 @@ class RunFinder:
     def take(self, packet: Packet) -> None:
         if self._is_at_seam:
             self._is_at_seam, self._follows_within = False, self._second
+            packet.is_at_seam = bool(self._suspects)
             if self.runs and not self._suspects and self._goes_on(packet, self._last) and len(self.runs) < MOST_PAUSES:
-                self._begin(packet)
-                self.runs[-1].goes_back, self.runs[-1].is_seam = False, True
+                self._begin_seam(packet)
                 return
         if not self.runs:
             self._begin(packet)
         elif self._goes_on(packet, self._last) and not self._is_overtaken(packet):
             in_doubt = self._dismissed()
             if self.asks_others and in_doubt is not None and len(self.runs) < MOST_PAUSES:
-                self._begin(packet)
-                self.runs[-1].goes_back, self.runs[-1].is_seam, self.runs[-1].in_doubt = False, True, in_doubt
+                self._begin_seam(packet, in_doubt)
             else:
                 self._extend(packet)
         elif not self._suspects:
@@ -229,6 +230,11 @@ class RunFinder:
         self.runs.append(Run(packet.number, packet.position, packet.position, shown, end, goes_back=goes_back))
         self._last, self._gap = packet.time, packet.duration
 
+    def _begin_seam(self, packet: Packet, in_doubt: Run | None = None) -> None:
+        self._begin(packet)
+        run = self.runs[-1]
+        run.goes_back, run.is_seam, run.in_doubt = False, True, in_doubt
+
     def _extend(self, packet: Packet) -> None:
         pause = packet.time - self._last
         if pause > max(self._second, 2 * packet.duration) and len(self.runs) < MOST_PAUSES:
@@ -245,4 +251,7 @@ class RunFinder:
         self._suspects = []
         self._begin(first)
         for packet in others:
-            self._extend(packet)
+            if packet.is_at_seam and len(self.runs) < MOST_PAUSES:
+                self._begin_seam(packet)
+            else:
+                self._extend(packet)

@@ -286,6 +286,17 @@ def test_sound_that_is_lost_for_as_long_as_both_clocks_go_back_is_moved_with_the
     assert [run.shift for run in clock.clock.runs] == [run.shift for run in clock.sounds[1].runs] == [0, 2 * second]
 
 
+def test_a_single_packet_of_sound_between_two_clocks_that_are_set_back_hides_neither() -> None:
+    """What comes behind it goes on with its clock, by chance: so much is lost as the picture's went back by."""
+    second = VIDEO_TIMESCALE
+    pictures = [(time, part * second + time) for part in (0, 1, 2) for time in steady(25)]
+    sounds = [(time, time + 1) for time in steady(47, 0, SOUND)] + [(960, second + 961)]
+    sounds += [(time, 2 * second + time + 1) for time in steady(30, second // 2, SOUND)]
+    packets, sound = both(pictures, sounds)
+    clock = film_clock(packets, {1: sound}, TS)
+    assert [run.shift for run in clock.sounds[1].runs] == [run.shift for run in clock.clock.runs]
+
+
 def test_few_packets_of_sound_between_a_hole_and_a_clock_that_is_set_back_are_right() -> None:
     """By its own clock they were a leap ahead, and the sound behind them went on with that in front of it."""
     second = VIDEO_TIMESCALE
