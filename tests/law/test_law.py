@@ -121,12 +121,14 @@ def test_a_seed(court: Court, seed: int) -> None:
 @pytest.mark.skipif(not MINUTES, reason="only with FUZZ_MINUTES")
 def test_new_sources_come_out_or_the_job_says_what_did_not(court: Court) -> None:
     """Goes on after a find: one fault must not hide the others."""
-    end, seed, verdicts = time.monotonic() + 60 * MINUTES, time.time_ns() % 10**9, []
-    print(f"seeds from {seed}")
+    end, first, verdicts = time.monotonic() + 60 * MINUTES, time.time_ns() % 10**9, []
+    print(f"seeds from {first}", flush=True)
+    seed = first
     while time.monotonic() < end:
         source = some_lies(seed)
         if found := court.finds(source):
             verdicts.append(verdict(source, found))
             print(verdicts[-1], flush=True)
         seed += 1
+    print(f"{seed - first} sources, seeds {first} to {seed - 1}", flush=True)
     assert not verdicts, f"{len(verdicts)} sources break the law:\n" + "\n".join(verdicts)
