@@ -4,7 +4,7 @@ Rests on the rules of streamforge.timeline.alignment. All times are ticks of 1/V
 first clock, which is not touched: ordinary sources are read as they are.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
@@ -63,6 +63,8 @@ class FilmPackets:
     in_output_order: bool = False
     is_plainly_reordered: bool = False
     """Only a picture and those right in front of it change places."""
+    are_only_keys_timed: Callable[[], bool] = lambda: False
+    """Whether no other picture has a time of its own, which FFmpeg does not say when it has filled them in. It takes a while."""
 
     @cached_property
     def spread(self) -> int:
@@ -196,7 +198,7 @@ def _moves_along(earlier: Run, later: Run, film: FilmPackets) -> bool:
 
 def _pace(film: FilmPackets, container: str) -> int:
     is_simple = container in TIMED_BY_KEYS and film.reordered == 0 and bool((film.times != NO_TIME).all())
-    return even_pace(film.times, film.keys) if is_simple else NO_PACE
+    return even_pace(film.times, film.keys, film.are_only_keys_timed) if is_simple else NO_PACE
 
 
 def _untimed(film: FilmPackets, sounds: Mapping[int, RunFinder], *, breaks: bool) -> FilmClock:

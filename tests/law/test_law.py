@@ -27,7 +27,7 @@ FOLDER = Path(os.environ.get("LAW_FOLDER", Path(gettempdir()) / "streamforge-law
 
 PINNED = (
     5, 24, 63, 87, 90, 104, 106, 111, 123, 127, 141, 310_000_492, 500_001_210, 600_000_286, 772_635_792, 772_636_206,
-    772_636_431, 772_636_435, 772_636_541, 995_855_993, 311_000_284,
+    772_636_431, 772_636_435, 772_636_541, 995_855_993, 311_000_284, 312_000_050,
 )  # fmt: skip
 """Seeds of past finds: edit lists that hide whole GOPs, first pictures with a time far off, null frames at the end, FLV whose
 clock begins late, new PIDs, H.264 with reordered pictures in AVI, torn transport streams, MPEG-4 cut in a transport stream,

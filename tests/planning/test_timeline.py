@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -125,6 +126,14 @@ def test_pictures_between_key_frames_that_only_these_have_times_are_shown_evenly
     assert shown(clock) == steady(48, step=2 * PICTURE)
     assert clock.clock.pace == 2 * PICTURE
     assert [note.kind for note in clock.notes] == [NoteKind.WITHOUT_TIME]
+
+
+def test_whether_few_key_frames_alone_have_times_the_file_is_asked() -> None:
+    """They may as well have come at once, in front of a pause."""
+    hurried = [*steady(50), *steady(12, 100 * PICTURE)]
+    for answer, expected in ((True, steady(62, step=2 * PICTURE)), (False, hurried)):
+        packets = replace(film(hurried, keys=50), are_only_keys_timed=partial(bool, answer))
+        assert shown(film_clock(packets, {}, TS)) == expected
 
 
 def test_pictures_that_come_in_bursts_of_their_own_keep_their_times() -> None:

@@ -50,14 +50,16 @@ MAX_STUMBLES = 10_000
 
 
 @contextmanager
-def open_source(path: Path, analysed_bytes: int = 0) -> Iterator[InputContainer]:
+def open_source(path: Path, analysed_bytes: int = 0, *, fills_in: bool = True) -> Iterator[InputContainer]:
     """The container, closed at the end. Raises TruncatedSource, UndecodableSource or NotAVideo, naming what to do.
 
     `analysed_bytes` of it are read to find its streams, whatever time they last; 0 = FFmpeg's own 5 MB and some seconds.
     The streams of a file must have the same numbers whenever it is opened: it is Source.analysed_bytes everywhere.
+    `fills_in`: packets without a time get the one that FFmpeg thinks they have.
     """
+    options = OPTIONS | _analysis(analysed_bytes) | ({} if fills_in else {"fflags": "nofillin"})
     try:
-        container = av.open(str(path), options=OPTIONS | _analysis(analysed_bytes), metadata_errors="replace")
+        container = av.open(str(path), options=options, metadata_errors="replace")
     except (av.error.FFmpegError, ValueError) as error:
         raise _cannot_open(path, error) from error
     with container:

@@ -1,6 +1,7 @@
 """The film of a file and its sound on one timeline: what its packets say, and what is made of it."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from math import floor
 
@@ -39,9 +40,11 @@ class Film:
         container: str,
         heard: Collection[int],
         declared_end: float | None = None,
+        *,
+        are_only_keys_timed: Callable[[], bool] = lambda: False,
     ) -> None:
         """The reading is used up. `heard` are the streams of its sound. `declared_end`: when the film is over by what a
-        complete container says, in seconds."""
+        complete container says, in seconds. `are_only_keys_timed` reads the file once more."""
         self.index = index
         self.timeline = reading.films[index]
         self._declared_end = None if declared_end is None else round(declared_end * VIDEO_TIMESCALE)
@@ -51,7 +54,7 @@ class Film:
             assert isinstance(other, Timeline)
             self._joints.append((other.index, self.timeline.frame_count))
             self.timeline.go_on_with(other)
-        self._packets = self.timeline.film_packets()
+        self._packets = replace(self.timeline.film_packets(), are_only_keys_timed=are_only_keys_timed)
         self._sounds = {index: track for index, track in reading.sounds.items() if index in heard}
         self._continued_sounds: dict[int, list[tuple[int, int]]] = {}
         if container in JOINED:

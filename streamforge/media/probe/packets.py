@@ -4,6 +4,7 @@ from array import array
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import floor
+from pathlib import Path
 
 import numpy as np
 from av.audio.stream import AudioStream
@@ -16,7 +17,7 @@ from streamforge.contracts.media import VIDEO_TIMESCALE
 from streamforge.contracts.tasks import PacketsRead
 from streamforge.errors import TruncatedSource
 from streamforge.media.container.early_end import OVERHEAD, ReadExtent
-from streamforge.media.container.opening import packets
+from streamforge.media.container.opening import open_source, packets, stream_by_index
 from streamforge.media.container.packet_clock import AnyPacket, Losses, is_hidden
 from streamforge.media.probe.decoder_set_ups import SetUps
 from streamforge.media.probe.packet_log import PacketLog
@@ -260,6 +261,13 @@ def read_packets(container: InputContainer, tallies: Tallies, on_progress: Tell[
     for track in tracks.values():
         track.finder.finish()
     return reading
+
+
+def only_keys_are_timed(path: Path, index: int, analysed_bytes: int) -> bool:
+    """Whether no picture of stream `index` but its key frames has a time in the file."""
+    with open_source(path, analysed_bytes, fills_in=False) as container:
+        pictures = packets(container, stream_by_index(container, index))
+        return all(picture.is_keyframe or picture.pts is None for picture in pictures)
 
 
 def _timeline(stream: VideoStream, container: str) -> Timeline:

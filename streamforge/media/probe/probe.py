@@ -6,6 +6,7 @@ truncated or hostile files lie.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from av.audio.stream import AudioStream
@@ -27,6 +28,7 @@ from streamforge.media.probe.packets import (
     Reading,
     as_declared,
     check_complete,
+    only_keys_are_timed,
     read_packets,
 )
 from streamforge.media.probe.tallies import Tallies
@@ -168,7 +170,10 @@ def _declared_end(container: InputContainer, stream: VideoStream | AudioStream) 
 # ── what came of it ─────────────────────────────────────────────────────────────────────────────────────────────────
 def _film(task: ProbeTask, file: _File, chosen: Seen) -> Source:
     heard = {track.index for track in file.found.choice.sound} | file.continuing
-    film = Film(file.reading, chosen.index, file.container, heard, file.declared_end)
+    are_only_keys_timed = partial(only_keys_are_timed, task.path, chosen.index, file.analysed_bytes)
+    film = Film(
+        file.reading, chosen.index, file.container, heard, file.declared_end, are_only_keys_timed=are_only_keys_timed
+    )
     with open_source(task.path, file.analysed_bytes) as container:
         stream = stream_by_index(container, chosen.index)
         _check_dimensions(stream.width, stream.height, task)
