@@ -8,7 +8,7 @@ LOCK_OPTIONS := --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test fuzz lint format bench lock clean
+.PHONY: help setup demo up test check fuzz lint format bench lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -31,8 +31,14 @@ demo: setup ## process a video from nothing and show the result; FILE=… for yo
 up: setup ## run everything on this machine until Ctrl-C
 	@exec $(BIN)/streamforge up
 
+# Each process has a database server and a Temporal server of its own.
+PARALLEL := --numprocesses logical --maxprocesses 8
+
 test: setup ## all tests but the slow ones; SLOW=1 for those, too, ARGS=… for pytest
-	$(BIN)/python -m pytest $(if $(SLOW),,-m "not slow") $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) $(if $(SLOW),,-m "not slow") $(ARGS)
+
+check: setup ## the quick tests: planning, contracts, workflows, database
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow" tests/planning tests/contracts tests/workflows tests/db $(ARGS)
 
 fuzz: setup ## damaged files, then files whose clocks lie, for MINUTES=10 each; new ones every time
 	FUZZ_MINUTES=$(or $(MINUTES),10) $(BIN)/python -m pytest -s tests/media/test_fuzz.py tests/law/test_law.py $(ARGS)

@@ -1,8 +1,10 @@
-"""Videos of every kind, made on demand by ffmpeg's own sources and kept for the session."""
+"""Videos of every kind, made on demand by ffmpeg's own sources and kept for the run."""
 
+import fcntl
 import os
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import av
@@ -114,16 +116,29 @@ def colors(path: Path, *arguments: str, names: Sequence[str] = tuple(COLORS)) ->
 
 
 class Clips:
-    """`clips.small` and its kin are paths; each is made the first time it is asked for."""
+    """`clips.small` and its kin are paths; each is made the first time it is asked for, by whichever process comes first:
+    all processes of a run of tests share the folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def _made(self, name: str, make: Callable[[Path], None]) -> Path:
+        """It is there whole or not at all; what `make` needs on the way lies beside its path."""
         path = self._folder / name
         if not path.exists():
-            make(path)
+            with self._locked(name):
+                if not path.exists():
+                    workshop = self._folder / "being-made" / name
+                    workshop.mkdir(parents=True, exist_ok=True)
+                    make(workshop / name)
+                    (workshop / name).rename(path)
         return path
+
+    @contextmanager
+    def _locked(self, name: str) -> Iterator[None]:
+        with (self._folder / f"{name}.lock").open("wb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     @property
     def small(self) -> Path:
@@ -401,7 +416,7 @@ class Clips:
         """5 s of 1080p with detail: seconds of work for an encoder."""
         return self._made(
             "hd.mp4",
-            lambda p: ffmpeg("-f", "lavfi", "-i", "mandelbrot=s=1920x1080:r=24", "-t", "5", *X264, "-crf", "30", p),
+            lambda p: ffmpeg(*picture("1920x1080", 24, 5), "-vf", "noise=alls=4:allf=t", *X264, "-crf", "30", p),
         )
 
     @property

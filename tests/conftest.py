@@ -1,9 +1,12 @@
-"""What tests stand on: a real PostgreSQL and a real Temporal server, started once; a database of its own for each test."""
+"""What tests stand on: a real PostgreSQL and a real Temporal server, started once in each process that runs tests; a database
+of its own for each test."""
 
 import asyncio
+import os
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -18,6 +21,7 @@ from streamforge.db.migrations import apply_migrations
 from streamforge.db.pool import Database
 from streamforge.embedded.postgres import EmbeddedPostgres
 from streamforge.events.log import EventLog
+from streamforge.media.worker.children import MediaChildren
 
 # A test that is slow on a busy machine is not wrong.
 settings.register_profile("streamforge", deadline=None)
@@ -25,8 +29,20 @@ settings.load_profile("streamforge")
 
 TEMPLATE = "streamforge_template"
 
+# Temporal's timers are otherwise late by up to a second, which is most of what a retry takes here.
+PUNCTUAL = ["--dynamic-config-value", 'history.timerProcessorMaxTimeShift="10ms"']
+
+GIBIBYTE = 2**30
+
 # Whatever a test database loses in a power cut, nobody will miss.
 FAST_AND_CARELESS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    from scheduling import ByFile
+
+    return ByFile(config, log)
 
 
 def database_named(dsn: str, name: str) -> str:
@@ -90,14 +106,31 @@ def events(database: Database) -> EventLog:
 def temporal_address() -> Iterator[str]:
     """A development server, in memory."""
     binary = Path(sys.executable).parent / "temporal"
-    server = asyncio.run(WorkflowEnvironment.start_local(dev_server_existing_path=str(binary)))
+    server = asyncio.run(
+        WorkflowEnvironment.start_local(dev_server_existing_path=str(binary), dev_server_extra_args=PUNCTUAL)
+    )
     yield server.client.service_client.config.target_host
     asyncio.run(server.shutdown())
 
 
 @pytest.fixture(scope="session")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Clips:
-    return Clips(tmp_path_factory.mktemp("clips"))
+    """One folder for all processes of pytest-xdist."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "clips"
+    folder.mkdir(exist_ok=True)
+    return Clips(folder)
+
+
+@pytest.fixture(scope="session")
+def children() -> Iterator[MediaChildren]:
+    """One zygote for all tests: each child is a fork of its own anyway, and loading av for the zygote takes longer than
+    most tests. It is awaited in whatever loop a test runs in."""
+    with asyncio.Runner() as runner:
+        children = MediaChildren(memory_bytes=4 * GIBIBYTE, stall_seconds=60)
+        runner.run(children.__aenter__())
+        yield children
+        runner.run(children.__aexit__())
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,6 @@
 """The pictures of a film, from what its chunks have kept in a bucket."""
 
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -35,10 +35,9 @@ def bucket() -> BucketStorage:
 
 
 @pytest.fixture
-async def drawing(bucket: BucketStorage, tmp_path: Path) -> AsyncIterator[StillsActivities]:
+def drawing(bucket: BucketStorage, children: MediaChildren, tmp_path: Path) -> Iterator[StillsActivities]:
     scratch = Scratch(tmp_path)
-    async with MediaChildren(memory_bytes=2**31, stall_seconds=30) as children:
-        yield StillsActivities(bucket, children, scratch)
+    yield StillsActivities(bucket, children, scratch)
     scratch.close()
 
 

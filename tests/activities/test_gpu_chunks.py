@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clips import BUNNY
+from clips import BUNNY, Clips
 from factories import accepted
 from obstore.store import MemoryStore
 from outages import loses_answers
 from structlog.testing import capture_logs
 from temporalio.testing import ActivityEnvironment
 
-from activities.support import waiting_puts, work_records
+from activities.support import heartbeats, waiting_puts, work_records
 from activities.support.fence import FencedStorage
 from activities.support.gpu_sessions import GpuSessions
 from activities.support.memory import MemoryBudget
@@ -51,7 +51,10 @@ pytestmark = pytest.mark.skipif(bool(gpus()), reason="says what happens where th
 class Chunks:
     """A worker that could use a GPU when it started."""
 
-    def __init__(self, settings: Settings, events: EventLog, children: MediaChildren, scratch: Scratch) -> None:
+    def __init__(
+        self, film: Path, settings: Settings, events: EventLog, children: MediaChildren, scratch: Scratch
+    ) -> None:
+        self.film = film
         self.settings = settings
         self.children = children
         self.bucket = BucketStorage(MemoryStore())
@@ -72,10 +75,10 @@ class Chunks:
     async def work(self, jobs: Jobs) -> EncodeChunkInput:
         job_id = await accepted(jobs)
         original = StoredSource(
-            job_id=job_id, source_object=layout.original(job_id), size_bytes=BUNNY.stat().st_size, sha256="0" * 64
+            job_id=job_id, source_object=layout.original(job_id), size_bytes=self.film.stat().st_size, sha256="0" * 64
         )
-        await self.bucket.put_bytes(original.source_object, BUNNY.read_bytes())
-        source = await self.children.run(tasks.PROBE, probe_task(BUNNY, self.settings.input))
+        await self.bucket.put_bytes(original.source_object, self.film.read_bytes())
+        source = await self.children.run(tasks.PROBE, probe_task(self.film, self.settings.input))
         plan = with_gpu(make_plan(source, self.settings), NVENC)
         return EncodeChunkInput(
             original=original,
@@ -89,20 +92,24 @@ class Chunks:
 
 
 @asynccontextmanager
-async def made(events: EventLog, folder: Path, **transcode: Any) -> AsyncIterator[Chunks]:
+async def made(
+    film: Path, events: EventLog, children: MediaChildren, folder: Path, **transcode: Any
+) -> AsyncIterator[Chunks]:
     settings = Settings.model_validate({"data_dir": folder, "transcode": transcode, "validation": {"enabled": False}})
     scratch = Scratch(folder / "scratch")
-    async with MediaChildren(memory_bytes=2**31, stall_seconds=30) as children:
-        chunks = Chunks(settings, events, children, scratch)
-        yield chunks
-        await chunks.originals.close()
+    chunks = Chunks(film, settings, events, children, scratch)
+    yield chunks
+    await chunks.originals.close()
     scratch.close()
 
 
 @pytest.fixture
-async def chunks(events: EventLog, tmp_path: Path) -> AsyncIterator[Chunks]:
-    """Enough work for some heartbeats."""
-    async with made(events, tmp_path, presets={"h264": "medium"}, heights=[720, 360]) as chunks:
+async def chunks(
+    events: EventLog, children: MediaChildren, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Chunks]:
+    """Enough heartbeats for a little work."""
+    monkeypatch.setattr(heartbeats, "INTERVAL_SECONDS", 0.02)
+    async with made(BUNNY, events, children, tmp_path, presets={"h264": "ultrafast"}, heights=[720, 360]) as chunks:
         yield chunks
 
 
@@ -129,12 +136,12 @@ async def test_the_cpu_encodes_what_the_gpu_cannot_and_the_receipt_and_the_log_s
     assert told[-1] == [BUSY.model_dump()]
 
 
-async def test_a_second_attempt_does_without_the_gpu(chunks: Chunks, jobs: Jobs) -> None:
-    work = await chunks.work(jobs)
+async def test_a_second_attempt_does_without_the_gpu(quick: Chunks, jobs: Jobs) -> None:
+    work = await quick.work(jobs)
     environment = ActivityEnvironment()
     environment.info = replace(ActivityEnvironment.default_info(), attempt=2)
     with capture_logs() as said:
-        await environment.run(chunks.activities.transcode_chunk, work)
+        await environment.run(quick.activities.transcode_chunk, work)
     assert not [entry for entry in said if "GPU" in entry["event"]]
 
 
@@ -179,8 +186,10 @@ class Held(FencedStorage):
 
 
 @pytest.fixture
-async def quick(events: EventLog, tmp_path: Path) -> AsyncIterator[Chunks]:
-    async with made(events, tmp_path, presets={"h264": "ultrafast"}, heights=[180, 120]) as chunks:
+async def quick(clips: Clips, events: EventLog, children: MediaChildren, tmp_path: Path) -> AsyncIterator[Chunks]:
+    """Two segments of each rendition."""
+    transcode = {"presets": {"h264": "ultrafast"}, "heights": [180, 120]}
+    async with made(clips.silent, events, children, tmp_path, **transcode) as chunks:
         yield chunks
 
 

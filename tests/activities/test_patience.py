@@ -102,7 +102,9 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(jobs: Jobs, events: EventLog, clips: Clips, tmp_path: Path) -> AsyncIterator[Desk]:
+async def desk(
+    jobs: Jobs, events: EventLog, children: MediaChildren, clips: Clips, tmp_path: Path
+) -> AsyncIterator[Desk]:
     job_id = await accepted(jobs)
     await events.append(job_id, PROCESSING)
     settings = Settings.model_validate({"data_dir": tmp_path, "transcode": {"presets": {"h264": "ultrafast"}}})
@@ -110,35 +112,34 @@ async def desk(jobs: Jobs, events: EventLog, clips: Clips, tmp_path: Path) -> As
     original = StoredSource(job_id=job_id, source_object="input/original", size_bytes=1, sha256="0" * 64)
     await store.put_bytes(original.source_object, clips.slow.read_bytes())
     originals = Originals(store, scratch, kept_seconds=0)
-    async with MediaChildren(memory_bytes=4 * 2**30, stall_seconds=60) as children:
-        source = await children.run(tasks.PROBE, probe_task(clips.slow, settings.input))
-        plan = make_plan(source, settings)
-        counting = Counting(children)
-        yield Desk(
-            store=store,
-            children=counting,
-            job_id=job_id,
-            sound=EncodeAudioInput(original=original, source=source, plan=plan, rendition=plan.audio[0], track_count=1),
-            picture=EncodeChunkInput(
-                original=original,
-                source=source,
-                plan=plan.for_part(plan.renditions),
-                chunk=plan.chunks[0],
-                weight=1,
-                chunk_count=1,
-                total_frames=plan.total_frames,
-            ),
-            activities=lambda storage: TranscodeActivities(
-                storage,
-                events,
-                counting,  # type: ignore[arg-type]
-                originals=originals,
-                scratch=scratch,
-                room=MemoryBudget(2**32),
-                keys=Keys(settings),
-                gpu=GpuSessions([], 1, GpuMeter()),
-            ),
-        )
+    source = await children.run(tasks.PROBE, probe_task(clips.slow, settings.input))
+    plan = make_plan(source, settings)
+    counting = Counting(children)
+    yield Desk(
+        store=store,
+        children=counting,
+        job_id=job_id,
+        sound=EncodeAudioInput(original=original, source=source, plan=plan, rendition=plan.audio[0], track_count=1),
+        picture=EncodeChunkInput(
+            original=original,
+            source=source,
+            plan=plan.for_part(plan.renditions),
+            chunk=plan.chunks[0],
+            weight=1,
+            chunk_count=1,
+            total_frames=plan.total_frames,
+        ),
+        activities=lambda storage: TranscodeActivities(
+            storage,
+            events,
+            counting,  # type: ignore[arg-type]
+            originals=originals,
+            scratch=scratch,
+            room=MemoryBudget(2**32),
+            keys=Keys(settings),
+            gpu=GpuSessions([], 1, GpuMeter()),
+        ),
+    )
     await originals.close()
     scratch.close()
 

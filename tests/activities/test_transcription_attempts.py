@@ -60,20 +60,21 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(jobs: Jobs, events: EventLog, clips: Clips, tmp_path: Path) -> AsyncIterator[Desk]:
+async def desk(
+    jobs: Jobs, events: EventLog, children: MediaChildren, clips: Clips, tmp_path: Path
+) -> AsyncIterator[Desk]:
     job_id = await accepted(jobs)
     await events.append(job_id, PROCESSING)
     bucket, scratch = BucketStorage(MemoryStore()), Scratch(tmp_path)
     original = StoredSource(job_id=job_id, source_object="input/original", size_bytes=1, sha256="0" * 64)
     await bucket.put_bytes(original.source_object, clips.speech.read_bytes())
     originals = Originals(bucket, scratch, kept_seconds=0)
-    async with MediaChildren(memory_bytes=4 * 2**30, stall_seconds=60) as children:
-        source = await children.run(tasks.PROBE, probe_task(clips.speech, Settings().input))
-        transcription = make_plan(source, Settings(captions=CAPTIONS)).transcription
-        assert transcription is not None
-        work = TranscribeInput(original=original, source=source, transcription=transcription)
-        activities = CaptionsActivities(bucket, events, children, originals=originals, scratch=scratch)
-        yield Desk(bucket, activities, work)
+    source = await children.run(tasks.PROBE, probe_task(clips.speech, Settings().input))
+    transcription = make_plan(source, Settings(captions=CAPTIONS)).transcription
+    assert transcription is not None
+    work = TranscribeInput(original=original, source=source, transcription=transcription)
+    activities = CaptionsActivities(bucket, events, children, originals=originals, scratch=scratch)
+    yield Desk(bucket, activities, work)
     await originals.close()
     scratch.close()
 

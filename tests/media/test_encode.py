@@ -1,12 +1,13 @@
 """Chunks are encoded apart and join into one stream: same frames, same key frames, no seam."""
 
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
 import av
 import pytest
 from clips import BOTTLES, BUNNY, Clips
-from encoding import QUICK, encode, encode_chunk
+from encoding import QUICK, Encoded, encode, encode_chunk
 from playback import decode
 from test_probe import probe
 
@@ -17,6 +18,31 @@ from streamforge.media.cmaf.boxes import boxes
 from streamforge.media.worker.children import MediaChildren
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings
+
+
+@dataclass
+class Bunny:
+    """As it is encoded once for all tests that only look at it, and what was told on the way."""
+
+    folder: Path
+    progress: list[FramesEncoded] = field(default_factory=list)
+    _encoded: Encoded | None = None
+
+    async def get(self, children: MediaChildren) -> Encoded:
+        if self._encoded is None:
+            source = await probe(children, BUNNY)
+            plan = make_plan(source, QUICK)
+            [chunk] = plan.chunks
+            task = EncodeTask(path=BUNNY, source=source, plan=plan, chunk=chunk, target=self.folder / "0")
+            chunks = [await children.run(tasks.ENCODE, task, self.progress.append)]
+            self._encoded = Encoded(source, plan, chunks, self.folder)
+        return self._encoded
+
+
+@pytest.fixture(scope="module")
+def bunny(tmp_path_factory: pytest.TempPathFactory) -> Bunny:
+    return Bunny(tmp_path_factory.mktemp("bunny"))
+
 
 MANY_CHUNKS = Settings.model_validate({"transcode": {"presets": {"h264": "ultrafast"}, "max_chunk_seconds": 8}})
 
@@ -53,16 +79,16 @@ async def test_real_film_in_several_chunks(children: MediaChildren, tmp_path: Pa
     assert played.times == pytest.approx([time - source_times[0] for time in source_times], abs=0.0005)
 
 
-async def test_renditions_share_their_key_frames(children: MediaChildren, tmp_path: Path) -> None:
-    encoded = await encode(children, BUNNY, tmp_path / "out")
+async def test_renditions_share_their_key_frames(children: MediaChildren, bunny: Bunny, tmp_path: Path) -> None:
+    encoded = await bunny.get(children)
     key_times = {name: decode(encoded.file(name, tmp_path)).key_times for name in encoded.tracks}
     assert key_times == {name: [0.0, 2.0, 4.0] for name in ("720p", "480p", "360p")}
 
 
 async def test_segments_begin_with_a_key_frame_and_follow_without_a_gap(
-    children: MediaChildren, tmp_path: Path
+    children: MediaChildren, bunny: Bunny, tmp_path: Path
 ) -> None:
-    encoded = await encode(children, BUNNY, tmp_path / "out")
+    encoded = await bunny.get(children)
     for name, track in encoded.tracks.items():
         key_times = decode(encoded.file(name, tmp_path)).key_times
         starts = [segment.start_ticks / track.timescale for segment in track.segments]
@@ -82,11 +108,13 @@ async def test_init_segments_of_all_chunks_are_the_same_bytes(
     assert [kind for kind, _, _ in boxes(inits.pop())] == ["ftyp", "moov"]
 
 
-async def test_a_chunk_encoded_again_is_the_same_bytes(children: MediaChildren, tmp_path: Path) -> None:
-    first = await encode(children, BUNNY, tmp_path / "first")
-    await encode_chunk(children, BUNNY, first.source, first.plan, first.plan.chunks[0], tmp_path / "again")
-    for path in sorted((tmp_path / "first").rglob("*.m*")):
-        assert (tmp_path / "again" / path.relative_to(tmp_path / "first")).read_bytes() == path.read_bytes()
+async def test_a_chunk_encoded_again_is_the_same_bytes(children: MediaChildren, bunny: Bunny, tmp_path: Path) -> None:
+    first = await bunny.get(children)
+    await encode_chunk(children, BUNNY, first.source, first.plan, first.plan.chunks[0], tmp_path)
+    files = sorted(first.folder.rglob("*.m*"))
+    assert files
+    for path in files:
+        assert (tmp_path / path.relative_to(first.folder)).read_bytes() == path.read_bytes()
 
 
 async def test_the_picture_is_turned_upright(children: MediaChildren, clips: Clips, tmp_path: Path) -> None:
@@ -185,12 +213,9 @@ def brightness(frame: av.VideoFrame) -> bytes:
     return b"".join(luma[at : at + frame.width] for at in range(0, frame.height * plane.line_size, plane.line_size))
 
 
-async def test_progress_counts_frames_that_are_really_encoded(children: MediaChildren, tmp_path: Path) -> None:
-    seen: list[FramesEncoded] = []
-    source = await probe(children, BUNNY)
-    plan = make_plan(source, QUICK)
-    task = EncodeTask(path=BUNNY, source=source, plan=plan, chunk=plan.chunks[0], target=tmp_path)
-    await children.run(tasks.ENCODE, task, seen.append)
+async def test_progress_counts_frames_that_are_really_encoded(children: MediaChildren, bunny: Bunny) -> None:
+    await bunny.get(children)
+    seen = bunny.progress
     for name in ("720p", "480p", "360p"):
         frames = [progress.frames[name] for progress in seen]
         assert frames == sorted(frames)

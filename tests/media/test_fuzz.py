@@ -1,6 +1,7 @@
 """Damaged files of every kind: each plays consistently or is refused with a reason, and the worker never notices.
 
-`make test` tries the same examples every time; `make fuzz` tries new ones for FUZZ_MINUTES.
+`make test` tries the same few examples every time, and what was found once is pinned here and in test_damage.py; `make fuzz`
+tries more of them, and then new ones for FUZZ_MINUTES.
 """
 
 import asyncio
@@ -32,9 +33,9 @@ from streamforge.packaging.presentation import presentation
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings
 
-EXAMPLES = 20
-"""Per specimen."""
 MINUTES = float(os.environ.get("FUZZ_MINUTES", "0"))
+EXAMPLES = 20 if MINUTES else 4
+"""Per specimen."""
 LONGEST_SECONDS = 20
 SCORED_EVERY = 8
 """Files whose size this number divides are scored by VMAF, too, and repaired; it takes longer than all the rest."""

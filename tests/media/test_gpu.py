@@ -1,8 +1,8 @@
 """Jobs that a GPU may help with, on a machine without one: what falls back, and that parts of two encoders are one stream."""
 
-import time
 from itertools import pairwise
 from pathlib import Path
+from typing import cast
 
 import av
 import pytest
@@ -72,10 +72,9 @@ def test_a_gpu_reorders_only_where_the_plan_leaves_room(reorders: bool, b_frames
 
 
 @without_gpu
-async def test_where_there_is_no_gpu_none_is_tried(children: MediaChildren) -> None:
-    begun = time.monotonic()
-    assert await try_encoders(children, Settings()) == []
-    assert time.monotonic() - begun < 1
+async def test_where_there_is_no_gpu_none_is_tried() -> None:
+    no_children = cast(MediaChildren, object())
+    assert await try_encoders(no_children, Settings()) == []
 
 
 @without_gpu
@@ -118,12 +117,17 @@ def test_an_encoder_with_key_frames_of_its_own_does_not_pass(monkeypatch: pytest
 
 @pytest.mark.parametrize(("options", "fails"), [(WORKS, False), (KEY_FRAMES_OF_ITS_OWN, True)])
 async def test_what_only_shows_in_the_end_falls_back_too(
-    children: MediaChildren, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, options: dict[str, str], fails: bool
+    children: MediaChildren,
+    clips: Clips,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    options: dict[str, str],
+    fails: bool,
 ) -> None:
-    film = await planned(children, BUNNY)
+    film = await planned(children, clips.silent)
     plan = on_stand_in(film.plan)
     stand_in(monkeypatch, options)
-    task = EncodeTask(path=BUNNY, source=film.source, plan=plan, chunk=plan.chunks[0], target=tmp_path / "gpu")
+    task = EncodeTask(path=clips.silent, source=film.source, plan=plan, chunk=plan.chunks[0], target=tmp_path / "gpu")
     names = frozenset(plan.names)
     encoded = run(task.model_copy(update={"on_gpu": names}), lambda _: None)
     by_cpu = run(task.model_copy(update={"target": tmp_path / "cpu"}), lambda _: None)

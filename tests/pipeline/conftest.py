@@ -1,12 +1,15 @@
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
+from forked import Forked
 from serving import serving
 from system import System
 from temporalio.service import RPCError
 
+from streamforge.media.worker.children import MediaChildren
 from streamforge.settings import Settings
 from streamforge.worker.run import worker
 
@@ -27,7 +30,13 @@ def settings(tmp_path: Path, database_dsn: str, temporal_address: str) -> Settin
 
 
 @pytest.fixture
-async def system(settings: Settings) -> AsyncIterator[System]:
+def one_zygote(children: MediaChildren, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For all workers of this process: to start one takes longer than many a test, and so does trying all encoders."""
+    monkeypatch.setattr("streamforge.worker.run.MediaChildren", partial(Forked, children))
+
+
+@pytest.fixture
+async def system(settings: Settings, one_zygote: None) -> AsyncIterator[System]:
     async with serving(settings) as api, worker(settings) as temporal:
         yield System(api, temporal)
         # The queues have the names of the real ones: the next test's worker must not find what this one left.

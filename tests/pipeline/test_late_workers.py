@@ -30,7 +30,7 @@ async def text_of(api: Api, url: str) -> str:
 
 @pytest.mark.timeout(180)
 async def test_one_that_stood_still_while_the_stream_grew_leaves_the_final_one_as_it_is(
-    settings: Settings, clips: Clips, tmp_path: Path
+    settings: Settings, one_zygote: None, clips: Clips, tmp_path: Path
 ) -> None:
     """It had begun to write the growing playlists, and another worker completed the job meanwhile."""
     async with serving(settings) as api, late_worker(settings, r"index\.m3u8$", tmp_path) as late:

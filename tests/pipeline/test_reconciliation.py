@@ -25,9 +25,8 @@ ONE_JOB = ReconcileResult(jobs_ended=1, workflows_cancelled=0)
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
     """Slow enough to be caught in the act."""
-    return settings.model_copy(
-        update={"transcode": settings.transcode.model_copy(update={"presets": Presets(h264="slow")})}
-    )
+    slow = settings.transcode.model_copy(update={"presets": Presets(h264="slow"), "heights": [480]})
+    return settings.model_copy(update={"transcode": slow})
 
 
 async def reconcile(system: System) -> ReconcileResult:

@@ -3,13 +3,13 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 from factories import text_track, vmaf
 from temporalio.client import Client, WorkflowHandle
-from temporalio.worker import Worker
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkflowRunner
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from activities.registration import activities_by_queue, performs
 from streamforge.contracts import names, steps
@@ -50,6 +50,7 @@ from streamforge.contracts.stills import Pictures
 from streamforge.planning.per_title.search import with_crf
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings
+from streamforge.worker.run import CANCEL_DELIVERY, SANDBOX
 from workflows.process_video import ProcessVideoWorkflow
 
 SOURCE = Source.model_validate(
@@ -78,6 +79,8 @@ SOURCE = Source.model_validate(
     }
 )
 PLAN = make_plan(SOURCE, Settings.model_validate({"transcode": {"max_chunk_seconds": 8}}))
+
+DEADLOCK_SECONDS = 60
 
 OF_PROCESS_VIDEO = [step for step in steps.ALL if step not in {steps.PLAN, steps.SWEEP, steps.RECONCILE}]
 
@@ -202,9 +205,14 @@ class Fakes:
         await self._note(steps.DISCARD, work)
 
 
+SANDBOXED = SandboxedWorkflowRunner(restrictions=SANDBOX)
+UNSANDBOXED = UnsandboxedWorkflowRunner()
+"""For many or long workflows: in the sandbox they take twice the time."""
+
+
 @asynccontextmanager
-async def working(client: Client, fakes: Fakes) -> AsyncIterator[None]:
-    async with activities_working(client, fakes), workflows_working(client):
+async def working(client: Client, fakes: Fakes, runner: WorkflowRunner = SANDBOXED) -> AsyncIterator[None]:
+    async with activities_working(client, fakes), workflows_working(client, runner):
         yield
 
 
@@ -216,15 +224,18 @@ async def activities_working(client: Client, fakes: Fakes) -> AsyncIterator[None
                 client,
                 task_queue=queue,
                 activities=activities,
-                max_heartbeat_throttle_interval=timedelta(milliseconds=100),
+                max_heartbeat_throttle_interval=CANCEL_DELIVERY,
             )
             await stack.enter_async_context(worker)
         yield
 
 
 @asynccontextmanager
-async def workflows_working(client: Client) -> AsyncIterator[None]:
-    async with Worker(client, task_queue=names.TASK_QUEUE, workflows=[ProcessVideoWorkflow]):
+async def workflows_working(client: Client, runner: WorkflowRunner = SANDBOXED) -> AsyncIterator[None]:
+    worker = Worker(client, task_queue=names.TASK_QUEUE, workflows=[ProcessVideoWorkflow], workflow_runner=runner)
+    # What takes longer is held for a deadlock, and 2 s, the SDK's own limit, is not much on a busy machine.
+    worker._workflow_worker._deadlock_timeout_seconds = DEADLOCK_SECONDS  # type: ignore[union-attr,assignment]
+    async with worker:
         yield
 
 

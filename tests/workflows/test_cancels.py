@@ -11,7 +11,7 @@ from uuid import UUID
 
 import pytest
 from factories import accepted
-from fakes import OF_PROCESS_VIDEO, SOURCE, Fakes, activities_working, start, workflows_working
+from fakes import OF_PROCESS_VIDEO, SOURCE, UNSANDBOXED, Fakes, activities_working, start, workflows_working
 from temporalio import activity
 from temporalio.api.enums.v1 import EventType, PendingActivityState
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
@@ -48,6 +48,9 @@ FIRST_OF = [step.name for step in OF_PROCESS_VIDEO]
 AWAITS = [(name, 1) for name in FIRST_OF] + [(steps.ENCODE_CHUNK.name, nth) for nth in (2, 3, 4)]
 
 
+LOOK_SECONDS = 0.1
+
+
 @dataclass
 class Held:
     """One job, stopped inside the nth call of one of its activities, which then ends well or badly."""
@@ -69,7 +72,7 @@ class Held:
         while not self.go.is_set():
             activity.heartbeat()
             # Like an encoder that comes to its end just when it is told to stop.
-            await _undisturbed(asyncio.wait_for(self.go.wait(), 0.05))
+            await _undisturbed(asyncio.wait_for(self.go.wait(), LOOK_SECONDS))
         if self.fails:
             raise to_application_error(MediaChildCrashed("It died."), attempt=3)
 
@@ -149,7 +152,7 @@ async def let_go(case: Case) -> None:
     case.held.go.set()
     async with asyncio.timeout(30):
         while await _is_pending(case):
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(LOOK_SECONDS)
 
 
 async def _is_pending(case: Case) -> bool:
@@ -170,14 +173,14 @@ async def until_asked_to_cancel(case: Case) -> None:
             and one.state == PendingActivityState.PENDING_ACTIVITY_STATE_CANCEL_REQUESTED
             for one in await _pending(case)
         ):
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(LOOK_SECONDS)
 
 
 async def assert_promise_kept(case: Case, fakes: HeldJobs, jobs: Jobs) -> None:
     what = f"{case.held.name} #{case.held.nth}"
     async with asyncio.timeout(30):
         while (status := (await case.handle.describe()).status) is WorkflowExecutionStatus.RUNNING:
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(LOOK_SECONDS)
     row = await jobs.of(EVERYONE).get(case.job_id)
     assert row is not None
     if not case.accepted:
@@ -206,7 +209,11 @@ async def begun_after_cancel(case: Case) -> set[str]:
 
 async def replay(cases: list[Case]) -> None:
     """Whatever was decided is decided again, by a worker that never saw these jobs before."""
-    replayer = Replayer(workflows=[ProcessVideoWorkflow], data_converter=pydantic_data_converter)
+    replayer = Replayer(
+        workflows=[ProcessVideoWorkflow],
+        workflow_runner=UNSANDBOXED,
+        data_converter=pydantic_data_converter,
+    )
     for case in cases:
         await replayer.replay_workflow(await case.handle.fetch_history())
 
@@ -231,12 +238,12 @@ async def test_a_cancel_and_the_end_of_an_activity_in_one_task(
 ) -> None:
     """Nobody works on workflows while both happen; whoever takes over finds them side by side, in either order."""
     async with held_activities(temporal, fakes):
-        async with workflows_working(temporal):
+        async with workflows_working(temporal, UNSANDBOXED):
             cases = [await begin(temporal, fakes, jobs, Held(name, nth, fails=fails)) for name, nth in AWAITS]
             async with asyncio.timeout(60):
                 await asyncio.gather(*(case.held.reached.wait() for case in cases))
         await asyncio.gather(*(meet(case, jobs) for case in cases))
-        async with workflows_working(temporal):
+        async with workflows_working(temporal, UNSANDBOXED):
             for case in cases:
                 await assert_promise_kept(case, fakes, jobs)
     await replay(cases)
@@ -244,7 +251,7 @@ async def test_a_cancel_and_the_end_of_an_activity_in_one_task(
 
 async def test_a_cancel_that_an_activity_does_not_heed(temporal: Client, jobs: Jobs, fakes: HeldJobs) -> None:
     """It was asked to stop, and comes to its end all the same: the SDK then forgets that there was a cancel."""
-    async with held_activities(temporal, fakes), workflows_working(temporal):
+    async with held_activities(temporal, fakes), workflows_working(temporal, UNSANDBOXED):
         cases = [await begin(temporal, fakes, jobs, Held(name, nth)) for name, nth in AWAITS]
         async with asyncio.timeout(60):
             await asyncio.gather(*(case.held.reached.wait() for case in cases))

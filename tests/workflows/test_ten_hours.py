@@ -9,7 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from fakes import SOURCE, Fakes, start, working
+from fakes import SOURCE, UNSANDBOXED, Fakes, start, working
 from sources import track
 from temporalio.client import Client, WorkflowHandle
 
@@ -159,7 +159,10 @@ async def messages(handle: WorkflowHandle[Any, Any]) -> dict[str, int]:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     "source",
-    [pytest.param(film(10, 1920, 1080), id="ten hours"), pytest.param(the_most_that_is_accepted(), id="the most")],
+    [
+        pytest.param(film(10, 1920, 1080), id="ten hours", marks=pytest.mark.slow),
+        pytest.param(the_most_that_is_accepted(), id="the most"),
+    ],
 )
 async def test_a_long_film_stays_far_below_the_limits(
     temporal: Client,
@@ -179,7 +182,7 @@ async def test_a_long_film_stays_far_below_the_limits(
         storage=storage,
         events=events,
     )
-    async with working(temporal, fakes):
+    async with working(temporal, fakes, UNSANDBOXED):
         handle = await start(temporal, key="long.mp4")
         await handle.result()
     history = (await handle.describe()).raw_description.workflow_execution_info
