@@ -22,9 +22,9 @@ from streamforge.contracts.tasks import CodecsTask
 from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
 from streamforge.keys import Keys
-from streamforge.media.probe.probe import probe_task
 from streamforge.media.worker.capabilities import cores
 from streamforge.media.worker.children import MediaChildren
+from streamforge.media.worker.tasks import probe_task
 from streamforge.planning.gpu import with_gpu
 from streamforge.planning.plan import make_plan
 from streamforge.planning.prediction import printable

@@ -21,6 +21,7 @@ from activities.support.originals import Originals
 from activities.support.scratch import Scratch
 from streamforge.contracts import steps
 from streamforge.contracts.steps import In, Out, Step
+from streamforge.contracts.tasks import Libraries
 from streamforge.db.jobs import Jobs
 from streamforge.events.log import EventLog
 from streamforge.keys import Keys
@@ -45,6 +46,7 @@ class Parts:
     events: EventLog
     jobs: Jobs
     children: MediaChildren
+    libraries: Libraries
     scratch: Scratch
     originals: Originals
     room: MemoryBudget

@@ -16,6 +16,7 @@ from activities.support import source_clocks
 from activities.support.encoded_stream import read_presentation
 from activities.support.garbage import no_full_collections
 from activities.support.heartbeats import Checkpoint, heartbeats
+from activities.support.versions import versions
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import AudioView, RenditionView, Stage
 from streamforge.contracts.media import VIDEO_TIMESCALE, AudioRendition, StoredFile
@@ -23,10 +24,10 @@ from streamforge.contracts.pipeline import DownloadView, ProcessVideoResult, Sto
 from streamforge.contracts.receipt import RESULT, Receipt
 from streamforge.contracts.steps import STORE
 from streamforge.contracts.stills import Pictures, StillsView
+from streamforge.contracts.tasks import Libraries
 from streamforge.errors import StorageCorrupted
 from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
-from streamforge.media.encoding.versions import versions
 from streamforge.packaging.presentation import (
     AudioTrack,
     Presentation,
@@ -45,6 +46,7 @@ from streamforge.storage import AlreadyThere, Storage, layout
 class StoreActivities:
     storage: Storage
     events: EventLog
+    libraries: Libraries
 
     @performs(STORE)
     async def store(self, work: StoreInput) -> ProcessVideoResult:
@@ -81,7 +83,7 @@ class StoreActivities:
     ) -> ProcessVideoResult:
         """The last file of a job. That of an attempt before this one, or beside it, stays where it names the same files.
         Counted in the result, too."""
-        result, data = await asyncio.to_thread(_result_and_receipt, work, presentation, files)
+        result, data = await asyncio.to_thread(_result_and_receipt, self.libraries, work, presentation, files)
         name = layout.output(work.job_id, RESULT)
         try:
             await self.storage.put_bytes(name, data, replace=False)
@@ -120,10 +122,10 @@ class StoreActivities:
 
 
 def _result_and_receipt(
-    work: StoreInput, presentation: Presentation, files: dict[str, StoredFile]
+    libraries: Libraries, work: StoreInput, presentation: Presentation, files: dict[str, StoredFile]
 ) -> tuple[ProcessVideoResult, bytes]:
     result = _result(work, presentation, files)
-    found, attempt, now = versions(work.source, work.plan), activity.info().attempt, datetime.now(UTC)
+    found, attempt, now = versions(libraries, work.source, work.plan), activity.info().attempt, datetime.now(UTC)
     receipt = job_receipt(work, presentation, result, files, versions=found, attempt=attempt, now=now)
     return result, _json(receipt)
 

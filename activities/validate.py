@@ -17,6 +17,7 @@ from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
 from streamforge.progress.bands import progress_at
 from streamforge.quality.floors import rounded
+from streamforge.quality.registry import METRIC
 from streamforge.quality.scoring import ScoreBoard
 from streamforge.storage import Storage
 
@@ -54,7 +55,8 @@ class ValidateActivities:
             checkpoint.set({"parts": number})
             reporter.report(
                 _change(
-                    number / len(work.qualities), f"Putting together the VMAF of {len(work.plan.renditions)} renditions"
+                    number / len(work.qualities),
+                    f"Putting together the {METRIC.label} of {len(work.plan.renditions)} renditions",
                 )
             )
         return board, repairs
@@ -67,7 +69,7 @@ def _verdict(validated: ValidatedStream) -> JobChange:
     return JobChange(
         stage=Stage.VALIDATION,
         progress=progress_at(Stage.VALIDATION, 1),
-        message=f"VMAF {means}{again}",
+        message=f"{METRIC.label} {means}{again}",
         details={"vmaf": {name: vmaf.model_dump(mode="json") for name, vmaf in scores.items()}},
     )
 

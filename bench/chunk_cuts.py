@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from bench import bare, clips, report
+from bench import clips, report
 from streamforge.contracts.media import Plan, Source
+from streamforge.local import planned
 from streamforge.media.decoding import frames
 from streamforge.media.decoding.frames import FrameWindow
 from streamforge.planning.plan import make_plan
@@ -26,7 +27,7 @@ def main() -> None:
     report.machine()
     for name, (rate, key_frame_every) in FILMS.items():
         film = clips.key_frames_every(key_frame_every, rate)
-        source, plan = asyncio.run(bare.planned(film))
+        source, plan = asyncio.run(planned(film, Settings()))
         indifferent = make_plan(source.without_key_frames(), Settings())
         report.note(f"5 min, {name}: {len(indifferent.chunks)} chunks without looking, {len(plan.chunks)} with")
         report.number(

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import clips, report
-from bench.bare import planned
 from bench.cpu import tree_cpu
 from streamforge.contracts import tasks
 from streamforge.contracts.media import Chunk, Plan, Source
 from streamforge.contracts.per_title import RateAndQuality
 from streamforge.contracts.tasks import EncodeTask
+from streamforge.local import planned
 from streamforge.media.worker.children import MediaChildren
 from streamforge.packaging.presentation import average_bitrate
 from streamforge.planning.per_title.search import bits_saved_at_equal_vmaf, with_crf

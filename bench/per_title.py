@@ -14,17 +14,17 @@ from pathlib import Path
 from statistics import mean
 
 from bench import clips, report
-from bench.bare import planned
 from bench.cpu import tree_cpu
 from streamforge.codecs.registry import CODECS
 from streamforge.contracts import tasks
 from streamforge.contracts.media import EncodedTrack, EncodePlan, Plan, Source, VideoRendition
 from streamforge.contracts.per_title import LadderSearch, RateAndQuality
 from streamforge.contracts.tasks import EncodeTask, SearchTask
+from streamforge.local import planned
 from streamforge.media.worker.children import MediaChildren
 from streamforge.packaging.presentation import average_bitrate, joined
 from streamforge.planning.per_title.crf_search import CrfSearch
-from streamforge.planning.per_title.search import bits_saved_at_equal_vmaf, following, searched_plan
+from streamforge.planning.per_title.search import bits_saved_at_equal_vmaf, searched_plan, with_search_result
 from streamforge.quality.scoring import ScoreBoard
 from streamforge.settings import Settings
 
@@ -99,7 +99,7 @@ def _off_target(result: Compared) -> float:
 
 async def _compare(video: Path) -> Compared:
     source, plan = await planned(video, SETTINGS)
-    async with MediaChildren(SETTINGS.media.memory_limit_bytes, SETTINGS.media.stall_timeout_seconds) as children:
+    async with MediaChildren.of(SETTINGS.media) as children:
         with tempfile.TemporaryDirectory(prefix="streamforge-bench-") as scratch:
             folder = Path(scratch)
             before = tree_cpu(os.getpid())
@@ -115,7 +115,7 @@ async def _compare(video: Path) -> Compared:
             search_cpu = tree_cpu(os.getpid()) - before
             searched = searched_plan(plan, plan.per_title, probed)
             fixed = await _encode(children, video, source, plan, folder / "fixed")
-            chosen = await _encode(children, video, source, following(plan, searched), folder / "chosen")
+            chosen = await _encode(children, video, source, with_search_result(plan, searched), folder / "chosen")
     [ladder] = searched.per_title.ladders
     result = Compared(fixed, chosen, ladder, search_cpu, plan.renditions[0].max_bitrate)
     _print(video, result)

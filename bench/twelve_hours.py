@@ -43,6 +43,7 @@ from streamforge.contracts.pipeline import (
     StoredSource,
     StoreInput,
 )
+from streamforge.contracts.tasks import Libraries
 from streamforge.contracts.timeline import PictureCount
 from streamforge.packaging import dash, hls
 from streamforge.packaging.presentation import Presentation, joined, media_files, presentation
@@ -169,7 +170,8 @@ async def _on_a_loop(storage: LocalStorage) -> None:
     stream = await read_presentation(storage, source, plan, encoded)
     everything = _Everything(storage, stream)
     del stream
-    await _watched("store", StoreActivities(everything, log).store, store)
+    storing = StoreActivities(everything, log, Libraries(av="", ffmpeg="", libavcodec="", encoders=[]))
+    await _watched("store", storing.store, store)
 
 
 async def _receipts(storage: LocalStorage, job_id: UUID, source: Source, plan: Plan) -> EncodedStream:

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import clips, report
-from bench.bare import planned
 from bench.cpu import tree_cpu
-from streamforge.contracts import tasks
 from streamforge.contracts.media import Plan, Source
 from streamforge.contracts.scores import QualityScore
-from streamforge.contracts.tasks import EncodeTask
+from streamforge.local import encoded, planned
 from streamforge.media.worker.children import MediaChildren
 from streamforge.quality.scoring import ScoreBoard
 from streamforge.settings import Settings
@@ -40,7 +38,7 @@ def main() -> None:
 async def _compare(video: Path) -> tuple[float, float]:
     """The worst difference of means of any rendition, and the share of full VMAF's CPU that sampling costs: each is what
     encoding with it costs beyond encoding with none."""
-    source, plan = await planned(video)
+    source, plan = await planned(video, Settings())
     none = await _encode(video, source, _with(plan, enabled=False))
     sampled = await _encode(video, source, _with(plan))
     full = await _encode(video, source, _with(plan, sample_every_frames=1))
@@ -56,14 +54,11 @@ async def _encode(video: Path, source: Source, plan: Plan) -> Measured:
     """As the pipeline does it: chunk by chunk, then put together."""
     settings, board = Settings(), ScoreBoard()
     with tempfile.TemporaryDirectory(prefix="streamforge-bench-") as scratch:
-        async with MediaChildren(settings.media.memory_limit_bytes, settings.media.stall_timeout_seconds) as children:
+        async with MediaChildren.of(settings.media) as children:
             before = tree_cpu(os.getpid())
-            for chunk in plan.chunks:
-                target = Path(scratch) / str(chunk.index)
-                task = EncodeTask(path=video, source=source, plan=plan, chunk=chunk, target=target)
-                quality = (await children.run(tasks.ENCODE, task)).quality
-                if quality is not None:
-                    board.add(quality)
+            for chunk in (await encoded(children, video, source, plan, Path(scratch))).chunks:
+                if chunk.quality is not None:
+                    board.add(chunk.quality)
             cpu = tree_cpu(os.getpid()) - before
     return Measured({score.name: score.vmaf for score in board.scores()}, cpu)
 

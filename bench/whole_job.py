@@ -15,6 +15,8 @@ from bench.system import System, process, running
 from streamforge.client import StreamEvent
 from streamforge.contracts.job import Stage
 from streamforge.contracts.media import Plan, Source
+from streamforge.local import planned
+from streamforge.settings import Settings
 
 RUNS = 2
 """The cheapest counts, on both sides of the division: what else the machine does only ever makes things dearer."""
@@ -37,7 +39,7 @@ class JobCost:
 
 def main() -> None:
     video = clips.full_hd()
-    source, plan = asyncio.run(bare.planned(video))
+    source, plan = asyncio.run(planned(video, Settings()))
     _describe(video, source, plan)
     for kind, settings in SETTINGS.items():
         _compare(kind, settings, video, plan)

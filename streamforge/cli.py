@@ -286,16 +286,12 @@ def plan(
 
 
 async def _plan(file: Path, settings: "Settings") -> "PrintablePlan":
-    from streamforge.contracts import tasks
-    from streamforge.media.probe.probe import probe_task
+    from streamforge.local import planned
     from streamforge.media.worker.capabilities import cores
-    from streamforge.media.worker.children import MediaChildren
-    from streamforge.planning.plan import make_plan
     from streamforge.planning.prediction import printable
 
-    async with MediaChildren(settings.media.memory_limit_bytes, settings.media.stall_timeout_seconds) as children:
-        source = await children.run(tasks.PROBE, probe_task(file.resolve(), settings.input))
-    return printable(source, make_plan(source, settings), cores())
+    source, plan = await planned(file, settings)
+    return printable(source, plan, cores())
 
 
 @app.command()

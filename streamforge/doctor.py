@@ -1,6 +1,5 @@
 """`streamforge doctor`: looks at every part and says, for each that is not well, what to do."""
 
-import asyncio
 import os
 import platform
 import shutil
@@ -17,10 +16,11 @@ from streamforge.contracts.tasks import GpuTrial
 from streamforge.db.pool import connect as connect_database
 from streamforge.embedded import endpoints
 from streamforge.errors import StorageUnavailable, StreamForgeError
-from streamforge.media.encoding.gpu import try_encoders
 from streamforge.media.worker.capabilities import Capabilities, detect
 from streamforge.media.worker.children import MediaChildren
+from streamforge.media.worker.gpus import try_encoders
 from streamforge.planning.trial import trial_renditions
+from streamforge.quality.registry import METRIC
 from streamforge.settings import Settings
 from streamforge.storage import open_storage
 from streamforge.storage.local import LocalStorage
@@ -51,13 +51,14 @@ async def examine(settings: Settings) -> list[Finding]:
     running = endpoints.read(settings.data_dir) if endpoints.is_running(settings.data_dir) else None
     if running is not None:
         settings = endpoints.with_parts(settings, running)
-    capabilities = await asyncio.to_thread(detect)
-    on_this_machine = [
-        _python(),
-        _encoders(settings, capabilities),
-        _libvmaf(settings, capabilities),
-        await _gpu(settings, capabilities),
-    ]
+    async with MediaChildren.of(settings.media) as children:
+        capabilities = await detect(children)
+        on_this_machine = [
+            _python(),
+            _encoders(settings, capabilities),
+            _measuring(settings, capabilities),
+            await _gpu(settings, capabilities, children),
+        ]
     return on_this_machine + [await _finding(part, check, settings) for part, check in CHECKS.items()]
 
 
@@ -74,36 +75,32 @@ def _python() -> Finding:
 
 def _encoders(settings: Settings, capabilities: Capabilities) -> Finding:
     needed = {*(rendition.encoder for rendition in trial_renditions(settings)), "aac"}
-    if missing := needed - set(capabilities.encoders):
+    if missing := needed - set(capabilities.libraries.encoders):
         return Finding(
             "encoders",
             Level.FAILED,
-            f"PyAV {capabilities.av_version} has no {' and no '.join(sorted(missing))}.",
+            f"PyAV {capabilities.libraries.av} has no {' and no '.join(sorted(missing))}.",
             "Install PyAV's own wheel: `pip install --only-binary av --force-reinstall av`.",
         )
-    return Finding("encoders", Level.OK, f"{', '.join(capabilities.encoders)} on {capabilities.cores} cores")
+    return Finding("encoders", Level.OK, f"{', '.join(capabilities.libraries.encoders)} on {capabilities.cores} cores")
 
 
-def _libvmaf(settings: Settings, capabilities: Capabilities) -> Finding:
-    if capabilities.libvmaf:
-        return Finding("libvmaf", Level.OK, str(capabilities.ffmpeg))
+def _measuring(settings: Settings, capabilities: Capabilities) -> Finding:
+    if capabilities.measures:
+        return Finding(METRIC.filter_name, Level.OK, str(capabilities.ffmpeg))
     return Finding(
-        "libvmaf",
+        METRIC.filter_name,
         Level.FAILED if settings.validation.enabled else Level.NOTE,
-        f"{capabilities.ffmpeg or 'no ffmpeg is there, so it'} cannot measure VMAF",
+        f"{capabilities.ffmpeg or 'no ffmpeg is there, so it'} cannot measure {METRIC.label}",
         "`pip install --force-reinstall imageio-ffmpeg`, or set STREAMFORGE_VALIDATION__ENABLED=false.",
     )
 
 
-async def _gpu(settings: Settings, capabilities: Capabilities) -> Finding:
+async def _gpu(settings: Settings, capabilities: Capabilities, children: MediaChildren) -> Finding:
     if not capabilities.gpus:
         return Finding("GPU", Level.OK, "no NVIDIA GPU; everything runs on the CPU")
     names = ", ".join(f"{gpu.name} ({gpu.memory_bytes / GIB:.0f} GiB)" for gpu in capabilities.gpus)
-    media = settings.media
-    async with MediaChildren(
-        media.memory_limit_bytes, media.stall_timeout_seconds, media.cpu_limit_seconds
-    ) as children:
-        return gpu_finding(names, await try_encoders(children, settings))
+    return gpu_finding(names, await try_encoders(children, settings))
 
 
 def gpu_finding(names: str, trials: list[GpuTrial]) -> Finding:

@@ -14,6 +14,7 @@ from streamforge.contracts.printable_plan import PrintablePlan
 from streamforge.contracts.scores import QualityScore
 from streamforge.contracts.timeline import TimelineNote
 from streamforge.progress.bands import BANDS
+from streamforge.quality.registry import METRIC
 
 Report = Callable[[Stage, int, str], None]
 """Takes the stage, the overall progress in percent, and a message."""
@@ -92,7 +93,7 @@ def line_of(event: StreamEvent) -> str:
 
 def rendition_table(job: JobView) -> Table:
     table = Table("rendition", "codec", "resolution")
-    for column in ("bitrate", "VMAF mean", "worst 5 s"):
+    for column in ("bitrate", f"{METRIC.label} mean", "worst 5 s"):
         table.add_column(column, justify="right")
     for rendition in job.renditions:
         table.add_row(*_row(rendition))

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from streamforge.contracts.media import VideoRendition
-from streamforge.media.encoding.gpu import GpuMeter
+from streamforge.media.worker.gpus import GpuMeter
 
 
 class GpuSessions:

@@ -212,6 +212,19 @@ class TranscribeTask(BaseModel):
     target: Path
 
 
+class LibrariesTask(BaseModel):
+    """Asks for nothing but what is installed."""
+
+
+class Libraries(BaseModel):
+    """What media children work with: versions, and FFmpeg's names of the encoders that can be opened."""
+
+    av: str
+    ffmpeg: str
+    libavcodec: str
+    encoders: list[str]
+
+
 class GpuTrialTask(BaseModel):
     rendition: VideoRendition
 
@@ -240,6 +253,7 @@ PROGRESSIVE = Task("progressive", ProgressiveTask, Progressive, PacketsRead)
 SPRITES = Task("sprites", SpritesTask, Sprites, SheetsMade)
 SUBTITLES = Task("subtitles", SubtitlesTask, Text, PacketsRead)
 TRANSCRIBE = Task("transcribe", TranscribeTask, Text, Listened)
+LIBRARIES = Task("libraries", LibrariesTask, Libraries, Nothing)
 GPU_TRIAL = Task("gpu_trial", GpuTrialTask, GpuTrial, Nothing)
 TRIAL = Task("trial", TrialTask, TrialResult, Nothing)
 

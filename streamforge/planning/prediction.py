@@ -17,17 +17,12 @@ from streamforge.contracts.printable_plan import (
     Prediction,
     PrintablePlan,
 )
+from streamforge.quality.registry import METRIC
 
 UNCERTAINTY = 3.0
 
 DECODED_PER_SECOND = 150e6
 """Pixels per CPU second, H.264 and its like; AV1 and 10 bit are slower, MPEG-2 is faster."""
-
-SCORED_PER_SECOND = 55e6
-"""Pixels per CPU second that VMAF compares, at the source's size."""
-
-PRICE_OF_NEIGHBOURS = 1.5
-"""A sampled picture takes two others along, whose motion is measured, too."""
 
 PROVEN_PER_SECOND = 450e6
 """Pixels per CPU second of the decoding that proves what was encoded, or copied."""
@@ -82,8 +77,8 @@ def _scoring(video: VideoSource, plan: Plan, frames: float) -> float:
     if not plan.quality.enabled:
         return 0.0
     step = plan.quality.sample_every_frames
-    pictures = frames * len(plan.renditions) * (1 if step == 1 else PRICE_OF_NEIGHBOURS / step)
-    return pictures * video.width * video.height / SCORED_PER_SECOND
+    pictures = frames * len(plan.renditions) * (1 if step == 1 else METRIC.price_of_lead / step)
+    return pictures * video.width * video.height / METRIC.pixels_per_second
 
 
 def printable(source: Source, plan: Plan, cores: int) -> PrintablePlan:

@@ -3,9 +3,8 @@
 from math import ceil
 
 from streamforge.contracts.media import VideoRendition
+from streamforge.quality.registry import METRIC
 
-SCORE_PER_CRF = 1.2
-"""Points that one step of CRF brings around 70 to 90; less above, more below."""
 LEAST_STEP = 2
 MOST_STEP = 8
 AT_THE_CEILING = 0.9
@@ -17,6 +16,6 @@ def with_better_crf(rendition: VideoRendition, score: float, floor: float, bitra
     when its `bitrate` (bit/s) is already at the ceiling and nothing can be gained."""
     if score >= floor or bitrate >= rendition.max_bitrate * AT_THE_CEILING:
         return None
-    step = min(MOST_STEP, max(LEAST_STEP, ceil((floor - score) / SCORE_PER_CRF)))
+    step = min(MOST_STEP, max(LEAST_STEP, ceil((floor - score) / METRIC.points_per_crf)))
     crf = max(1.0, float(rendition.options["crf"]) - step)
     return rendition.model_copy(update={"options": rendition.options | {"crf": f"{crf:g}"}})

@@ -1,7 +1,7 @@
-"""What VMAF is asked for, and judging a rendition by it. How scores are made from samples: streamforge.quality.scoring.
+"""What scores are asked for, and judging a rendition by it. How scores are made from samples: streamforge.quality.scoring.
 
-VMAF is measured at the source's resolution, so a small rendition is judged for being small, too: a good 360p of a
-1080p source scores about 78. `validation.min_score` therefore judges a rendition of
+Scores are measured at the source's resolution, so a small rendition is judged for being small, too: a good 360p of a
+1080p source has a VMAF of about 78. `validation.min_score` therefore judges a rendition of
 the source's own size; smaller ones have floors that fall with their share of its height.
 """
 
@@ -9,6 +9,7 @@ from math import floor
 
 from streamforge.contracts.media import QualityTarget, VideoRendition, VideoSource
 from streamforge.contracts.scores import Passage, QualityScore, RenditionScore
+from streamforge.quality.registry import METRIC
 from streamforge.settings import ValidationSettings
 
 USUAL_SAMPLES = 22
@@ -50,24 +51,24 @@ def _floor(share_of_height: float, min_score: float) -> float:
     return round(min_score * (FLOOR_AT_NOTHING + (1 - FLOOR_AT_NOTHING) * share_of_height), 1)
 
 
-def rounded(vmaf: QualityScore) -> QualityScore:
+def rounded(score: QualityScore) -> QualityScore:
     """As the world sees it: to two digits, and times to the millisecond."""
-    worst = vmaf.worst_5_seconds
+    worst = score.worst_5_seconds
     return QualityScore(
-        mean=round(vmaf.mean, 2),
-        margin=round(vmaf.margin, 2),
-        harmonic_mean=round(vmaf.harmonic_mean, 2),
-        percentile_1=round(vmaf.percentile_1, 2),
+        mean=round(score.mean, 2),
+        margin=round(score.margin, 2),
+        harmonic_mean=round(score.harmonic_mean, 2),
+        percentile_1=round(score.percentile_1, 2),
         worst_5_seconds=Passage(mean=round(worst.mean, 2), start=round(worst.start, 3), end=round(worst.end, 3)),
-        frames=vmaf.frames,
-        frames_scored=vmaf.frames_scored,
+        frames=score.frames,
+        frames_scored=score.frames_scored,
     )
 
 
 def below_floor(scores: list[RenditionScore], target: QualityTarget) -> list[str]:
     """One phrase for each rendition that is not good enough; empty when all are."""
     return [
-        f"{score.name} has VMAF {_rounded_down(score.vmaf.mean):.1f}, its floor is {target.floors[score.name]:.1f}"
+        f"{score.name} has {METRIC.label} {_rounded_down(score.vmaf.mean):.1f}, its floor is {target.floors[score.name]:.1f}"
         for score in scores
         if score.vmaf.mean < target.floors[score.name]
     ]

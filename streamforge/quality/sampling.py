@@ -1,11 +1,13 @@
 """Which pictures of a chunk are measured.
 
-VMAF's motion term looks at the pictures before and behind the one that it scores. So a sampled picture takes both its
-neighbours along, and its score is exactly the one that it has when all pictures are measured. Leaving them out would
-make scores 3 to 7 points too high.
+Where a metric looks at the pictures before and behind the one that it scores, as VMAF does for motion, a sampled picture
+takes its neighbours along, and its score is exactly the one that it has when all pictures are measured. Leaving them out
+would make scores of VMAF 3 to 7 points too high.
 """
 
 from dataclasses import dataclass
+
+from streamforge.quality.registry import METRIC
 
 
 @dataclass(frozen=True)
@@ -17,7 +19,7 @@ class Sampling:
     @property
     def lead(self) -> int:
         """Pictures that are needed before and behind a measured one."""
-        return 0 if self.step == 1 else 1
+        return 0 if self.step == 1 else METRIC.lead
 
     def measures(self, number: int) -> bool:
         """Picture `number` of the chunk, from 0. The first one has nothing before it, and is never sampled."""

@@ -17,16 +17,16 @@ from activities.support.memory import MemoryBudget
 from activities.support.originals import Originals
 from activities.support.scratch import Scratch
 from streamforge.contracts import names, tasks
-from streamforge.contracts.tasks import TrialTask
+from streamforge.contracts.tasks import LibrariesTask, TrialTask
 from streamforge.db.jobs import Jobs
 from streamforge.db.pool import Database
 from streamforge.db.retry import STARTUP_WAIT_SECONDS, until_available
 from streamforge.errors import MissingPart
 from streamforge.events.log import EventLog
 from streamforge.keys import Keys
-from streamforge.media.encoding.gpu import GpuMeter, try_encoders
 from streamforge.media.worker.capabilities import cores, memory_bytes
 from streamforge.media.worker.children import MediaChildren
+from streamforge.media.worker.gpus import GpuMeter, try_encoders
 from streamforge.planning.trial import trial_renditions
 from streamforge.settings import Settings
 from streamforge.signals import stop_requests
@@ -80,13 +80,7 @@ async def worker(settings: Settings) -> AsyncIterator[Client]:
         stack.push_async_callback(database.close)
         scratch = Scratch(settings.data_dir / "scratch")
         stack.callback(scratch.close)
-        children = await stack.enter_async_context(
-            MediaChildren(
-                settings.media.memory_limit_bytes,
-                settings.media.stall_timeout_seconds,
-                settings.media.cpu_limit_seconds,
-            )
-        )
+        children = await stack.enter_async_context(MediaChildren.of(settings.media))
         await _check_encoders(children, settings)
         gpu = await stack.enter_async_context(_gpu(children, settings))
         storage = open_storage(settings)
@@ -105,6 +99,7 @@ async def worker(settings: Settings) -> AsyncIterator[Client]:
             events=events,
             jobs=Jobs(database),
             children=children,
+            libraries=await children.run(tasks.LIBRARIES, LibrariesTask()),
             scratch=scratch,
             originals=originals,
             room=MemoryBudget(settings.worker.media_memory_bytes or round(SHARE_OF_MEMORY * memory_bytes())),

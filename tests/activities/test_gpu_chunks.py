@@ -32,10 +32,10 @@ from streamforge.db.jobs import Jobs
 from streamforge.errors import Superseded
 from streamforge.events.log import EventLog
 from streamforge.keys import Keys
-from streamforge.media.encoding.gpu import GpuMeter
-from streamforge.media.probe.probe import probe_task
 from streamforge.media.worker.capabilities import Gpu, gpus
 from streamforge.media.worker.children import MediaChildren
+from streamforge.media.worker.gpus import GpuMeter
+from streamforge.media.worker.tasks import probe_task
 from streamforge.planning.gpu import with_gpu
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings

@@ -4,8 +4,8 @@ import pytest
 from sources import source, video
 
 from activities.support.gpu_sessions import GpuSessions
-from streamforge.media.encoding.gpu import GpuMeter
 from streamforge.media.worker.capabilities import Gpu
+from streamforge.media.worker.gpus import GpuMeter
 from streamforge.planning.gpu import with_gpu
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings

@@ -23,8 +23,8 @@ from streamforge.contracts.pipeline import StoredSource, TranscribeInput
 from streamforge.db.jobs import Jobs
 from streamforge.errors import CaptionsUnavailable, Superseded
 from streamforge.events.log import EventLog
-from streamforge.media.probe.probe import probe_task
 from streamforge.media.worker.children import MediaChildren
+from streamforge.media.worker.tasks import probe_task
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings
 from streamforge.storage.bucket import BucketStorage

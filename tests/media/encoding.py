@@ -1,6 +1,5 @@
 """Runs a source through the media tasks as the activities do, without a workflow around them."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from test_probe import probe
@@ -8,8 +7,8 @@ from test_probe import probe
 from streamforge.contracts import tasks
 from streamforge.contracts.media import Chunk, EncodedTrack, Plan, Source
 from streamforge.contracts.tasks import AudioTask, EncodeResult, EncodeTask
+from streamforge.local import Encoded, encoded
 from streamforge.media.worker.children import MediaChildren
-from streamforge.packaging.presentation import joined
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings
 
@@ -17,33 +16,10 @@ QUICK = Settings.model_validate({"transcode": {"presets": {"h264": "ultrafast"}}
 """Fast and ugly: without floors nothing is encoded again for its quality."""
 
 
-@dataclass
-class Encoded:
-    source: Source
-    plan: Plan
-    chunks: list[EncodeResult]
-    folder: Path
-
-    @property
-    def tracks(self) -> dict[str, EncodedTrack]:
-        return {track.name: track for track in joined([chunk.tracks for chunk in self.chunks])}
-
-    def file(self, name: str, tmp_path: Path, chunks: slice = slice(None)) -> Path:
-        """Init segment of the first chunk with the segments of all, or of some, in one playable file."""
-        parts = [self.folder / "0" / name / "init.mp4"]
-        for number, chunk in list(enumerate(self.chunks))[chunks]:
-            track = next(track for track in chunk.tracks if track.name == name)
-            parts += [self.folder / str(number) / name / segment.file_name for segment in track.segments]
-        target = tmp_path / f"{name}.mp4"
-        target.write_bytes(b"".join(part.read_bytes() for part in parts))
-        return target
-
-
 async def encode(children: MediaChildren, path: Path, folder: Path, settings: Settings = QUICK) -> Encoded:
     source = await probe(children, path)
     plan = make_plan(source, settings)
-    chunks = [await encode_chunk(children, path, source, plan, chunk, folder) for chunk in plan.chunks]
-    return Encoded(source, plan, chunks, folder)
+    return await encoded(children, path, source, plan, folder)
 
 
 async def encode_chunk(

@@ -16,11 +16,11 @@ from streamforge.codecs.registry import CODECS, GPU_ENCODERS
 from streamforge.contracts import tasks
 from streamforge.contracts.media import Plan
 from streamforge.contracts.tasks import CodecsTask, EncodeResult, EncodeTask, GpuTrial, GpuTrialTask
-from streamforge.media.encoding import gpu
+from streamforge.media.encoding import gpu_trial
 from streamforge.media.encoding.encode import run
-from streamforge.media.encoding.gpu import try_encoders
 from streamforge.media.worker.capabilities import gpus
 from streamforge.media.worker.children import MediaChildren
+from streamforge.media.worker.gpus import try_encoders
 from streamforge.planning.gpu import with_gpu
 from streamforge.planning.plan import make_plan
 from streamforge.planning.trial import trial_renditions
@@ -104,13 +104,13 @@ def on_stand_in(plan: Plan) -> Plan:
 def test_the_trial_is_one_that_an_encoder_can_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     rendition = trial_renditions(Settings())[0].model_copy(update={"gpu_encoder": "libx264"})
     stand_in(monkeypatch, WORKS)
-    assert gpu.run(GpuTrialTask(rendition=rendition), lambda _: None) == GpuTrial(encoder="libx264")
+    assert gpu_trial.run(GpuTrialTask(rendition=rendition), lambda _: None) == GpuTrial(encoder="libx264")
 
 
 def test_an_encoder_with_key_frames_of_its_own_does_not_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     rendition = trial_renditions(Settings())[0].model_copy(update={"gpu_encoder": "libx264"})
     stand_in(monkeypatch, KEY_FRAMES_OF_ITS_OWN)
-    trial = gpu.run(GpuTrialTask(rendition=rendition), lambda _: None)
+    trial = gpu_trial.run(GpuTrialTask(rendition=rendition), lambda _: None)
     assert trial.failure is not None
     assert "fragments" in trial.failure
 

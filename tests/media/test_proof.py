@@ -12,7 +12,7 @@ from av.video.frame import VideoFrame
 
 from streamforge.errors import OutputInvalid
 from streamforge.media.encoding.decode_check import DecodeCheck
-from streamforge.media.vmaf.luma import Observer
+from streamforge.media.measuring.luma import Observer
 
 COUNT = 12
 

@@ -23,11 +23,11 @@ from streamforge.media.encoding.encoder_threads import Lane
 from streamforge.media.encoding.long_stills import with_stills
 from streamforge.media.encoding.rendition import GopStarts, Picture, RenditionEncoder, output_of
 from streamforge.media.encoding.scaling import Output, Scaler
+from streamforge.media.measuring.observation import QualityObservation, reference_size
+from streamforge.media.measuring.scorer import Scorer
 from streamforge.media.process.performing import Tell
 from streamforge.media.process.progress import FrameProgress
 from streamforge.media.stills.tiles import TileMaker
-from streamforge.media.vmaf.observation import QualityObservation, reference_size
-from streamforge.media.vmaf.scorer import Scorer
 from streamforge.quality.sampling import Sampling
 
 

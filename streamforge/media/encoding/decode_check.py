@@ -13,7 +13,7 @@ from av.video.stream import VideoStream
 
 from streamforge.codecs.registry import CODECS
 from streamforge.errors import OutputInvalid
-from streamforge.media.vmaf.luma import Rows, luma_rows, mean_squared_error
+from streamforge.media.measuring.luma import Rows, luma_rows, mean_squared_error
 
 OnPicture = Callable[[int, VideoFrame], None]
 """Hears of every decoded picture, with its number in the part."""

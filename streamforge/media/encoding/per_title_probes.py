@@ -16,8 +16,8 @@ from streamforge.media.decoding.frames import Frames, FrameWindow, SourceFrame
 from streamforge.media.encoding.chunk_window import NOTHING, EncodedWindow, Window, encode_window
 from streamforge.media.encoding.rendition import output_of
 from streamforge.media.encoding.scaling import Output
+from streamforge.media.measuring.observation import reference_size
 from streamforge.media.process.performing import Tell, performs
-from streamforge.media.vmaf.observation import reference_size
 from streamforge.packaging.presentation import seconds
 from streamforge.planning.per_title.search import next_crf, sampled_bitrate, with_crf
 from streamforge.quality.scoring import ScoreBoard

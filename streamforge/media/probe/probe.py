@@ -7,7 +7,6 @@ truncated or hostile files lie.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
 from av.audio.stream import AudioStream
 from av.container import InputContainer
@@ -35,7 +34,6 @@ from streamforge.media.probe.tallies import Tallies
 from streamforge.media.probe.tracks import Found, captions_in, describe_audio, describe_subtitles
 from streamforge.media.process.performing import Tell, performs
 from streamforge.planning.stream_choice import Seen, choose, why_no_picture, why_no_sound
-from streamforge.settings import InputSettings
 from streamforge.timeline.clocks import sound_clock
 from streamforge.timeline.notes import from_start, warnings_of
 
@@ -49,16 +47,6 @@ UNREAD_SHARE = 0.2
 
 MIN_SIDE = 16
 MAX_ASPECT = 32
-
-
-def probe_task(path: Path, limits: InputSettings, *, keep_damaged: bool = False) -> ProbeTask:
-    return ProbeTask(
-        path=path,
-        max_width=limits.max_width,
-        max_height=limits.max_height,
-        max_duration=limits.max_duration_seconds,
-        keep_damaged=keep_damaged,
-    )
 
 
 @performs(PROBE)

@@ -1,17 +1,21 @@
-"""What this machine can do: encoders, libvmaf, GPU. Asked at start and by `streamforge doctor`."""
+"""What this machine can do: cores, memory, encoders, measuring quality, GPUs. Loads no media code: it asks a child."""
 
+import asyncio
 import os
 import subprocess
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-import av
 import imageio_ffmpeg
 import pynvml
 from pydantic import BaseModel
 
+from streamforge.contracts import tasks
+from streamforge.contracts.tasks import Libraries, LibrariesTask
 from streamforge.errors import MissingPart
+from streamforge.media.worker.children import MediaChildren
+from streamforge.quality.registry import METRIC
 
 
 class Gpu(BaseModel):
@@ -22,32 +26,26 @@ class Gpu(BaseModel):
 
 
 class Capabilities(BaseModel):
-    """`encoders` are FFmpeg's names of those that can be opened here; `ffmpeg` is the program with libvmaf, if any."""
+    """`ffmpeg` is the program that measures quality, if any; `measures` is whether it has the metric's filter."""
 
-    encoders: list[str]
+    libraries: Libraries
     ffmpeg: str | None
-    libvmaf: bool
+    measures: bool
     cores: int
     gpus: list[Gpu]
-    av_version: str
-    ffmpeg_version: str
 
 
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
-ENCODERS = ("libx264", "libx265", "libsvtav1", "aac", "h264_nvenc", "hevc_nvenc", "av1_nvenc")
 
-
-def detect() -> Capabilities:
+async def detect(children: MediaChildren) -> Capabilities:
     ffmpeg = _ffmpeg_or_none()
     return Capabilities(
-        encoders=[name for name in ENCODERS if _has_encoder(name)],
+        libraries=await children.run(tasks.LIBRARIES, LibrariesTask()),
         ffmpeg=ffmpeg,
-        libvmaf=ffmpeg is not None and _has_libvmaf(ffmpeg),
+        measures=ffmpeg is not None and await asyncio.to_thread(_has_filter, ffmpeg),
         cores=cores(),
-        gpus=gpus(),
-        av_version=av.__version__,
-        ffmpeg_version=av.ffmpeg_version_info,
+        gpus=await asyncio.to_thread(gpus),
     )
 
 
@@ -83,19 +81,11 @@ def _ffmpeg_or_none() -> str | None:
         return None
 
 
-def _has_libvmaf(ffmpeg: str) -> bool:
+def _has_filter(ffmpeg: str) -> bool:
     listing = subprocess.run(
         [ffmpeg, "-hide_banner", "-filters"], capture_output=True, encoding="utf-8", errors="replace", check=False
     )
-    return " libvmaf " in listing.stdout
-
-
-def _has_encoder(name: str) -> bool:
-    try:
-        av.codec.Codec(name, "w")
-    except av.codec.codec.UnknownCodecError:
-        return False
-    return True
+    return f" {METRIC.filter_name} " in listing.stdout
 
 
 def gpus() -> list[Gpu]:

@@ -13,6 +13,7 @@ from typing import Any
 from streamforge.contracts.tasks import In, Out, Progress, Task
 from streamforge.errors import MediaChildCrashed, SourceTooExpensive, StreamForgeError, by_code
 from streamforge.media.process.limits import Limits
+from streamforge.settings import MediaSettings
 
 MAX_LINE_BYTES = 64 * 2**20
 """A result of a ten-hour film names some ten thousand segments; anything longer is not from our code."""
@@ -35,6 +36,10 @@ class MediaChildren:
         self._zygote: asyncio.subprocess.Process | None = None
         self._requests: socket.socket | None = None
         self._starting = asyncio.Lock()
+
+    @classmethod
+    def of(cls, settings: MediaSettings) -> "MediaChildren":
+        return cls(settings.memory_limit_bytes, settings.stall_timeout_seconds, settings.cpu_limit_seconds)
 
     async def __aenter__(self) -> "MediaChildren":
         await self._ensure_zygote()

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from streamforge.contracts.media import VIDEO_TIMESCALE, Chunk, VideoRendition, VideoSource
 from streamforge.planning.prediction import (
     DECODED_PER_SECOND,
-    PRICE_OF_NEIGHBOURS,
     PROVEN_PER_SECOND,
-    SCORED_PER_SECOND,
     encoding_speed,
 )
 from streamforge.quality.floors import USUAL_SAMPLES
+from streamforge.quality.registry import METRIC
 
 FEWEST, MOST = 2, 12
 """Samples. One says nothing about a film; and viewers wait for the search, however long the film."""
@@ -80,7 +79,7 @@ class _Price:
     def __init__(self, video: VideoSource, renditions: list[VideoRendition]) -> None:
         pixels = sum(r.width * r.height for r in renditions)
         scaled = {(r.width, r.height) for r in renditions} - {(video.width, video.height)}
-        self._picture = PRICE_OF_NEIGHBOURS * video.width * video.height / SCORED_PER_SECOND
+        self._picture = METRIC.price_of_lead * video.width * video.height / METRIC.pixels_per_second
         self._renditions = len(renditions)
         self._curves = USUAL_PROBES * len(renditions) + len(scaled)
         self._decoding = video.frame_rate * video.coded_width * video.coded_height / DECODED_PER_SECOND

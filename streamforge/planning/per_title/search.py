@@ -31,13 +31,12 @@ from streamforge.contracts.per_title import (
 from streamforge.planning.ladder import by_codec
 from streamforge.planning.per_title.crf_search import CrfSearch
 from streamforge.planning.per_title.samples import samples_of
+from streamforge.quality.registry import METRIC
 from streamforge.settings import CrfRanges, PerTitleSettings
 
 BELOW_TARGET = 5.0
-"""VMAF that a floor lies at least below what is aimed at: a film is not one scene."""
+"""Points that a floor lies at least below what is aimed at: a film is not one scene."""
 
-JUST_NOTICED = 2.0
-"""VMAF; a third of what viewers are said to notice. Closer ones look the same."""
 AS_MANY_BITS = 0.85
 """A rendition that needs more than this share of the bits of the next larger one helps nobody who cannot have that."""
 FEW_BITS = 150_000
@@ -181,7 +180,7 @@ def _gaining_nothing(rungs: list[Rung]) -> dict[str, str]:
             share = rung.chosen.bitrate / above.chosen.bitrate
             reasons[rung.name] = f"it takes {share:.0%} of the bits of {above.name}, and shows less"
         else:
-            if len(kept) > 1 and above.chosen.vmaf - rung.chosen.vmaf < JUST_NOTICED:
+            if len(kept) > 1 and above.chosen.vmaf - rung.chosen.vmaf < METRIC.just_noticed:
                 reasons[kept.pop().name] = f"{rung.name} looks the same, for fewer bits"
             kept.append(rung)
     return reasons

@@ -1,14 +1,13 @@
-"""VMAF of some or all pictures of a part, in every rendition, by one ffmpeg that runs beside the encoders.
+"""Scores of some or all pictures of a part, in every rendition, by one ffmpeg that runs beside the encoders.
 
 Nothing is decoded for it: the source's pictures come from the decoder that feeds the encoders, those of the renditions
 from the proof that they can be played. They reach ffmpeg as raw pictures through a pipe; ffmpeg itself never opens what
 came from outside.
 
 Each rendition is compared with the source in its own dynamic range, as the scaler makes both: an SDR one with the
-tone-mapped source, an HDR one with the source in its own transfer. All are measured at 8 bits, which VMAF was made for.
+tone-mapped source, an HDR one with the source in its own transfer. All are measured at 8 bits.
 """
 
-import json
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -30,17 +29,12 @@ from streamforge.errors import OutputInvalid
 from streamforge.media.container.packet_clock import AnyPacket
 from streamforge.media.encoding.scaling import Output, Size
 from streamforge.media.worker.capabilities import ffmpeg_path
+from streamforge.quality.registry import METRIC
 from streamforge.quality.sampling import Sampling
 
-MODEL = "vmaf_v0.6.1"
-MODEL_4K = "vmaf_4k_v0.6.1"
 PIXEL_FORMAT = "yuv420p"
 RATE = 25
 """Pictures are numbered at this rate, in all streams; it has no other meaning."""
-
-
-def model_for(reference: Size) -> str:
-    return MODEL_4K if min(reference.width, reference.height) > 1080 else MODEL
 
 
 @dataclass
@@ -69,7 +63,7 @@ class Scorer:
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
-        self._errors = (self._scratch / "vmaf.stderr").open("wb")
+        self._errors = (self._scratch / "measuring.stderr").open("wb")
         self._process = subprocess.Popen(self._command(), stdin=subprocess.PIPE, stderr=self._errors)
         assert self._process.stdin is not None
         references = [Output(self._reference, PIXEL_FORMAT, each) for each in self._ranges]
@@ -98,13 +92,13 @@ class Scorer:
             self._send_if_complete(number)
 
     def finish(self) -> dict[str, dict[int, float]]:
-        """VMAF by picture number, of each rendition. A last picture whose neighbour lies outside the part is left out.
+        """Scores by picture number, of each rendition. A last picture whose neighbour lies outside the part is left out.
 
         Raises OutputInvalid when ffmpeg gave up.
         """
         self._pipe.close()
         if self._process.wait() != 0 and self._measured:
-            debug = (self._scratch / "vmaf.stderr").read_text(errors="replace")[-2000:]
+            debug = (self._scratch / "measuring.stderr").read_text(errors="replace")[-2000:]
             raise OutputInvalid("An encoded rendition did not pass its quality measurement.", debug=debug)
         scores = self._scores()
         if any(len(values) != len(self._measured) for values in scores):
@@ -137,10 +131,10 @@ class Scorer:
         return ["[out0]"] if self._sampling.lead else [f"[out{i}]" for i in range(len(self._renditions))]
 
     def _graph_of_samples(self) -> Iterator[str]:
-        """One libvmaf for all renditions in turn: each needs 50 bytes of memory per pixel, and in 4K six of them would
+        """One filter for all renditions in turn: libvmaf needs 50 bytes of memory per pixel, and in 4K six of them would
         need more than all encoders together. Triples follow each other as sample 0 of every rendition, sample 1 …"""
         count = len(self._renditions)
-        # libvmaf measures every third picture from the first one on: the padding puts the middle ones of triples there.
+        # The filter measures every third picture from the first one on: the padding puts the middle ones of triples there.
         in_turn = f"interleave=nb_inputs={count},tpad=start=2:start_mode=clone,settb=1/{RATE},setpts=N"
         yield self._split()
         for i in range(count):
@@ -149,14 +143,14 @@ class Scorer:
             yield f"{self._scaled(i)},{turn}[dist{i}]"
         yield "".join(f"[ref{i}]" for i in range(count)) + f"{in_turn}[ref]"
         yield "".join(f"[dist{i}]" for i in range(count)) + f"{in_turn}[dist]"
-        yield f"[dist][ref]{self._libvmaf(self._log_path(0))}:n_subsample=3[out0]"
+        yield f"[dist][ref]{self._filter(self._log_path(0), every=3)}[out0]"
 
     def _graph_of_everything(self) -> Iterator[str]:
-        """A libvmaf for each rendition, side by side: all pictures of one must follow each other."""
+        """A filter for each rendition, side by side: all pictures of one must follow each other."""
         yield self._split()
         for i in range(len(self._renditions)):
             yield f"{self._scaled(i)}[dist{i}]"
-            yield f"[dist{i}][source{i}]{self._libvmaf(self._log_path(i))}[out{i}]"
+            yield f"[dist{i}][source{i}]{self._filter(self._log_path(i))}[out{i}]"
 
     def _split(self) -> str:
         """Each rendition's own reference, from the stream that has its dynamic range."""
@@ -172,9 +166,8 @@ class Scorer:
             f"[0:v:{position + len(self._ranges)}]scale={size.width}:{size.height}:flags=bicubic,format={PIXEL_FORMAT}"
         )
 
-    def _libvmaf(self, log: Path) -> str:
-        """Without threads of its own, which each would have buffers to fill: encoders and chunks fill the cores."""
-        return f"libvmaf=model=version={model_for(self._reference)}:n_threads=0:log_fmt=json:log_path={_escaped(log)}"
+    def _filter(self, log: Path, every: int = 1) -> str:
+        return METRIC.filter(self._reference.width, self._reference.height, _escaped(log), every)
 
     # ── its answer ──────────────────────────────────────────────────────────────────────────────────────────────────
     def _scores(self) -> list[list[float]]:
@@ -183,16 +176,12 @@ class Scorer:
         if not self._measured:
             return [[] for _ in range(count)]
         if self._sampling.lead:
-            values = _read_log(self._log_path(0))[1:]  # The padding.
+            values = METRIC.scores(self._log_path(0))[1:]  # The padding.
             return [values[i::count] for i in range(count)]
-        return [_read_log(self._log_path(i)) for i in range(count)]
+        return [METRIC.scores(self._log_path(i)) for i in range(count)]
 
     def _log_path(self, position: int) -> Path:
-        return self._scratch / f"vmaf-{position}.json"
-
-
-def _read_log(path: Path) -> list[float]:
-    return [float(frame["metrics"]["vmaf"]) for frame in json.loads(path.read_text(encoding="utf-8"))["frames"]]
+        return self._scratch / f"scores-{position}.json"
 
 
 class _Pipe:

@@ -11,8 +11,8 @@ from streamforge.contracts.scores import PartQuality, RenditionLog
 from streamforge.media.decoding.frames import SourceFrame
 from streamforge.media.encoding.decode_check import DecodeCheck, OnPicture
 from streamforge.media.encoding.scaling import Output, Scaler, Size
-from streamforge.media.vmaf.luma import Observer
-from streamforge.media.vmaf.scorer import Scorer
+from streamforge.media.measuring.luma import Observer
+from streamforge.media.measuring.scorer import Scorer
 from streamforge.quality.sampling import Sampling
 
 
