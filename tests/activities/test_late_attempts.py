@@ -41,7 +41,7 @@ from streamforge.db.jobs import Jobs
 from streamforge.errors import MediaChildCrashed, Superseded
 from streamforge.events.log import EventLog
 from streamforge.keys import Keys
-from streamforge.media.encoding.gpu_trial import GpuMeter
+from streamforge.media.worker.gpus import GpuMeter
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings
 from streamforge.storage import ObjectInfo, Storage, layout

@@ -29,8 +29,8 @@ from streamforge.db.jobs import EVERYONE, Jobs
 from streamforge.errors import StorageUnavailable
 from streamforge.events.log import EventLog
 from streamforge.keys import Keys
-from streamforge.media.encoding.gpu_trial import GpuMeter
 from streamforge.media.worker.children import MediaChildren
+from streamforge.media.worker.gpus import GpuMeter
 from streamforge.media.worker.tasks import probe_task
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings
