@@ -19,7 +19,7 @@ from activities.support.waiting_puts import retry_while_store_is_away
 from streamforge.contracts import tasks
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import Stage
-from streamforge.contracts.media import Text
+from streamforge.contracts.media.encoded import Text
 from streamforge.contracts.pipeline import KeepSubtitlesInput, TranscribeInput
 from streamforge.contracts.steps import KEEP_SUBTITLES, TRANSCRIBE
 from streamforge.contracts.tasks import Listened, SubtitlesTask, TranscribeTask

@@ -14,7 +14,7 @@ from activities.support.scratch import Scratch
 from streamforge.contracts import tasks
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import Stage
-from streamforge.contracts.media import EncodedTrack
+from streamforge.contracts.media.encoded import EncodedTrack
 from streamforge.contracts.pipeline import Download, Downloads, DownloadsInput
 from streamforge.contracts.steps import DOWNLOADS
 from streamforge.contracts.tasks import ProgressiveTask

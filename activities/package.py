@@ -14,10 +14,10 @@ from activities.registration import performs
 from activities.support.encoded_stream import Tracks, presentation_of, read_tracks
 from activities.support.garbage import no_full_collections
 from activities.support.heartbeats import heartbeats
-from streamforge.contracts.account import Account
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import Stage
-from streamforge.contracts.media import StoredFile
+from streamforge.contracts.media.account import Account
+from streamforge.contracts.media.encoded import StoredFile
 from streamforge.contracts.pipeline import PackagedStream, PackageInput
 from streamforge.contracts.steps import PACKAGE
 from streamforge.errors import UndecodableSource

@@ -11,8 +11,8 @@ from activities.support.scratch import Scratch
 from streamforge.contracts import tasks
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import RenditionView, Stage
-from streamforge.contracts.media import PerTitleTarget
-from streamforge.contracts.per_title import Probed, SearchedPlan
+from streamforge.contracts.media.per_title import Probed, SearchedPlan
+from streamforge.contracts.media.plan import PerTitleTarget
 from streamforge.contracts.pipeline import SearchInput
 from streamforge.contracts.steps import SEARCH
 from streamforge.contracts.tasks import SearchRound, SearchTask

@@ -14,7 +14,8 @@ from streamforge.contracts import tasks
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import RenditionView, Stage
 from streamforge.contracts.job_options import WorkOptions
-from streamforge.contracts.media import Plan, Source
+from streamforge.contracts.media.plan import Plan
+from streamforge.contracts.media.source import Source
 from streamforge.contracts.pipeline import PlanVideo, ProbedSource, ProbeInput
 from streamforge.contracts.printable_plan import PrintablePlan
 from streamforge.contracts.steps import PLAN, PROBE

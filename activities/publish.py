@@ -13,7 +13,7 @@ from activities.support.garbage import no_full_collections
 from activities.support.heartbeats import heartbeats
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import Stage
-from streamforge.contracts.media import EncodedTrack, EncodedTracks
+from streamforge.contracts.media.encoded import EncodedTrack, EncodedTracks
 from streamforge.contracts.pipeline import PublishedSoFar, PublishInput
 from streamforge.contracts.steps import PUBLISH
 from streamforge.events.log import EventLog

@@ -11,10 +11,10 @@ from activities.support.encoded_stream import read_presentation
 from activities.support.heartbeats import heartbeats
 from activities.support.scratch import Scratch
 from streamforge.contracts import tasks
-from streamforge.contracts.media import VIDEO_TIMESCALE
+from streamforge.contracts.media.source import VIDEO_TIMESCALE
+from streamforge.contracts.media.stills import Pictures, Storyboard, Tile, TileSet
 from streamforge.contracts.pipeline import StillsInput
 from streamforge.contracts.steps import PICTURES
-from streamforge.contracts.stills import Pictures, Storyboard, Tile, TileSet
 from streamforge.contracts.tasks import SpritesTask
 from streamforge.media.worker.children import MediaChildren
 from streamforge.planning.stills import POSTER, THUMBNAIL, THUMBNAILS, TILES, poster_set, storyboard, webvtt

@@ -19,11 +19,13 @@ from activities.support.heartbeats import Checkpoint, heartbeats
 from activities.support.versions import versions
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import AudioView, RenditionView, Stage
-from streamforge.contracts.media import VIDEO_TIMESCALE, AudioRendition, StoredFile
+from streamforge.contracts.media.encoded import StoredFile
+from streamforge.contracts.media.plan import AudioRendition
+from streamforge.contracts.media.source import VIDEO_TIMESCALE
+from streamforge.contracts.media.stills import Pictures, StillsView
 from streamforge.contracts.pipeline import DownloadView, ProcessVideoResult, StoreInput, ValidatedStream
 from streamforge.contracts.receipt import RESULT, Receipt
 from streamforge.contracts.steps import STORE
-from streamforge.contracts.stills import Pictures, StillsView
 from streamforge.contracts.tasks import Libraries
 from streamforge.errors import StorageCorrupted
 from streamforge.events.log import EventLog

@@ -20,10 +20,10 @@ from activities.support.puts import put_file
 from activities.support.scratch import Scratch
 from activities.support.waiting_puts import retry_while_store_is_away
 from streamforge.contracts import tasks
-from streamforge.contracts.media import EncodedTrack, EncodedTracks
+from streamforge.contracts.media.encoded import EncodedTrack, EncodedTracks
+from streamforge.contracts.media.stills import TileSet
 from streamforge.contracts.pipeline import EncodeAudioInput, EncodeChunkInput, EncodedPart, StoredSource
 from streamforge.contracts.steps import ENCODE_AUDIO, ENCODE_CHUNK
-from streamforge.contracts.stills import TileSet
 from streamforge.contracts.tasks import TILES_FOLDER, AudioTask, EncodeResult, EncodeTask, FramesEncoded, SoundEncoded
 from streamforge.errors import ChunksDoNotFit, Superseded
 from streamforge.events.log import EventLog

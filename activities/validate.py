@@ -10,8 +10,8 @@ from activities.support import work_records
 from activities.support.heartbeats import Checkpoint, heartbeats
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import Stage
+from streamforge.contracts.media.scores import PartQuality, Repair
 from streamforge.contracts.pipeline import ValidatedStream, ValidateInput
-from streamforge.contracts.scores import PartQuality, Repair
 from streamforge.contracts.steps import VALIDATE
 from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter

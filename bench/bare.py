@@ -13,7 +13,8 @@ from av.video.stream import VideoStream
 
 from bench import cpu
 from bench.cpu import Cost
-from streamforge.contracts.media import VIDEO_TIMESCALE, Chunk, Plan, Source, VideoRendition
+from streamforge.contracts.media.plan import Chunk, Plan, VideoRendition
+from streamforge.contracts.media.source import VIDEO_TIMESCALE, Source
 from streamforge.media.decoding.frames import FrameWindow
 from streamforge.media.encoding.scaling import Scaler, Size
 from streamforge.media.worker.capabilities import ffmpeg_path

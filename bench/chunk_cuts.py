@@ -8,7 +8,8 @@ from typing import Any
 from unittest.mock import patch
 
 from bench import clips, report
-from streamforge.contracts.media import Plan, Source
+from streamforge.contracts.media.plan import Plan
+from streamforge.contracts.media.source import Source
 from streamforge.local import planned
 from streamforge.media.decoding import frames
 from streamforge.media.decoding.frames import FrameWindow

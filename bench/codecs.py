@@ -9,8 +9,9 @@ from pathlib import Path
 from bench import clips, report
 from bench.cpu import tree_cpu
 from streamforge.contracts import tasks
-from streamforge.contracts.media import Chunk, Plan, Source
-from streamforge.contracts.per_title import RateAndQuality
+from streamforge.contracts.media.per_title import RateAndQuality
+from streamforge.contracts.media.plan import Chunk, Plan
+from streamforge.contracts.media.source import Source
 from streamforge.contracts.tasks import EncodeTask
 from streamforge.local import planned
 from streamforge.media.worker.children import MediaChildren

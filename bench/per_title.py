@@ -17,8 +17,10 @@ from bench import clips, report
 from bench.cpu import tree_cpu
 from streamforge.codecs.registry import CODECS
 from streamforge.contracts import tasks
-from streamforge.contracts.media import EncodedTrack, EncodePlan, Plan, Source, VideoRendition
-from streamforge.contracts.per_title import LadderSearch, RateAndQuality
+from streamforge.contracts.media.encoded import EncodedTrack
+from streamforge.contracts.media.per_title import LadderSearch, RateAndQuality
+from streamforge.contracts.media.plan import EncodePlan, Plan, VideoRendition
+from streamforge.contracts.media.source import Source
 from streamforge.contracts.tasks import EncodeTask, SearchTask
 from streamforge.local import planned
 from streamforge.media.worker.children import MediaChildren

@@ -20,7 +20,8 @@ from bench import clips, cpu, report
 from bench.cpu import Cost, tree_cpu
 from bench.system import System, process, running
 from streamforge.contracts.job import RenditionView
-from streamforge.contracts.media import Plan, Source
+from streamforge.contracts.media.plan import Plan
+from streamforge.contracts.media.source import Source
 from streamforge.local import planned
 from streamforge.media.worker.capabilities import ffmpeg_path
 from streamforge.settings import Settings

@@ -20,20 +20,10 @@ from activities.store import StoreActivities
 from activities.support import work_records
 from activities.support.encoded_stream import read_presentation
 from bench import report
-from streamforge.contracts.media import (
-    VIDEO_TIMESCALE,
-    AudioRendition,
-    AudioSource,
-    Chunk,
-    EncodedTrack,
-    EncodedTracks,
-    KeyFrame,
-    Plan,
-    Segment,
-    Source,
-    StreamPlan,
-    VideoSource,
-)
+from streamforge.contracts.media.encoded import EncodedTrack, EncodedTracks, KeyFrame, Segment
+from streamforge.contracts.media.plan import AudioRendition, Chunk, Plan, StreamPlan
+from streamforge.contracts.media.source import VIDEO_TIMESCALE, AudioSource, Source, VideoSource
+from streamforge.contracts.media.timeline import PictureCount
 from streamforge.contracts.pipeline import (
     EncodedPart,
     EncodedStream,
@@ -44,7 +34,6 @@ from streamforge.contracts.pipeline import (
     StoreInput,
 )
 from streamforge.contracts.tasks import Libraries
-from streamforge.contracts.timeline import PictureCount
 from streamforge.packaging import dash, hls
 from streamforge.packaging.presentation import Presentation, joined, media_files, presentation
 from streamforge.planning.plan import make_plan

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from bench import clips, report
 from bench.cpu import tree_cpu
-from streamforge.contracts.media import Plan, Source
-from streamforge.contracts.scores import QualityScore
+from streamforge.contracts.media.plan import Plan
+from streamforge.contracts.media.scores import QualityScore
+from streamforge.contracts.media.source import Source
 from streamforge.local import encoded, planned
 from streamforge.media.worker.children import MediaChildren
 from streamforge.quality.scoring import ScoreBoard

@@ -14,7 +14,8 @@ from bench.cpu import Cost, tree_cpu
 from bench.system import System, process, running
 from streamforge.client import StreamEvent
 from streamforge.contracts.job import Stage
-from streamforge.contracts.media import Plan, Source
+from streamforge.contracts.media.plan import Plan
+from streamforge.contracts.media.source import Source
 from streamforge.local import planned
 from streamforge.settings import Settings
 

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from streamforge.contracts.keys import KEY_BYTES, ContentKey
-from streamforge.contracts.media import Protection, TrackType
+from streamforge.contracts.media.plan import Protection, TrackType
 from streamforge.errors import InvalidSettings
 from streamforge.settings import Settings
 

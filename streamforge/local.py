@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streamforge.contracts import tasks
-from streamforge.contracts.media import EncodedTrack, Plan, Source
+from streamforge.contracts.media.encoded import EncodedTrack
+from streamforge.contracts.media.plan import Plan
+from streamforge.contracts.media.source import Source
 from streamforge.contracts.tasks import EncodeResult, EncodeTask
 from streamforge.media.worker.children import MediaChildren
 from streamforge.media.worker.tasks import probe_task

@@ -9,10 +9,11 @@ from rich.table import Table
 
 from streamforge.client import StreamEvent
 from streamforge.contracts.job import JobView, RenditionView, Stage
-from streamforge.contracts.media import PerTitleTarget, VideoSource
+from streamforge.contracts.media.plan import PerTitleTarget
+from streamforge.contracts.media.scores import QualityScore
+from streamforge.contracts.media.source import VideoSource
+from streamforge.contracts.media.timeline import TimelineNote
 from streamforge.contracts.printable_plan import PrintablePlan
-from streamforge.contracts.scores import QualityScore
-from streamforge.contracts.timeline import TimelineNote
 from streamforge.progress.bands import BANDS
 from streamforge.quality.registry import METRIC
 

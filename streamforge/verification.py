@@ -17,7 +17,7 @@ from uuid import UUID
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from streamforge.contracts.media import StoredFile
+from streamforge.contracts.media.encoded import StoredFile
 from streamforge.contracts.receipt import RESULT
 from streamforge.errors import ReceiptUnreadable
 from streamforge.storage.protocol import is_object_name

@@ -8,8 +8,8 @@ from streamforge.contracts.events import JobChange
 from streamforge.contracts.ids import workflow_id
 from streamforge.contracts.job import JobError, JobStatus, Stage
 from streamforge.contracts.job_options import JobOptions
-from streamforge.contracts.media import TextTrack
-from streamforge.contracts.scores import Passage, QualityScore
+from streamforge.contracts.media.encoded import TextTrack
+from streamforge.contracts.media.scores import Passage, QualityScore
 from streamforge.db.jobs import EVERYONE, Jobs, NewJob
 from streamforge.storage import layout
 

@@ -6,8 +6,9 @@ from math import ceil
 
 from hypothesis import strategies as st
 
-from streamforge.contracts.media import VIDEO_TIMESCALE, AudioSource, Coding, EncodedTrack, Segment, Source, VideoSource
-from streamforge.contracts.stills import Storyboard
+from streamforge.contracts.media.encoded import EncodedTrack, Segment
+from streamforge.contracts.media.source import VIDEO_TIMESCALE, AudioSource, Coding, Source, VideoSource
+from streamforge.contracts.media.stills import Storyboard
 from streamforge.packaging.presentation import Presentation, presentation, seconds
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings, TranscodeSettings

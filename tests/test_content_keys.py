@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from streamforge.contracts.keys import ContentKey
-from streamforge.contracts.media import Protection
+from streamforge.contracts.media.plan import Protection
 from streamforge.errors import InvalidSettings
 from streamforge.keys import Keys, derive
 from streamforge.settings import KeySettings, Settings

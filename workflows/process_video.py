@@ -10,17 +10,17 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 with workflow.unsafe.imports_passed_through():
     from streamforge.contracts import names, steps
     from streamforge.contracts.job import Stage
-    from streamforge.contracts.media import (
+    from streamforge.contracts.media.encoded import Text, TextTrack
+    from streamforge.contracts.media.per_title import PerTitleResult
+    from streamforge.contracts.media.plan import (
         AudioRendition,
         Chunk,
         EncodePlan,
         SearchPlan,
         StreamPlan,
-        Text,
-        TextTrack,
         VideoRendition,
     )
-    from streamforge.contracts.per_title import PerTitleResult
+    from streamforge.contracts.media.stills import Pictures, Storyboard
     from streamforge.contracts.pipeline import (
         DiscardInput,
         Download,
@@ -47,7 +47,6 @@ with workflow.unsafe.imports_passed_through():
         ValidatedStream,
         ValidateInput,
     )
-    from streamforge.contracts.stills import Pictures, Storyboard
     from streamforge.errors import CancelRequested, CannotBeCopied, ChunksDoNotFit, Fault, QualityBelowMinimum
     from streamforge.planning.chunk_parts import parts_of, publishing_steps, weight_of
     from streamforge.planning.per_title.search import with_search_result

@@ -4,7 +4,7 @@ from typing import Any
 
 from streamforge.contracts.events import JobChange, PartProgress, RenditionProgress
 from streamforge.contracts.job import Stage
-from streamforge.contracts.media import EncodedTrack
+from streamforge.contracts.media.encoded import EncodedTrack
 from streamforge.contracts.pipeline import EncodeAudioInput, EncodeChunkInput
 from streamforge.contracts.tasks import FramesEncoded
 from streamforge.packaging.presentation import seconds

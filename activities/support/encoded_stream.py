@@ -4,10 +4,12 @@ import asyncio
 from dataclasses import dataclass
 
 from activities.support import work_records
-from streamforge.contracts.media import EncodedTrack, EncodedTracks, Source, StreamPlan, TextTrack
+from streamforge.contracts.media.encoded import EncodedTrack, EncodedTracks, TextTrack
+from streamforge.contracts.media.plan import StreamPlan
+from streamforge.contracts.media.source import Source
+from streamforge.contracts.media.stills import Storyboard
+from streamforge.contracts.media.timeline import PictureCount
 from streamforge.contracts.pipeline import EncodedStream
-from streamforge.contracts.stills import Storyboard
-from streamforge.contracts.timeline import PictureCount
 from streamforge.packaging.presentation import Presentation, joined, presentation
 from streamforge.storage import Storage
 

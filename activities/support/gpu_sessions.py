@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
-from streamforge.contracts.media import VideoRendition
+from streamforge.contracts.media.plan import VideoRendition
 from streamforge.media.worker.gpus import GpuMeter
 
 

@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 
 import structlog
 
-from streamforge.contracts.media import Source, VideoRendition
+from streamforge.contracts.media.plan import VideoRendition
+from streamforge.contracts.media.source import Source
 from streamforge.planning.memory import FIRST_GUESS, Footprint, expected_bytes, measured_footprint
 
 log = structlog.stdlib.get_logger(__name__)

@@ -9,8 +9,8 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from activities.support import work_records
-from streamforge.contracts.media import Source
-from streamforge.contracts.timeline import TrackClock
+from streamforge.contracts.media.source import Source
+from streamforge.contracts.media.timeline import TrackClock
 from streamforge.storage import Storage, layout
 
 MOST_SENT = 16

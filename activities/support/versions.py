@@ -7,7 +7,8 @@ from importlib.metadata import version
 import imageio_ffmpeg
 
 from streamforge import __version__
-from streamforge.contracts.media import EncodePlan, Source
+from streamforge.contracts.media.plan import EncodePlan
+from streamforge.contracts.media.source import Source
 from streamforge.contracts.tasks import Libraries
 from streamforge.quality.registry import METRIC
 

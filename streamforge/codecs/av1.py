@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from streamforge.codecs.base import Codec, CrfScale, appended, chromaticities, content_light
-from streamforge.contracts.media import VideoSource
+from streamforge.contracts.media.source import VideoSource
 
 Crf = Annotated[int, Field(ge=1, le=63)]
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from streamforge.contracts.media import ContentLight, MasteringDisplay, VideoSource
+from streamforge.contracts.media.source import ContentLight, MasteringDisplay, VideoSource
 
 BITS_FOLLOW_PIXELS = 0.75
 """Larger pictures need fewer bits per pixel: the ceiling grows with pixels to this power."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from streamforge.codecs import x26x
 from streamforge.codecs.base import Codec, CrfScale, appended, chromaticities, content_light
 from streamforge.codecs.nal_units import first_bytes
-from streamforge.contracts.media import VideoSource
+from streamforge.contracts.media.source import VideoSource
 
 SLICES = 32
 RANDOM_ACCESS = range(16, 22)

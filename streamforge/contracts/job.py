@@ -6,8 +6,9 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from streamforge.contracts.job_options import JobOptions
-from streamforge.contracts.media import AudioRole, Loudness
-from streamforge.contracts.scores import QualityScore
+from streamforge.contracts.media.encoded import Loudness
+from streamforge.contracts.media.scores import QualityScore
+from streamforge.contracts.media.source import AudioRole
 from streamforge.contracts.stored import JsonObject, Word
 
 

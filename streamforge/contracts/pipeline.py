@@ -6,25 +6,24 @@ from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
-from streamforge.contracts.account import Account
 from streamforge.contracts.job import AudioView, JobError, JobStatus, Playback, RenditionView, Stage
 from streamforge.contracts.job_options import WorkOptions
-from streamforge.contracts.media import (
+from streamforge.contracts.media.account import Account
+from streamforge.contracts.media.encoded import StoredFile, TextTrack
+from streamforge.contracts.media.per_title import PerTitleResult
+from streamforge.contracts.media.plan import (
     AudioRendition,
     Chunk,
     EncodePlan,
     Plan,
     SearchPlan,
-    Source,
-    StoredFile,
     StreamPlan,
     SubtitleRendition,
-    TextTrack,
     Transcription,
 )
-from streamforge.contracts.per_title import PerTitleResult
-from streamforge.contracts.scores import RenditionScore, Repair
-from streamforge.contracts.stills import Pictures, StillsView, Storyboard
+from streamforge.contracts.media.scores import RenditionScore, Repair
+from streamforge.contracts.media.source import Source
+from streamforge.contracts.media.stills import Pictures, StillsView, Storyboard
 
 
 class ProcessVideo(WorkOptions):

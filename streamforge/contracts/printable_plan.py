@@ -2,7 +2,8 @@
 
 from pydantic import BaseModel, Field
 
-from streamforge.contracts.media import PerTitleTarget, QualityTarget, Source
+from streamforge.contracts.media.plan import PerTitleTarget, QualityTarget
+from streamforge.contracts.media.source import Source
 
 
 class PlannedRendition(BaseModel):

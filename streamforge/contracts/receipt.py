@@ -5,10 +5,12 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from streamforge.contracts.account import Account
 from streamforge.contracts.job import AudioView, RenditionView, Stage
-from streamforge.contracts.media import Plan, Source, StoredFile
-from streamforge.contracts.scores import Repair
+from streamforge.contracts.media.account import Account
+from streamforge.contracts.media.encoded import StoredFile
+from streamforge.contracts.media.plan import Plan
+from streamforge.contracts.media.scores import Repair
+from streamforge.contracts.media.source import Source
 
 RESULT = "result.json"
 """Its name in a job's output folder. The last file that is written, and the only one that it does not list."""

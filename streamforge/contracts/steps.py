@@ -10,9 +10,10 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
 
-from streamforge.contracts.media import Text
+from streamforge.contracts.media.encoded import Text
+from streamforge.contracts.media.per_title import SearchedPlan
+from streamforge.contracts.media.stills import Pictures
 from streamforge.contracts.names import CAPTIONS_TASK_QUEUE, MEDIA_TASK_QUEUE, TASK_QUEUE
-from streamforge.contracts.per_title import SearchedPlan
 from streamforge.contracts.pipeline import (
     DiscardInput,
     Downloads,
@@ -44,7 +45,6 @@ from streamforge.contracts.pipeline import (
     ValidateInput,
 )
 from streamforge.contracts.printable_plan import PrintablePlan
-from streamforge.contracts.stills import Pictures
 
 In = TypeVar("In", bound=BaseModel)
 Out = TypeVar("Out", bound=BaseModel | None)

@@ -10,24 +10,22 @@ from typing import Any, Generic, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from streamforge.contracts.keys import ContentKey
-from streamforge.contracts.media import (
+from streamforge.contracts.media.encoded import EncodedTrack, Segment, Text
+from streamforge.contracts.media.per_title import Probed
+from streamforge.contracts.media.plan import (
     AudioRendition,
     Chunk,
-    EncodedTrack,
     EncodePlan,
     PerTitleTarget,
     Protection,
-    Segment,
-    Source,
     SubtitleRendition,
-    Text,
     Transcription,
     VideoRendition,
 )
-from streamforge.contracts.per_title import Probed
-from streamforge.contracts.scores import PartQuality
-from streamforge.contracts.stills import Storyboard, TileSet
-from streamforge.contracts.timeline import PictureCount
+from streamforge.contracts.media.scores import PartQuality
+from streamforge.contracts.media.source import Source
+from streamforge.contracts.media.stills import Storyboard, TileSet
+from streamforge.contracts.media.timeline import PictureCount
 
 In = TypeVar("In", bound=BaseModel)
 Out = TypeVar("Out", bound=BaseModel)

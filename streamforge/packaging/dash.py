@@ -4,15 +4,10 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 from xml.etree import ElementTree as ET
 
-from streamforge.contracts.media import (
-    VIDEO_TIMESCALE,
-    AudioRendition,
-    AudioRole,
-    EncodedTrack,
-    TextTrack,
-    VideoRendition,
-)
-from streamforge.contracts.stills import Storyboard
+from streamforge.contracts.media.encoded import EncodedTrack, TextTrack
+from streamforge.contracts.media.plan import AudioRendition, VideoRendition
+from streamforge.contracts.media.source import VIDEO_TIMESCALE, AudioRole
+from streamforge.contracts.media.stills import Storyboard
 from streamforge.packaging.encryption import add_content_protection
 from streamforge.packaging.presentation import (
     INIT_SEGMENT,

@@ -1,6 +1,6 @@
 """What can be downloaded: which tracks go into the file of a rendition, and what it is called."""
 
-from streamforge.contracts.media import EncodedTrack
+from streamforge.contracts.media.encoded import EncodedTrack
 from streamforge.packaging.presentation import Presentation
 
 FOLDER = "downloads"

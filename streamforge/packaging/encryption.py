@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from uuid import UUID
 from xml.etree import ElementTree as ET
 
-from streamforge.contracts.media import EncodePlan, Protection, Segment, TrackType
+from streamforge.contracts.media.encoded import Segment
+from streamforge.contracts.media.plan import EncodePlan, Protection, TrackType
 
 LICENSE = "license"
 """Beside the keys of a job: the same keys in the form of the W3C's Clear Key."""

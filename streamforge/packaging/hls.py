@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from math import floor
 from types import MappingProxyType
 
-from streamforge.contracts.media import VIDEO_TIMESCALE, AudioRole, EncodedTrack, Segment, Source, TextTrack
-from streamforge.contracts.stills import Storyboard
+from streamforge.contracts.media.encoded import EncodedTrack, Segment, TextTrack
+from streamforge.contracts.media.source import VIDEO_TIMESCALE, AudioRole, Source
+from streamforge.contracts.media.stills import Storyboard
 from streamforge.packaging.encryption import KeyTags
 from streamforge.packaging.presentation import (
     GROWING_PLAYLIST,

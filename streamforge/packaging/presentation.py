@@ -9,18 +9,10 @@ from itertools import accumulate, groupby
 from math import inf
 from typing import Protocol
 
-from streamforge.contracts.media import (
-    VIDEO_TIMESCALE,
-    AudioRendition,
-    EncodedTrack,
-    Segment,
-    Source,
-    StoredFile,
-    StreamPlan,
-    TextTrack,
-    VideoRendition,
-)
-from streamforge.contracts.stills import Storyboard
+from streamforge.contracts.media.encoded import EncodedTrack, Segment, StoredFile, TextTrack
+from streamforge.contracts.media.plan import AudioRendition, StreamPlan, VideoRendition
+from streamforge.contracts.media.source import VIDEO_TIMESCALE, Source
+from streamforge.contracts.media.stills import Storyboard
 from streamforge.planning.text.tracks import with_distinct_labels
 
 HLS_MASTER = "master.m3u8"

@@ -7,7 +7,8 @@ from pathlib import PurePath
 
 from streamforge.contracts import steps
 from streamforge.contracts.job import AudioView, RenditionView, Stage
-from streamforge.contracts.media import EncodedTrack, Plan, StoredFile
+from streamforge.contracts.media.encoded import EncodedTrack, StoredFile
+from streamforge.contracts.media.plan import Plan
 from streamforge.contracts.pipeline import ProcessVideoResult, StoreInput
 from streamforge.contracts.receipt import AudioReceipt, Receipt, RenditionReceipt, SourceReceipt, StageTime
 from streamforge.packaging.presentation import Presentation

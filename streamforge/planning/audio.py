@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from langcodes import standardize_tag, tag_is_valid
 from langcodes.tag_parser import LanguageTagError
 
-from streamforge.contracts.media import AudioRendition, AudioRole, AudioSource, Source
+from streamforge.contracts.media.plan import AudioRendition
+from streamforge.contracts.media.source import AudioRole, AudioSource, Source
 from streamforge.planning.downmix import UNNAMED
 from streamforge.settings import AudioSettings
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from streamforge.contracts.media import Chunk, VideoRendition
+from streamforge.contracts.media.plan import Chunk, VideoRendition
 from streamforge.planning.ladder import by_codec
 
 

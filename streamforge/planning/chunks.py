@@ -3,7 +3,8 @@
 from bisect import bisect_right
 from itertools import pairwise
 
-from streamforge.contracts.media import VIDEO_TIMESCALE, Chunk, VideoSource
+from streamforge.contracts.media.plan import Chunk
+from streamforge.contracts.media.source import VIDEO_TIMESCALE, VideoSource
 from streamforge.settings import TranscodeSettings
 
 PRICE_OF_A_CHUNK = 1 * VIDEO_TIMESCALE

@@ -1,7 +1,7 @@
 """Whether and how a stream is encrypted, and what it then goes without."""
 
 from streamforge.codecs.registry import CBCS_CODECS, without_cbcs
-from streamforge.contracts.media import Plan, Protection
+from streamforge.contracts.media.plan import Plan, Protection
 from streamforge.errors import InvalidSettings
 from streamforge.settings import ProtectionSettings
 

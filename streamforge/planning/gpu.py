@@ -3,7 +3,7 @@
 from collections.abc import Collection
 
 from streamforge.codecs.registry import GPU_ENCODERS
-from streamforge.contracts.media import Plan
+from streamforge.contracts.media.plan import Plan
 
 
 def with_gpu(plan: Plan, working: Collection[str]) -> Plan:

@@ -4,7 +4,8 @@ from itertools import groupby
 
 from streamforge.codecs.base import reorders
 from streamforge.codecs.registry import CODECS
-from streamforge.contracts.media import VideoRendition, VideoSource
+from streamforge.contracts.media.plan import VideoRendition
+from streamforge.contracts.media.source import VideoSource
 from streamforge.planning.color.dynamic_range import suited_to
 from streamforge.settings import CodecName, TranscodeSettings
 

@@ -1,6 +1,7 @@
 """How much memory encoding a chunk takes: a little for every pixel of every rendition, and of the source."""
 
-from streamforge.contracts.media import VideoRendition, VideoSource
+from streamforge.contracts.media.plan import VideoRendition
+from streamforge.contracts.media.source import VideoSource
 
 Footprint = float
 """Bytes for each pixel of all renditions and of the source together."""

@@ -3,14 +3,8 @@
 from math import ceil
 
 from streamforge.codecs.base import LONGEST_REORDERED_SECONDS, reorders
-from streamforge.contracts.media import (
-    VIDEO_TIMESCALE,
-    AudioRendition,
-    Chunk,
-    Plan,
-    Source,
-    VideoSource,
-)
+from streamforge.contracts.media.plan import AudioRendition, Chunk, Plan
+from streamforge.contracts.media.source import VIDEO_TIMESCALE, Source, VideoSource
 from streamforge.errors import NoAudioStream, NoVideoStream, UndecodableSource
 from streamforge.planning.audio import audio_renditions, audio_warnings
 from streamforge.planning.chunks import cut_into_chunks

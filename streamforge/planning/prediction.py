@@ -9,7 +9,8 @@ in which nearly all videos lie. All constants were measured on one core of a 2-c
 from math import ceil
 
 from streamforge.codecs.registry import CODECS
-from streamforge.contracts.media import Plan, Source, VideoRendition, VideoSource
+from streamforge.contracts.media.plan import Plan, VideoRendition
+from streamforge.contracts.media.source import Source, VideoSource
 from streamforge.contracts.printable_plan import (
     PlannedAudio,
     PlannedChunks,

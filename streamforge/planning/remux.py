@@ -2,7 +2,8 @@
 
 from streamforge.codecs.base import LONGEST_STILL_SECONDS
 from streamforge.codecs.registry import CODECS
-from streamforge.contracts.media import COPY, Coding, Crop, Source, VideoRendition, VideoSource
+from streamforge.contracts.media.plan import COPY, VideoRendition
+from streamforge.contracts.media.source import Coding, Crop, Source, VideoSource
 from streamforge.planning.color.dynamic_range import needs_mapping
 from streamforge.settings import Settings, TranscodeSettings
 

@@ -2,7 +2,7 @@
 
 from math import ceil
 
-from streamforge.contracts.media import VideoRendition
+from streamforge.contracts.media.plan import VideoRendition
 from streamforge.quality.registry import METRIC
 
 LEAST_STEP = 2

@@ -4,8 +4,9 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from math import ceil, sqrt
 
-from streamforge.contracts.media import VIDEO_TIMESCALE, VideoRendition, VideoSource
-from streamforge.contracts.stills import StillsPlan, Storyboard, Tile, TileSet
+from streamforge.contracts.media.plan import VideoRendition
+from streamforge.contracts.media.source import VIDEO_TIMESCALE, VideoSource
+from streamforge.contracts.media.stills import StillsPlan, Storyboard, Tile, TileSet
 from streamforge.settings import PicturesSettings
 
 POSTER = "poster.jpg"

@@ -1,6 +1,6 @@
 """Tiny renditions with the real encoder options, to find out at start whether they work."""
 
-from streamforge.contracts.media import VideoRendition
+from streamforge.contracts.media.plan import VideoRendition
 from streamforge.planning.ladder import rendition_of
 from streamforge.settings import Settings
 

@@ -7,8 +7,9 @@ the source's own size; smaller ones have floors that fall with their share of it
 
 from math import floor
 
-from streamforge.contracts.media import QualityTarget, VideoRendition, VideoSource
-from streamforge.contracts.scores import Passage, QualityScore, RenditionScore
+from streamforge.contracts.media.plan import QualityTarget, VideoRendition
+from streamforge.contracts.media.scores import Passage, QualityScore, RenditionScore
+from streamforge.contracts.media.source import VideoSource
 from streamforge.quality.registry import METRIC
 from streamforge.settings import ValidationSettings
 

@@ -13,8 +13,15 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from streamforge.contracts.media import VIDEO_TIMESCALE
-from streamforge.contracts.scores import PartQuality, Passage, PictureLog, QualityScore, RenditionLog, RenditionScore
+from streamforge.contracts.media.scores import (
+    PartQuality,
+    Passage,
+    PictureLog,
+    QualityScore,
+    RenditionLog,
+    RenditionScore,
+)
+from streamforge.contracts.media.source import VIDEO_TIMESCALE
 
 Array: TypeAlias = NDArray[np.float64]
 

@@ -4,7 +4,8 @@ from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from streamforge.contracts.job import Playback, TextView
-from streamforge.contracts.media import EncodePlan, TextTrack
+from streamforge.contracts.media.encoded import TextTrack
+from streamforge.contracts.media.plan import EncodePlan
 from streamforge.packaging.encryption import has_dash
 from streamforge.packaging.presentation import DASH_MANIFEST, HLS_MASTER, TEXT_FILE
 from streamforge.planning.stills import POSTER, THUMBNAILS

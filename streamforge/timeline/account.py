@@ -7,9 +7,11 @@ nobody can explain is a fault of ours, and the job fails rather than show less t
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from streamforge.contracts.account import Account, PictureAccount, SoundAccount
-from streamforge.contracts.media import EncodedTrack, Source, StreamPlan, VideoSource
-from streamforge.contracts.timeline import NoteKind, PictureCount
+from streamforge.contracts.media.account import Account, PictureAccount, SoundAccount
+from streamforge.contracts.media.encoded import EncodedTrack
+from streamforge.contracts.media.plan import StreamPlan
+from streamforge.contracts.media.source import Source, VideoSource
+from streamforge.contracts.media.timeline import NoteKind, PictureCount
 from streamforge.errors import PicturesLost
 
 TOLERATED_PICTURES = 2

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise, takewhile
 
-from streamforge.contracts.media import VIDEO_TIMESCALE
-from streamforge.contracts.timeline import NoteKind, TimelineNote
+from streamforge.contracts.media.source import VIDEO_TIMESCALE
+from streamforge.contracts.media.timeline import NoteKind, TimelineNote
 from streamforge.timeline.clock_runs import BACKWARD, SPARSE, Run
 
 JUMP_SECONDS = 10

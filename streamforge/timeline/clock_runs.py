@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from math import floor
 
-from streamforge.contracts.media import VIDEO_TIMESCALE
+from streamforge.contracts.media.source import VIDEO_TIMESCALE
 
 LEAPS = 3
 """Of the clock: a picture that is shown before others in front of it belongs to one of the last groups."""

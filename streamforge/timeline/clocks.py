@@ -12,8 +12,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from streamforge.contracts.media import VIDEO_TIMESCALE
-from streamforge.contracts.timeline import ClockRun, NoteKind, TimelineNote, TrackClock
+from streamforge.contracts.media.source import VIDEO_TIMESCALE
+from streamforge.contracts.media.timeline import ClockRun, NoteKind, TimelineNote, TrackClock
 from streamforge.timeline.alignment import JUMP_SECONDS, Placed, align
 from streamforge.timeline.clock_runs import Run, RunFinder
 from streamforge.timeline.even_pace import NO_PACE, even_pace, evenly

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from streamforge.contracts.media import VIDEO_TIMESCALE
-from streamforge.contracts.timeline import NoteKind, TimelineNote
+from streamforge.contracts.media.source import VIDEO_TIMESCALE
+from streamforge.contracts.media.timeline import NoteKind, TimelineNote
 from streamforge.timeline.clocks import NO_TIME
 
 MOST_NOTES = 50

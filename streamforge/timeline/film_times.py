@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from streamforge.contracts.media import VIDEO_TIMESCALE
+from streamforge.contracts.media.source import VIDEO_TIMESCALE
 from streamforge.timeline.clocks import NO_TIME, FilmClock
 from streamforge.timeline.untimed_end import MOSTLY_TIMED
 

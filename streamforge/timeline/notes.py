@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from streamforge.contracts.timeline import NoteKind, TimelineNote
+from streamforge.contracts.media.timeline import NoteKind, TimelineNote
 
 MOST_NOTES = 100
 

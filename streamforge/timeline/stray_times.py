@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from streamforge.contracts.media import VIDEO_TIMESCALE
+from streamforge.contracts.media.source import VIDEO_TIMESCALE
 
 LATEST_SECONDS = 10
 """That a picture is shown behind the decoding of the last one, where pictures are reordered across a pause."""

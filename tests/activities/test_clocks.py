@@ -6,7 +6,7 @@ from uuid import uuid4
 from sources import audio, source, video
 
 from activities.support import source_clocks
-from streamforge.contracts.timeline import ClockRun, TrackClock
+from streamforge.contracts.media.timeline import ClockRun, TrackClock
 from streamforge.storage.local import LocalStorage
 
 BROKEN = TrackClock(runs=[ClockRun(begin=n, position=1000 * n, shift=-n) for n in range(1000)], lead_ins=[(1, 2)])

@@ -14,9 +14,10 @@ from temporalio.testing import ActivityEnvironment
 from activities.stills import NOT_ALL, StillsActivities
 from activities.support import work_records
 from activities.support.scratch import Scratch
-from streamforge.contracts.media import VIDEO_TIMESCALE, EncodedTracks
+from streamforge.contracts.media.encoded import EncodedTracks
+from streamforge.contracts.media.source import VIDEO_TIMESCALE
+from streamforge.contracts.media.stills import Pictures, Tile, TileSet
 from streamforge.contracts.pipeline import EncodedPart, EncodedStream, StillsInput, StoredSource
-from streamforge.contracts.stills import Pictures, Tile, TileSet
 from streamforge.errors import StorageCorrupted
 from streamforge.media.worker.children import MediaChildren
 from streamforge.planning.plan import make_plan

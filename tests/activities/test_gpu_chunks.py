@@ -25,7 +25,7 @@ from activities.support.originals import Originals
 from activities.support.scratch import Scratch
 from activities.transcode import TranscodeActivities
 from streamforge.contracts import tasks
-from streamforge.contracts.media import EncodedTracks
+from streamforge.contracts.media.encoded import EncodedTracks
 from streamforge.contracts.pipeline import EncodeChunkInput, EncodedPart, StoredSource
 from streamforge.contracts.tasks import EncodeResult, EncodeTask
 from streamforge.db.jobs import Jobs

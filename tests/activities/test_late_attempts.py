@@ -26,7 +26,7 @@ from activities.support.memory import MemoryBudget
 from activities.support.originals import Originals
 from activities.support.scratch import Scratch
 from activities.transcode import TranscodeActivities
-from streamforge.contracts.media import EncodedTracks
+from streamforge.contracts.media.encoded import EncodedTracks
 from streamforge.contracts.pipeline import (
     DiscardInput,
     EncodeAudioInput,

@@ -22,7 +22,7 @@ from activities.support.scratch import Scratch
 from activities.transcode import TranscodeActivities
 from streamforge.contracts import tasks
 from streamforge.contracts.events import JobChange
-from streamforge.contracts.media import EncodedTracks
+from streamforge.contracts.media.encoded import EncodedTracks
 from streamforge.contracts.pipeline import EncodeAudioInput, EncodeChunkInput, StoredSource
 from streamforge.contracts.tasks import Task
 from streamforge.db.jobs import EVERYONE, Jobs

@@ -18,7 +18,7 @@ from activities.support import waiting_puts, work_records
 from activities.support.originals import Originals
 from activities.support.scratch import Scratch
 from streamforge.contracts import tasks
-from streamforge.contracts.media import Text
+from streamforge.contracts.media.encoded import Text
 from streamforge.contracts.pipeline import StoredSource, TranscribeInput
 from streamforge.db.jobs import Jobs
 from streamforge.errors import CaptionsUnavailable, Superseded

@@ -11,7 +11,7 @@ import pytest
 from commandline import streamforge
 from sources import source
 
-from streamforge.contracts.media import StoredFile
+from streamforge.contracts.media.encoded import StoredFile
 from streamforge.contracts.receipt import RESULT, Receipt, SourceReceipt
 from streamforge.errors import ReceiptUnreadable
 from streamforge.planning.plan import make_plan

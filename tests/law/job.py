@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from streamforge.contracts import tasks
-from streamforge.contracts.account import Account
-from streamforge.contracts.media import EncodedTrack, Plan, Source
+from streamforge.contracts.media.account import Account
+from streamforge.contracts.media.encoded import EncodedTrack
+from streamforge.contracts.media.plan import Plan
+from streamforge.contracts.media.source import Source
+from streamforge.contracts.media.timeline import PictureCount
 from streamforge.contracts.tasks import AudioTask, EncodeTask, ProbeTask
-from streamforge.contracts.timeline import PictureCount
 from streamforge.media.worker.children import MediaChildren
 from streamforge.packaging.presentation import INIT_SEGMENT, joined
 from streamforge.planning.plan import make_plan

@@ -15,7 +15,7 @@ from film import Film, Packet, seconds
 from marks import BEEP_AT, BEEP_SECONDS
 from oracle import Seen
 
-from streamforge.contracts.account import Account
+from streamforge.contracts.media.account import Account
 
 MISSING_PICTURES = 2
 """So many may be missing in the whole film without a word, …"""

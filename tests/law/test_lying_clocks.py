@@ -17,7 +17,7 @@ from material import Making, material
 from mpeg_systems import transport_stream
 from oracle import Seen, decodable, played
 
-from streamforge.contracts.timeline import NoteKind
+from streamforge.contracts.media.timeline import NoteKind
 from streamforge.settings import Settings
 
 if TYPE_CHECKING:

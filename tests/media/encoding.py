@@ -5,7 +5,9 @@ from pathlib import Path
 from test_probe import probe
 
 from streamforge.contracts import tasks
-from streamforge.contracts.media import Chunk, EncodedTrack, Plan, Source
+from streamforge.contracts.media.encoded import EncodedTrack
+from streamforge.contracts.media.plan import Chunk, Plan
+from streamforge.contracts.media.source import Source
 from streamforge.contracts.tasks import AudioTask, EncodeResult, EncodeTask
 from streamforge.local import Encoded, encoded
 from streamforge.media.worker.children import MediaChildren

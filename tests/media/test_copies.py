@@ -13,7 +13,7 @@ from encoding import Encoded, encode, encode_chunk
 from playback import decode
 from test_probe import probe
 
-from streamforge.contracts.media import VIDEO_TIMESCALE
+from streamforge.contracts.media.source import VIDEO_TIMESCALE
 from streamforge.errors import CannotBeCopied
 from streamforge.media.worker.children import MediaChildren
 from streamforge.planning.plan import make_plan

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from patches import plane_of, write_raw
 from test_probe import probe
 
-from streamforge.contracts.media import Chunk
+from streamforge.contracts.media.plan import Chunk
 from streamforge.media.decoding.deinterlace import deinterlaced
 from streamforge.media.decoding.frames import FrameWindow
 from streamforge.media.worker.children import MediaChildren

@@ -12,7 +12,8 @@ from playback import decode
 from test_probe import probe
 
 from streamforge.contracts import tasks
-from streamforge.contracts.media import VIDEO_TIMESCALE, Chunk
+from streamforge.contracts.media.plan import Chunk
+from streamforge.contracts.media.source import VIDEO_TIMESCALE
 from streamforge.contracts.tasks import CodecsTask, EncodeTask, FramesEncoded
 from streamforge.media.cmaf.boxes import boxes
 from streamforge.media.worker.children import MediaChildren

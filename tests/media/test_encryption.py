@@ -15,7 +15,9 @@ from test_probe import probe
 
 from streamforge.contracts import tasks
 from streamforge.contracts.keys import ContentKey
-from streamforge.contracts.media import EncodedTrack, Plan, Protection, Source
+from streamforge.contracts.media.encoded import EncodedTrack
+from streamforge.contracts.media.plan import Plan, Protection
+from streamforge.contracts.media.source import Source
 from streamforge.contracts.tasks import AudioTask, EncodeTask
 from streamforge.keys import derive
 from streamforge.media.cmaf.boxes import boxes, samples

@@ -24,7 +24,7 @@ from processes import living_children, zygotes
 from test_probe import probe
 
 from streamforge.contracts import tasks
-from streamforge.contracts.media import EncodedTrack
+from streamforge.contracts.media.encoded import EncodedTrack
 from streamforge.contracts.tasks import AudioTask
 from streamforge.errors import CannotBeCopied, SourceError, StreamForgeError
 from streamforge.media.worker.children import MediaChildren

@@ -14,7 +14,7 @@ from test_probe import probe
 from streamforge.codecs.h264 import H264
 from streamforge.codecs.registry import CODECS, GPU_ENCODERS
 from streamforge.contracts import tasks
-from streamforge.contracts.media import Plan
+from streamforge.contracts.media.plan import Plan
 from streamforge.contracts.tasks import CodecsTask, EncodeResult, EncodeTask, GpuTrial, GpuTrialTask
 from streamforge.media.encoding import gpu_trial
 from streamforge.media.encoding.encode import run

@@ -11,7 +11,7 @@ from encoding import Encoded, encode
 from patches import FFV1, Colors, Kind, patches, seen
 from test_probe import probe
 
-from streamforge.contracts.media import ContentLight
+from streamforge.contracts.media.source import ContentLight
 from streamforge.media.encoding.scaling import Output, Scaler, Size
 from streamforge.media.worker.children import MediaChildren
 from streamforge.settings import Settings

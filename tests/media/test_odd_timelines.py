@@ -9,7 +9,7 @@ from playback import decode
 from test_probe import probe, task
 
 from streamforge.contracts import tasks
-from streamforge.contracts.timeline import NoteKind, PictureCount
+from streamforge.contracts.media.timeline import NoteKind, PictureCount
 from streamforge.errors import PicturesLost, TruncatedSource
 from streamforge.media.container.scrambling import scrambled
 from streamforge.media.worker.children import MediaChildren

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from sources import source, video
 
 from streamforge.contracts import tasks
-from streamforge.contracts.media import VIDEO_TIMESCALE
-from streamforge.contracts.stills import Storyboard, TileSet
+from streamforge.contracts.media.source import VIDEO_TIMESCALE
+from streamforge.contracts.media.stills import Storyboard, TileSet
 from streamforge.contracts.tasks import SpritesTask
 from streamforge.media.decoding.frames import SourceFrame
 from streamforge.media.stills.tiles import TileMaker

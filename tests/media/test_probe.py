@@ -6,7 +6,7 @@ import pytest
 from clips import BUNNY, X264, Clips, ffmpeg, picture
 
 from streamforge.contracts import tasks
-from streamforge.contracts.media import VIDEO_TIMESCALE, Source
+from streamforge.contracts.media.source import VIDEO_TIMESCALE, Source
 from streamforge.contracts.tasks import ProbeTask
 from streamforge.errors import (
     NoAudioStream,

@@ -8,8 +8,9 @@ from encoding import encode_chunk
 from test_probe import probe
 
 from streamforge.contracts import tasks
-from streamforge.contracts.media import VIDEO_TIMESCALE, Plan, Source
-from streamforge.contracts.per_title import Rung, SearchedPlan
+from streamforge.contracts.media.per_title import Rung, SearchedPlan
+from streamforge.contracts.media.plan import Plan
+from streamforge.contracts.media.source import VIDEO_TIMESCALE, Source
 from streamforge.contracts.tasks import SearchTask
 from streamforge.media.decoding.frames import FrameWindow, SourceFrame
 from streamforge.media.encoding.per_title_probes import Montage, MontageWindow

@@ -17,7 +17,7 @@ from test_hdr import hlg, pq
 from test_probe import probe
 from test_sources import CLOSE, H264, corners, quarters, settings
 
-from streamforge.contracts.media import Source
+from streamforge.contracts.media.source import Source
 from streamforge.contracts.tasks import TILES_FOLDER
 from streamforge.errors import UnsupportedDimensions, UnsupportedDolbyVision
 from streamforge.media.worker.children import MediaChildren

@@ -7,7 +7,7 @@ from clips import BUNNY, Clips
 from encoding import Encoded, encode
 from playback import decode
 
-from streamforge.contracts.scores import PartQuality, QualityScore
+from streamforge.contracts.media.scores import PartQuality, QualityScore
 from streamforge.media.worker.children import MediaChildren
 from streamforge.quality.scoring import ScoreBoard
 from streamforge.settings import Settings

@@ -6,7 +6,8 @@ from typing import Any
 from test_probe import probe
 
 from streamforge.contracts import tasks
-from streamforge.contracts.media import Plan, Text
+from streamforge.contracts.media.encoded import Text
+from streamforge.contracts.media.plan import Plan
 from streamforge.contracts.tasks import Listened, SubtitlesTask, TranscribeTask
 from streamforge.media.worker.children import MediaChildren
 from streamforge.planning.plan import make_plan

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sources import audio, source, video
 
-from streamforge.contracts.media import AudioRole, AudioSource
+from streamforge.contracts.media.source import AudioRole, AudioSource
 from streamforge.planning.audio import MAX_AUDIO_TRACKS
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sources import transcode, video
 
-from streamforge.contracts.media import VIDEO_TIMESCALE, Chunk
+from streamforge.contracts.media.plan import Chunk
+from streamforge.contracts.media.source import VIDEO_TIMESCALE
 from streamforge.planning.chunks import cut_into_chunks
 from streamforge.settings import TranscodeSettings
 

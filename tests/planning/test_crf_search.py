@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamforge.codecs.registry import CODECS
-from streamforge.contracts.per_title import RateAndQuality
+from streamforge.contracts.media.per_title import RateAndQuality
 from streamforge.planning.per_title.crf_search import MOST_PROBES, CrfSearch
 
 BOUNDS = (16.0, 36.0)

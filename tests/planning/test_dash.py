@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sources import audio, source, stream, track, tracks, video, with_storyboard
 
-from streamforge.contracts.media import AudioRole, Color, EncodedTrack, Segment
+from streamforge.contracts.media.encoded import EncodedTrack, Segment
+from streamforge.contracts.media.source import AudioRole, Color
 from streamforge.packaging.dash import manifest
 from streamforge.packaging.presentation import Presentation, peak_bitrate, presentation
 from streamforge.planning.plan import make_plan

@@ -3,7 +3,7 @@
 import pytest
 from sources import transcode, video
 
-from streamforge.contracts.media import Color, ContentLight, MasteringDisplay
+from streamforge.contracts.media.source import Color, ContentLight, MasteringDisplay
 from streamforge.planning.color.dynamic_range import color_of, needs_mapping
 from streamforge.planning.color.tags import Samples, Tags, Understood, understand
 from streamforge.planning.ladder import build_ladder

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from sources import source, video
 
-from streamforge.contracts.media import Plan
+from streamforge.contracts.media.plan import Plan
 from streamforge.planning.gpu import with_gpu
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings

@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sources import audio, coding, source, stream, track, tracks, video, with_storyboard
 
-from streamforge.contracts.media import COPY, AudioRole, EncodedTrack, KeyFrame, Plan, Source, SubtitleSource
+from streamforge.contracts.media.encoded import EncodedTrack, KeyFrame
+from streamforge.contracts.media.plan import COPY, Plan
+from streamforge.contracts.media.source import AudioRole, Source, SubtitleSource
 from streamforge.packaging.hls import iframe_playlist, media_playlist, playlists
 from streamforge.packaging.presentation import (
     HLS_MASTER,

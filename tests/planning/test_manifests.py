@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sources import audio, source, stream, track, tracks, video
 
-from streamforge.contracts.media import VIDEO_TIMESCALE, EncodedTrack, KeyFrame, Segment
+from streamforge.contracts.media.encoded import EncodedTrack, KeyFrame, Segment
+from streamforge.contracts.media.source import VIDEO_TIMESCALE
 from streamforge.packaging.presentation import (
     average_bitrate,
     joined,

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sources import track
 
-from streamforge.contracts.media import Chunk, VideoRendition
+from streamforge.contracts.media.plan import Chunk, VideoRendition
 from streamforge.packaging.presentation import playable_so_far
 from streamforge.planning.chunk_parts import parts_of, publishing_steps, weight_of
 

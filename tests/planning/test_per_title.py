@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sources import source, transcode, video
 
-from streamforge.contracts.media import EncodedTrack, KeyFrame, PerTitleTarget, Plan, Segment, VideoSource
-from streamforge.contracts.per_title import Probed, ProbedRendition, RateAndQuality, Rung, SearchedPlan
+from streamforge.contracts.media.encoded import EncodedTrack, KeyFrame, Segment
+from streamforge.contracts.media.per_title import Probed, ProbedRendition, RateAndQuality, Rung, SearchedPlan
+from streamforge.contracts.media.plan import PerTitleTarget, Plan
+from streamforge.contracts.media.source import VideoSource
 from streamforge.planning.ladder import build_ladder
 from streamforge.planning.per_title.samples import MOST
 from streamforge.planning.per_title.search import (

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sources import audio, source, video
 
-from streamforge.contracts.media import VIDEO_TIMESCALE, EncodePlan, StreamPlan
+from streamforge.contracts.media.plan import EncodePlan, StreamPlan
+from streamforge.contracts.media.source import VIDEO_TIMESCALE
 from streamforge.contracts.pipeline import EncodeAudioInput, StoredSource
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings

@@ -7,7 +7,8 @@ import m3u8
 import pytest
 from sources import audio, source, stream, video
 
-from streamforge.contracts.media import KeyFrame, Protection
+from streamforge.contracts.media.encoded import KeyFrame
+from streamforge.contracts.media.plan import Protection
 from streamforge.errors import InvalidSettings
 from streamforge.packaging.dash import manifest
 from streamforge.packaging.encryption import has_dash, initialization_vector

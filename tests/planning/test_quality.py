@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sources import transcode, video
 
-from streamforge.contracts.media import QualityTarget
-from streamforge.contracts.scores import RenditionScore
+from streamforge.contracts.media.plan import QualityTarget
+from streamforge.contracts.media.scores import RenditionScore
 from streamforge.planning.ladder import build_ladder
 from streamforge.quality.floors import below_floor, quality_target
 from streamforge.settings import ValidationSettings

@@ -7,7 +7,7 @@ import pytest
 from sources import audio, source, stream, video
 
 from streamforge.contracts.job import Playback, Stage
-from streamforge.contracts.media import Transcription
+from streamforge.contracts.media.plan import Transcription
 from streamforge.contracts.pipeline import (
     EncodedPart,
     EncodedStream,

@@ -3,7 +3,8 @@
 import pytest
 from sources import audio, coding, source, video
 
-from streamforge.contracts.media import VIDEO_TIMESCALE, Color, Plan
+from streamforge.contracts.media.plan import Plan
+from streamforge.contracts.media.source import VIDEO_TIMESCALE, Color
 from streamforge.planning.plan import make_plan
 from streamforge.planning.prediction import predict
 from streamforge.settings import Settings

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamforge.contracts.scores import PartQuality, PictureLog, QualityScore, RenditionLog
+from streamforge.contracts.media.scores import PartQuality, PictureLog, QualityScore, RenditionLog
 from streamforge.quality.sampling import Sampling
 from streamforge.quality.scoring import ScoreBoard, mean_of
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sources import video
 
-from streamforge.contracts.media import VIDEO_TIMESCALE, VideoSource
-from streamforge.contracts.stills import StillsPlan, Tile, TileSet
+from streamforge.contracts.media.source import VIDEO_TIMESCALE, VideoSource
+from streamforge.contracts.media.stills import StillsPlan, Tile, TileSet
 from streamforge.planning.ladder import build_ladder
 from streamforge.planning.stills import appeal, poster_set, stills_plan, storyboard, tile_of_slot, webvtt
 from streamforge.settings import PicturesSettings, TranscodeSettings

@@ -7,7 +7,8 @@ from factories import text_track
 from playback import attributes_of
 from sources import audio, source, stream, video
 
-from streamforge.contracts.media import SubtitleSource, TextTrack
+from streamforge.contracts.media.encoded import TextTrack
+from streamforge.contracts.media.source import SubtitleSource
 from streamforge.packaging import dash, hls
 from streamforge.packaging.presentation import Presentation, media_files, presentation
 from streamforge.planning.plan import make_plan

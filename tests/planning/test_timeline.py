@@ -9,8 +9,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamforge.contracts.media import VIDEO_TIMESCALE
-from streamforge.contracts.timeline import NoteKind
+from streamforge.contracts.media.source import VIDEO_TIMESCALE
+from streamforge.contracts.media.timeline import NoteKind
 from streamforge.timeline.alignment import align
 from streamforge.timeline.clock_runs import BACKWARD, Packet, Run, RunFinder
 from streamforge.timeline.clocks import NO_TIME, FilmClock, FilmPackets, film_clock

@@ -11,8 +11,10 @@ from speech_model import CAPTIONS
 
 from streamforge.codecs.registry import GPU_ENCODERS
 from streamforge.contracts import tasks
-from streamforge.contracts.media import Plan, Source, TextTrack
-from streamforge.contracts.stills import Storyboard
+from streamforge.contracts.media.encoded import TextTrack
+from streamforge.contracts.media.plan import Plan
+from streamforge.contracts.media.source import Source
+from streamforge.contracts.media.stills import Storyboard
 from streamforge.contracts.tasks import (
     TILES_FOLDER,
     AudioTask,

@@ -7,7 +7,7 @@ import pytest
 from player import HLS, KINDS, Cinema, Kind, Report
 from streams import Stream, Streams, manifests_of
 
-from streamforge.contracts.media import EncodedTrack
+from streamforge.contracts.media.encoded import EncodedTrack
 from streamforge.packaging.presentation import GrowingStream, ladders, planned_so_far, playable_so_far, presentation
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

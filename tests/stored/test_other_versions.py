@@ -20,10 +20,10 @@ from activities.publish import _latest_of_each
 from activities.support import work_records
 from streamforge.contracts import pipeline, steps
 from streamforge.contracts.job_options import JobOptions
-from streamforge.contracts.media import EncodedTracks
+from streamforge.contracts.media.encoded import EncodedTracks
+from streamforge.contracts.media.scores import PartQuality
+from streamforge.contracts.media.stills import TileSet
 from streamforge.contracts.receipt import Receipt
-from streamforge.contracts.scores import PartQuality
-from streamforge.contracts.stills import TileSet
 from streamforge.db import migrations
 from streamforge.db.jobs import EVERYONE, Jobs
 from streamforge.db.pool import Database

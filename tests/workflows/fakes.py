@@ -15,8 +15,12 @@ from activities.registration import activities_by_queue, performs
 from streamforge.contracts import names, steps
 from streamforge.contracts.ids import workflow_id
 from streamforge.contracts.job import Playback
-from streamforge.contracts.media import Plan, Source, StoredFile, Text
-from streamforge.contracts.per_title import PerTitleResult, SearchedPlan
+from streamforge.contracts.media.encoded import StoredFile, Text
+from streamforge.contracts.media.per_title import PerTitleResult, SearchedPlan
+from streamforge.contracts.media.plan import Plan
+from streamforge.contracts.media.scores import RenditionScore
+from streamforge.contracts.media.source import Source
+from streamforge.contracts.media.stills import Pictures
 from streamforge.contracts.pipeline import (
     DiscardInput,
     Download,
@@ -44,9 +48,7 @@ from streamforge.contracts.pipeline import (
     ValidatedStream,
     ValidateInput,
 )
-from streamforge.contracts.scores import RenditionScore
 from streamforge.contracts.steps import Step
-from streamforge.contracts.stills import Pictures
 from streamforge.planning.per_title.search import with_crf
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings

@@ -22,7 +22,7 @@ from activities.outcome import OutcomeActivities
 from activities.registration import performs
 from streamforge.contracts import steps
 from streamforge.contracts.job import JobStatus
-from streamforge.contracts.media import SubtitleSource
+from streamforge.contracts.media.source import SubtitleSource
 from streamforge.contracts.pipeline import DiscardInput, Outcome
 from streamforge.contracts.steps import Step
 from streamforge.db.jobs import EVERYONE, Jobs

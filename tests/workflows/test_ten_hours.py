@@ -17,18 +17,11 @@ from activities.package import PackageActivities
 from activities.registration import performs
 from activities.support import source_clocks, work_records
 from streamforge.contracts import steps
-from streamforge.contracts.media import (
-    VIDEO_TIMESCALE,
-    AudioSource,
-    Chunk,
-    EncodedTrack,
-    EncodedTracks,
-    Plan,
-    Source,
-    SubtitleSource,
-)
+from streamforge.contracts.media.encoded import EncodedTrack, EncodedTracks
+from streamforge.contracts.media.plan import Chunk, Plan
+from streamforge.contracts.media.source import VIDEO_TIMESCALE, AudioSource, Source, SubtitleSource
+from streamforge.contracts.media.timeline import ClockRun, NoteKind, PictureCount, TimelineNote, TrackClock
 from streamforge.contracts.pipeline import EncodeAudioInput, EncodeChunkInput, EncodedPart, PackagedStream, PackageInput
-from streamforge.contracts.timeline import ClockRun, NoteKind, PictureCount, TimelineNote, TrackClock
 from streamforge.events.log import EventLog
 from streamforge.media.probe.tracks import MAX_AUDIO_TRACKS, MAX_SUBTITLE_TRACKS, MAX_TITLE
 from streamforge.planning.plan import make_plan

@@ -10,7 +10,7 @@ from temporalio.client import Client, WorkflowFailureError
 
 from streamforge.contracts import steps
 from streamforge.contracts.job import JobStatus
-from streamforge.contracts.media import SubtitleSource
+from streamforge.contracts.media.source import SubtitleSource
 from streamforge.contracts.steps import Step
 from streamforge.errors import CaptionsUnavailable, MediaChildCrashed, NotAVideo
 from streamforge.planning.plan import make_plan

@@ -20,7 +20,9 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from streamforge.codecs.registry import CODECS
-from streamforge.contracts.media import COPY, VIDEO_TIMESCALE, EncodedTrack, VideoSource
+from streamforge.contracts.media.encoded import EncodedTrack
+from streamforge.contracts.media.plan import COPY
+from streamforge.contracts.media.source import VIDEO_TIMESCALE, VideoSource
 from streamforge.contracts.tasks import FramesEncoded
 from streamforge.errors import CannotBeCopied
 from streamforge.media.cmaf.fragments import GopMuxer, PictureTiming, TrackFolder

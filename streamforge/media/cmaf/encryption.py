@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.padding import PKCS7
 
 from streamforge.codecs.nal_units import unit_ranges
 from streamforge.contracts.keys import ContentKey
-from streamforge.contracts.media import Protection
+from streamforge.contracts.media.plan import Protection
 from streamforge.media.bitstream.slice_headers import SliceHeaders
 from streamforge.media.cmaf.boxes import (
     Sample,

@@ -11,7 +11,8 @@ from av.container import OutputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from streamforge.contracts.media import VIDEO_TIMESCALE, EncodedTrack, KeyFrame, Segment, segment_name
+from streamforge.contracts.media.encoded import EncodedTrack, KeyFrame, Segment, segment_name
+from streamforge.contracts.media.source import VIDEO_TIMESCALE
 from streamforge.media.cmaf.boxes import MUXER_OPTIONS, FragmentSplitter, codec_string, first_sample_end, init_segment
 from streamforge.media.cmaf.encryption import SegmentEncryption
 from streamforge.packaging.presentation import INIT_SEGMENT

@@ -13,7 +13,7 @@ from av.packet import Packet
 from av.stream import Stream
 
 from streamforge.codecs.registry import CODECS
-from streamforge.contracts.media import VIDEO_TIMESCALE
+from streamforge.contracts.media.source import VIDEO_TIMESCALE
 from streamforge.contracts.tasks import PROGRESSIVE, PacketsRead, Progressive, ProgressiveTask
 from streamforge.media.process.performing import Tell, performs
 

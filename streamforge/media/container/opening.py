@@ -18,8 +18,8 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from streamforge.contracts.media import VIDEO_TIMESCALE
-from streamforge.contracts.timeline import TrackClock
+from streamforge.contracts.media.source import VIDEO_TIMESCALE
+from streamforge.contracts.media.timeline import TrackClock
 from streamforge.errors import NotAVideo, TruncatedSource, UndecodableSource
 from streamforge.media.container.cut_off import is_cut_off, is_film
 from streamforge.media.container.packet_clock import AS_IT_IS, AnyPacket, Losses, PacketClock

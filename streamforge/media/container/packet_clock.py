@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from av.packet import Packet
 from av.stream import Stream
 
-from streamforge.contracts.media import VIDEO_TIMESCALE
-from streamforge.contracts.timeline import TrackClock
+from streamforge.contracts.media.source import VIDEO_TIMESCALE
+from streamforge.contracts.media.timeline import TrackClock
 
 if TYPE_CHECKING:
     AnyPacket: TypeAlias = Packet[Stream]

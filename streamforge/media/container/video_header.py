@@ -12,7 +12,7 @@ from io import BytesIO
 import av
 from av.video.stream import VideoStream
 
-from streamforge.contracts.media import Crop
+from streamforge.contracts.media.source import Crop
 
 # Element ids of Matroska (RFC 9559 §5.1), with the bits that tell their length.
 SEGMENT, TRACKS, TRACK_ENTRY, VIDEO = 0x18538067, 0x1654AE6B, 0xAE, 0xE0

@@ -9,7 +9,7 @@ from av.sidedata.sidedata import Type
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from streamforge.contracts.media import VIDEO_TIMESCALE, ContentLight, MasteringDisplay
+from streamforge.contracts.media.source import VIDEO_TIMESCALE, ContentLight, MasteringDisplay
 from streamforge.planning.color.tags import UNSPECIFIED, Samples, Tags
 
 SIDE_DATA_TYPES = 64

@@ -17,8 +17,9 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from streamforge.contracts.media import VIDEO_TIMESCALE, Chunk, Source
-from streamforge.contracts.timeline import PictureCount
+from streamforge.contracts.media.plan import Chunk
+from streamforge.contracts.media.source import VIDEO_TIMESCALE, Source
+from streamforge.contracts.media.timeline import PictureCount
 from streamforge.errors import TruncatedSource, UndecodableSource
 from streamforge.media.container.opening import decoded, open_source, stream_by_index
 from streamforge.media.container.packet_clock import AnyPacket, is_hidden

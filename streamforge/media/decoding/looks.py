@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from av.filter import Graph
 from av.video.frame import VideoFrame
 
-from streamforge.contracts.media import Crop, VideoSource
+from streamforge.contracts.media.source import Crop, VideoSource
 from streamforge.media.decoding.first_picture import buffer_of, has_alpha, is_rgb, orientation, samples, told_tags
 from streamforge.planning.color.tags import Samples, Tags, understand
 

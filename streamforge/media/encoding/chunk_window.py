@@ -11,10 +11,12 @@ from pathlib import Path
 from types import MappingProxyType
 
 from streamforge.contracts.keys import ContentKey
-from streamforge.contracts.media import VIDEO_TIMESCALE, Chunk, EncodedTrack, EncodePlan, Source, VideoRendition
-from streamforge.contracts.scores import PartQuality
+from streamforge.contracts.media.encoded import EncodedTrack
+from streamforge.contracts.media.plan import Chunk, EncodePlan, VideoRendition
+from streamforge.contracts.media.scores import PartQuality
+from streamforge.contracts.media.source import VIDEO_TIMESCALE, Source
+from streamforge.contracts.media.timeline import PictureCount
 from streamforge.contracts.tasks import FramesEncoded
-from streamforge.contracts.timeline import PictureCount
 from streamforge.errors import UndecodableSource
 from streamforge.media.cmaf.encryption import encryption_for
 from streamforge.media.cmaf.fragments import TrackFolder

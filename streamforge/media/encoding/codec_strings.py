@@ -1,6 +1,6 @@
 """Ask the encoders of a plan what their streams will be called: manifests name renditions before they are encoded."""
 
-from streamforge.contracts.media import VideoRendition
+from streamforge.contracts.media.plan import VideoRendition
 from streamforge.contracts.tasks import CODECS, Codecs, CodecsTask, Nothing
 from streamforge.media.encoding.rendition import codec_string_of
 from streamforge.media.process.performing import Tell, performs

@@ -5,10 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from streamforge.contracts.media import Chunk, EncodedTrack, EncodePlan, VideoRendition
-from streamforge.contracts.scores import PartQuality, RenditionLog, Repair
+from streamforge.contracts.media.encoded import EncodedTrack
+from streamforge.contracts.media.plan import Chunk, EncodePlan, VideoRendition
+from streamforge.contracts.media.scores import PartQuality, RenditionLog, Repair
+from streamforge.contracts.media.timeline import PictureCount
 from streamforge.contracts.tasks import ENCODE, TILES_FOLDER, EncodeResult, EncodeTask, FramesEncoded
-from streamforge.contracts.timeline import PictureCount
 from streamforge.errors import OutputInvalid
 from streamforge.media.cmaf.copy import copy_film
 from streamforge.media.encoding.chunk_window import EncodedWindow, Window, encode_window

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from av.video.frame import VideoFrame
 
-from streamforge.contracts.media import VIDEO_TIMESCALE, VideoRendition
+from streamforge.contracts.media.plan import VideoRendition
+from streamforge.contracts.media.source import VIDEO_TIMESCALE
 from streamforge.contracts.tasks import GPU_TRIAL, GpuTrial, GpuTrialTask, Nothing
 from streamforge.errors import OutputInvalid
 from streamforge.media.cmaf.encryption import encryption_for

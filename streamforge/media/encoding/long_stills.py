@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from streamforge.codecs.base import LONGEST_STILL_SECONDS
-from streamforge.contracts.media import VIDEO_TIMESCALE
+from streamforge.contracts.media.source import VIDEO_TIMESCALE
 from streamforge.media.decoding.frames import SourceFrame
 
 STEP = LONGEST_STILL_SECONDS * VIDEO_TIMESCALE

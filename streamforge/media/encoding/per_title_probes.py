@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Self
 
-from streamforge.contracts.media import VIDEO_TIMESCALE, Chunk, EncodePlan, PerTitleTarget, VideoRendition
-from streamforge.contracts.per_title import Probed, ProbedRendition, RateAndQuality
+from streamforge.contracts.media.per_title import Probed, ProbedRendition, RateAndQuality
+from streamforge.contracts.media.plan import Chunk, EncodePlan, PerTitleTarget, VideoRendition
+from streamforge.contracts.media.source import VIDEO_TIMESCALE
+from streamforge.contracts.media.timeline import PictureCount
 from streamforge.contracts.tasks import SEARCH, SearchRound, SearchTask
-from streamforge.contracts.timeline import PictureCount
 from streamforge.errors import TruncatedSource, UndecodableSource
 from streamforge.media.decoding.frames import Frames, FrameWindow, SourceFrame
 from streamforge.media.encoding.chunk_window import NOTHING, EncodedWindow, Window, encode_window

@@ -16,7 +16,9 @@ from av.video.stream import VideoStream
 
 from streamforge.codecs.base import LONGEST_REORDERED_SECONDS
 from streamforge.codecs.registry import CODECS
-from streamforge.contracts.media import VIDEO_TIMESCALE, EncodedTrack, VideoRendition
+from streamforge.contracts.media.encoded import EncodedTrack
+from streamforge.contracts.media.plan import VideoRendition
+from streamforge.contracts.media.source import VIDEO_TIMESCALE
 from streamforge.errors import OutputInvalid
 from streamforge.media.cmaf.boxes import codec_string, configuration_of
 from streamforge.media.cmaf.fragments import GopMuxer, PictureTiming, TrackFolder

@@ -13,7 +13,7 @@ from av.filter import Graph
 from av.filter.context import FilterContext
 from av.video.frame import VideoFrame
 
-from streamforge.contracts.media import VIDEO_TIMESCALE, Color, Crop, DynamicRange, VideoSource
+from streamforge.contracts.media.source import VIDEO_TIMESCALE, Color, Crop, DynamicRange, VideoSource
 from streamforge.media.decoding.first_picture import buffer_of, is_rgb
 from streamforge.media.decoding.looks import Look, LookReader, crop_of, like
 from streamforge.media.encoding.tone_mapping import write_cube

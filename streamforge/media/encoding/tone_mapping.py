@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from streamforge.contracts.media import DynamicRange, VideoSource
+from streamforge.contracts.media.source import DynamicRange, VideoSource
 
 Rgb: TypeAlias = NDArray[np.float64]
 """Shape (…, 3)."""

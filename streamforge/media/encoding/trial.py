@@ -10,7 +10,7 @@ import av
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from streamforge.contracts.media import VideoRendition
+from streamforge.contracts.media.plan import VideoRendition
 from streamforge.contracts.tasks import TRIAL, Nothing, TrialResult, TrialTask
 from streamforge.errors import InvalidSettings
 from streamforge.media.process.performing import Tell, performs

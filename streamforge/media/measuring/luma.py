@@ -6,7 +6,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
-from streamforge.contracts.scores import PictureLog
+from streamforge.contracts.media.scores import PictureLog
 
 Rows: TypeAlias = NDArray[np.int16]
 

@@ -6,8 +6,9 @@ from typing import Self
 
 from av.video.frame import VideoFrame
 
-from streamforge.contracts.media import VideoRendition, VideoSource
-from streamforge.contracts.scores import PartQuality, RenditionLog
+from streamforge.contracts.media.plan import VideoRendition
+from streamforge.contracts.media.scores import PartQuality, RenditionLog
+from streamforge.contracts.media.source import VideoSource
 from streamforge.media.decoding.frames import SourceFrame
 from streamforge.media.encoding.decode_check import DecodeCheck, OnPicture
 from streamforge.media.encoding.scaling import Output, Scaler, Size

@@ -24,7 +24,7 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from streamforge.contracts.media import DynamicRange
+from streamforge.contracts.media.source import DynamicRange
 from streamforge.errors import OutputInvalid
 from streamforge.media.container.packet_clock import AnyPacket
 from streamforge.media.encoding.scaling import Output, Size

@@ -8,8 +8,8 @@ from math import floor
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from streamforge.contracts.media import VIDEO_TIMESCALE, Coding
-from streamforge.contracts.timeline import NoteKind, TimelineNote, TrackClock
+from streamforge.contracts.media.source import VIDEO_TIMESCALE, Coding
+from streamforge.contracts.media.timeline import NoteKind, TimelineNote, TrackClock
 from streamforge.media.probe.packets import Reading, Timeline, TrackReading
 from streamforge.timeline.clock_runs import BACKWARD
 from streamforge.timeline.clocks import NO_TIME, film_clock

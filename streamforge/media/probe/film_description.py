@@ -10,7 +10,7 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from streamforge.contracts.media import VIDEO_TIMESCALE, VideoSource
+from streamforge.contracts.media.source import VIDEO_TIMESCALE, VideoSource
 from streamforge.errors import NotAVideo, UndecodableSource, UnsupportedDolbyVision
 from streamforge.media.bitstream.nal_units import has_alpha_layer
 from streamforge.media.container.opening import decoded

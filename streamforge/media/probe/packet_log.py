@@ -8,7 +8,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from streamforge.codecs.registry import CODECS
-from streamforge.contracts.media import VIDEO_TIMESCALE, Coding
+from streamforge.contracts.media.source import VIDEO_TIMESCALE, Coding
 from streamforge.media.container.packet_clock import AnyPacket
 
 ONE_TICK = Fraction(1, VIDEO_TIMESCALE)

@@ -13,7 +13,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from streamforge.codecs.registry import CODECS
-from streamforge.contracts.media import VIDEO_TIMESCALE
+from streamforge.contracts.media.source import VIDEO_TIMESCALE
 from streamforge.contracts.tasks import PacketsRead
 from streamforge.errors import TruncatedSource
 from streamforge.media.container.early_end import OVERHEAD, ReadExtent

@@ -12,7 +12,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from streamforge.contracts.media import Source
+from streamforge.contracts.media.source import Source
 from streamforge.contracts.tasks import PROBE, PacketsRead, ProbeTask
 from streamforge.errors import NoVideoStream, SourceTooLong, TruncatedSource, UndecodableSource, UnsupportedDimensions
 from streamforge.media.container.avi_index import null_frames

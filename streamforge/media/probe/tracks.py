@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from av.container import InputContainer
 from av.stream import Disposition
 
-from streamforge.contracts.media import AudioRole, AudioSource, SubtitleSource
+from streamforge.contracts.media.source import AudioRole, AudioSource, SubtitleSource
 from streamforge.media.probe.tallies import CAPTIONS, SoundFormat
 from streamforge.planning.stream_choice import Choice, Seen
 from streamforge.planning.text.tracks import CEA_608

@@ -6,7 +6,7 @@ from dataclasses import replace
 import av
 from av.video.stream import VideoStream
 
-from streamforge.contracts.media import VideoSource
+from streamforge.contracts.media.source import VideoSource
 from streamforge.media.decoding.decoders import fresh_decoder
 from streamforge.media.decoding.fields import alone, is_field
 from streamforge.media.decoding.looks import Look, LookReader, like

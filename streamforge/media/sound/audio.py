@@ -9,7 +9,7 @@ from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 
-from streamforge.contracts.media import EncodedTrack, Segment, segment_name
+from streamforge.contracts.media.encoded import EncodedTrack, Segment, segment_name
 from streamforge.contracts.tasks import AUDIO, AudioTask, SoundEncoded
 from streamforge.media.cmaf.boxes import MUXER_OPTIONS, FragmentSplitter, codec_string, init_segment
 from streamforge.media.cmaf.encryption import encryption_for

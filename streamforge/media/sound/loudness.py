@@ -7,7 +7,7 @@ import av
 from av.audio.frame import AudioFrame
 from av.filter import Graph
 
-from streamforge.contracts.media import Loudness
+from streamforge.contracts.media.encoded import Loudness
 
 SILENCE_LUFS = -70.0
 """The absolute gate of ITU-R BS.1770-4: what is below does not count, and of what has nothing above there is no value."""

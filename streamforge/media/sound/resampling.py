@@ -12,8 +12,9 @@ from av.container import InputContainer
 from av.filter import Graph
 from av.filter.context import FilterContext
 
-from streamforge.contracts.media import AudioRendition, Source
-from streamforge.contracts.timeline import SoundCount
+from streamforge.contracts.media.plan import AudioRendition
+from streamforge.contracts.media.source import Source
+from streamforge.contracts.media.timeline import SoundCount
 from streamforge.media.container.opening import decoded
 from streamforge.planning.downmix import LAYOUTS, Mix, mix
 

@@ -10,7 +10,7 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 
-from streamforge.contracts.media import Source
+from streamforge.contracts.media.source import Source
 from streamforge.contracts.tasks import Listened
 from streamforge.media.container.opening import decoded, open_source
 from streamforge.media.process.performing import Tell

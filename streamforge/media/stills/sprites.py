@@ -6,7 +6,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
-from streamforge.contracts.stills import Storyboard
+from streamforge.contracts.media.stills import Storyboard
 from streamforge.contracts.tasks import SPRITES, SheetsMade, Sprites, SpritesTask
 from streamforge.media.process.performing import Tell, performs
 from streamforge.media.stills import jpeg

@@ -8,8 +8,8 @@ import numpy as np
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
-from streamforge.contracts.media import VideoSource
-from streamforge.contracts.stills import StillsPlan, Tile, TileSet
+from streamforge.contracts.media.source import VideoSource
+from streamforge.contracts.media.stills import StillsPlan, Tile, TileSet
 from streamforge.media.decoding.frames import SourceFrame
 from streamforge.media.encoding.scaling import Scaler, Size
 from streamforge.media.stills import jpeg

@@ -12,7 +12,9 @@ from av.container import InputContainer
 from av.subtitles.stream import SubtitleStream
 from av.video.stream import VideoStream
 
-from streamforge.contracts.media import Source, SubtitleRendition, Text, TextTrack
+from streamforge.contracts.media.encoded import Text, TextTrack
+from streamforge.contracts.media.plan import SubtitleRendition
+from streamforge.contracts.media.source import Source
 from streamforge.contracts.tasks import SUBTITLES, PacketsRead, SubtitlesTask
 from streamforge.media.container.opening import open_source, packets
 from streamforge.media.container.packet_clock import AnyPacket, PacketClock

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from streamforge.contracts.media import Text, TextTrack, Transcription
+from streamforge.contracts.media.encoded import Text, TextTrack
+from streamforge.contracts.media.plan import Transcription
 from streamforge.contracts.tasks import TRANSCRIBE, Listened, TranscribeTask
 from streamforge.errors import CaptionsUnavailable
 from streamforge.media.process.performing import Tell, performs

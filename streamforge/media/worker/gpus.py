@@ -4,7 +4,7 @@ import asyncio
 
 from streamforge.codecs.registry import GPU_ENCODERS
 from streamforge.contracts import tasks
-from streamforge.contracts.media import VideoRendition
+from streamforge.contracts.media.plan import VideoRendition
 from streamforge.contracts.tasks import GpuTrial, GpuTrialTask
 from streamforge.errors import StreamForgeError
 from streamforge.media.worker.capabilities import Gpu, gpus

@@ -6,12 +6,8 @@ of them has (Main 10, Main), so a source of more than 8 bits keeps 10 there, HDR
 """
 
 from streamforge.codecs.registry import CODECS
-from streamforge.contracts.media import (
-    Color,
-    DynamicRange,
-    VideoRendition,
-    VideoSource,
-)
+from streamforge.contracts.media.plan import VideoRendition
+from streamforge.contracts.media.source import Color, DynamicRange, VideoSource
 
 BT709 = Color()
 HDR_TRANSFERS: dict[int, DynamicRange] = {16: "hdr10", 18: "hlg"}

@@ -5,7 +5,7 @@ Numbers are code points of ITU-T H.273.
 
 from dataclasses import dataclass, field
 
-from streamforge.contracts.media import Color, DynamicRange
+from streamforge.contracts.media.source import Color, DynamicRange
 from streamforge.planning.color.dynamic_range import HDR_TRANSFERS
 
 UNSPECIFIED = 2

@@ -13,7 +13,7 @@ from itertools import accumulate, pairwise
 from math import exp, log
 
 from streamforge.codecs.base import CrfScale
-from streamforge.contracts.per_title import RateAndQuality
+from streamforge.contracts.media.per_title import RateAndQuality
 
 MOST_PROBES = 4
 MARGIN = 1.0

@@ -3,7 +3,8 @@
 from bisect import bisect_right
 from dataclasses import dataclass
 
-from streamforge.contracts.media import VIDEO_TIMESCALE, Chunk, VideoRendition, VideoSource
+from streamforge.contracts.media.plan import Chunk, VideoRendition
+from streamforge.contracts.media.source import VIDEO_TIMESCALE, VideoSource
 from streamforge.planning.prediction import (
     DECODED_PER_SECOND,
     PROVEN_PER_SECOND,

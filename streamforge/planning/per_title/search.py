@@ -11,15 +11,8 @@ from statistics import mean
 import numpy as np
 
 from streamforge.codecs.registry import CODECS
-from streamforge.contracts.media import (
-    EncodedTrack,
-    EncodePlan,
-    PerTitleTarget,
-    Plan,
-    VideoRendition,
-    VideoSource,
-)
-from streamforge.contracts.per_title import (
+from streamforge.contracts.media.encoded import EncodedTrack
+from streamforge.contracts.media.per_title import (
     LadderSearch,
     PerTitleResult,
     Probed,
@@ -28,6 +21,8 @@ from streamforge.contracts.per_title import (
     Rung,
     SearchedPlan,
 )
+from streamforge.contracts.media.plan import EncodePlan, PerTitleTarget, Plan, VideoRendition
+from streamforge.contracts.media.source import VideoSource
 from streamforge.planning.ladder import by_codec
 from streamforge.planning.per_title.crf_search import CrfSearch
 from streamforge.planning.per_title.samples import samples_of

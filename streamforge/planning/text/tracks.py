@@ -4,15 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import chain, count
 
-from streamforge.contracts.media import (
-    AudioSource,
-    Plan,
-    Source,
-    SubtitleRendition,
-    SubtitleSource,
-    TextTrack,
-    Transcription,
-)
+from streamforge.contracts.media.encoded import TextTrack
+from streamforge.contracts.media.plan import Plan, SubtitleRendition, Transcription
+from streamforge.contracts.media.source import AudioSource, Source, SubtitleSource
 from streamforge.planning.text.languages import language_name, language_tag
 from streamforge.settings import CaptionsSettings, Settings
 

@@ -5,7 +5,7 @@ VMAF is that of the whole pipeline, at the source's resolution. Bit rates are in
 
 from pydantic import BaseModel, Field
 
-from streamforge.contracts.media import VideoRendition
+from streamforge.contracts.media.plan import VideoRendition
 
 
 class RateAndQuality(BaseModel):

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, Field
 
-from streamforge.contracts.timeline import SoundCount, TimelineNote
+from streamforge.contracts.media.timeline import SoundCount, TimelineNote
 
 
 class PictureAccount(BaseModel):
