@@ -20,7 +20,7 @@ WIRE_NAMES = {
 
 WORKFLOW = """
 from streamforge.contracts import steps
-from streamforge.contracts.media import Text
+from streamforge.contracts.media.encoded import Text
 from streamforge.contracts.pipeline import DiscardInput, PackagedStream, PackageInput
 from workflows.running import StepRunner
 
