@@ -13,7 +13,7 @@ from streamforge.media.process import registry
 
 WORKER = """
 from streamforge.contracts import tasks
-from streamforge.contracts.media import Source
+from streamforge.contracts.media.source import Source
 from streamforge.media.worker.children import MediaChildren
 
 def told(listened: tasks.Listened) -> None: ...
