@@ -17,7 +17,7 @@ from streamforge.contracts.pipeline import StillsInput
 from streamforge.contracts.steps import PICTURES
 from streamforge.contracts.tasks import SpritesTask
 from streamforge.media.worker.children import MediaChildren
-from streamforge.planning.stills import POSTER, THUMBNAIL, THUMBNAILS, TILES, poster_set, storyboard, webvtt
+from streamforge.planning.stills import POSTER, THUMBNAIL, THUMBNAILS, TILES, poster_set, storyboard, storyboard_cues
 from streamforge.storage import Storage, layout
 
 NOT_ALL = "Some pictures of the film could not be kept; its poster or its thumbnails may be missing or not the best."
@@ -59,7 +59,7 @@ class StillsActivities:
         made = await self.children.run(tasks.SPRITES, task)
         for name in made.sheets:
             await self.storage.put_file(layout.output(work.job_id, name), folder / name)
-        cues = webvtt(board, stream.seconds).encode()
+        cues = storyboard_cues(board, stream.seconds).encode()
         await self.storage.put_bytes(layout.output(work.job_id, THUMBNAILS), cues)
         board = board.model_copy(update={"size_bytes": sum(made.sheets.values())})
         return board, made.sheets | {THUMBNAILS: len(cues)}

@@ -53,7 +53,7 @@ class ChunkProgress:
         return sum(count * pixels[name] for name, count in self._frames.items()) / sum(pixels.values())
 
     def _details(self, fps: dict[str, float]) -> dict[str, Any]:
-        rate = min(self._work.source.video_required.frame_rate, self._work.plan.max_frame_rate)
+        rate = self._work.source.video_required.frame_rate_up_to(self._work.plan.max_frame_rate)
         return {
             name: {"frames": self._frames[name], "fps": each, "speed": round(each / rate, 2)}
             for name, each in fps.items()

@@ -19,9 +19,9 @@ from streamforge.packaging.presentation import (
     ladders,
     longest_seconds,
     peak_bitrate,
-    printable_text,
 )
 from streamforge.planning.stills import bitrate, sheet_name
+from streamforge.planning.text.printable import printable
 
 NAMESPACE = "urn:mpeg:dash:schema:mpd:2011"
 THUMBNAIL_TILE = "http://dashif.org/guidelines/thumbnail_tile"
@@ -163,7 +163,7 @@ def _add_audio(period: ET.Element, presentation: Presentation) -> None:
         adaptation = ET.SubElement(period, "AdaptationSet", attributes)
         add_content_protection(adaptation, presentation.plan.protection, "audio")
         if rendition.title:
-            ET.SubElement(adaptation, "Label").text = printable_text(rendition.title)
+            ET.SubElement(adaptation, "Label").text = printable(rendition.title)
         _add_role(adaptation, rendition)
         _add_segments(adaptation, track.encoded)
         _add_sound(adaptation, track, presentation)
@@ -204,7 +204,7 @@ def _add_text(period: ET.Element, presentation: Presentation) -> None:
         adaptation = ET.SubElement(
             period, "AdaptationSet", {"id": str(number), "contentType": "text", "mimeType": "text/vtt"} | language
         )
-        ET.SubElement(adaptation, "Label").text = "".join(char for char in track.label if char.isprintable())
+        ET.SubElement(adaptation, "Label").text = printable(track.label)
         ET.SubElement(adaptation, "Role", {"schemeIdUri": "urn:mpeg:dash:role:2011", "value": _text_role(track)})
         bandwidth = max(1, round(8 * track.size_bytes / presentation.seconds))
         representation = ET.SubElement(adaptation, "Representation", {"id": track.name, "bandwidth": str(bandwidth)})
@@ -215,7 +215,7 @@ def _text_role(track: TextTrack) -> str:
     """ISO/IEC 23009-1 §5.8.5.5."""
     if track.forced:
         return "forced-subtitle"
-    return "caption" if track.generated or track.hearing_impaired else "subtitle"
+    return "caption" if track.is_captions else "subtitle"
 
 
 def _add_storyboard(period: ET.Element, board: Storyboard) -> None:

@@ -26,10 +26,10 @@ from streamforge.packaging.presentation import (
     bit_rates,
     iframes,
     ladders,
-    printable_text,
     stand_in_of,
 )
 from streamforge.planning.stills import bitrate, sheet_name
+from streamforge.planning.text.printable import printable
 
 STEREO_GROUP = "audio-stereo"
 SURROUND_GROUP = "audio-surround"
@@ -344,9 +344,8 @@ def _audio_line(track: AudioTrack, number: int, group: str) -> str:
 
 
 def _text_line(track: TextTrack) -> str:
-    spoken = track.generated or track.hearing_impaired
     characteristics = [
-        *(["public.accessibility.transcribes-spoken-dialog"] if spoken else []),
+        *(["public.accessibility.transcribes-spoken-dialog"] if track.is_captions else []),
         *(["public.accessibility.describes-music-and-sound"] if track.hearing_impaired else []),
     ]
     attributes = [
@@ -370,4 +369,4 @@ def _audio_name(track: AudioTrack, number: int) -> str:
 
 def _quoted(text: str) -> str:
     """A quoted-string cannot hold quotes or line breaks; a title with one could otherwise write tags of its own."""
-    return '"' + printable_text(text).replace('"', "") + '"'
+    return '"' + printable(text).replace('"', "") + '"'

@@ -76,7 +76,7 @@ class Presentation:
 
     @property
     def frame_rate(self) -> Fraction:
-        return _exact(min(self.source.video_required.frame_rate, self.plan.max_frame_rate))
+        return _exact(self.source.video_required.frame_rate_up_to(self.plan.max_frame_rate))
 
     @property
     def highest_frame_rate(self) -> Fraction:
@@ -222,11 +222,6 @@ def _unbroken(segments: list[Segment]) -> list[Segment]:
 
 def _end(track: EncodedTrack) -> int:
     return sum(segment.duration_ticks for segment in track.segments)
-
-
-def printable_text(text: str) -> str:
-    """What of a stranger's title may stand in a manifest."""
-    return "".join(char for char in text if char.isprintable())
 
 
 def media_files(presentation: Presentation) -> dict[str, StoredFile]:

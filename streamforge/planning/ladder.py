@@ -7,6 +7,7 @@ from streamforge.codecs.registry import CODECS
 from streamforge.contracts.media.plan import VideoRendition
 from streamforge.contracts.media.source import VideoSource
 from streamforge.planning.color.dynamic_range import suited_to
+from streamforge.planning.sizes import largest_even, nearest_even
 from streamforge.settings import CodecName, TranscodeSettings
 
 WORTHWHILE_STEP = 0.85
@@ -17,7 +18,7 @@ def build_ladder(video: VideoSource, settings: TranscodeSettings) -> list[VideoR
     """For each codec, in the order of the setting, renditions from the largest to the smallest. The largest has the
     source's own size, or the largest height set."""
     rungs = _rungs(min(video.width, video.height), settings.heights)
-    frame_rate = min(video.frame_rate, settings.max_frame_rate)
+    frame_rate = video.frame_rate_up_to(settings.max_frame_rate)
     renditions = [
         rendition_of(codec, _name(rung, codec, settings), _fit(video.width, video.height, rung), frame_rate, settings)
         for codec in settings.codecs
@@ -71,8 +72,7 @@ def _fit(width: int, height: int, short_side: int) -> tuple[int, int]:
     """The picture scaled so that its short side is `short_side`: the nearest even lengths, as 4:2:0 asks, and never
     larger than the source."""
     scale = short_side / min(width, height)
-    return _even(width * scale, width), _even(height * scale, height)
-
-
-def _even(length: float, source_length: int) -> int:
-    return max(2, min(round(length / 2) * 2, source_length // 2 * 2))
+    return (
+        min(nearest_even(width * scale), largest_even(width)),
+        min(nearest_even(height * scale), largest_even(height)),
+    )

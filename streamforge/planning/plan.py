@@ -117,7 +117,7 @@ def _plan_of_sound(source: Source, audio: list[AudioRendition], settings: Settin
 def _edit_offset(video: VideoSource, max_frame_rate: float) -> int:
     """Room for decode times before presentation times: x264, x265 and SVT-AV1 look at most two frames ahead. A longer gap
     needs none, for nothing is reordered across it. 0 where nothing is reordered at all."""
-    frame_rate = min(video.frame_rate, max_frame_rate)
+    frame_rate = video.frame_rate_up_to(max_frame_rate)
     if not reorders(frame_rate):
         return 0
     return ceil(min(max(video.reorder_gap, 2 / frame_rate), 2 * LONGEST_REORDERED_SECONDS) * VIDEO_TIMESCALE)

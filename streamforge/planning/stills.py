@@ -7,6 +7,8 @@ from math import ceil, sqrt
 from streamforge.contracts.media.plan import VideoRendition
 from streamforge.contracts.media.source import VIDEO_TIMESCALE, VideoSource
 from streamforge.contracts.media.stills import StillsPlan, Storyboard, Tile, TileSet
+from streamforge.planning.sizes import nearest_even
+from streamforge.planning.text.webvtt import Cue, webvtt
 from streamforge.settings import PicturesSettings
 
 POSTER = "poster.jpg"
@@ -51,7 +53,7 @@ def stills_plan(
 def _within(longer_side: int, width: int, height: int) -> tuple[int, int]:
     """The same shape, no side longer than that, and none made longer; even, as 4:2:0 asks for."""
     scale = min(1.0, longer_side / max(width, height))
-    return max(2, round(width * scale / 2) * 2), max(2, round(height * scale / 2) * 2)
+    return nearest_even(width * scale), nearest_even(height * scale)
 
 
 def _interval_ticks(duration: float, wanted: float | None) -> int:
@@ -89,23 +91,22 @@ def tile_of_slot(slots: Sequence[int], slot: int) -> int:
     return max(0, bisect_right(slots, slot) - 1)
 
 
-def webvtt(board: Storyboard, seconds: float) -> str:
-    """One cue for each slot, with its sheet and its place on it (W3C Media Fragments §4.2.2): what most players take."""
+def storyboard_cues(board: Storyboard, seconds: float) -> str:
+    """WebVTT with one cue for each slot, with its sheet and its place on it (W3C Media Fragments §4.2.2): what most players
+    take."""
     interval = board.interval_ticks / VIDEO_TIMESCALE
     ends = [*(interval * slot for slot in range(1, board.count)), max(seconds, interval * (board.count - 1) + 0.001)]
-    cues = ["WEBVTT"]
-    for slot, end in enumerate(ends):
-        sheet, place = divmod(slot, board.per_sheet)
-        row, column = divmod(place, board.columns)
-        x, y = column * board.tile_width, row * board.tile_height
-        where = f"{sheet_name(sheet)}#xywh={x},{y},{board.tile_width},{board.tile_height}"
-        cues.append(f"{_timestamp(interval * slot)} --> {_timestamp(end)}\n{where}")
-    return "\n\n".join(cues) + "\n"
+    cues = (
+        Cue(round(1000 * (interval * slot)), round(1000 * end), _place(board, slot)) for slot, end in enumerate(ends)
+    )
+    return webvtt(cues, timestamp_map=False)
 
 
-def _timestamp(seconds: float) -> str:
-    minutes, milliseconds = divmod(round(seconds * 1000), 60_000)
-    return f"{minutes // 60:02}:{minutes % 60:02}:{milliseconds // 1000:02}.{milliseconds % 1000:03}"
+def _place(board: Storyboard, slot: int) -> str:
+    sheet, place = divmod(slot, board.per_sheet)
+    row, column = divmod(place, board.columns)
+    x, y = column * board.tile_width, row * board.tile_height
+    return f"{sheet_name(sheet)}#xywh={x},{y},{board.tile_width},{board.tile_height}"
 
 
 # ── the poster ──────────────────────────────────────────────────────────────────────────────────────────────────────

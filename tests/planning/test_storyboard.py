@@ -11,7 +11,7 @@ from sources import video
 from streamforge.contracts.media.source import VIDEO_TIMESCALE, VideoSource
 from streamforge.contracts.media.stills import StillsPlan, Tile, TileSet
 from streamforge.planning.ladder import build_ladder
-from streamforge.planning.stills import appeal, poster_set, stills_plan, storyboard, tile_of_slot, webvtt
+from streamforge.planning.stills import appeal, poster_set, stills_plan, storyboard, storyboard_cues, tile_of_slot
 from streamforge.settings import PicturesSettings, TranscodeSettings
 
 CUE = re.compile(
@@ -87,7 +87,7 @@ def test_none_at_all_when_they_are_turned_off() -> None:
 @given(st.floats(0.001, 50_000), st.one_of(st.none(), st.floats(0.1, 100)))
 def test_cues_cover_the_whole_film_and_every_tile_lies_on_its_sheet(seconds: float, interval: float | None) -> None:
     board = storyboard(planned(video(duration=seconds), interval_seconds=interval), seconds)
-    text = webvtt(board, seconds)
+    text = storyboard_cues(board, seconds)
     assert text.startswith("WEBVTT\n\n")
     cues = [cue_of(match) for match in CUE.finditer(text)]
     assert len(cues) == board.count == text.count("-->")

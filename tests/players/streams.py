@@ -42,7 +42,7 @@ from streamforge.packaging.presentation import (
 )
 from streamforge.planning.gpu import with_gpu
 from streamforge.planning.plan import make_plan
-from streamforge.planning.stills import THUMBNAILS, TILES, storyboard, webvtt
+from streamforge.planning.stills import THUMBNAILS, TILES, storyboard, storyboard_cues
 from streamforge.planning.text.webvtt import Cue, read_webvtt
 from streamforge.settings import Settings
 from streamforge.storage import Storage, layout
@@ -159,7 +159,7 @@ class Streams:
         made = await self._children.run(tasks.SPRITES, task)
         for name in made.sheets:
             await self._storage.put_file(layout.output(job_id, name), self._work / name)
-        await self._storage.put_bytes(layout.output(job_id, THUMBNAILS), webvtt(board, seconds).encode())
+        await self._storage.put_bytes(layout.output(job_id, THUMBNAILS), storyboard_cues(board, seconds).encode())
         return board.model_copy(update={"size_bytes": sum(made.sheets.values())})
 
     async def _publish(self, stream: Stream, work: Path) -> None:

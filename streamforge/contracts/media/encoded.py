@@ -21,6 +21,11 @@ class TextTrack(BaseModel):
     cues: int
     size_bytes: int
 
+    @property
+    def is_captions(self) -> bool:
+        """For who cannot hear, and not only for who does not understand the language: it says what is spoken."""
+        return self.generated or self.hearing_impaired
+
 
 class Text(BaseModel):
     """What came of subtitles or of speech, and what is to be said about it."""

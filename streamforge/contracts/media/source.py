@@ -127,6 +127,10 @@ class VideoSource(BaseModel):
         0.0, description="in the fastest passage of some pictures; 0 = not known to be more than `frame_rate`"
     )
 
+    def frame_rate_up_to(self, most: float) -> float:
+        """Pictures per second of what is made of it, where `most` is the highest rate of the plan."""
+        return min(self.frame_rate, most)
+
 
 class AudioRole(StrEnum):
     """What a track is for."""

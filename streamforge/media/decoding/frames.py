@@ -97,7 +97,7 @@ class FrameWindow:
         self._start = _ticks(chunk.start)
         self._end = None if chunk.end is None else _ticks(chunk.end)
         self._slot = VIDEO_TIMESCALE / max_frame_rate if video.frame_rate > max_frame_rate * 1.01 else None
-        self._nominal = max(1, round(VIDEO_TIMESCALE / min(video.frame_rate, max_frame_rate)))
+        self._nominal = max(1, round(VIDEO_TIMESCALE / video.frame_rate_up_to(max_frame_rate)))
         self._stack = ExitStack()
         self._order = OutputOrder[VideoFrame](self._nominal)
         self._entry = chunk.entry

@@ -104,7 +104,7 @@ def _measure(
 def _encoder(
     window: Window, rendition: VideoRendition, target: Path, measure: QualityObservation | None
 ) -> RenditionEncoder:
-    frame_rate = min(window.source.video_required.frame_rate, window.plan.max_frame_rate)
+    frame_rate = window.source.video_required.frame_rate_up_to(window.plan.max_frame_rate)
     listener = (lambda number, frame: None) if measure is None else measure.listener(rendition.name)
     folder = track_folder(window, rendition, target)
     return RenditionEncoder(

@@ -17,4 +17,4 @@ def _encoded(task: CodecsTask) -> list[VideoRendition]:
 
 
 def _frame_rate(task: CodecsTask) -> float:
-    return min(task.source.video_required.frame_rate, task.plan.max_frame_rate)
+    return task.source.video_required.frame_rate_up_to(task.plan.max_frame_rate)

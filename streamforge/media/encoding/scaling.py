@@ -18,6 +18,7 @@ from streamforge.media.decoding.first_picture import buffer_of, is_rgb
 from streamforge.media.decoding.looks import Look, LookReader, crop_of, like
 from streamforge.media.encoding.tone_mapping import write_cube
 from streamforge.planning.color.dynamic_range import color_of, needs_mapping
+from streamforge.planning.sizes import nearest_even
 
 TURNS = {0: [], 90: [("transpose", "clock")], 180: [("hflip", ""), ("vflip", "")], 270: [("transpose", "cclock")]}
 
@@ -151,8 +152,8 @@ class Scaler:
         if abs(wider - 1) <= SAME_SHAPE:
             return size
         if wider > 1:
-            return Size(size.width, _even(size.height / wider))
-        return Size(_even(size.width * wider), size.height)
+            return Size(size.width, nearest_even(size.height / wider))
+        return Size(nearest_even(size.width * wider), size.height)
 
 
 def _cropping(crop: Crop) -> list[tuple[str, str]]:
@@ -173,10 +174,6 @@ def _in_color(look: Look, picture: VideoSource) -> list[tuple[str, str]]:
         return []
     finer = f"{look.samples.bit_depth}le" if look.samples.bit_depth > 8 else ""
     return [("scale", "out_range=full"), ("format", f"yuv420p{finer}"), ("setparams", "range=limited")]
-
-
-def _even(length: float) -> int:
-    return max(2, round(length / 2) * 2)
 
 
 def _tag(frame: VideoFrame, color: Color, *, full_range: bool) -> None:

@@ -14,6 +14,7 @@ from streamforge.media.encoding.decode_check import DecodeCheck, OnPicture
 from streamforge.media.encoding.scaling import Output, Scaler, Size
 from streamforge.media.measuring.luma import Observer
 from streamforge.media.measuring.scorer import Scorer
+from streamforge.planning.sizes import largest_even
 from streamforge.quality.sampling import Sampling
 
 
@@ -77,4 +78,4 @@ class QualityObservation:
 
 def reference_size(video: VideoSource) -> Size:
     """What a viewer sees of the source, in the even lengths that 4:2:0 asks for."""
-    return Size(max(2, video.width // 2 * 2), max(2, video.height // 2 * 2))
+    return Size(largest_even(video.width), largest_even(video.height))

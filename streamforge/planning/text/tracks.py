@@ -8,6 +8,7 @@ from streamforge.contracts.media.encoded import TextTrack
 from streamforge.contracts.media.plan import Plan, SubtitleRendition, Transcription
 from streamforge.contracts.media.source import AudioSource, Source, SubtitleSource
 from streamforge.planning.text.languages import language_name, language_tag
+from streamforge.planning.text.printable import printable
 from streamforge.settings import CaptionsSettings, Settings
 
 CEA_608 = "cea608"
@@ -111,7 +112,7 @@ def _main_audio(tracks: Sequence[AudioSource]) -> AudioSource:
 
 # ── what menus call it ──────────────────────────────────────────────────────────────────────────────────────────────
 def subtitle_label(track: SubtitleRendition) -> str:
-    if title := "".join(char for char in track.title or "" if char.isprintable() and char != '"').strip():
+    if title := printable(track.title or "").replace('"', "").strip():
         return title
     name = language_name(track.language) if track.language else "Subtitles"
     about = [word for word, holds in (("forced", track.forced), ("SDH", track.hearing_impaired)) if holds]

@@ -32,9 +32,9 @@ def escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def webvtt(cues: Iterable[Cue]) -> str:
-    """Cues in the order of their times, as a file."""
-    blocks = [f"WEBVTT\n{TIMESTAMP_MAP}"]
+def webvtt(cues: Iterable[Cue], *, timestamp_map: bool = True) -> str:
+    """Cues in the order of their times, as a file. `timestamp_map`: with the line that HLS wants of a media segment."""
+    blocks = [f"WEBVTT\n{TIMESTAMP_MAP}" if timestamp_map else "WEBVTT"]
     blocks += [f"{timestamp(cue.start_ms)} --> {timestamp(cue.end_ms)}\n{cue.text}" for cue in cues]
     return "\n\n".join(blocks) + "\n"
 
