@@ -34,7 +34,15 @@ class Seen:
 
 def decodable(path: Path) -> Seen:
     """What a source holds, whatever its clock says: all pictures of all its films in the order of the file, and the beeps
-    of all its sound put together, so that only their order says something."""
+    of all its sound put together, so that only their order says something. Nothing where FFmpeg does not open the file, as an
+    MP4 of VP9 in which no key frame is left."""
+    try:
+        return _decodable(path)
+    except av.error.InvalidDataError:
+        return Seen()
+
+
+def _decodable(path: Path) -> Seen:
     with av.open(str(path), metadata_errors="replace") as container:
         films = [stream for stream in container.streams.video if stream.codec_context]
         numbers = [(None, number_of(frame)) for frame in _decoded(container, films)]
