@@ -28,6 +28,14 @@ class StreamForgeError(Exception):
     http_status: ClassVar[int] = 500
     fault: ClassVar[Fault] = Fault.SERVICE
     retryable: ClassVar[bool] = False
+    max_attempts: ClassVar[int | None] = None
+    """Of one activity that ends of this error, whatever else it has failed of; then it counts as the file's or our own doing.
+    None: as long as the activity's own time allows."""
+
+    def __init_subclass__(cls) -> None:
+        # Not inherited: what the base of all service errors may do five times, an outage may do for days.
+        if "max_attempts" not in vars(cls):
+            cls.max_attempts = None
 
     def __init__(self, message: str, *, debug: str | None = None) -> None:
         super().__init__(message)
@@ -230,6 +238,7 @@ class QualityBelowMinimum(SourceError):
 class ServiceError(StreamForgeError):
     code = "internal"
     retryable = True
+    max_attempts = 5
 
 
 class InvalidSettings(ServiceError):
@@ -283,6 +292,7 @@ class StorageCorrupted(ServiceError):
     """Bytes in the store are not the bytes that were written."""
 
     code = "storage.corrupted"
+    max_attempts = 10
 
 
 class DatabaseUnavailable(ServiceError):
@@ -305,6 +315,7 @@ class MediaChildCrashed(ServiceError):
     """A media child process died by a signal, without a word."""
 
     code = "media.crashed"
+    max_attempts = 3
 
 
 class CaptionsUnavailable(ServiceError):
@@ -331,6 +342,7 @@ class OutputInvalid(ServiceError):
     """What an encoder wrote did not pass its own verification."""
 
     code = "media.output_invalid"
+    max_attempts = 3
 
 
 class ChunksDoNotFit(ServiceError):

@@ -6,9 +6,9 @@ from typing import ParamSpec, TypeVar
 
 from streamforge.contracts.events import waiting
 from streamforge.contracts.job import Stage
-from streamforge.db.retry import backoff
 from streamforge.errors import DiskFull, StorageUnavailable
 from streamforge.events.reporter import Reporter
+from streamforge.retry import backoff
 
 P = ParamSpec("P")
 T = TypeVar("T")

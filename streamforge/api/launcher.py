@@ -11,8 +11,8 @@ import structlog
 from streamforge.api.cancels import Cancels
 from streamforge.api.workflows import Workflows
 from streamforge.db.jobs import JobRow, Jobs
-from streamforge.db.retry import backoff
 from streamforge.errors import DatabaseUnavailable, TemporalUnavailable
+from streamforge.retry import backoff
 
 PAGE = 100
 

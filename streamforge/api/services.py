@@ -23,7 +23,6 @@ from streamforge.db.jobs import EVERYONE, Jobs, OwnJobs
 from streamforge.db.listener import Listener
 from streamforge.db.migrations import apply_migrations
 from streamforge.db.pool import Database
-from streamforge.db.retry import STARTUP_WAIT_SECONDS, until_available
 from streamforge.errors import (
     DatabaseUnavailable,
     MissingPart,
@@ -36,6 +35,7 @@ from streamforge.events.log import EventLog, OwnLog
 from streamforge.events.sources import BatchSource, JobSource, OwnerSource
 from streamforge.events.stream import Streams
 from streamforge.keys import Keys
+from streamforge.retry import STARTUP_WAIT_SECONDS, until_available
 from streamforge.settings import Settings
 from streamforge.storage import Storage, open_storage
 from streamforge.storage.ownership import claim_if_there

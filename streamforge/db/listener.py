@@ -10,8 +10,8 @@ import structlog
 
 from streamforge.db.pool import availability_errors, connect
 from streamforge.db.queries import QUERIES
-from streamforge.db.retry import backoff
 from streamforge.errors import DatabaseUnavailable
+from streamforge.retry import backoff
 
 EVENTS_CHANNEL = "streamforge_events"
 LIVENESS_INTERVAL = 10.0

@@ -11,13 +11,13 @@ from uuid import UUID
 
 import structlog
 
-from streamforge.db.retry import until_available
 from streamforge.errors import DatabaseUnavailable
 from streamforge.events import frames
 from streamforge.events.clients import Client
 from streamforge.events.frames import Frame
 from streamforge.events.log import EventLog
 from streamforge.events.sources import Snapshot, Source
+from streamforge.retry import until_available
 
 PAGE = 500
 RECENT_FRAMES_KEPT = 128

@@ -11,9 +11,9 @@ import structlog
 
 from streamforge.contracts.events import JobChange, LoggedEvent, PartProgress
 from streamforge.contracts.job import Stage
-from streamforge.db.retry import until_available
 from streamforge.errors import DatabaseUnavailable
 from streamforge.events.log import Entry, EventLog, Report
+from streamforge.retry import until_available
 
 LAST_PROGRESS_TIMEOUT_SECONDS = 5.0
 UNCHANGED_FOR = 1.0

@@ -6,13 +6,13 @@ status  [reset status]  replayed events …  live events …  [done]
 from dataclasses import dataclass
 from typing import Protocol
 
-from streamforge.db.retry import until_available
 from streamforge.errors import DatabaseUnavailable
 from streamforge.events import frames
 from streamforge.events.broadcaster import SNAPSHOT_TIMEOUT_SECONDS, Broadcaster, Channel, ServerLeaving
 from streamforge.events.clients import Client, Wire
 from streamforge.events.frames import Frame
 from streamforge.events.sources import Snapshot, Source
+from streamforge.retry import until_available
 
 
 class Connection(Wire, Protocol):

@@ -6,22 +6,10 @@ from temporalio.exceptions import ActivityError, ApplicationError, ApplicationEr
 from streamforge.contracts.job import JobError, Stage
 from streamforge.errors import (
     Fault,
-    MediaChildCrashed,
-    OutputInvalid,
     ServiceError,
-    StorageCorrupted,
     StreamForgeError,
     by_code,
 )
-
-MAX_ATTEMPTS_BY_CODE = {
-    MediaChildCrashed.code: 3,
-    OutputInvalid.code: 3,
-    ServiceError.code: 5,
-    StorageCorrupted.code: 10,
-}
-"""Errors that may be chance the first time and are the file's or our own doing when they come again: each counted for
-itself, whatever else an activity has failed of."""
 
 
 class FailureDetails(BaseModel):
@@ -36,7 +24,7 @@ class FailureDetails(BaseModel):
 def to_application_error(error: StreamForgeError, attempt: int = 1) -> ApplicationError:
     """`type` is the stable code, so the Temporal web UI shows it and policies can name it. `attempt` is the one that ended
     of this error, of those that did."""
-    hopeless = attempt >= MAX_ATTEMPTS_BY_CODE.get(error.code, attempt + 1)
+    hopeless = error.max_attempts is not None and attempt >= error.max_attempts
     return ApplicationError(
         error.message,
         FailureDetails(code=error.code, message=error.message, fault=error.fault, retryable=error.retryable),

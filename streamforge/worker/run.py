@@ -20,7 +20,6 @@ from streamforge.contracts import names, tasks
 from streamforge.contracts.tasks import LibrariesTask, TrialTask
 from streamforge.db.jobs import Jobs
 from streamforge.db.pool import Database
-from streamforge.db.retry import STARTUP_WAIT_SECONDS, until_available
 from streamforge.errors import MissingPart
 from streamforge.events.log import EventLog
 from streamforge.keys import Keys
@@ -28,6 +27,7 @@ from streamforge.media.worker.capabilities import cores, memory_bytes
 from streamforge.media.worker.children import MediaChildren
 from streamforge.media.worker.gpus import GpuMeter, try_encoders
 from streamforge.planning.trial import trial_renditions
+from streamforge.retry import STARTUP_WAIT_SECONDS, until_available
 from streamforge.settings import Settings
 from streamforge.signals import stop_requests
 from streamforge.storage import open_storage

@@ -7,10 +7,10 @@ from factories import run_sql
 
 from streamforge.db.pool import Database
 from streamforge.db.queries import QUERIES, parse
-from streamforge.db.retry import until_available
 from streamforge.embedded.ports import free_port
 from streamforge.embedded.postgres import EmbeddedPostgres
 from streamforge.errors import DatabaseUnavailable
+from streamforge.retry import until_available
 
 
 async def test_nobody_listening_is_database_unavailable() -> None:

@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 from streamforge.db.jobs import EVERYONE, Jobs
 from streamforge.db.listener import Listener
 from streamforge.db.pool import Database
-from streamforge.db.retry import until_available
 from streamforge.events import broadcaster as broadcaster_module
 from streamforge.events.broadcaster import Broadcaster
 from streamforge.events.frames import Frame
 from streamforge.events.log import Entry, EventLog
 from streamforge.events.sources import BatchSource, JobSource, OwnerSource, Source
 from streamforge.events.stream import Streams
+from streamforge.retry import until_available
 
 THE_END = "the end"
 

@@ -19,10 +19,10 @@ from streamforge.contracts.job import Stage
 from streamforge.db.jobs import EVERYONE, Jobs
 from streamforge.db.migrations import apply_migrations
 from streamforge.db.pool import Database
-from streamforge.db.retry import until_available
 from streamforge.embedded.postgres import EmbeddedPostgres
 from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
+from streamforge.retry import until_available
 from streamforge.settings import DatabaseSettings, Settings
 
 STATES = 30

@@ -21,7 +21,6 @@ from streamforge.contracts.job_options import JobOptions
 from streamforge.contracts.pipeline import PlanVideo
 from streamforge.contracts.printable_plan import PrintablePlan
 from streamforge.db.jobs import NewJob
-from streamforge.db.retry import until_available
 from streamforge.errors import (
     DatabaseUnavailable,
     DiskFull,
@@ -32,6 +31,7 @@ from streamforge.errors import (
     StorageUnavailable,
 )
 from streamforge.progress.bands import progress_at
+from streamforge.retry import until_available
 from streamforge.storage import layout
 
 FIELDS = ("key", *OPTIONS)
