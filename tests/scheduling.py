@@ -3,15 +3,37 @@
 from pathlib import PurePosixPath
 from typing import Any
 
+import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-ONE_AT_A_TIME = "players"
-"""Folder of tests that share a browser and what it plays, and need more of a machine than most."""
+PLAYERS = "players"
+"""Tests that share a browser, and need a core for it all the time: what is played does not wait."""
+
+MANY_CORES = ("activities", "cli", "law", "streams", "pipeline", "media")
+"""Tests that encode, decode, or start the whole system. They come when the players are done, or nearly."""
+
+
+def folder(nodeid: str) -> PurePosixPath:
+    return PurePosixPath(nodeid.partition("::")[0]).parent
+
+
+def in_order(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Players, beside them what needs one core, then the rest."""
+
+    def rank(item: pytest.Item) -> int:
+        name = folder(item.nodeid).name
+        return -1 if name == PLAYERS else MANY_CORES.index(name) + 1 if name in MANY_CORES else 0
+
+    return sorted(items, key=rank)
 
 
 class ByFile(LoadScopeScheduling):  # type: ignore[misc]
-    """The tests of a file share what is made for it, so they run in one process; those of one folder, too."""
+    """The tests of a file share what is made for it, so they run in one process; so do all players. First come, first
+    served."""
+
+    def __init__(self, config: pytest.Config, log: Any) -> None:
+        super().__init__(config, log)
+        config.option.loadscopereorder = False
 
     def _split_scope(self, nodeid: str) -> Any:
-        path = PurePosixPath(nodeid.partition("::")[0])
-        return str(path.parent) if path.parent.name == ONE_AT_A_TIME else str(path)
+        return PLAYERS if folder(nodeid).name == PLAYERS else nodeid.partition("::")[0]

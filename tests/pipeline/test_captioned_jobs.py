@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from clips import BUNNY, Clips
+from clips import Clips
 from playback import Subtitles, dash_texts, hls_texts
 from speech_model import MODEL
 from system import Finished, System
@@ -107,8 +107,8 @@ class TestWithoutAModel:
         captions = settings.captions.model_copy(update={"model": "/no/such/model"})
         return settings.model_copy(update={"captions": captions})
 
-    async def test_the_stream_comes_without_captions_and_says_so(self, system: System) -> None:
-        finished = await system.process(BUNNY, captions="auto")
+    async def test_the_stream_comes_without_captions_and_says_so(self, system: System, clips: Clips) -> None:
+        finished = await system.process(clips.small, captions="auto")
         assert finished.job["status"] == "completed"
         (warning,) = finished.job["result"]["warnings"]
         assert warning.startswith("There are no captions: The speech model of this server is not there")
