@@ -1,6 +1,5 @@
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -32,7 +31,8 @@ def settings(tmp_path: Path, database_dsn: str, temporal_address: str) -> Settin
 @pytest.fixture
 def one_zygote(children: MediaChildren, monkeypatch: pytest.MonkeyPatch) -> None:
     """For all workers of this process: to start one takes longer than many a test, and so does trying all encoders."""
-    monkeypatch.setattr("streamforge.worker.run.MediaChildren", partial(Forked, children))
+    monkeypatch.setattr(Forked, "others", children, raising=False)
+    monkeypatch.setattr("streamforge.worker.run.MediaChildren", Forked)
 
 
 @pytest.fixture

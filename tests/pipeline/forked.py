@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel
 
@@ -17,9 +17,7 @@ _tried: dict[str, Any] = {}
 class Forked(MediaChildren):
     """Forks from the zygote of others, which stays, within limits of its own."""
 
-    def __init__(self, others: MediaChildren, *limits: Any) -> None:
-        super().__init__(*limits)
-        self._others = others
+    others: ClassVar[MediaChildren]
 
     async def __aexit__(self, *_: object) -> None:
         pass
@@ -35,4 +33,4 @@ class Forked(MediaChildren):
         return _tried[asked]
 
     async def _ensure_zygote(self) -> socket.socket:
-        return await self._others._ensure_zygote()
+        return await self.others._ensure_zygote()
