@@ -1,15 +1,20 @@
 """Recorded histories run through today's code: a change that breaks a job in flight fails here first."""
 
+import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from record_histories import cases
 from temporalio.client import WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
+from streamforge.contracts import steps
 from workflows.process_video import ProcessVideoWorkflow
 
-HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json"))
+FOLDER = Path(__file__).parent / "histories"
+HISTORIES = sorted(FOLDER.glob("*.json"))
 
 
 def replayer() -> Replayer:
@@ -22,8 +27,23 @@ async def test_a_recorded_history_still_replays(path: Path) -> None:
     await replayer().replay_workflow(history)
 
 
-def test_there_are_histories_of_success_and_failure() -> None:
-    assert {path.stem for path in HISTORIES} >= {"completed", "low-quality", "not-a-video"}
+def test_there_is_a_history_of_every_case() -> None:
+    assert {path.stem for path in HISTORIES} >= set(cases())
+
+
+def recorded(name: str) -> dict[str, int]:
+    """The activities of a history, and how often each was asked for."""
+    events = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))["events"]
+    asked = (event.get("activityTaskScheduledEventAttributes") for event in events)
+    return Counter(one["activityType"]["name"] for one in asked if one)
+
+
+def test_they_are_what_they_are_called() -> None:
+    assert recorded("per-title")[steps.SEARCH.name] == 1
+    assert recorded("copy-fallback")[steps.PROBE.name] == 2
+    assert recorded("captions")[steps.TRANSCRIBE.name] == recorded("captions")[steps.KEEP_SUBTITLES.name] == 1
+    assert recorded("cancelled")[steps.VALIDATE.name] == 1
+    assert recorded("cancelled")[steps.PACKAGE.name] == 0
 
 
 async def test_a_history_of_another_order_is_noticed() -> None:
