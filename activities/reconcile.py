@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
-from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.outcome import OutcomeActivities
@@ -19,6 +19,7 @@ from streamforge.db.jobs import JobRow, Jobs
 from streamforge.errors import CancelRequested, TemporalUnavailable, WorkflowLost
 from streamforge.events.log import EventLog
 from streamforge.storage import Storage
+from streamforge.temporal.deployments import builds_at_work, pinned_to, unpin
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -52,11 +53,13 @@ class ReconcileActivities:
         """Raises DatabaseUnavailable, TemporalUnavailable."""
         try:
             async with heartbeats():
-                running = {each.id async for each in self.temporal.list_workflows(RUNNING, rpc_timeout=RPC_TIMEOUT)}
+                found = [each async for each in self.temporal.list_workflows(RUNNING, rpc_timeout=RPC_TIMEOUT)]
+                running = {each.id for each in found}
                 lost = [job async for job in self._unfinished() if job.workflow_id not in running]
                 idle = await self.jobs.nobody_waits_for(running, CLEANING_UP)
                 ended, told = await _each(lost, self._end), await _each(idle, self._cancel)
-                return ReconcileResult(jobs_ended=ended, workflows_cancelled=told)
+                unpinned = await self._unpin(found)
+                return ReconcileResult(jobs_ended=ended, workflows_cancelled=told, workflows_unpinned=unpinned)
         except RPCError as error:
             raise TemporalUnavailable("Temporal does not answer.", debug=repr(error)) from error
 
@@ -95,6 +98,18 @@ class ReconcileActivities:
                 raise
             return False  # Only the list still has it.
         return True
+
+    async def _unpin(self, running: Sequence[WorkflowExecution]) -> int:
+        """Workflows of builds that have no worker any more: the current build goes on with them."""
+        pinned = {each.id: build for each in running if (build := pinned_to(each)) is not None}
+        if not pinned:
+            return 0
+        at_work = await builds_at_work(self.temporal)
+        left = [workflow_id for workflow_id, build in pinned.items() if build not in at_work]
+        for workflow_id in left:
+            log.warning("a job goes on without its build", workflow_id=workflow_id, build=pinned[workflow_id].build_id)
+            await unpin(self.temporal, workflow_id)
+        return len(left)
 
     async def _status(self, job: JobRow) -> WorkflowExecutionStatus | None:
         """None when Temporal does not know the workflow."""

@@ -249,9 +249,24 @@ class DatabaseSettings(Section):
         return value
 
 
+def _deployment(text: str) -> str:
+    """Temporal puts a dot or a colon between a deployment and its builds."""
+    if re.fullmatch(r"[A-Za-z0-9][\w-]{0,63}", text, re.ASCII) is None:
+        raise ValueError(f"{text!r} is no name of a deployment; one has letters, digits, - and _, at most 64")
+    return text
+
+
+def _build_id(text: str) -> str:
+    if re.fullmatch(r"[A-Za-z0-9][\w.+-]{0,127}", text, re.ASCII) is None:
+        raise ValueError(f"{text!r} is no id of a build; one has letters, digits, and . + - _, at most 128")
+    return text
+
+
 class TemporalSettings(Section):
     address: str | None = None
     namespace: str = "default"
+    deployment: Annotated[str, AfterValidator(_deployment)] | None = None
+    build_id: Annotated[str, AfterValidator(_build_id)] | None = None
 
 
 class RetentionSettings(Section):

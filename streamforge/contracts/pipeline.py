@@ -338,3 +338,4 @@ class ReconcileInput(BaseModel):
 class ReconcileResult(BaseModel):
     jobs_ended: int
     workflows_cancelled: int
+    workflows_unpinned: int = 0

@@ -33,6 +33,7 @@ from streamforge.signals import stop_requests
 from streamforge.storage import open_storage
 from streamforge.storage.ownership import claim_if_there
 from streamforge.temporal.connect import connect, ensure_search_attributes
+from streamforge.temporal.deployments import Build, send_new_jobs_to, this_build, warn_if_new_jobs_go_elsewhere
 from streamforge.temporal.schedule import ensure_schedules
 from streamforge.worker.interceptor import FailureInterceptor
 from streamforge.worker.store_watch import StoreWatch
@@ -107,8 +108,10 @@ async def worker(settings: Settings) -> AsyncIterator[Client]:
             gpu=gpu,
             temporal=client,
         )
-        for one in _workers(client, parts, FailureInterceptor(events, watch)):
+        build = this_build(settings.temporal)
+        for one in _workers(client, parts, FailureInterceptor(events, watch), build):
             await stack.enter_async_context(one)
+        await (send_new_jobs_to(client, build) if build else warn_if_new_jobs_go_elsewhere(client))
         yield client
 
 
@@ -136,7 +139,7 @@ async def _gpu(children: MediaChildren, settings: Settings) -> AsyncIterator[Gpu
                 await watching
 
 
-def _workers(client: Client, parts: Parts, failures: FailureInterceptor) -> list[Worker]:
+def _workers(client: Client, parts: Parts, failures: FailureInterceptor, build: Build | None) -> list[Worker]:
     """One for each task queue, with what is performed there; the workflows are where the light work is."""
     settings = parts.settings.worker
     queues = activities_by_queue(all_activities(parts))
@@ -148,6 +151,7 @@ def _workers(client: Client, parts: Parts, failures: FailureInterceptor) -> list
             activities=queues[queue],
             workflow_runner=SandboxedWorkflowRunner(restrictions=SANDBOX),
             interceptors=[failures],
+            deployment_config=build.config if build else None,
             max_concurrent_activities=at_once,
             max_heartbeat_throttle_interval=CANCEL_DELIVERY,
             graceful_shutdown_timeout=timedelta(seconds=settings.graceful_shutdown_seconds),

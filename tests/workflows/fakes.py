@@ -52,6 +52,7 @@ from streamforge.contracts.steps import Step
 from streamforge.planning.per_title.search import with_crf
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings
+from streamforge.temporal.deployments import Build
 from streamforge.worker.run import CANCEL_DELIVERY, SANDBOX
 from workflows.process_video import ProcessVideoWorkflow
 
@@ -213,13 +214,20 @@ UNSANDBOXED = UnsandboxedWorkflowRunner()
 
 
 @asynccontextmanager
-async def working(client: Client, fakes: Fakes, runner: WorkflowRunner = SANDBOXED) -> AsyncIterator[None]:
-    async with activities_working(client, fakes), workflows_working(client, runner):
+async def working(
+    client: Client,
+    fakes: Fakes,
+    runner: WorkflowRunner = SANDBOXED,
+    *,
+    build: Build | None = None,
+    kind: type = ProcessVideoWorkflow,
+) -> AsyncIterator[None]:
+    async with activities_working(client, fakes, build), workflows_working(client, runner, build=build, kind=kind):
         yield
 
 
 @asynccontextmanager
-async def activities_working(client: Client, fakes: Fakes) -> AsyncIterator[None]:
+async def activities_working(client: Client, fakes: Fakes, build: Build | None = None) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
         for queue, activities in activities_by_queue([fakes], OF_PROCESS_VIDEO).items():
             worker = Worker(
@@ -227,14 +235,27 @@ async def activities_working(client: Client, fakes: Fakes) -> AsyncIterator[None
                 task_queue=queue,
                 activities=activities,
                 max_heartbeat_throttle_interval=CANCEL_DELIVERY,
+                deployment_config=build.config if build else None,
             )
             await stack.enter_async_context(worker)
         yield
 
 
 @asynccontextmanager
-async def workflows_working(client: Client, runner: WorkflowRunner = SANDBOXED) -> AsyncIterator[None]:
-    worker = Worker(client, task_queue=names.TASK_QUEUE, workflows=[ProcessVideoWorkflow], workflow_runner=runner)
+async def workflows_working(
+    client: Client,
+    runner: WorkflowRunner = SANDBOXED,
+    *,
+    build: Build | None = None,
+    kind: type = ProcessVideoWorkflow,
+) -> AsyncIterator[None]:
+    worker = Worker(
+        client,
+        task_queue=names.TASK_QUEUE,
+        workflows=[kind],
+        workflow_runner=runner,
+        deployment_config=build.config if build else None,
+    )
     # What takes longer is held for a deadlock, and 2 s, the SDK's own limit, is not much on a busy machine.
     worker._workflow_worker._deadlock_timeout_seconds = DEADLOCK_SECONDS  # type: ignore[union-attr,assignment]
     async with worker:

@@ -18,7 +18,7 @@ from temporalio.client import Client, WorkflowHistory
 if TYPE_CHECKING:
     from fakes import Fakes
 
-    from streamforge.contracts.media import Source
+    from streamforge.contracts.media.source import Source
     from streamforge.errors import StreamForgeError
 
 HERE = Path(__file__).parent
@@ -61,7 +61,7 @@ def cases() -> dict[str, "Fakes"]:
     from fakes import SOURCE, Fakes
 
     from streamforge.contracts import steps
-    from streamforge.contracts.media import SubtitleSource
+    from streamforge.contracts.media.source import SubtitleSource
     from streamforge.errors import CannotBeCopied, NotAVideo
     from streamforge.planning.plan import make_plan
     from streamforge.settings import Settings
