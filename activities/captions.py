@@ -52,11 +52,11 @@ class CaptionsActivities:
     async def keep_subtitles(self, work: KeepSubtitlesInput) -> Text:
         """Every text track of the source as WebVTT."""
         job_id = work.job_id
-        receipt = work_records.receipt_name(
+        record = work_records.record_name(
             job_id, "subtitles", source=work.original.sha256, renditions=[r.model_dump() for r in work.renditions]
         )
         async with heartbeats():
-            if (done := await work_records.find(self.storage, receipt, Text)) is not None:
+            if (done := await work_records.find(self.storage, record, Text)) is not None:
                 return done
             with self.scratch.folder_for("subtitles") as folder:
                 async with self.originals.file(work.original.source_object) as path:
@@ -64,18 +64,18 @@ class CaptionsActivities:
                     task = SubtitlesTask(path=path, source=source, renditions=work.renditions, target=folder)
                     text = await self.children.run(tasks.SUBTITLES, task)
                 await self._publish(job_id, folder, text)
-            await work_records.write(self.storage, receipt, text)
+            await work_records.write(self.storage, record, text)
             return text
 
     @performs(TRANSCRIBE)
     async def captions(self, work: TranscribeInput) -> Text:
         """What is said in the source, as captions. Raises CaptionsUnavailable."""
         job_id = work.job_id
-        receipt = work_records.receipt_name(
+        record = work_records.record_name(
             job_id, "transcript", source=work.original.sha256, transcription=work.transcription
         )
         async with heartbeats() as checkpoint, Reporter(self.events, job_id) as reporter:
-            if (done := await work_records.find(self.storage, receipt, Text)) is not None:
+            if (done := await work_records.find(self.storage, record, Text)) is not None:
                 return done
             with _noted_beginning(checkpoint), self.scratch.folder_for("captions") as folder:
                 async with self.originals.file(work.original.source_object) as path, _reporting(reporter) as progress:
@@ -83,13 +83,13 @@ class CaptionsActivities:
                     task = TranscribeTask(path=path, source=source, transcription=work.transcription, target=folder)
                     text = await self.children.run(tasks.TRANSCRIBE, task, progress.put_nowait)
                 # No two transcriptions need be the same: one that comes late must not write over what a newer one told of.
-                if (done := await work_records.find(self.storage, receipt, Text)) is not None:
+                if (done := await work_records.find(self.storage, record, Text)) is not None:
                     return done
                 is_first = activity.info().attempt == FIRST_ATTEMPT
                 try:
                     await retry_while_store_is_away(reporter, self._publish, job_id, folder, text, replace=not is_first)
                     await retry_while_store_is_away(
-                        reporter, work_records.write, self.storage, receipt, text, replace=not is_first
+                        reporter, work_records.write, self.storage, record, text, replace=not is_first
                     )
                 except AlreadyThere as error:
                     raise Superseded("Another attempt has written these captions.", debug=str(error)) from error

@@ -37,17 +37,17 @@ class DownloadActivities:
     @performs(DOWNLOADS)
     async def make_downloads(self, work: DownloadsInput) -> Downloads:
         """One rendition after the other: each takes twice its size of this worker's disk for a while, and next to no
-        memory. What has its receipt is not made again, and what is gives the same bytes under the same name."""
+        memory. What has its record is not made again, and what is gives the same bytes under the same name."""
         async with heartbeats() as checkpoint, Reporter(self.events, work.job_id) as reporter:
             stream = await read_presentation(self.storage, work.source, work.plan, work.encoded)
             files = []
             for track in stream.video:
                 name = track.rendition.name
-                receipt = work_records.receipt_name(work.job_id, f"download-{name}", encoded=work.encoded)
-                if (done := await work_records.find(self.storage, receipt, Download)) is None:
+                record = work_records.record_name(work.job_id, f"download-{name}", encoded=work.encoded)
+                if (done := await work_records.find(self.storage, record, Download)) is None:
                     await reporter.state(_change(f"Putting {name} together for download"))
                     done = await self._make(work.job_id, name, downloaded_tracks(stream, name), checkpoint)
-                    await work_records.write(self.storage, receipt, done)
+                    await work_records.write(self.storage, record, done)
                 files.append(done)
             return Downloads(files=files)
 

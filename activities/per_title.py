@@ -38,7 +38,7 @@ class SearchActivities:
         """What is known about these bytes and options, from this job or from another one, is not searched again."""
         target = work.plan.per_title
         async with heartbeats() as checkpoint, Reporter(self.events, work.job_id) as reporter:
-            name = _receipt(work, target)
+            name = _record_name(work, target)
             if (probed := await work_records.find(self.storage, name, Probed)) is None:
                 probed = await self._probe(work, target, checkpoint, reporter)
                 await work_records.write(self.storage, name, probed)
@@ -61,7 +61,7 @@ class SearchActivities:
                     return await self.children.run(tasks.SEARCH, task, on_progress)
 
 
-def _receipt(work: SearchInput, target: PerTitleTarget) -> str:
+def _record_name(work: SearchInput, target: PerTitleTarget) -> str:
     """Named after all that the probes depend on. Names of renditions are among it; the job is not."""
     inputs = {"source": work.original.sha256, "renditions": work.plan.renditions, "target": target}
     return layout.search(work.original.sha256, work_records.digest(**inputs, gop_seconds=work.plan.gop_seconds))

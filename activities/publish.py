@@ -87,14 +87,14 @@ class PublishActivities:
             if name.startswith(of_chunks):
                 chunks.append(encoded.tracks)
                 continue
-            for track in encoded.tracks:  # The final receipt of a track lies beside the one of how far it was.
+            for track in encoded.tracks:  # The final record of a track lies beside the one of how far it was.
                 if len(track.segments) >= len(audio[track.name].segments if track.name in audio else []):
                     audio[track.name] = track
         return chunks, list(audio.values())
 
     async def _announce(self, work: PublishInput, published: PublishedSoFar, reporter: Reporter) -> None:
         """An event of its own when it can be played for the first time, and when more renditions can."""
-        name = layout.receipt(work.job_id, "published")
+        name = layout.work_record(work.job_id, "published")
         before = await work_records.find(self.storage, name, PublishedSoFar)
         if before is None or before.renditions != published.renditions:
             await reporter.state(
@@ -110,7 +110,7 @@ class PublishActivities:
 
 
 def _latest_of_each(found: list[ObjectInfo]) -> list[str]:
-    """In order. A piece has two receipts where another version of the encoders wrote it again, after a killed worker."""
+    """In order. A piece has two records where another version of the encoders wrote it again, after a killed worker."""
     latest: dict[str, ObjectInfo] = {}
     for info in sorted(found, key=lambda info: info.modified_at):
         latest[info.name.rpartition("-")[0]] = info

@@ -31,7 +31,7 @@ class StillsActivities:
 
     @performs(PICTURES)
     async def pictures(self, work: StillsInput) -> Pictures:
-        """The same bytes under the same names, however often it is asked for. Raises StorageCorrupted when a receipt or
+        """The same bytes under the same names, however often it is asked for. Raises StorageCorrupted when a record or
         a picture is gone."""
         async with heartbeats():
             sets = await work_records.read_all(self.storage, work.encoded.tile_sets, TileSet)
@@ -66,9 +66,9 @@ class StillsActivities:
 
     async def _fetch_tiles(self, work: StillsInput, sets: Sequence[TileSet], target: Path) -> None:
         """All tiles one behind the other."""
-        for receipt, tiles in zip(work.encoded.tile_sets, sets, strict=True):
+        for record, tiles in zip(work.encoded.tile_sets, sets, strict=True):
             if tiles.tiles:
-                async with self.storage.local_file(layout.file_of_record(receipt, TILES), self.scratch.folder) as part:
+                async with self.storage.local_file(layout.file_of_record(record, TILES), self.scratch.folder) as part:
                     await asyncio.to_thread(_append, part, target)
 
     async def _publish_poster(self, work: StillsInput, sets: Sequence[TileSet]) -> tuple[Tile | None, dict[str, int]]:

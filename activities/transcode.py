@@ -36,9 +36,9 @@ from streamforge.storage import AlreadyThere, Storage, layout
 
 log = structlog.stdlib.get_logger(__name__)
 
-PROMPT_RECEIPTS = 16
-RECEIPT_GROWTH = 1.05
-"""Sound is encoded far ahead of the picture: after the first minute its receipt need not be up to the second. Each names all
+PROMPT_RECORDS = 16
+RECORD_GROWTH = 1.05
+"""Sound is encoded far ahead of the picture: after the first minute its record need not be up to the second. Each names all
 segments so far, so how often it is written grows with the logarithm of the film's length: all of them together are in
 proportion to the film."""
 
@@ -154,7 +154,7 @@ class TranscodeActivities:
         rest is still encoded."""
         job_id, name = work.job_id, work.rendition.name
         inputs = {"source": work.original.sha256, "rendition": work.rendition, "protection": work.plan.protection}
-        receipt = work_records.receipt_name(job_id, work_records.of_round(name, work.encoded_before), **inputs)
+        record = work_records.record_name(job_id, work_records.of_round(name, work.encoded_before), **inputs)
         async with heartbeats() as checkpoint, Reporter(self.events, job_id) as reporter:
 
             def on_segment(track: EncodedTrack) -> None:
@@ -162,10 +162,10 @@ class TranscodeActivities:
                 if not work.plan.renditions:
                     reporter.report(*sound_progress(work, track))
 
-            if (done := await work_records.find(self.storage, receipt, EncodedTracks)) is None:
+            if (done := await work_records.find(self.storage, record, EncodedTracks)) is None:
                 done = EncodedTracks(tracks=[await self._encode_audio(work, on_segment, reporter)])
-                await retry_while_store_is_away(reporter, work_records.write, self.storage, receipt, done)
-            return _part(receipt, done)
+                await retry_while_store_is_away(reporter, work_records.write, self.storage, record, done)
+            return _part(record, done)
 
     async def _encode_audio(
         self, work: EncodeAudioInput, on_segment: Callable[[EncodedTrack], None], reporter: Reporter
@@ -200,10 +200,10 @@ class TranscodeActivities:
         on_segment: Callable[[EncodedTrack], None],
         reporter: Reporter,
     ) -> None:
-        """Segments as the child writes them; now and then a receipt of what is there so far. One that the last attempt left
+        """Segments as the child writes them; now and then a record of what is there so far. One that the last attempt left
         stays until this one is further: playlists that were told of its segments must not shrink."""
         title = work_records.of_round(f"{work.rendition.name}-so-far", work.encoded_before)
-        so_far = layout.receipt(work.job_id, title)
+        so_far = layout.work_record(work.job_id, title)
         track: EncodedTrack | None = None
         before = await retry_while_store_is_away(reporter, work_records.find, self.storage, so_far, EncodedTracks)
         told = len(before.tracks[0].segments) if before else 0
@@ -217,7 +217,7 @@ class TranscodeActivities:
                 await retry_while_store_is_away(reporter, self._publish_segment, work.original, folder, name)
                 track.segments.append(segment)
                 on_segment(track)
-                if len(track.segments) >= next_receipt(told):
+                if len(track.segments) >= next_record(told):
                     await retry_while_store_is_away(
                         reporter, work_records.write, self.storage, so_far, EncodedTracks(tracks=[track])
                     )
@@ -225,16 +225,16 @@ class TranscodeActivities:
 
     async def _publish_segment(self, original: StoredSource, folder: Path, name: str, *, replace: bool = True) -> None:
         """Cancelled in the middle, the next attempt writes the same bytes under the same names again; where a GPU wrote
-        some of them, others, and only what the receipt names is ever shown."""
+        some of them, others, and only what the record names is ever shown."""
         await put_file(self.storage, layout.output(original.job_id, name), folder / name, replace=replace)
 
-    async def _publish_pictures(self, receipt: str, folder: Path, tiles: TileSet, reporter: Reporter) -> None:
+    async def _publish_pictures(self, record: str, folder: Path, tiles: TileSet, reporter: Reporter) -> None:
         files = ([TILES] if tiles.tiles else []) + ([POSTER, THUMBNAIL] if tiles.poster else [])
         for name in files:
             await retry_while_store_is_away(
-                reporter, put_file, self.storage, layout.file_of_record(receipt, name), folder / name
+                reporter, put_file, self.storage, layout.file_of_record(record, name), folder / name
             )
-        await retry_while_store_is_away(reporter, work_records.write, self.storage, receipt, tiles)
+        await retry_while_store_is_away(reporter, work_records.write, self.storage, record, tiles)
 
     async def _publish_init(self, original: StoredSource, folder: Path, track: EncodedTrack) -> None:
         """All chunks share one init segment; a decoder set up by one must be able to play all."""
@@ -251,13 +251,13 @@ class TranscodeActivities:
             raise ChunksDoNotFit("Chunks of one rendition do not fit together.", debug=f"init segments of {track.name}")
 
 
-def next_receipt(told: int) -> int:
-    """With how many segments the next receipt is written, behind one that names `told` of them."""
-    return told + 1 if told < PROMPT_RECEIPTS else int(told * RECEIPT_GROWTH) + 1
+def next_record(told: int) -> int:
+    """With how many segments the next record is written, behind one that names `told` of them."""
+    return told + 1 if told < PROMPT_RECORDS else int(told * RECORD_GROWTH) + 1
 
 
 class _PartNames:
-    """Where the receipt of a part lies, and what is known about its quality and kept of its pictures: names derived from
+    """Where the record of a part lies, and what is known about its quality and kept of its pictures: names derived from
     all that they depend on."""
 
     def __init__(self, work: EncodeChunkInput) -> None:
@@ -266,7 +266,7 @@ class _PartNames:
 
         def named(kind: str) -> str:
             begin = work_records.of_round(kind, work.encoded_before)
-            return work_records.receipt_name(work.job_id, f"{begin}{title}", **inputs)
+            return work_records.record_name(work.job_id, f"{begin}{title}", **inputs)
 
         self.receipt = named(work_records.CHUNK)
         self.quality = named(work_records.QUALITY)
@@ -278,9 +278,9 @@ class _PartNames:
         return _part(self.receipt, encoded, quality, self.pictures if work.plan.pictures else None)
 
 
-def _part(receipt: str, encoded: EncodedTracks, quality: str | None = None, pictures: str | None = None) -> EncodedPart:
+def _part(record: str, encoded: EncodedTracks, quality: str | None = None, pictures: str | None = None) -> EncodedPart:
     return EncodedPart(
-        receipt=receipt,
+        receipt=record,
         frames=encoded.tracks[0].frames,
         size_bytes=sum(segment.size_bytes for track in encoded.tracks for segment in track.segments),
         quality=quality,

@@ -166,14 +166,14 @@ async def _on_a_loop(storage: LocalStorage) -> None:
 async def _receipts(storage: LocalStorage, job_id: UUID, source: Source, plan: Plan) -> EncodedStream:
     chunks, audio = [], []
     for chunk in plan.chunks:
-        name = layout.receipt(job_id, f"{work_records.CHUNK}{chunk.index:05}-{SHA[:16]}")
+        name = layout.work_record(job_id, f"{work_records.CHUNK}{chunk.index:05}-{SHA[:16]}")
         shown = chunk.expected_frames
         count = PictureCount(in_source=shown, decoded=shown, shown=shown)
         done = EncodedTracks(tracks=chunk_tracks(plan, chunk, source.duration), count=count)
         await work_records.write(storage, name, done)
         chunks.append([EncodedPart(receipt=name, frames=shown, size_bytes=1)])
     for rendition in plan.audio:
-        name = layout.receipt(job_id, f"{rendition.name}-{SHA[:16]}")
+        name = layout.work_record(job_id, f"{rendition.name}-{SHA[:16]}")
         await work_records.write(storage, name, EncodedTracks(tracks=[sound_track(rendition, plan, source.duration)]))
         audio.append(EncodedPart(receipt=name, frames=1, size_bytes=1))
     return EncodedStream(chunks=chunks, audio=audio)

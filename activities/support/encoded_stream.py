@@ -1,4 +1,4 @@
-"""The stream that was encoded, read back from its receipts."""
+"""The stream that was encoded, read back from its records."""
 
 import asyncio
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Tracks:
 
 
 async def read_tracks(storage: Storage, encoded: EncodedStream) -> Tracks:
-    """Raises StorageCorrupted when a receipt is missing."""
+    """Raises StorageCorrupted when a record is missing."""
     parts = [part for chunk in encoded.chunks for part in chunk]
     found = iter(await work_records.read_all(storage, (part.receipt for part in parts), EncodedTracks))
     chunks = [[next(found) for _ in chunk] for chunk in encoded.chunks]
@@ -44,6 +44,6 @@ def presentation_of(
 
 
 async def read_presentation(storage: Storage, source: Source, plan: StreamPlan, encoded: EncodedStream) -> Presentation:
-    """Raises StorageCorrupted when a receipt is missing."""
+    """Raises StorageCorrupted when a record is missing."""
     tracks = await read_tracks(storage, encoded)
     return await asyncio.to_thread(presentation_of, tracks, source, plan, encoded.text)

@@ -31,7 +31,7 @@ async def keep(storage: Storage, job_id: UUID, source: Source) -> Source:
     clocks = Clocks(
         video=source.video.clock if source.video else None, sound={track.index: track.clock for track in source.audio}
     )
-    name = layout.receipt(job_id, f"clocks-{work_records.digest(clocks=clocks)}")
+    name = layout.work_record(job_id, f"clocks-{work_records.digest(clocks=clocks)}")
     await work_records.write(storage, name, clocks)
     return sent.model_copy(update={"clocks": name})
 

@@ -1,6 +1,6 @@
-"""Receipts: what a finished piece of work came to, kept in the store under a name derived from its inputs.
+"""Records: what a finished piece of work came to, kept in the store under a name derived from its inputs.
 
-An activity that finds its receipt has nothing to do: that is what makes a retry redo only what is missing. The receipt
+An activity that finds its record has nothing to do: that is what makes a retry redo only what is missing. The record
 is written last, after everything it speaks of is published.
 """
 
@@ -30,7 +30,7 @@ AUDIO = "audio-"
 QUALITY = "quality-"
 PICTURES = "pictures-"
 REPLACING = "replacing-"
-"""How receipts of encoded parts begin; sorted by name, chunks are in the order of the film."""
+"""How records of encoded parts begin; sorted by name, chunks are in the order of the film."""
 
 
 def of_round(kind: str, encoded_before: int) -> str:
@@ -38,9 +38,9 @@ def of_round(kind: str, encoded_before: int) -> str:
     return f"again-{encoded_before}-{kind}" if encoded_before else kind
 
 
-def receipt_name(job_id: UUID, title: str, **inputs: Any) -> str:
+def record_name(job_id: UUID, title: str, **inputs: Any) -> str:
     """`<title>-<digest>`: other inputs, or another version of the encoders, are other work."""
-    return layout.receipt(job_id, f"{title}-{digest(**inputs)}")
+    return layout.work_record(job_id, f"{title}-{digest(**inputs)}")
 
 
 def digest(**inputs: Any) -> str:

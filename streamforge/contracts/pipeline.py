@@ -142,7 +142,7 @@ class EncodedPart(BaseModel):
 
 
 class EncodedStream(BaseModel):
-    """Everything that was made for a job, by receipts: the parts of each chunk, in order, and the audio tracks. Text
+    """Everything that was made for a job, by records: the parts of each chunk, in order, and the audio tracks. Text
     tracks are few and told whole."""
 
     chunks: list[list[EncodedPart]]
@@ -199,7 +199,7 @@ class PackageInput(SourceInput):
 
 
 def _size_alone(value: Any) -> Any:
-    """All that was told before there were receipts."""
+    """All that was told before there were records."""
     return {"size_bytes": value} if isinstance(value, int) else value
 
 

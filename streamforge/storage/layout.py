@@ -45,11 +45,11 @@ def output(job_id: UUID, name: str) -> str:
 
 
 def work_folder(job_id: UUID) -> str:
-    """Receipts of what is encoded and scored, while the job runs."""
+    """Records of what is encoded and scored, while the job runs."""
     return f"{WORK}{job_id}/"
 
 
-def receipt(job_id: UUID, name: str) -> str:
+def work_record(job_id: UUID, name: str) -> str:
     return f"{work_folder(job_id)}{name}.json"
 
 
@@ -64,9 +64,9 @@ def growing(job_id: UUID, number: int, attempt: int) -> str:
     return f"{growing_folder(job_id)}{number:06}-{attempt:06}/"
 
 
-def file_of_record(receipt_name: str, file_name: str) -> str:
-    """A file that belongs to a receipt."""
-    return f"{receipt_name.removesuffix('.json')}-{file_name}"
+def file_of_record(record_name: str, file_name: str) -> str:
+    """A file that belongs to a record."""
+    return f"{record_name.removesuffix('.json')}-{file_name}"
 
 
 def search(source_sha256: str, digest: str) -> str:

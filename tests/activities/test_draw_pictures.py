@@ -53,14 +53,14 @@ def tile(slot: int, contrast: float = 50) -> Tile:
 async def kept(bucket: BucketStorage, *sets: TileSet) -> StillsInput:
     """A chunk for each set. Its tiles are as gray as their slots say, its poster's bytes are its name."""
     original = StoredSource(job_id=uuid4(), source_object="input/x/original", size_bytes=1, sha256="0" * 64)
-    film = layout.receipt(original.job_id, "chunk-0")
+    film = layout.work_record(original.job_id, "chunk-0")
     encoded = EncodedTracks(tracks=[track("90p", [4 * VIDEO_TIMESCALE], [1000])])
-    nothing = layout.receipt(original.job_id, "chunk-1")
+    nothing = layout.work_record(original.job_id, "chunk-1")
     await work_records.write(bucket, film, encoded)
     await work_records.write(bucket, nothing, EncodedTracks(tracks=[]))
     parts = [EncodedPart(receipt=film, frames=1, size_bytes=1)]
     for number, tiles in enumerate(sets):
-        receipt = layout.receipt(original.job_id, f"pictures-{number}")
+        receipt = layout.work_record(original.job_id, f"pictures-{number}")
         raw = b"".join(gray(50 * each.slot) for each in tiles.tiles)
         for name, data in ((TILES, raw), (POSTER, b"poster %d" % number), (THUMBNAIL, b"thumbnail %d" % number)):
             await bucket.put_bytes(layout.file_of_record(receipt, name), data)

@@ -177,7 +177,7 @@ class Film:
     async def encode(self, chunk: int) -> None:
         """Four seconds."""
         made = track(self.name, [360_000], [1000], start=chunk * 360_000)
-        receipt = layout.receipt(self.original.job_id, f"{work_records.CHUNK}{chunk:05}-{self.name}")
+        receipt = layout.work_record(self.original.job_id, f"{work_records.CHUNK}{chunk:05}-{self.name}")
         await work_records.write(self.storage, receipt, EncodedTracks(tracks=[made]))
         self.parts.append([EncodedPart(receipt=receipt, frames=100, size_bytes=1000)])
 
@@ -274,7 +274,7 @@ async def test_sound_that_was_playable_stays_playable_while_another_worker_begin
     film = source(video(), audio())
     plan = make_plan(film, Settings())
     sound = EncodeAudioInput(original=job, source=film, plan=plan, rendition=plan.audio[0], track_count=1)
-    so_far = layout.receipt(job.job_id, f"{plan.audio[0].name}-so-far")
+    so_far = layout.work_record(job.job_id, f"{plan.audio[0].name}-so-far")
     shown = []
     for number, segments in enumerate([4, 3, 7], start=1):
         await store.delete(layout.output_folder(job.job_id))

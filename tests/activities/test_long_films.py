@@ -11,7 +11,7 @@ from sources import stream
 
 from activities.package import write_manifests
 from activities.support.garbage import no_full_collections
-from activities.transcode import next_receipt
+from activities.transcode import next_record
 from streamforge.packaging import hls
 from streamforge.storage.local import LocalStorage
 
@@ -54,7 +54,7 @@ def test_receipts_of_sound_that_is_under_way_grow_with_the_film() -> None:
     def named(segments: int) -> int:
         told = all_ = 0
         for count in range(1, segments + 1):
-            if count >= next_receipt(told):
+            if count >= next_record(told):
                 told = count
                 all_ += count
         return all_

@@ -122,7 +122,7 @@ async def test_a_second_attempt_writes_over_what_the_first_one_left(desk: Desk) 
 async def test_an_attempt_that_comes_late_does_not_write_over_what_a_newer_one_told(desk: Desk) -> None:
     """It had lost Temporal, not its store, and was not the first one either."""
     job_id = desk.work.original.job_id
-    receipt = work_records.receipt_name(
+    receipt = work_records.record_name(
         job_id, "transcript", source=desk.work.original.sha256, transcription=desk.work.transcription
     )
 

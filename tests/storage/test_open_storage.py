@@ -47,4 +47,4 @@ def test_no_part_of_the_layout_lies_in_another() -> None:
     assert len({folder.split("/")[0] for folder in folders}) == 3
     assert layout.original(job).startswith(layout.original_folder(job))
     assert layout.output(job, "720p/0.m4s") == f"{layout.output_folder(job)}720p/0.m4s"
-    assert layout.receipt(job, "chunk-1") == f"{layout.work_folder(job)}chunk-1.json"
+    assert layout.work_record(job, "chunk-1") == f"{layout.work_folder(job)}chunk-1.json"

@@ -123,7 +123,7 @@ class Packaging(Fakes):
     async def _kept(
         self, work: EncodeChunkInput | EncodeAudioInput, title: str, tracks: EncodedTracks, part: EncodedPart
     ) -> EncodedPart:
-        name = layout.receipt(work.original.job_id, title)
+        name = layout.work_record(work.original.job_id, title)
         await work_records.write(self.storage, name, tracks)
         return part.model_copy(update={"receipt": name})
 

@@ -97,10 +97,10 @@ class StoredFile:
 
 
 class EncodedTracks(BaseModel):
-    """What one chunk or one audio track came to, with every segment: the receipt that is kept in the store."""
+    """What one chunk or one audio track came to, with every segment: the record that is kept in the store."""
 
     tracks: list[EncodedTrack]
     count: PictureCount | None = Field(
-        None, description="null for sound, and in receipts that are older than this field"
+        None, description="null for sound, and in records that are older than this field"
     )
     exact: bool = Field(True, description="whoever does this work again writes the same bytes; not so with a GPU")

@@ -29,7 +29,7 @@ class Tile(BaseModel):
 
 
 class TileSet(BaseModel):
-    """What one chunk has for the storyboard, in order: the receipt. The pictures lie beside it, one behind the other, in
+    """What one chunk has for the storyboard, in order: the record. The pictures lie beside it, one behind the other, in
     the planes of 4:2:0; so does a poster made of the best of them."""
 
     tiles: list[Tile]
