@@ -6,12 +6,12 @@ from streamforge.codecs.base import LONGEST_REORDERED_SECONDS, reorders
 from streamforge.contracts.media.plan import AudioRendition, Chunk, Plan
 from streamforge.contracts.media.source import VIDEO_TIMESCALE, Source, VideoSource
 from streamforge.errors import NoAudioStream, NoVideoStream, UndecodableSource
-from streamforge.planning.audio import audio_renditions, audio_warnings
 from streamforge.planning.chunks import cut_into_chunks
 from streamforge.planning.encryption import with_protection
 from streamforge.planning.ladder import build_ladder
 from streamforge.planning.per_title.search import per_title_target
 from streamforge.planning.remux import copied, why_not
+from streamforge.planning.sound.renditions import audio_renditions, audio_warnings
 from streamforge.planning.stills import stills_plan
 from streamforge.planning.text.tracks import with_text_tracks
 from streamforge.quality.floors import no_quality, quality_target

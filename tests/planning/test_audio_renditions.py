@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from sources import audio, source, video
 
 from streamforge.contracts.media.source import AudioRole, AudioSource
-from streamforge.planning.audio import MAX_AUDIO_TRACKS
 from streamforge.planning.plan import make_plan
+from streamforge.planning.sound.renditions import MAX_AUDIO_TRACKS
 from streamforge.settings import Settings
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamforge.planning.downmix import NEAREST, mix
+from streamforge.planning.sound.downmix import NEAREST, mix
 
 HALF = pytest.approx(0.7071, abs=1e-4)
 SURROUND = ["FL", "FR", "FC", "LFE", "BL", "BR"]

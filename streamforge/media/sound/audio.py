@@ -18,7 +18,7 @@ from streamforge.media.process.performing import Tell, performs
 from streamforge.media.sound.loudness import LoudnessMeter
 from streamforge.media.sound.resampling import AAC_FRAME, Resampler
 from streamforge.packaging.presentation import INIT_SEGMENT
-from streamforge.planning.downmix import LAYOUTS
+from streamforge.planning.sound.downmix import LAYOUTS
 
 PRIMING = AAC_FRAME
 """Samples the encoder puts before the first real one. Kept, and cut by the edit list, so that time 0 is exact."""

@@ -16,7 +16,7 @@ from streamforge.contracts.media.plan import AudioRendition
 from streamforge.contracts.media.source import Source
 from streamforge.contracts.media.timeline import SoundCount
 from streamforge.media.container.opening import decoded
-from streamforge.planning.downmix import LAYOUTS, Mix, mix
+from streamforge.planning.sound.downmix import LAYOUTS, Mix, mix
 
 AAC_FRAME = 1024
 

@@ -7,7 +7,7 @@ from langcodes.tag_parser import LanguageTagError
 
 from streamforge.contracts.media.plan import AudioRendition
 from streamforge.contracts.media.source import AudioRole, AudioSource, Source
-from streamforge.planning.downmix import UNNAMED
+from streamforge.planning.sound.downmix import UNNAMED
 from streamforge.settings import AudioSettings
 
 AAC_SAMPLE_RATES = (48_000, 44_100, 32_000, 24_000, 22_050, 16_000)
