@@ -18,6 +18,15 @@ PLAYERS = HERE / "node_modules"
 REQUIRED = os.environ.get("TEST_BROWSER") == "required"
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 
+# Pages of the browser's own that it would load for every window: a third of what a test took. The last list counts, so
+# what Playwright itself turns off for its own sake is in it, too.
+WITHOUT = [
+    "WebUIOmniboxPopup", "WebUIOmniboxAimPopup", "WebUIOmniboxFullPopup", "AimEnabled",
+    "AvoidUnnecessaryBeforeUnloadCheckSync", "DestroyProfileOnBrowserClose", "HttpsUpgrades",
+    "HttpsFirstBalancedModeAutoEnable", "LensOverlay", "MediaRouter", "PaintHolding", "ThirdPartyStoragePartitioning",
+    "AvoidCorsURLLoaderRestartOnRedirect", "OptimizationHints", "NetworkTimeServiceQuerying", "PreconnectToSearch",
+]  # fmt: skip
+
 FLAGS = [
     "--headless",
     "--no-sandbox",
@@ -28,6 +37,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
     "--autoplay-policy=no-user-gesture-required",
+    f"--disable-features={','.join(WITHOUT)}",
 ]
 
 

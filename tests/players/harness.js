@@ -21,9 +21,12 @@ const ahead = () => {
   return here ? here[1] - video.currentTime : 0;
 };
 
+/** Seconds until the end, which a live stream has not. */
+const left = () => (Number.isFinite(video.duration) ? video.duration - video.currentTime : Infinity);
+
 const complain = (text) => diary.complaints.push(String(text).trim());
 /** A player that waits although it has what it needs runs on a slow machine: no fault of the stream. */
-const stalled = () => ahead() < 0.5 && diary.stalls.push(video.currentTime);
+const stalled = () => ahead() < Math.min(0.5, left() - 0.1) && diary.stalls.push(video.currentTime);
 
 video.addEventListener("error", () => complain(`<video> ${video.error.code}: ${video.error.message}`));
 video.addEventListener("playing", () => (underWay = true));
