@@ -1,6 +1,8 @@
 """Runs: packets of one track, one behind the other, whose clock is continuous. See streamforge.timeline.alignment."""
 
+from bisect import bisect_right
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import floor
@@ -140,9 +142,15 @@ class RunFinder:
         """Once it is finished."""
         return bool(self.runs) and not self.is_lost and not self.stands_still
 
-    def believe(self, run: Run) -> None:
-        """Packets that were in doubt are none."""
-        self.outliers = [at for at in self.outliers if not run.position <= at <= run.last_position]
+    def believe(self, runs: Sequence[Run]) -> None:
+        """Packets that were in doubt are none; the runs lie one behind the other."""
+        starts = [run.position for run in runs]
+
+        def is_believed(position: int) -> bool:
+            before = bisect_right(starts, position) - 1
+            return before >= 0 and position <= runs[before].last_position
+
+        self.outliers = [position for position in self.outliers if not is_believed(position)]
 
     def look_at_next(self) -> None:
         """Another track's clock seems to break here."""

@@ -166,17 +166,18 @@ def sound_clock(sounds: Mapping[int, RunFinder], leading: int) -> SoundClock | N
 
 def _without_seams(finder: RunFinder, film: FilmPackets) -> list[Run]:
     """Runs of sound, without the seams at which it had nothing to do with what the picture's clock did."""
-    found: list[Run] = []
+    found, believed = list[Run](), list[Run]()
     for run in finder.runs:
         if found and run.in_doubt is not None and _is_clock_of(film, found[-1], run.in_doubt, run):
             run.in_doubt.goes_back = run.in_doubt.first < found[-1].end
             run.goes_back = run.first < run.in_doubt.end
             found += [run.in_doubt, run]
-            finder.believe(run.in_doubt)
+            believed.append(run.in_doubt)
         elif run.is_seam and found and not (run.in_doubt is None and _moves_along(found[-1], run, film)):
             found[-1].goes_on_with(run)
         else:
             found.append(run)
+    finder.believe(believed)
     return found
 
 
@@ -254,7 +255,8 @@ def _beyond_their_run(film: FilmPackets, container: str) -> NDArray[np.bool_]:
         part = slice(earlier.number, later.number)
         known = film.decoded[part][film.decoded[part] != NO_TIME]
         if len(known):
-            found[part] = film.times[part] > int(known.max()) + JUMP_SECONDS * VIDEO_TIMESCALE
+            beyond = film.times[part] > int(known.max()) + JUMP_SECONDS * VIDEO_TIMESCALE
+            found[part] = beyond if 2 * np.count_nonzero(beyond) < len(known) else False  # Most of them: slides.
     return found
 
 

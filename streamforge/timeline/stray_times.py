@@ -18,6 +18,9 @@ NEIGHBOURS = 31
 ROUNDED = VIDEO_TIMESCALE // 1000
 """Ticks that two times differ by which are the same in a container that counts milliseconds."""
 
+MOST_TWICE = 20
+"""Moments at which two pictures are shown. More of them are the way in which the film was made."""
+
 MOST_FREE = 2
 """Moments without a picture, beside those of pictures that have a wrong time: some may be lost."""
 
@@ -69,9 +72,10 @@ def misled(times: NDArray[np.int64], decoded: NDArray[np.int64], wrong: NDArray[
     `wrong` are those; pictures are reordered plainly: one that others refer to is shown when the next one is decoded."""
     found = np.zeros(len(times), np.bool_)
     refers = np.flatnonzero(times > decoded)
-    for number in np.flatnonzero(wrong[:-1] & (times > decoded)[:-1]):
-        before = refers[refers < number][-1:]
-        found[before] = times[before] > decoded[number + 1]
+    these = 1 + np.flatnonzero(wrong[refers[1:]])
+    these = these[refers[these] + 1 < len(times)]
+    before = refers[these - 1]
+    found[before] = times[before] > decoded[refers[these] + 1]
     return found & ~wrong
 
 
@@ -81,7 +85,7 @@ def contradicted(times: NDArray[np.int64], decoded: NDArray[np.int64]) -> NDArra
     found = np.zeros(len(times), np.bool_)
     ordered = np.sort(times)
     twice = np.unique(ordered[1:][np.diff(ordered) == 0])
-    if len(twice) == 0:
+    if not 0 < len(twice) <= MOST_TWICE:
         return found
     free = np.setdiff1d(decoded, times)
     for moment in twice:

@@ -27,9 +27,8 @@ def untimed_end(times: NDArray[np.int64], keys: NDArray[np.bool_], no_time: int)
 def _last_group(timed: NDArray[np.int64], keys: NDArray[np.bool_]) -> int:
     """Where the last group of pictures begins of which several have times, with the key frame: none that is shown in it lies in
     front of it."""
-    timed_keys = np.intersect1d(np.flatnonzero(keys), timed)
-    whole = [int(key) for key in timed_keys if np.count_nonzero(timed >= key) >= FEWEST]
-    return whole[-1] if whole else int(timed[0])
+    whole = timed[keys[timed] & (timed <= timed[-FEWEST])]
+    return int(whole[-1] if len(whole) else timed[0])
 
 
 def _distance(times: NDArray[np.int64], timed: NDArray[np.int64], shown: NDArray[np.int64]) -> int:
