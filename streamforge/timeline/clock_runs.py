@@ -188,8 +188,10 @@ class RunFinder:
             self.take(packet)
 
     def finish(self) -> None:
-        """A lone packet at the end that lies elsewhere has a wrong time; several are a last, short run."""
-        if len(self._suspects) == 1 and self.runs[-1].packets > MOST_OUTLIERS:
+        """A lone packet at the end that lies elsewhere has a wrong time, unless it may lie behind a pause; several are a last,
+        short run."""
+        is_alone = len(self._suspects) == 1 and self.runs[-1].packets > MOST_OUTLIERS
+        if is_alone and not 0 <= self._suspects[0].time - self._last <= LONGEST_PAUSE * self._second:
             self.outliers.append(self._suspects[0].position)
         elif self._suspects:
             self._accept()

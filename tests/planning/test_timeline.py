@@ -119,6 +119,11 @@ def test_a_wrong_time_in_front_of_a_pause_is_not_believed_either() -> None:
     assert [(run.first, run.packets) for run in finder.runs] == [(0, 50), (100 * PICTURE, 50)]
 
 
+def test_a_last_packet_behind_a_pause_is_believed_and_one_that_lies_a_minute_ahead_is_not() -> None:
+    assert found([*steady(50), 200 * PICTURE]).runs[-1].end == 201 * PICTURE
+    assert found([*steady(50), 60 * VIDEO_TIMESCALE]).runs[-1].end == 50 * PICTURE
+
+
 def test_pictures_between_key_frames_that_only_these_have_times_are_shown_evenly() -> None:
     """FFmpeg reckons by the codec's rate, which is twice the true one: eight pictures hurry, and then the last one waits."""
     hurried = [group * 16 * PICTURE + number * PICTURE for group in range(6) for number in range(8)]
