@@ -52,6 +52,8 @@ PINNED = "Pinned"
 BEHAVIOR = SearchAttributeKey.for_keyword("TemporalWorkflowVersioningBehavior")
 VERSION = SearchAttributeKey.for_keyword("TemporalWorkerDeploymentVersion")
 
+SINGLE_STEPS = f"WorkflowType != '{names.PROCESS_VIDEO}' AND ExecutionStatus = 'Running'"
+
 log = structlog.stdlib.get_logger(__name__)
 
 
@@ -102,6 +104,7 @@ async def send_new_jobs_to(client: Client, build: Build) -> None:
     for delay in backoff():
         try:
             await _promote(client, build)
+            await _free_single_steps(client, build)
         except RPCError as error:
             if clock.time() + delay > deadline:
                 log.warning("new jobs do not go to this build", build=build.build_id, reason=str(error))
@@ -132,6 +135,14 @@ async def _promote(client: Client, build: Build) -> None:
         ),
         timeout=RPC_TIMEOUT,
     )
+
+
+async def _free_single_steps(client: Client, build: Build) -> None:
+    """A sweep or a reconciliation has no order that another build could break. One that waited for a build that is gone would
+    hold up all that follow, and the reconciliation is what frees jobs."""
+    async for each in client.list_workflows(SINGLE_STEPS, rpc_timeout=RPC_TIMEOUT):
+        if pinned_to(each) not in {None, build}:
+            await unpin(client, each.id)
 
 
 def pinned_to(workflow: WorkflowExecution) -> Build | None:

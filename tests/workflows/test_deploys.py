@@ -40,6 +40,7 @@ from streamforge.temporal.deployments import (
 )
 from streamforge.worker.run import worker
 from workflows.running import StepRunner
+from workflows.single_steps import ReconcileJobsWorkflow
 
 OLD, NEW = (Build("streamforge", build_id) for build_id in ("0.1.0-old", "0.2.0-new"))
 
@@ -153,6 +154,21 @@ async def test_a_worker_with_a_deployment_takes_the_new_jobs(
                 while not said:  # Each queue hears of it by itself.
                     await warn_if_new_jobs_go_elsewhere(client)
         assert [(entry["deployment"], entry["build"]) for entry in said] == [("cluster", ours.build_id)]
+
+
+async def test_a_reconciliation_does_not_wait_for_a_build_that_is_gone(client: Client) -> None:
+    """The schedule begins no other one meanwhile, and the jobs of that build would wait with it."""
+    before, after = Build("streamforge", "0.4.0-before"), Build("streamforge", "0.5.0-after")
+    async with working(client, Fakes(), build=before, kind=ReconcileJobsWorkflow):
+        await send_new_jobs_to(client, before)
+        handle = await client.start_workflow(
+            names.RECONCILE_JOBS, ReconcileInput(), id="reconcile", task_queue=names.TASK_QUEUE
+        )
+        await until_listed(client, handle)
+    async with working(client, Fakes(), build=after, kind=ReconcileJobsWorkflow):
+        await send_new_jobs_to(client, after)
+        told = (await handle.describe()).raw_description.workflow_execution_info.versioning_info
+        assert told.versioning_override.auto_upgrade
 
 
 def test_a_build_is_its_version_and_its_code_unless_it_has_a_name() -> None:
