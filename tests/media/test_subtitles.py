@@ -4,7 +4,7 @@ import struct
 from pathlib import Path
 
 import pytest
-from clips import Clips, ffmpeg
+from clips import SUBRIP, Clips, ffmpeg
 from hypothesis import given
 from hypothesis import strategies as st
 from test_probe import probe
@@ -109,8 +109,8 @@ async def test_impossible_times_are_left_out(children: MediaChildren, clips: Cli
 
 
 async def test_more_tracks_than_a_menu_can_hold(children: MediaChildren, clips: Clips, tmp_path: Path) -> None:
-    srt = clips.with_subtitles("srt").with_suffix(".srt")
-    clip = tmp_path / "many.mkv"
+    srt, clip = tmp_path / "cues.srt", tmp_path / "many.mkv"
+    srt.write_text(SUBRIP)
     maps = ["-map", "0:v", *(["-map", "1"] * 40)]
     ffmpeg("-i", clips.small, "-i", srt, *maps, "-c:v", "copy", "-c:s", "srt", clip)
     plan, text = await keep_subtitles(children, clip, tmp_path)
