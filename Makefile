@@ -38,7 +38,7 @@ test: setup ## all tests but the slow ones; SLOW=1 for those, too, ARGS=… for 
 	$(BIN)/python -m pytest $(PARALLEL) $(if $(SLOW),,-m "not slow") $(ARGS)
 
 check: setup ## the quick tests: planning, contracts, workflows, database
-	$(BIN)/python -m pytest $(PARALLEL) -m "not slow" tests/planning tests/contracts tests/workflows tests/db $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow" tests/timeline tests/planning tests/codecs tests/quality tests/packaging tests/progress tests/contracts tests/workflows tests/db $(ARGS)
 
 fuzz: setup ## damaged files, then files whose clocks lie, for MINUTES=10 each; new ones every time
 	FUZZ_MINUTES=$(or $(MINUTES),10) $(BIN)/python -m pytest -s tests/media/test_fuzz.py tests/law/test_law.py $(ARGS)
