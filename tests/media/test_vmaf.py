@@ -1,5 +1,6 @@
 """Scores of samples are those of the whole measurement, quality says what it should, and what is too bad is tried again."""
 
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -32,11 +33,35 @@ def scores_of(encoded: Encoded) -> dict[str, QualityScore]:
     return {score.name: score.vmaf for score in board.scores()}
 
 
+@dataclass
+class Measured:
+    """The same film, measured here and there and everywhere; each is encoded once."""
+
+    folder: Path
+    _done: dict[str, Encoded] = field(default_factory=dict)
+
+    async def sampled(self, children: MediaChildren) -> Encoded:
+        return await self._once(children, "sampled", settings())
+
+    async def full(self, children: MediaChildren) -> Encoded:
+        return await self._once(children, "full", settings(sample_every_frames=1))
+
+    async def _once(self, children: MediaChildren, name: str, wanted: Settings) -> Encoded:
+        if name not in self._done:
+            self._done[name] = await encode(children, BUNNY, self.folder / name, wanted)
+        return self._done[name]
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Measured:
+    return Measured(tmp_path_factory.mktemp("measured"))
+
+
+@pytest.mark.timeout(300)
 async def test_a_sampled_picture_has_exactly_the_score_that_it_has_when_all_are_measured(
-    children: MediaChildren, tmp_path: Path
+    children: MediaChildren, measured: Measured
 ) -> None:
-    sampled = await encode(children, BUNNY, tmp_path / "sampled", settings())
-    full = await encode(children, BUNNY, tmp_path / "full", settings(sample_every_frames=1))
+    sampled, full = await measured.sampled(children), await measured.full(children)
     for some, all_ in zip(quality_of(sampled).renditions, quality_of(full).renditions, strict=True):
         assert len(some.scores) == 19
         assert len(all_.scores) == 132
@@ -45,10 +70,9 @@ async def test_a_sampled_picture_has_exactly_the_score_that_it_has_when_all_are_
 
 
 async def test_smaller_renditions_score_lower_and_sampling_hardly_matters(
-    children: MediaChildren, tmp_path: Path
+    children: MediaChildren, measured: Measured
 ) -> None:
-    sampled = scores_of(await encode(children, BUNNY, tmp_path / "sampled", settings()))
-    full = scores_of(await encode(children, BUNNY, tmp_path / "full", settings(sample_every_frames=1)))
+    sampled, full = scores_of(await measured.sampled(children)), scores_of(await measured.full(children))
     assert 99 > full["720p"].mean > full["480p"].mean > full["360p"].mean > 50
     for name, vmaf in sampled.items():
         assert vmaf.mean == pytest.approx(full[name].mean, abs=0.5)
@@ -77,8 +101,8 @@ async def test_a_video_of_one_frame_has_a_score(children: MediaChildren, clips: 
     assert [vmaf.frames_scored for vmaf in scores_of(encoded).values()] == [1]
 
 
-async def test_without_validation_nothing_is_measured(children: MediaChildren, tmp_path: Path) -> None:
-    encoded = await encode(children, BUNNY, tmp_path / "out", settings(enabled=False))
+async def test_without_validation_nothing_is_measured(children: MediaChildren, clips: Clips, tmp_path: Path) -> None:
+    encoded = await encode(children, clips.small, tmp_path / "out", settings(enabled=False))
     assert [chunk.quality for chunk in encoded.chunks] == [None]
 
 
