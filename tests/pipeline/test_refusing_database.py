@@ -10,7 +10,7 @@ from outages import read_only, until_refused
 from system import System
 from temporalio.common import RetryPolicy
 
-from streamforge.db import retry
+from streamforge import retry
 from workflows import policies
 
 TRIES = 6
