@@ -237,7 +237,14 @@ def _owner(run: Run, stretches: Sequence[Stretch]) -> int | None:
         ):
             return number  # It may go on beside those behind it, whose picture alone was set back.
     nearest = max(fitting, key=lambda number: _nearness(run, stretches[number]), default=None)
-    return nearest if nearest is not None and _nearness(run, stretches[nearest]) >= 0 else None
+    if nearest is None or _nearness(run, stretches[nearest]) >= 0:
+        return nearest
+    return nearest if stretches[nearest] is stretches[-1] and _is_behind(run, stretches[nearest]) else None
+
+
+def _is_behind(run: Run, stretch: Stretch) -> bool:
+    """Whether a run begins where the stretch ends, in the file and by its clock: sound that goes on under a last picture."""
+    return run.position > stretch.last_position and run.first >= stretch.end - INSIDE
 
 
 def _in_step(runs: Sequence[Run], stretches: Sequence[Stretch]) -> list[int | None]:

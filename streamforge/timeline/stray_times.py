@@ -34,14 +34,21 @@ def misplaced(times: NDArray[np.int64]) -> NDArray[np.bool_]:
     depth = _depth(times)
     if len(times) <= depth:
         return np.zeros(len(times), np.bool_)
-    latest_before = np.maximum.accumulate(times)[:-depth]
-    earliest_behind = np.minimum.accumulate(times[::-1])[::-1][depth:]
-    suspicious = np.zeros(len(times), np.bool_)
-    suspicious[depth:] |= times[depth:] < latest_before
-    suspicious[:-depth] |= times[:-depth] > earliest_behind
+    suspicious = _out_of_order(times, np.ones(len(times), np.bool_), depth)
     for number in np.flatnonzero(suspicious):
         suspicious[number] = _is_far(times, int(number))
-    return suspicious
+    # One that is far off makes all others suspicious, of which a pause may take some far from their neighbours.
+    return suspicious & _out_of_order(times, ~suspicious, depth) if suspicious.any() else suspicious
+
+
+def _out_of_order(times: NDArray[np.int64], others: NDArray[np.bool_], depth: int) -> NDArray[np.bool_]:
+    """Which times are before one of `others` that lies `depth` packets or more in front, or after one as far behind."""
+    found = np.zeros(len(times), np.bool_)
+    latest_before = np.maximum.accumulate(np.where(others, times, times.min()))[:-depth]
+    earliest_behind = np.minimum.accumulate(np.where(others, times, times.max())[::-1])[::-1][depth:]
+    found[depth:] |= times[depth:] < latest_before
+    found[:-depth] |= times[:-depth] > earliest_behind
+    return found
 
 
 def behind_their_decoding(times: NDArray[np.int64], decoded: NDArray[np.int64], reordered: int) -> NDArray[np.bool_]:

@@ -207,6 +207,12 @@ def test_one_of_the_last_pictures_is_not_believed_to_stay_where_another_one_was_
     assert not behind_their_decoding(np.array(stays), np.array(decoded), 2).any()
 
 
+def test_one_wrong_time_does_not_make_others_wrong_that_lie_behind_a_pause() -> None:
+    times = [*steady(55), *steady(11, 64 * PICTURE)]
+    times[6] = 80 * PICTURE
+    assert np.flatnonzero(misplaced(np.array(times))).tolist() == [6]
+
+
 def test_a_part_that_begins_between_key_frames_has_pictures_without_reference() -> None:
     times = steady(125) + steady(115)
     packets = film(times)
@@ -322,6 +328,12 @@ def test_few_packets_of_sound_between_a_hole_and_a_clock_that_is_set_back_are_ri
     clock = film_clock(packets, {1: sound}, TS)
     assert [run.shift for run in clock.clock.runs] == [run.shift for run in clock.sounds[1].runs] == [0, 35 * PICTURE]
     assert clock.sounds[1].disbelieved == []
+
+
+def test_sound_that_begins_behind_the_last_picture_goes_with_it() -> None:
+    sound = found(steady(100, 130 * PICTURE, SOUND), SOUND, [25_000 + number for number in range(100)])
+    clock = film_clock(film(steady(125) + steady(125)), {1: sound}, "flv")
+    assert [run.shift for run in clock.sounds[1].runs] == [125 * PICTURE]
 
 
 def test_sound_that_goes_on_where_the_clock_of_the_picture_alone_is_set_back_stays() -> None:

@@ -48,6 +48,8 @@ class Film:
         self.index = index
         self.timeline = reading.films[index]
         self._declared_end = None if declared_end is None else round(declared_end * VIDEO_TIMESCALE)
+        self.has_repeated = container == "avi" and declared_end is not None
+        """Whether its index has pictures that are the one before them again."""
         self._joints: list[tuple[int, int]] = []
         self._continuing = _after(self.timeline, reading.films.values()) if container in JOINED else []
         for other in self._continuing:

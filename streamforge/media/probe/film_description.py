@@ -125,7 +125,7 @@ def _described(first: _Opening, stream: VideoStream, film: Film, times: FilmTime
     """As if all of it were like its first picture."""
     frame, look, colors = first.frame, first.look, first.colors
     count = film.timeline.frame_count
-    if stream.codec_context.name in PICTURE_CODECS and count == 1:
+    if stream.codec_context.name in PICTURE_CODECS and count == 1 and not film.has_repeated:
         raise NotAVideo("This is a single picture, not a video.")
     seekable = film.is_seekable
     frame_rate = _frame_rate(stream, times.usual_gap) if seekable else _claimed_rate(stream)

@@ -7,6 +7,7 @@ truncated or hostile files lie.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 from av.audio.stream import AudioStream
 from av.container import InputContainer
@@ -82,7 +83,7 @@ def _read(task: ProbeTask, on_progress: Tell[PacketsRead]) -> _File:
     with open_source(task.path, analysed_bytes) as container:
         tallies = Tallies(container)
         reading = read_packets(container, tallies, on_progress)
-        every = tallies.seen()
+        every = [_with_repeated(stream, task.path, container) for stream in tallies.seen()]
         kind = container.format.name
         continuing = continuing_streams(reading, kind, _usable(every))
         streams = [stream for stream in every if stream.index not in continuing]
@@ -115,6 +116,13 @@ def _read(task: ProbeTask, on_progress: Tell[PacketsRead]) -> _File:
             damage=damage,
             declared_end=_declared_end(container, stream) if repeated or has_all else None,
         )
+
+
+def _with_repeated(stream: Seen, path: Path, container: InputContainer) -> Seen:
+    """In AVI a picture that stays for long is one packet, and a row of empty ones: no cover."""
+    if container.format.name != "avi" or stream.kind != "video" or not stream.packets:
+        return stream
+    return replace(stream, packets=stream.packets + null_frames(path, stream.index))
 
 
 def _usable(streams: Sequence[Seen]) -> frozenset[int]:
