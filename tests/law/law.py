@@ -125,8 +125,11 @@ def _behind_a_loss(film: Film) -> set[int]:
 
 
 def is_damaged(film: Film, truth: Truth) -> bool:
-    """Whether half a second of pictures, or more, lacks what it refers to."""
-    return len(_behind_a_loss(film)) * truth.picture > DAMAGE or bool(film.torn)
+    """Whether half a second of pictures, or more, lacks what it refers to, with those among them that are lost."""
+    unsure = _behind_a_loss(film)
+    numbers = sorted(packet.number for packet in film.pictures.packets if packet.number is not None)
+    lost = sum(later - earlier - 1 for earlier, later in pairwise(numbers) if later in unsure)
+    return (len(unsure) + lost) * truth.picture > DAMAGE or bool(film.torn)
 
 
 def _rubble(film: Film, decodable: Seen, first: Packet) -> float:
