@@ -22,7 +22,7 @@ def quick_tries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         policies, "RETRIES", RetryPolicy(initial_interval=timedelta(milliseconds=20), backoff_coefficient=1)
     )
-    monkeypatch.setattr(retry, "backoff", lambda: itertools.repeat(0.01))
+    monkeypatch.setattr(retry, "backoff", lambda *_: itertools.repeat(0.01))
 
 
 @pytest.fixture
