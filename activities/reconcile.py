@@ -19,7 +19,7 @@ from streamforge.db.jobs import JobRow, Jobs
 from streamforge.errors import CancelRequested, TemporalUnavailable, WorkflowLost
 from streamforge.events.log import EventLog
 from streamforge.storage import Storage
-from streamforge.temporal.deployments import builds_at_work, pinned_to, unpin
+from streamforge.temporal.deployments import Build, builds_gone, pinned_to, unpin
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -55,10 +55,10 @@ class ReconcileActivities:
             async with heartbeats():
                 found = [each async for each in self.temporal.list_workflows(RUNNING, rpc_timeout=RPC_TIMEOUT)]
                 running = {each.id for each in found}
+                unpinned = await self._unpin(found)
                 lost = [job async for job in self._unfinished() if job.workflow_id not in running]
                 idle = await self.jobs.nobody_waits_for(running, CLEANING_UP)
                 ended, told = await _each(lost, self._end), await _each(idle, self._cancel)
-                unpinned = await self._unpin(found)
                 return ReconcileResult(jobs_ended=ended, workflows_cancelled=told, workflows_unpinned=unpinned)
         except RPCError as error:
             raise TemporalUnavailable("Temporal does not answer.", debug=repr(error)) from error
@@ -104,12 +104,18 @@ class ReconcileActivities:
         pinned = {each.id: build for each in running if (build := pinned_to(each)) is not None}
         if not pinned:
             return 0
-        at_work = await builds_at_work(self.temporal)
-        left = [workflow_id for workflow_id, build in pinned.items() if build not in at_work]
-        for workflow_id in left:
-            log.warning("a job goes on without its build", workflow_id=workflow_id, build=pinned[workflow_id].build_id)
+        gone = await builds_gone(self.temporal, set(pinned.values()))
+        return sum([await self._free(workflow_id, build) for workflow_id, build in pinned.items() if build in gone])
+
+    async def _free(self, workflow_id: str, build: Build) -> bool:
+        try:
             await unpin(self.temporal, workflow_id)
-        return len(left)
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            return False  # It ended a moment ago.
+        log.warning("a job goes on without its build", workflow_id=workflow_id, build=build.build_id)
+        return True
 
     async def _status(self, job: JobRow) -> WorkflowExecutionStatus | None:
         """None when Temporal does not know the workflow."""

@@ -158,7 +158,11 @@ async def _storage(settings: Settings) -> Finding:
 def _refuse_unwritable(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise StorageUnavailable(f"{folder} is not a folder.")
-    if not os.access(nearest := _nearest_folder(folder), os.W_OK | os.X_OK):
+    nearest = _nearest_folder(folder)
+    in_the_way = next((each for each in folder.resolve().parents if each.exists() and not each.is_dir()), None)
+    if in_the_way is not None:
+        raise StorageUnavailable(f"{in_the_way} is not a folder, so {folder} cannot be made.")
+    if not os.access(nearest, os.W_OK | os.X_OK):
         raise StorageUnavailable(f"{nearest} cannot be written by this user.")
 
 

@@ -108,10 +108,15 @@ def _metadata_from_text(text: str) -> dict[str, Any]:
     return value
 
 
+HOST = re.compile(r"[\w.-]+|[\da-f:.]*:[\da-f:.]*")
+
+
 def _webhook_url(value: str) -> str:
     try:
         url = urlsplit(value)
-        valid = url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
+        # Host names and addresses only: what is shown of the address is its host, and some clients read a backslash as the
+        # slash that ends it.
+        valid = url.scheme in {"http", "https"} and bool(HOST.fullmatch(url.hostname or "")) and url.port != 0
     except ValueError:
         valid = False
     if not valid or len(value) > MAX_URL or _has_control_characters(value) or " " in value:

@@ -7,6 +7,7 @@ workers of that build; new jobs begin with the newest build. A build whose worke
 
 import asyncio
 import hashlib
+from collections.abc import Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ from pathlib import Path
 import structlog
 from google.protobuf.field_mask_pb2 import FieldMask
 from temporalio.api.common.v1 import WorkflowExecution as ExecutionId
+from temporalio.api.deployment.v1 import WorkerDeploymentInfo
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflow.v1 import VersioningOverride, WorkflowExecutionOptions
@@ -40,8 +42,15 @@ from streamforge.settings import TemporalSettings
 CODE = ("streamforge", "workflows", "activities")
 DIGEST_LENGTH = 12
 
-PROMOTED_WITHIN_SECONDS = 30.0
-"""Temporal knows a build some moments after its workers have asked for work on all their queues."""
+TRIES_BEFORE_A_WORD = 8
+"""Some half a minute."""
+
+LOOK_AGAIN_SECONDS = 60.0
+"""Between two looks at whether new jobs go to a build that is at work."""
+
+MISSED_FOR_SECONDS = 75.0
+"""A build is gone if it is seen in none of two looks so far apart: Temporal keeps who asks for work in memory, and after a
+restart of it a worker that waits may not have asked again for as long as a minute."""
 
 RPC_TIMEOUT = timedelta(seconds=10)
 
@@ -96,19 +105,25 @@ def _sources(package: str) -> list[Path]:
     return sorted(path for root in spec.submodule_search_locations or [] for path in Path(root).rglob("*.py"))
 
 
+async def keep_new_jobs_going(client: Client, build: Build) -> None:
+    """Until it is cancelled: make `build` the current one if it is the newest and never was that, or if nobody works on the
+    current one. So a worker that is started again turns neither an upgrade back, nor what an operator has said to Temporal
+    (`temporal worker deployment set-current-version`)."""
+    while True:
+        await send_new_jobs_to(client, build)
+        await asyncio.sleep(LOOK_AGAIN_SECONDS)
+
+
 async def send_new_jobs_to(client: Client, build: Build) -> None:
-    """Make it the current one, unless Temporal has seen a newer one: a worker that is started again does not turn an upgrade
-    back. Whoever wants that says so to Temporal (`temporal worker deployment set-current-version`)."""
-    clock = asyncio.get_running_loop()
-    deadline = clock.time() + PROMOTED_WITHIN_SECONDS
-    for delay in backoff():
+    """Returns once they go to it, or to a newer one. Temporal knows a build some moments after its workers have asked for
+    work on all their queues, and may be away."""
+    for tries, delay in enumerate(backoff(), 1):
         try:
             await _promote(client, build)
             await _free_single_steps(client, build)
         except RPCError as error:
-            if clock.time() + delay > deadline:
-                log.warning("new jobs do not go to this build", build=build.build_id, reason=str(error))
-                return
+            if tries == TRIES_BEFORE_A_WORD:
+                log.warning("new jobs do not go to this build yet", build=build.build_id, reason=str(error))
         else:
             return
         await asyncio.sleep(delay)
@@ -121,10 +136,15 @@ async def _promote(client: Client, build: Build) -> None:
         timeout=RPC_TIMEOUT,
     )
     seen = described.worker_deployment_info.version_summaries
-    ids = [each.deployment_version.build_id for each in sorted(seen, key=lambda each: each.create_time.ToNanoseconds())]
-    if build.build_id in ids[:-1]:
-        log.info("new jobs go to a newer build", build=build.build_id, newest=ids[-1])
+    ids = {each.deployment_version.build_id for each in seen}
+    current = described.worker_deployment_info.routing_config.current_deployment_version.build_id
+    if current == build.build_id:
         return
+    if current and build.build_id in ids and not _is_new(build, seen):
+        if not await builds_gone(client, {Build(build.deployment, current)}):
+            log.info("new jobs go to another build", build=build.build_id, current=current)
+            return
+        log.warning("nobody works on the build that new jobs went to", build=build.build_id, gone=current)
     await client.workflow_service.set_worker_deployment_current_version(
         SetWorkerDeploymentCurrentVersionRequest(
             namespace=client.namespace,
@@ -135,6 +155,12 @@ async def _promote(client: Client, build: Build) -> None:
         ),
         timeout=RPC_TIMEOUT,
     )
+
+
+def _is_new(build: Build, seen: Sequence[WorkerDeploymentInfo.WorkerDeploymentVersionSummary]) -> bool:
+    """The newest, and never the current one: what an operator has turned back stays so when its workers start again."""
+    newest = max(seen, key=lambda each: each.create_time.ToNanoseconds())
+    return newest.deployment_version.build_id == build.build_id and not newest.HasField("first_activation_time")
 
 
 async def _free_single_steps(client: Client, build: Build) -> None:
@@ -161,7 +187,7 @@ async def warn_if_new_jobs_go_elsewhere(client: Client) -> None:
         if current.build_id:
             log.warning(
                 "new jobs wait for a build, and not for this worker: set temporal.deployment, or tell Temporal "
-                "(temporal worker deployment set-current-version --unversioned)",
+                f"(temporal worker deployment set-current-version --deployment-name {current.deployment_name} --unversioned)",
                 deployment=current.deployment_name,
                 build=current.build_id,
             )
@@ -173,6 +199,15 @@ async def builds_at_work(client: Client) -> set[Build]:
     since = datetime.now(UTC) - SILENT_FOR
     asking = [each for each in described.pollers if each.last_access_time.ToDatetime(UTC) > since]
     return {Build(each.deployment_options.deployment_name, each.deployment_options.build_id) for each in asking}
+
+
+async def builds_gone(client: Client, wanted: Set[Build]) -> set[Build]:
+    """Those of `wanted` that have no worker any more. Takes MISSED_FOR_SECONDS if any seems to have none."""
+    missing = set(wanted) - await builds_at_work(client)
+    if missing:
+        await asyncio.sleep(MISSED_FOR_SECONDS)
+        missing -= await builds_at_work(client)
+    return missing
 
 
 async def _described_queue(client: Client) -> DescribeTaskQueueResponse:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 
 import structlog
@@ -33,7 +33,7 @@ from streamforge.signals import stop_requests
 from streamforge.storage import open_storage
 from streamforge.storage.ownership import claim_if_there
 from streamforge.temporal.connect import connect, ensure_search_attributes
-from streamforge.temporal.deployments import Build, send_new_jobs_to, this_build, warn_if_new_jobs_go_elsewhere
+from streamforge.temporal.deployments import Build, keep_new_jobs_going, this_build, warn_if_new_jobs_go_elsewhere
 from streamforge.temporal.schedule import ensure_schedules
 from streamforge.worker.interceptor import FailureInterceptor
 from streamforge.worker.store_watch import StoreWatch
@@ -62,8 +62,11 @@ async def run_worker(settings: Settings) -> None:
 
     Raises MissingPart, InvalidSettings, DatabaseUnavailable, TemporalUnavailable, StoreTaken.
     """
-    with stop_requests() as asked_to_stop:
+    # Signals end it at once until it has started, which may take a minute where a part is away, and change nothing once it
+    # stops.
+    with ExitStack() as signals:
         async with worker(settings):
+            asked_to_stop = signals.enter_context(stop_requests())
             log.info("worker ready", queues=[names.TASK_QUEUE, names.MEDIA_TASK_QUEUE, names.CAPTIONS_TASK_QUEUE])
             await asked_to_stop.wait()
             log.info("worker stopping")
@@ -111,8 +114,20 @@ async def worker(settings: Settings) -> AsyncIterator[Client]:
         build = this_build(settings.temporal)
         for one in _workers(client, parts, FailureInterceptor(events, watch), build):
             await stack.enter_async_context(one)
-        await (send_new_jobs_to(client, build) if build else warn_if_new_jobs_go_elsewhere(client))
+        await stack.enter_async_context(_new_jobs(client, build))
         yield client
+
+
+@asynccontextmanager
+async def _new_jobs(client: Client, build: Build | None) -> AsyncIterator[None]:
+    """Sees to it, while the block runs, that new jobs go where they are worked on."""
+    seeing = asyncio.create_task(keep_new_jobs_going(client, build) if build else warn_if_new_jobs_go_elsewhere(client))
+    try:
+        yield
+    finally:
+        seeing.cancel()
+        with suppress(asyncio.CancelledError):
+            await seeing
 
 
 async def _check_encoders(children: MediaChildren, settings: Settings) -> None:

@@ -1,11 +1,13 @@
 """The command line itself: quick, and every error one sentence with an exit code."""
 
+import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from commandline import streamforge
+from commandline import environment, streamforge
 
 from streamforge import __version__
 from streamforge.contracts.tasks import GpuTrial
@@ -100,9 +102,10 @@ def test_a_terminal_that_is_not_utf_8_gets_what_it_can_show(tmp_path: Path) -> N
     assert "\\N{CHECK MARK} Python" in report.stdout
 
 
-def test_doctor_says_of_a_store_that_cannot_be_written_why(tmp_path: Path) -> None:
+@pytest.mark.parametrize("folder", ["file", "file/below/it"])
+def test_doctor_says_of_a_store_that_cannot_be_written_why(tmp_path: Path, folder: str) -> None:
     (tmp_path / "file").touch()
-    report = streamforge("doctor", cwd=tmp_path, STREAMFORGE_STORAGE__URL=f"file://{tmp_path}/file")
+    report = streamforge("doctor", cwd=tmp_path, STREAMFORGE_STORAGE__URL=f"file://{tmp_path}/{folder}")
     assert report.returncode == 1
     assert "✗ storage" in report.stdout
     assert "is not a folder" in " ".join(report.stdout.split()), "it is wrapped where the path is long"
@@ -138,3 +141,25 @@ def test_doctor_fails_and_says_what_to_do_when_a_part_is_away(tmp_path: Path) ->
     assert "✗ disk" in report.stdout
     assert "→ Uploads are refused below" in report.stdout
     assert "✓ database" in report.stdout
+
+
+@pytest.mark.parametrize("command", ["api", "worker"])
+def test_what_still_waits_for_its_database_ends_when_it_is_told_to(tmp_path: Path, command: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        nobody = f"127.0.0.1:{free.getsockname()[1]}"
+    waiting = subprocess.Popen(
+        [sys.executable, "-m", "streamforge", command],
+        cwd=tmp_path,
+        env=environment(
+            STREAMFORGE_DATABASE__DSN=f"postgresql://nobody@{nobody}/nothing",
+            STREAMFORGE_TEMPORAL__ADDRESS=nobody,
+            STREAMFORGE_SERVER__PORT="0",
+        ),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with waiting:
+        assert waiting.stderr is not None
+        assert any("away, waiting" in line for line in waiting.stderr)
+        waiting.terminate()
+        assert waiting.wait(timeout=10) in {-signal.SIGTERM, 128 + signal.SIGTERM}

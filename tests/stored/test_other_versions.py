@@ -14,6 +14,7 @@ from factories import COMPLETED, accepted, run_sql
 from obstore.store import MemoryStore
 from pydantic import TypeAdapter
 from serving import read_everywhere, serving
+from sources import source, video
 from structlog.testing import capture_logs
 
 from activities.publish import _latest_of_each
@@ -21,6 +22,7 @@ from activities.support import work_records
 from streamforge.contracts import pipeline, steps
 from streamforge.contracts.job_options import JobOptions
 from streamforge.contracts.media.encoded import EncodedTracks
+from streamforge.contracts.media.plan import EncodePlan, Plan, SearchPlan, StreamPlan
 from streamforge.contracts.media.scores import PartQuality
 from streamforge.contracts.media.stills import TileSet
 from streamforge.contracts.receipt import Receipt
@@ -29,6 +31,7 @@ from streamforge.db.jobs import EVERYONE, Jobs
 from streamforge.db.pool import Database
 from streamforge.embedded.ports import free_port
 from streamforge.events.log import EventLog
+from streamforge.planning.plan import make_plan
 from streamforge.settings import DatabaseSettings, ServerSettings, Settings, TemporalSettings
 from streamforge.storage import layout
 from streamforge.storage.bucket import BucketStorage
@@ -202,3 +205,14 @@ async def test_a_piece_that_two_versions_have_written_is_shown_once(tmp_path: Pa
     found = [info async for info in store.walk(work)]
     kept = [name.removeprefix(work) for name in _latest_of_each(found)]
     assert kept == ["audio-0-so-far.json", "chunk-00000-720p-aa.json", "chunk-00001-720p-cc.json"]
+
+
+@pytest.mark.parametrize("kind", [EncodePlan, SearchPlan, StreamPlan, Plan])
+def test_what_workers_of_before_ask_of_a_plan_is_in_it(kind: type[EncodePlan]) -> None:
+    """An older worker beside newer ones, or after an upgrade that is turned back, refused plans without these two and tried
+    again for ever."""
+    settings = Settings.model_validate({"per_title": {"enabled": True, "max_cost": 10}})
+    whole = make_plan(source(video(duration=600)), settings)
+    sent = json.loads(kind.of(whole).model_dump_json())
+    assert {"audio", "chunks"} <= sent.keys()
+    assert len(sent["chunks"]) == (len(whole.chunks) if kind is Plan else 0)

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import pytest
 from fakes import Fakes, activities_working, start, workflows_working, working
 from structlog.testing import capture_logs
 from temporalio import workflow
-from temporalio.api.workflowservice.v1 import DescribeWorkerDeploymentRequest
+from temporalio.api.workflowservice.v1 import DescribeWorkerDeploymentRequest, SetWorkerDeploymentCurrentVersionRequest
 from temporalio.client import Client, WorkflowHandle
+from temporalio.service import RPCError
 from temporalio.testing import ActivityEnvironment, WorkflowEnvironment
 
 from activities.reconcile import ReconcileActivities
@@ -89,6 +91,21 @@ class Held(Fakes):
         await self.go.wait()
 
 
+async def until_current(client: Client, build: Build) -> None:
+    """Temporal refuses to be asked often."""
+    async with asyncio.timeout(60):
+        while True:
+            with suppress(RPCError):
+                if await current_build(client, build.deployment) == build.build_id:
+                    return
+            await asyncio.sleep(1)
+
+
+@pytest.fixture(autouse=True)
+def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deployments, "MISSED_FOR_SECONDS", 0.2)
+
+
 async def test_an_old_and_a_new_worker_each_finish_their_own_jobs(client: Client) -> None:
     old, new = Held(), Fakes()
     async with working(client, old, build=OLD):
@@ -147,13 +164,48 @@ async def test_a_worker_with_a_deployment_takes_the_new_jobs(
     async with worker(settings) as client:
         ours = this_build(settings.temporal)
         assert ours is not None
-        assert await current_build(client, "cluster") == ours.build_id
         await until_at_work(client, ours)
+        await until_current(client, ours)
         with capture_logs() as said:
             async with asyncio.timeout(30):
                 while not said:  # Each queue hears of it by itself.
                     await warn_if_new_jobs_go_elsewhere(client)
         assert [(entry["deployment"], entry["build"]) for entry in said] == [("cluster", ours.build_id)]
+
+
+async def test_where_nobody_works_on_the_newest_build_new_jobs_go_to_the_one_that_is_there(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A deploy that is turned back, or whose workers die as they start."""
+    first, second = Build("rolled-back", "1"), Build("rolled-back", "2")
+    async with working(client, Fakes(), build=first):
+        await send_new_jobs_to(client, first)
+        async with working(client, Fakes(), build=second):
+            await send_new_jobs_to(client, second)
+            await until_at_work(client, first, second)
+        await send_new_jobs_to(client, first)
+        assert await current_build(client, "rolled-back") == second.build_id, "it may only be starting again"
+        monkeypatch.setattr(deployments, "SILENT_FOR", deployments.SILENT_FOR * 0)
+        await send_new_jobs_to(client, first)
+        assert await current_build(client, "rolled-back") == first.build_id
+        assert (await (await start(client)).result()).playback.hls == "/h"
+
+
+async def test_what_an_operator_has_turned_back_stays_so_when_the_newest_workers_start_again(client: Client) -> None:
+    good, bad = Build("turned-back", "1"), Build("turned-back", "2")
+    async with working(client, Fakes(), build=good):
+        await send_new_jobs_to(client, good)
+        async with working(client, Fakes(), build=bad):
+            await send_new_jobs_to(client, bad)
+        await client.workflow_service.set_worker_deployment_current_version(
+            SetWorkerDeploymentCurrentVersionRequest(
+                namespace=client.namespace, deployment_name="turned-back", build_id=good.build_id
+            )
+        )
+        async with working(client, Fakes(), build=bad):
+            await until_at_work(client, good, bad)
+            await send_new_jobs_to(client, bad)
+            assert await current_build(client, "turned-back") == good.build_id
 
 
 async def test_a_reconciliation_does_not_wait_for_a_build_that_is_gone(client: Client) -> None:

@@ -3,9 +3,9 @@
 Units: as in streamforge.contracts.media.source.
 """
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, SerializerFunctionWrapHandler, model_serializer
 
 from streamforge.contracts.media.source import AudioRole, Color, DynamicRange
 from streamforge.contracts.media.stills import StillsPlan
@@ -153,6 +153,13 @@ class EncodePlan(BaseModel):
     quality: QualityTarget
     protection: Protection | None = None
     pictures: StillsPlan | None = Field(None, description="null where there are to be none")
+
+    @model_serializer(mode="wrap")
+    def as_other_versions_read_it(self, serialized: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """With `audio` and `chunks`, empty where they are no business of the work: workers of before 2026-11-28, which may run
+        beside newer ones during an upgrade or after one that is turned back, refuse a plan without."""
+        own: dict[str, Any] = serialized(self)
+        return {"audio": [], "chunks": []} | own
 
     @classmethod
     def of(cls, plan: "EncodePlan") -> Self:
