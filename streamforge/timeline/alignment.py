@@ -80,7 +80,8 @@ def align(leading: Sequence[Run], others: Sequence[Sequence[Run]], *, is_explici
     """`is_explicit`: the container says of each picture when it is shown, as MP4 and Matroska do; a broadcast's or a live
     stream's says what the sender's clock was. None when there are more than MOST_STRETCHES."""
     stretches = _stretches(leading, others, is_explicit=is_explicit)
-    silences = _silences(stretches, others, by_place=not is_explicit) if any(others) else {}
+    by_place = not is_explicit or len(stretches) > 1  # A clock that was set anew may say the same again.
+    silences = _silences(stretches, others, by_place=by_place) if any(others) else {}
     if len(stretches) > MOST_STRETCHES:
         return None
     tracks = [_Track(runs, stretches, is_explicit=is_explicit) for runs in others]

@@ -91,6 +91,13 @@ def test_a_leap_that_sound_fills_is_a_pause() -> None:
     assert [note.kind for note in clock.notes] == [NoteKind.GAP]
 
 
+def test_a_pause_is_told_also_where_sound_of_a_later_recording_has_the_same_times() -> None:
+    pictures = [*steady(50), *steady(50, 125 * PICTURE), *steady(150)]
+    sound = found(steady(280, 0, SOUND), SOUND, [10_001 + number * 53 for number in range(280)])
+    clock = film_clock(film(pictures), {1: sound}, MKV)
+    assert [note.kind for note in clock.notes] == [NoteKind.GAP, NoteKind.RESET]
+
+
 def test_slides_of_a_minute_are_no_leaps() -> None:
     slides = steady(20, 0, 60 * VIDEO_TIMESCALE)
     assert shown(film_clock(film(slides), {}, MKV)) == slides
