@@ -413,7 +413,7 @@ def _config_path_from_environment() -> Path | None:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys)
+        content = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys)  # noqa: S506 - a SafeLoader that counts keys
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InvalidSettings(f"The settings file {path} cannot be read: {' '.join(str(error).split())}.") from error
     if not isinstance(content, dict | None):

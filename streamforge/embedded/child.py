@@ -61,7 +61,7 @@ class Child:
     def start(self) -> None:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as output:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603 - a list, no shell; programs and options of ours
                 self._command,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -64,7 +64,9 @@ class Scorer:
 
     def __enter__(self) -> Self:
         self._errors = (self._scratch / "measuring.stderr").open("wb")
-        self._process = subprocess.Popen(self._command(), stdin=subprocess.PIPE, stderr=self._errors)
+        self._process = subprocess.Popen(  # noqa: S603 - a list, no shell; sizes and counts, and no path from outside
+            self._command(), stdin=subprocess.PIPE, stderr=self._errors
+        )
         assert self._process.stdin is not None
         references = [Output(self._reference, PIXEL_FORMAT, each) for each in self._ranges]
         self._pipe = _Pipe(self._process.stdin, [*references, *self._renditions.values()])

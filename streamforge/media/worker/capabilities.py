@@ -82,7 +82,7 @@ def _ffmpeg_or_none() -> str | None:
 
 
 def _has_filter(ffmpeg: str) -> bool:
-    listing = subprocess.run(
+    listing = subprocess.run(  # noqa: S603 - a list, no shell; the program that the package brings
         [ffmpeg, "-hide_banner", "-filters"], capture_output=True, encoding="utf-8", errors="replace", check=False
     )
     return f" {METRIC.filter_name} " in listing.stdout
