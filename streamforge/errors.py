@@ -116,6 +116,37 @@ class KeyRefused(RequestError):
     http_status = 401
 
 
+class AccessRefused(RequestError):
+    """The caller has not shown what this takes. Answered with a challenge (RFC 9110 §11.6.1, RFC 6750 §3)."""
+
+    code = "auth.refused"
+    http_status = 401
+    bearer_error: ClassVar[str | None] = None
+    """Of RFC 6750 §3.1; None where nothing was shown that could be wrong."""
+
+    def __init__(self, message: str, *, scope: str | None = None, debug: str | None = None) -> None:
+        """`scope`: the one that would do."""
+        super().__init__(message, debug=debug)
+        self.scope = scope
+
+
+class CredentialMissing(AccessRefused):
+    code = "auth.required"
+
+
+class CredentialInvalid(AccessRefused):
+    """Unknown, expired, revoked or malformed."""
+
+    code = "auth.invalid"
+    bearer_error = "invalid_token"
+
+
+class ScopeMissing(AccessRefused):
+    code = "auth.scope_missing"
+    http_status = 403
+    bearer_error = "insufficient_scope"
+
+
 class RangeNotSatisfiable(RequestError):
     code = "media.range_not_satisfiable"
     http_status = 416

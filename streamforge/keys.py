@@ -4,15 +4,12 @@ HKDF (RFC 5869) makes key and key id of each job's video and audio from `keys.se
 ones without telling each other, and a key id that differs shows that their secrets do.
 """
 
-import os
-import secrets
-from contextlib import suppress
-from pathlib import Path
 from uuid import UUID
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from streamforge import secret_files
 from streamforge.contracts.keys import KEY_BYTES, ContentKey
 from streamforge.contracts.media.plan import Protection, TrackType
 from streamforge.errors import InvalidSettings
@@ -20,7 +17,6 @@ from streamforge.settings import Settings
 
 TRACK_TYPES: tuple[TrackType, ...] = ("video", "audio")
 FILE_NAME = "keys-secret"
-SECRET_BYTES = 32
 
 
 def derive(secret: bytes, job_id: UUID, track_type: TrackType) -> ContentKey:
@@ -42,7 +38,7 @@ class Keys:
 
     def of_job(self, job_id: UUID) -> dict[TrackType, ContentKey]:
         """For a worker: makes the secret where there is none yet."""
-        return _derived(self._secret() or _made(self._file), job_id)
+        return _derived(self._secret() or secret_files.read_or_make(self._file), job_id)
 
     def known(self, job_id: UUID) -> dict[TrackType, ContentKey]:
         """For an API: none at all where there is no secret."""
@@ -65,27 +61,8 @@ class Keys:
     def _secret(self) -> bytes | None:
         if self._set is not None:
             return self._set.get_secret_value().encode()
-        with suppress(FileNotFoundError):
-            return self._file.read_bytes()
-        return None
+        return secret_files.read(self._file)
 
 
 def _derived(secret: bytes, job_id: UUID) -> dict[TrackType, ContentKey]:
     return {track_type: derive(secret, job_id, track_type) for track_type in TRACK_TYPES}
-
-
-def _made(file: Path) -> bytes:
-    """Several workers may come here at once: the first one's file stays, and is never seen half-written."""
-    aside = file.with_name(f"{FILE_NAME}.{secrets.token_hex(8)}")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with open(descriptor, "wb") as stream:
-            stream.write(secrets.token_bytes(SECRET_BYTES))
-            stream.flush()
-            os.fsync(stream.fileno())
-        with suppress(FileExistsError):
-            os.link(aside, file)
-    finally:
-        aside.unlink()
-    return file.read_bytes()

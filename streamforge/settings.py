@@ -44,6 +44,8 @@ DSN = re.compile(
 )
 """libpq's form of it: several hosts may be named, and a socket's folder in their place, percent-encoded."""
 
+MIN_SECRET_LENGTH = 32
+
 DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
@@ -84,6 +86,22 @@ class ServerSettings(Section):
     heartbeat_seconds: Annotated[float, Field(gt=0, le=30)] = 15
     max_streams: PositiveInt = 10_000
     max_streams_per_client: PositiveInt = 200
+
+
+class AuthSettings(Section):
+    required: bool = False
+    secret: SecretStr | None = Field(None, min_length=MIN_SECRET_LENGTH)
+    secret_file: Path | None = None
+
+    @model_validator(mode="after")
+    def one_secret(self) -> "AuthSettings":
+        if self.secret is not None and self.secret_file is not None:
+            raise ValueError("secret and secret_file are both set; one of them is enough")
+        return self
+
+    @property
+    def has_secret(self) -> bool:
+        return self.secret is not None or self.secret_file is not None
 
 
 class InputSettings(Section):
@@ -188,7 +206,7 @@ class ProtectionSettings(Section):
 
 
 class KeySettings(Section):
-    secret: SecretStr | None = Field(None, min_length=32)
+    secret: SecretStr | None = Field(None, min_length=MIN_SECRET_LENGTH)
     token: SecretStr | None = Field(None, min_length=16)
     url: str | None = None
 
@@ -314,6 +332,7 @@ class Settings(BaseSettings):
 
     data_dir: Path = Path("./data")
     server: ServerSettings = ServerSettings()
+    auth: AuthSettings = AuthSettings()
     input: InputSettings = InputSettings()
     transcode: TranscodeSettings = TranscodeSettings()
     audio: AudioSettings = AudioSettings()
@@ -351,6 +370,16 @@ class Settings(BaseSettings):
             raise ValueError(
                 "keys.secret must be set where storage.url is: whoever shares the bucket needs the same secret, "
                 "and a bucket outlives the disk on which one would be made"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def callers_are_known_everywhere(self) -> "Settings":
+        outside = self.database.dsn is not None or self.storage.url is not None
+        if self.auth.required and outside and not self.auth.has_secret:
+            raise ValueError(
+                "auth.secret (or auth.secret_file) must be set where database.dsn or storage.url is: all processes need "
+                "the same secret, and a database outlives the disk on which one would be made"
             )
         return self
 

@@ -6,11 +6,13 @@ from contextlib import asynccontextmanager
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.routing import BaseRoute, Route, WebSocketRoute
 
+from streamforge.access.caller import Need
+from streamforge.api.http.authentication import Authentication
 from streamforge.api.http.foreign_pages import OnlyKnownHosts, OnlyOwnPagesChange
 from streamforge.api.http.middleware import AccessLog, Deadline, RealClientIp, Recovery, RelativeRedirects, RequestId
 from streamforge.api.http.problems import HANDLERS, nothing_here
+from streamforge.api.http.rules import GuardedRoute, GuardedWebSocketRoute
 from streamforge.api.routes.batches import create_batch, get_batch
 from streamforge.api.routes.content_keys import clear_key_license, content_key
 from streamforge.api.routes.health import health, index, ready
@@ -30,6 +32,7 @@ EXPOSED_HEADERS = [
     "Accept-Ranges",
     "ETag",
     "Retry-After",
+    "WWW-Authenticate",
 ]
 
 
@@ -50,27 +53,30 @@ def create_app(settings: Settings) -> Starlette:
     return app
 
 
-def routes(settings: ServerSettings) -> list[BaseRoute]:
+def routes(settings: ServerSettings) -> list[GuardedRoute | GuardedWebSocketRoute]:
+    """Every address, and what it needs of its caller."""
     timed = [Middleware(Deadline, seconds=settings.request_timeout_seconds)]
     return [
-        Route("/", index, middleware=timed),
-        Route("/health", health, middleware=timed),
-        Route("/ready", ready, middleware=timed),
-        Route("/jobs", list_jobs, middleware=timed),
-        Route("/jobs/{job_id}", get_job, middleware=timed),
-        Route("/jobs/{job_id}", cancel_job, methods=["DELETE"], middleware=timed),
-        Route("/jobs/{job_id}/events", list_events, middleware=timed),
-        Route("/batches/{batch_id}", get_batch, middleware=timed),
-        Route("/keys/{job_id}/license", clear_key_license, methods=["POST"], middleware=timed),
-        Route("/keys/{job_id}/{key_id}", content_key, middleware=timed),
+        GuardedRoute("/", index, needs=Need.PUBLIC, middleware=timed),
+        GuardedRoute("/health", health, needs=Need.PUBLIC, middleware=timed),
+        GuardedRoute("/ready", ready, needs=Need.PUBLIC, middleware=timed),
+        GuardedRoute("/jobs", list_jobs, needs=Need.READ, middleware=timed),
+        GuardedRoute("/jobs/{job_id}", get_job, needs=Need.READ, middleware=timed),
+        GuardedRoute("/jobs/{job_id}", cancel_job, needs=Need.SUBMIT, methods=["DELETE"], middleware=timed),
+        GuardedRoute("/jobs/{job_id}/events", list_events, needs=Need.READ, middleware=timed),
+        GuardedRoute("/batches/{batch_id}", get_batch, needs=Need.READ, middleware=timed),
+        GuardedRoute(
+            "/keys/{job_id}/license", clear_key_license, needs=Need.PLAYBACK, methods=["POST"], middleware=timed
+        ),
+        GuardedRoute("/keys/{job_id}/{key_id}", content_key, needs=Need.PLAYBACK, middleware=timed),
         # No deadline: these take as long as the network does.
-        Route("/process", process, methods=["POST"]),
-        Route("/batches", create_batch, methods=["POST"]),
-        Route("/stream", stream_of_everything),
-        Route("/jobs/{job_id}/stream", stream_of_job),
-        Route("/batches/{batch_id}/stream", stream_of_batch),
-        WebSocketRoute("/ws/progress", progress),
-        Route("/media/{job_id}/{path:path}", media),
+        GuardedRoute("/process", process, needs=Need.SUBMIT, methods=["POST"]),
+        GuardedRoute("/batches", create_batch, needs=Need.SUBMIT, methods=["POST"]),
+        GuardedRoute("/stream", stream_of_everything, needs=Need.READ),
+        GuardedRoute("/jobs/{job_id}/stream", stream_of_job, needs=Need.READ),
+        GuardedRoute("/batches/{batch_id}/stream", stream_of_batch, needs=Need.READ),
+        GuardedWebSocketRoute("/ws/progress", progress, needs=Need.READ),
+        GuardedRoute("/media/{job_id}/{path:path}", media, needs=Need.PLAYBACK),
     ]
 
 
@@ -94,4 +100,5 @@ def middleware(settings: ServerSettings) -> list[Middleware]:
         Middleware(OnlyOwnPagesChange, settings=settings),
         Middleware(RelativeRedirects),
         Middleware(Recovery),
+        Middleware(Authentication),
     ]

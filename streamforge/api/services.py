@@ -10,6 +10,8 @@ from uuid import UUID
 from starlette.requests import HTTPConnection
 from starlette.requests import Request as StarletteRequest
 
+from streamforge.access.authenticator import Authenticator
+from streamforge.access.caller import Caller
 from streamforge.api.cancels import Cancels
 from streamforge.api.etas import Etas
 from streamforge.api.http.stream_limits import StreamLimits
@@ -19,7 +21,7 @@ from streamforge.api.readiness import CHECK_TIMEOUT, Readiness
 from streamforge.api.uploads import Uploads
 from streamforge.api.workflows import Workflows
 from streamforge.checks import Check
-from streamforge.db.jobs import EVERYONE, Jobs, OwnJobs
+from streamforge.db.jobs import Jobs, OwnJobs
 from streamforge.db.listener import Listener
 from streamforge.db.migrations import apply_migrations
 from streamforge.db.pool import Database
@@ -64,6 +66,7 @@ class Services:
     """What requests are served with. Of jobs there is nothing here but through `of`."""
 
     settings: Settings
+    authenticator: Authenticator
     database: Database
     of: Callable[[str], Own]
     announce: Callable[[Iterable[UUID]], Awaitable[None]]
@@ -92,9 +95,17 @@ def services_of(connection: HTTPConnection[AppState]) -> Services:
     return connection.state["services"]
 
 
-def owner_of(_connection: HTTPConnection[AppState]) -> str:
-    """Whose jobs a caller may see: everybody's are everybody's, as long as nobody has to say who they are."""
-    return EVERYONE
+def caller_of(connection: HTTPConnection[AppState]) -> Caller:
+    """Who asks. Raises why nobody is known: CredentialMissing, CredentialInvalid, DatabaseUnavailable."""
+    found: Caller | StreamForgeError = connection.scope["state"]["caller"]
+    if isinstance(found, StreamForgeError):
+        raise found
+    return found
+
+
+def owner_of(connection: HTTPConnection[AppState]) -> str:
+    """Whose jobs a caller may see."""
+    return caller_of(connection).owner
 
 
 def own(connection: HTTPConnection[AppState]) -> Own:
@@ -125,6 +136,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         ):
             yield Services(
                 settings=settings,
+                authenticator=Authenticator(settings),
                 database=database,
                 of=lambda owner: Own(jobs.of(owner), events.of(owner)),
                 announce=jobs.announce,

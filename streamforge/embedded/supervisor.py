@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import psutil
 import structlog
 
+from streamforge.access.exposure import require_callers_beyond_loopback
 from streamforge.disks import SERVER, disk_error
 from streamforge.embedded import endpoints, leftovers, ports
 from streamforge.embedded.child import Child, ChildDied
@@ -60,9 +61,10 @@ async def running(settings: Settings, options: UpOptions) -> AsyncIterator[RunFi
 
     `settings.database.dsn` and `settings.temporal.address`, where set, replace the embedded part.
 
-    Raises AlreadyRunning, PortInUse, MissingPart, ChildDied, DiskFull, StorageUnavailable.
+    Raises InvalidSettings, AlreadyRunning, PortInUse, MissingPart, ChildDied, DiskFull, StorageUnavailable.
     """
     data_dir = settings.data_dir.resolve()
+    require_callers_beyond_loopback(settings)
     ports.refuse_equal(_chosen_ports(settings, options))
     with endpoints.exclusive(data_dir):
         await asyncio.to_thread(leftovers.end_recorded, endpoints.read(data_dir))

@@ -17,7 +17,7 @@ from streamforge.api.app import routes
 from streamforge.api.http.foreign_pages import SAFE_METHODS
 from streamforge.db.jobs import EVERYONE, Jobs
 from streamforge.errors import InvalidSettings
-from streamforge.settings import ServerSettings, Settings, load
+from streamforge.settings import AuthSettings, ServerSettings, Settings, load
 
 FOREIGN = [
     {"Origin": "https://evil.example"},
@@ -143,7 +143,7 @@ async def test_programs_own_pages_and_those_that_are_named_may_do_everything(tru
 
 async def test_the_port_that_goes_without_saying_makes_no_other_page(settings: Settings) -> None:
     """Browsers leave it out of an `Origin`; proxies may say it in `Host`, and people in the settings."""
-    named = with_server(settings, host="0.0.0.0", cors_origins=["https://mine.example:443", "http://[2001:DB8::1]:80"])
+    named = with_server(settings, hosts=["*"], cors_origins=["https://mine.example:443", "http://[2001:DB8::1]:80"])
     async with serving(named) as api:
         address = f"http://127.0.0.1:{httpx.URL(api.url).port}/jobs"
         for status, origin, host in (
@@ -233,6 +233,7 @@ async def test_a_proxy_may_pass_on_the_names_that_are_set(trusting: Api) -> None
 async def test_elsewhere_any_name_will_do_unless_some_are_set(
     settings: Settings, server: dict[str, object], status: int
 ) -> None:
-    async with serving(with_server(settings, **server)) as api:
+    with_callers = settings.model_copy(update={"auth": AuthSettings(required=True)})
+    async with serving(with_server(with_callers, **server)) as api:
         address = f"http://127.0.0.1:{httpx.URL(api.url).port}/health"
         assert (await api.http.get(address, headers={"Host": "films.lan"})).status_code == status

@@ -137,7 +137,7 @@ async def test_with_a_token_set_only_its_owner_is_answered(guarded: Api) -> None
     for header in refused:
         response = await guarded.http.get(address, headers={"Authorization": header})
         assert_problem(response, 401, "key.refused")
-        assert response.headers["www-authenticate"] == "Bearer"
+        assert response.headers["www-authenticate"] == 'Bearer realm="streamforge"'
     response = await guarded.http.get(address, headers={"Authorization": b"Bearer \xff\xfe"})
     assert_problem(response, 401, "key.refused")
 

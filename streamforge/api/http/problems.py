@@ -11,12 +11,13 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import ExceptionHandler, Receive, Scope, Send
 
-from streamforge.errors import StreamForgeError
+from streamforge.errors import AccessRefused, StreamForgeError
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
+REALM = "streamforge"
 HEADERS = {
-    401: {"WWW-Authenticate": "Bearer"},
+    401: {"WWW-Authenticate": f'Bearer realm="{REALM}"'},
     429: {"Retry-After": str(RETRY_AFTER_SECONDS)},
     503: {"Retry-After": str(RETRY_AFTER_SECONDS)},
 }
@@ -51,7 +52,22 @@ def problem(
 
 
 def problem_of(request: HTTPConnection[Any], error: StreamForgeError) -> Response:
-    return problem(request, error.http_status, error.code, error.message, HEADERS.get(error.http_status))
+    return problem(request, error.http_status, error.code, error.message, _headers_of(error))
+
+
+def _headers_of(error: StreamForgeError) -> Mapping[str, str] | None:
+    return challenge(error) if isinstance(error, AccessRefused) else HEADERS.get(error.http_status)
+
+
+def challenge(error: AccessRefused) -> dict[str, str]:
+    """What would do instead (RFC 6750 §3). An error is named only where something was shown: §3.1."""
+    parts = [f'realm="{REALM}"']
+    if error.bearer_error is not None:
+        # The sentences are ours, and have no quotation marks.
+        parts += [f'error="{error.bearer_error}"', f'error_description="{error.message}"']
+    if error.scope is not None:
+        parts.append(f'scope="{error.scope}"')
+    return {"WWW-Authenticate": f"Bearer {', '.join(parts)}"}
 
 
 def internal_problem(request: HTTPConnection[Any]) -> Response:

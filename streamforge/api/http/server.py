@@ -19,6 +19,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from streamforge.access.exposure import require_callers_at
 from streamforge.api.app import create_app
 from streamforge.api.http.protocols import HttpProtocol, WebSocketProtocol
 from streamforge.api.services import AppState
@@ -43,7 +44,7 @@ async def serve(
     """Serve until SIGTERM, SIGINT or SIGHUP; or until `stop` is set, for a caller who handles signals itself.
 
     `on_ready` is called with the address once requests are answered. Raises PortInUse, MissingPart,
-    DatabaseUnavailable, MigrationEdited.
+    DatabaseUnavailable, MigrationEdited, InvalidSettings.
     """
     _allow_many_connections()
     # Signals end it at once until it has started, and change nothing once it stops.
@@ -62,6 +63,7 @@ async def running(settings: Settings) -> AsyncIterator[str]:
     """The API, answering at the URL, as long as the block lasts. Port 0 takes any free one."""
     app = create_app(settings)
     with _listening_socket(settings.server.host, settings.server.port) as listener:
+        require_callers_at(settings, listener.getsockname()[0])
         # The lifespan is entered here, not by uvicorn, which would turn its errors into a traceback and exit code 3.
         async with app.router.lifespan_context(app) as state:
             server = _Server(_config(app), cast(AppState, state))

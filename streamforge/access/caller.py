@@ -1,0 +1,49 @@
+"""Who asks, and what they may do."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from streamforge.db.jobs import EVERYONE
+
+
+class Scope(StrEnum):
+    """What a credential is good for. `admin` includes the others."""
+
+    SUBMIT = "submit"
+    READ = "read"
+    ADMIN = "admin"
+
+
+class Need(StrEnum):
+    """What a route asks of its caller: a scope, nothing at all, or the right to watch one job (`playback`)."""
+
+    PUBLIC = "public"
+    READ = "read"
+    SUBMIT = "submit"
+    ADMIN = "admin"
+    PLAYBACK = "playback"
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Somebody who has shown what they are. `credential` says by what, without giving it away: `anonymous`, `key:PREFIX`,
+    `jwt:SUBJECT`, and in front of these `session:` or `ticket:` where one was made of it. `expires_at`: when that ends."""
+
+    owner: str
+    scopes: frozenset[Scope]
+    credential: str
+    expires_at: datetime | None = None
+
+    def may(self, scope: Scope) -> bool:
+        return scope in self.scopes or Scope.ADMIN in self.scopes
+
+
+ANYBODY = Caller(EVERYONE, frozenset(Scope), "anonymous")
+"""Everybody, as long as nobody has to say who they are."""
+
+
+def scopes_named(names: Iterable[str]) -> frozenset[Scope]:
+    """Those that are ours: others, such as `openid`, are for other servers."""
+    return frozenset(Scope(name) for name in names if name in list(Scope))

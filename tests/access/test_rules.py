@@ -1,0 +1,132 @@
+"""Every route has a rule, and nobody comes past it."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from serving import Api, assert_problem
+from starlette.routing import BaseRoute, Mount
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+
+from streamforge.access.caller import Need
+from streamforge.api import app
+from streamforge.api.http.rules import GuardedRoute, GuardedWebSocketRoute
+from streamforge.settings import Settings
+
+RULES = {
+    "GET /": "public",
+    "GET /health": "public",
+    "GET /ready": "public",
+    "GET /jobs": "read",
+    "GET /jobs/{job_id}": "read",
+    "DELETE /jobs/{job_id}": "submit",
+    "GET /jobs/{job_id}/events": "read",
+    "GET /jobs/{job_id}/stream": "read",
+    "GET /batches/{batch_id}": "read",
+    "GET /batches/{batch_id}/stream": "read",
+    "GET /stream": "read",
+    "WS /ws/progress": "read",
+    "POST /process": "submit",
+    "POST /batches": "submit",
+    "GET /media/{job_id}/{path}": "playback",
+    "GET /keys/{job_id}/{key_id}": "playback",
+    "POST /keys/{job_id}/license": "playback",
+}
+"""What each address asks of its caller. A new one is written down here, too."""
+
+
+def every(routes: list[BaseRoute]) -> Iterator[Any]:
+    """Also those below others."""
+    for route in routes:
+        if isinstance(route, Mount):
+            yield from every(route.routes)
+        else:
+            yield route
+
+
+def names(route: Any) -> list[str]:
+    path = re.sub(r":\w+}", "}", route.path)
+    return [f"{method} {path}" for method in sorted(getattr(route, "methods", {"WS"}) - {"HEAD"})]
+
+
+def guarded(settings: Settings) -> dict[str, Need]:
+    return {name: route.needs for route in every(app.create_app(settings).routes) for name in names(route)}
+
+
+def test_every_route_is_made_with_a_rule() -> None:
+    for route in every(app.create_app(Settings()).routes):
+        assert isinstance(route, GuardedRoute | GuardedWebSocketRoute), f"{route} has no rule"
+
+
+def test_each_rule_is_the_one_that_is_meant() -> None:
+    assert guarded(Settings()) == RULES
+
+
+def test_a_route_without_a_rule_cannot_be_made() -> None:
+    with pytest.raises(TypeError, match="needs"):
+        GuardedRoute("/new", lambda _: None)  # type: ignore[call-arg]
+
+
+def known(name: str) -> tuple[str, str]:
+    method, _, pattern = name.partition(" ")
+    return method, pattern.format(job_id=uuid4(), batch_id=uuid4(), key_id="0" * 32, path="master.m3u8")
+
+
+@pytest.mark.parametrize("name", [name for name, need in RULES.items() if need != "public" and "WS" not in name])
+async def test_without_a_credential_every_other_route_answers_401(guarded_api: Api, name: str) -> None:
+    method, path = known(name)
+    refused = await guarded_api.http.request(method, path)
+    assert_problem(refused, 401, "auth.required")
+    scope = "submit" if RULES[name] == "submit" else "read"
+    assert refused.headers["www-authenticate"] == f'Bearer realm="streamforge", scope="{scope}"'
+
+
+@pytest.mark.parametrize("name", [name for name, need in RULES.items() if need == "public"])
+async def test_public_ones_do_not_ask(guarded_api: Api, name: str) -> None:
+    for headers in ({}, {"Authorization": "Bearer nonsense"}):
+        assert (await guarded_api.http.get(known(name)[1], headers=headers)).status_code != 401
+
+
+async def test_what_is_there_is_nobody_s_business(guarded_api: Api) -> None:
+    """Neither methods nor malformed ids are told apart before it is known who asks."""
+    for method, path in (
+        ("PUT", "/jobs"),
+        ("GET", "/jobs/42"),
+        ("GET", "/media/42/%2e%2e/x"),
+        ("POST", "/keys/1/license"),
+    ):
+        assert_problem(await guarded_api.http.request(method, path), 401, "auth.required")
+
+
+async def test_a_websocket_is_refused_before_it_is_accepted(guarded_api: Api) -> None:
+    with pytest.raises(InvalidStatus) as refused:
+        async with connect(f"{guarded_api.url.replace('http', 'ws')}/ws/progress"):
+            pass
+    assert refused.value.response.status_code == 401
+    assert refused.value.response.headers["www-authenticate"] == 'Bearer realm="streamforge", scope="read"'
+    assert b"auth.required" in (refused.value.response.body or b"")
+
+
+async def test_a_body_is_not_waited_for(guarded_api: Api) -> None:
+    """Nor kept: gigabytes of a stranger would be."""
+    refused = await guarded_api.post(b"0" * 100_000)
+    assert_problem(refused, 401, "auth.required")
+    assert guarded_api.uploads == []
+
+
+async def test_what_is_shown_and_wrong_is_told_as_such(guarded_api: Api) -> None:
+    refused = await guarded_api.http.get("/jobs", headers={"Authorization": "Bearer sf_nonsense"})
+    assert_problem(refused, 401, "auth.invalid")
+    assert 'error="invalid_token"' in refused.headers["www-authenticate"]
+    other = await guarded_api.http.get("/jobs", headers={"Authorization": "Basic YTpi"})
+    assert_problem(other, 401, "auth.required")
+
+
+async def test_pages_can_read_a_refusal(guarded_api: Api) -> None:
+    refused = await guarded_api.http.get("/jobs", headers={"Origin": "https://films.example"})
+    assert refused.status_code == 401
+    assert refused.headers["access-control-allow-origin"]
+    assert "WWW-Authenticate" in refused.headers["access-control-expose-headers"]
