@@ -8,7 +8,7 @@ LOCK_OPTIONS := --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check fuzz lint format bench lock clean
+.PHONY: help setup demo up test check fuzz lint sbom format bench lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -43,12 +43,18 @@ check: setup ## the quick tests: planning, contracts, workflows, database
 fuzz: setup ## damaged files, then files whose clocks lie, for MINUTES=10 each; new ones every time
 	FUZZ_MINUTES=$(or $(MINUTES),10) $(BIN)/python -m pytest -s tests/media/test_fuzz.py tests/law/test_law.py $(ARGS)
 
-lint: setup ## style, types, layers, Dockerfile
+lint: setup ## style, types, layers, Dockerfile, secrets, known vulnerabilities
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/mypy --no-warn-unused-configs .ci/*.py
 	$(BIN)/lint-imports
 	$(BIN)/hadolint docker/Dockerfile
+	$(BIN)/python .ci/find_secrets.py
+	$(BIN)/python .ci/find_vulnerabilities.py
+
+sbom: setup ## dist/streamforge.cdx.json: what the image is made of, as CycloneDX
+	@$(BIN)/python .ci/make_sbom.py dist/streamforge.cdx.json
 
 format: setup ## what can be put right by itself
 	$(BIN)/ruff check --fix
