@@ -30,6 +30,7 @@ from streamforge.contracts.tasks import Libraries
 from streamforge.errors import StorageCorrupted
 from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
+from streamforge.observability import metrics
 from streamforge.packaging.presentation import (
     AudioTrack,
     Presentation,
@@ -57,6 +58,7 @@ class StoreActivities:
             with no_full_collections():
                 result = await self._store(work, checkpoint, reporter)
             await reporter.state(_completion(result))
+            _measure(work, result)
             return result
 
     async def _store(self, work: StoreInput, checkpoint: Checkpoint, reporter: Reporter) -> ProcessVideoResult:
@@ -146,6 +148,13 @@ def _json(receipt: Receipt) -> bytes:
     files = {name: asdict(file) for name, file in receipt.files.items()}
     whole = receipt.model_dump(mode="json", exclude={"files"}) | {"files": files}
     return "".join(json.JSONEncoder(ensure_ascii=False, indent=1).iterencode(whole)).encode()
+
+
+def _measure(work: StoreInput, result: ProcessVideoResult) -> None:
+    ends = [*sorted(work.began.values())[1:], datetime.now(UTC)]
+    for stage, end in zip(sorted(work.began, key=work.began.__getitem__), ends, strict=True):
+        metrics.STAGE_SECONDS.labels(stage.value).observe(max(0.0, (end - work.began[stage]).total_seconds()))
+    metrics.MEDIA_SECONDS.inc(result.duration)
 
 
 def _completion(result: ProcessVideoResult) -> JobChange:

@@ -30,6 +30,7 @@ from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
 from streamforge.keys import Keys
 from streamforge.media.worker.children import MediaChildren
+from streamforge.observability import metrics
 from streamforge.packaging.presentation import INIT_SEGMENT
 from streamforge.planning.stills import POSTER, THUMBNAIL, TILES
 from streamforge.storage import AlreadyThere, Storage, layout
@@ -138,7 +139,8 @@ class TranscodeActivities:
         renditions = task.plan.renditions if activity.info().attempt == FIRST_ATTEMPT else []
         with self.gpu.take(renditions) as on_gpu:
             using_gpu = task.model_copy(update={"on_gpu": on_gpu})
-            encoded = await self.children.run(tasks.ENCODE, using_gpu, on_progress)
+            with metrics.timed(metrics.CHUNK_SECONDS.labels("gpu" if on_gpu else "cpu")):
+                encoded = await self.children.run(tasks.ENCODE, using_gpu, on_progress)
         if encoded.gpu_failure is not None:
             log.warning(
                 "encoded by the CPU, the GPU failed",

@@ -10,11 +10,13 @@ from activities.support import work_records
 from activities.support.heartbeats import Checkpoint, heartbeats
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import Stage
+from streamforge.contracts.media.plan import EncodePlan
 from streamforge.contracts.media.scores import PartQuality, Repair
 from streamforge.contracts.pipeline import ValidatedStream, ValidateInput
 from streamforge.contracts.steps import VALIDATE
 from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
+from streamforge.observability import metrics
 from streamforge.progress.bands import progress_at
 from streamforge.quality.floors import rounded
 from streamforge.quality.registry import METRIC
@@ -42,6 +44,7 @@ class ValidateActivities:
                 attempt=activity.info().attempt,
             )
             await reporter.state(_verdict(validated))
+            _measure(work.plan, validated)
             return validated
 
     async def _read(
@@ -60,6 +63,13 @@ class ValidateActivities:
                 )
             )
         return board, repairs
+
+
+def _measure(plan: EncodePlan, validated: ValidatedStream) -> None:
+    codecs = {rendition.name: rendition.codec for rendition in plan.renditions}
+    for score in validated.scores:
+        metrics.VMAF.labels(codecs[score.name]).observe(score.vmaf.mean)
+    metrics.REPAIRS.inc(validated.repair_count)
 
 
 def _verdict(validated: ValidatedStream) -> JobChange:

@@ -72,7 +72,9 @@ CREATE TABLE jobs (
     moved_at             timestamptz NOT NULL DEFAULT now(),
     cancel_requested_at  timestamptz,
     cancel_told_at       timestamptz,
-    completed_at         timestamptz
+    completed_at         timestamptz,
+
+    origin               jsonb
 );
 COMMENT ON COLUMN jobs.options IS 'what the caller asked for; see streamforge.contracts.job_options';
 COMMENT ON COLUMN jobs.launched_at IS 'when Temporal took the workflow; null = the API still owes it the start';
@@ -80,10 +82,12 @@ COMMENT ON COLUMN jobs.work_began_at IS 'when a worker did its first frame; unti
 COMMENT ON COLUMN jobs.moved_at IS 'when it last got any further';
 COMMENT ON COLUMN jobs.cancel_requested_at IS 'when somebody was told that the job will be cancelled';
 COMMENT ON COLUMN jobs.cancel_told_at IS 'when Temporal took the request; null = the API still owes it';
+COMMENT ON COLUMN jobs.origin IS 'request id and trace of the request that brought it; see streamforge.contracts.origin';
 
 CREATE INDEX jobs_newest ON jobs (owner, created_at DESC, id DESC);
 CREATE INDEX jobs_waiting ON jobs (priority, created_at, id)
     WHERE work_began_at IS NULL AND status IN ('pending', 'processing');
+CREATE INDEX jobs_unfinished ON jobs (status, stage) WHERE status IN ('pending', 'processing');
 CREATE INDEX jobs_unlaunched ON jobs (created_at) WHERE launched_at IS NULL;
 CREATE INDEX jobs_of_a_batch ON jobs (batch_id) WHERE batch_id IS NOT NULL;
 CREATE INDEX jobs_to_cancel ON jobs (cancel_requested_at, id)

@@ -92,7 +92,7 @@ def _service_settings(*arguments: Any) -> "Settings":
     """The same, for a process that serves: with logs, and joined to the `up` that runs on the data folder."""
     from streamforge import data_folder
     from streamforge.embedded.endpoints import join
-    from streamforge.observability import configure_logging
+    from streamforge.observability.logs import configure_logging
 
     settings = _settings(*arguments)
     configure_logging(settings.log)
@@ -114,7 +114,7 @@ def up(
     """Run everything on this machine: PostgreSQL, Temporal, the API and a worker."""
     embedded.require()
     from streamforge.embedded.supervisor import UpOptions
-    from streamforge.observability import configure_logging
+    from streamforge.observability.logs import configure_logging
     from streamforge.signals import until_signal
 
     settings = _settings(context, data_dir, host, port)

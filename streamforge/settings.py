@@ -292,6 +292,12 @@ class RetentionSettings(Section):
     sweep_every_hours: Annotated[float, Field(gt=0, le=8760)] = 24
 
 
+class MetricsSettings(Section):
+    host: str = "127.0.0.1"
+    port: int | None = Field(None, ge=0, le=65535)
+    worker_port: int | None = Field(None, ge=0, le=65535)
+
+
 class LogSettings(Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "console", "json"] = "auto"
@@ -349,6 +355,7 @@ class Settings(BaseSettings):
     database: DatabaseSettings = DatabaseSettings()
     temporal: TemporalSettings = TemporalSettings()
     retention: RetentionSettings = RetentionSettings()
+    metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
     profile: str = "default"
     profiles: dict[str, Profile] = PROFILES

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from streamforge.contracts.media.plan import VideoRendition
 from streamforge.media.worker.gpus import GpuMeter
+from streamforge.observability import metrics
 
 
 class GpuSessions:
@@ -13,6 +14,7 @@ class GpuSessions:
     def __init__(self, encoders: Collection[str], limit: int, meter: GpuMeter) -> None:
         self.encoders = frozenset(encoders)
         self._free = limit
+        metrics.GPU_SESSIONS.set(limit if encoders else 0)
         self._meter = meter
 
     @contextmanager
@@ -22,10 +24,12 @@ class GpuSessions:
         fit.sort(key=lambda rendition: rendition.width * rendition.height, reverse=True)
         taken = frozenset(rendition.name for rendition in fit[: self._free])
         self._free -= len(taken)
+        metrics.GPU_SESSIONS_IN_USE.inc(len(taken))
         try:
             yield taken
         finally:
             self._free += len(taken)
+            metrics.GPU_SESSIONS_IN_USE.dec(len(taken))
 
     def utilisation(self) -> dict[str, list[dict[str, str | int]]]:
         """For the details of a heartbeat: nothing where there is no GPU."""

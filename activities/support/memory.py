@@ -9,6 +9,7 @@ import structlog
 
 from streamforge.contracts.media.plan import VideoRendition
 from streamforge.contracts.media.source import Source
+from streamforge.observability import metrics
 from streamforge.planning.memory import FIRST_GUESS, Footprint, expected_bytes, measured_footprint
 
 log = structlog.stdlib.get_logger(__name__)
@@ -22,6 +23,7 @@ class MemoryBudget:
 
     def __init__(self, memory_bytes: int) -> None:
         self._memory_bytes = memory_bytes
+        metrics.MEMORY.set(memory_bytes)
         self._held = 0
         self._left = asyncio.Condition()
         self._in_line = asyncio.Lock()
@@ -30,17 +32,23 @@ class MemoryBudget:
     @asynccontextmanager
     async def hold(self, source: Source, renditions: list[VideoRendition]) -> AsyncIterator[None]:
         needed = expected_bytes(source.video_required, renditions, self._footprint or FIRST_GUESS)
-        async with self._in_line, self._left:
-            if not self._fits(needed):
-                log.info("waiting for memory", needed=needed, held=self._held, memory=self._memory_bytes)
-            await self._left.wait_for(lambda: self._fits(needed))
-            self._held += needed
+        with metrics.MEMORY_WAITING.track_inprogress(), metrics.timed(metrics.MEMORY_WAIT):
+            await self._take(needed)
         try:
             yield
         finally:
             # Shielded from a cancel in the middle: what is not given back is lost for good.
             self._held -= needed
+            metrics.MEMORY_HELD.dec(needed)
             await asyncio.shield(self._tell())
+
+    async def _take(self, needed: int) -> None:
+        async with self._in_line, self._left:
+            if not self._fits(needed):
+                log.info("waiting for memory", needed=needed, held=self._held, memory=self._memory_bytes)
+            await self._left.wait_for(lambda: self._fits(needed))
+            self._held += needed
+            metrics.MEMORY_HELD.inc(needed)
 
     async def _tell(self) -> None:
         async with self._left:

@@ -18,6 +18,7 @@ from streamforge.api.routes.content_keys import clear_key_license, content_key
 from streamforge.api.routes.health import health, index, ready
 from streamforge.api.routes.jobs import cancel_job, get_job, list_events, list_jobs
 from streamforge.api.routes.media import media
+from streamforge.api.routes.metrics import metrics
 from streamforge.api.routes.process import process
 from streamforge.api.routes.stream import stream_of_batch, stream_of_everything, stream_of_job
 from streamforge.api.routes.websocket import progress
@@ -60,6 +61,7 @@ def routes(settings: ServerSettings) -> list[GuardedRoute | GuardedWebSocketRout
         GuardedRoute("/", index, needs=Need.PUBLIC, middleware=timed),
         GuardedRoute("/health", health, needs=Need.PUBLIC, middleware=timed),
         GuardedRoute("/ready", ready, needs=Need.PUBLIC, middleware=timed),
+        GuardedRoute("/metrics", metrics, needs=Need.ADMIN, middleware=timed),
         GuardedRoute("/jobs", list_jobs, needs=Need.READ, middleware=timed),
         GuardedRoute("/jobs/{job_id}", get_job, needs=Need.READ, middleware=timed),
         GuardedRoute("/jobs/{job_id}", cancel_job, needs=Need.SUBMIT, methods=["DELETE"], middleware=timed),

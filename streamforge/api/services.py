@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypedDict
 from uuid import UUID
 
+import structlog
 from starlette.requests import HTTPConnection
 from starlette.requests import Request as StarletteRequest
 
@@ -18,6 +19,7 @@ from streamforge.api.http.stream_limits import StreamLimits
 from streamforge.api.launcher import Launcher
 from streamforge.api.manifests import Manifests
 from streamforge.api.readiness import CHECK_TIMEOUT, Readiness
+from streamforge.api.service_gauges import ServiceGauges
 from streamforge.api.uploads import Uploads
 from streamforge.api.workflows import Workflows
 from streamforge.checks import Check
@@ -37,11 +39,15 @@ from streamforge.events.log import EventLog, OwnLog
 from streamforge.events.sources import BatchSource, JobSource, OwnerSource
 from streamforge.events.stream import Streams
 from streamforge.keys import Keys
+from streamforge.observability import metrics
+from streamforge.observability.exposition import exposed
 from streamforge.retry import STARTUP_WAIT_SECONDS, until_available
 from streamforge.settings import Settings
 from streamforge.storage import Storage, open_storage
 from streamforge.storage.ownership import claim_if_there
 from streamforge.temporal.connect import connect
+
+log = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,7 @@ class Services:
     etas: Etas
     keys: Keys
     readiness: Readiness
+    gauges: ServiceGauges
 
 
 class AppState(TypedDict):
@@ -119,7 +126,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
 
     Raises MissingPart, DatabaseUnavailable, MigrationEdited, StoreTaken.
     """
-    temporal = await connect(settings.temporal, lazy=True)
+    temporal = await connect(settings.temporal, lazy=True, measured=settings.metrics.port is not None)
     storage = open_storage(settings)
     uploads = Uploads(settings.data_dir / "uploads", settings.input, disks=storage.disks)
     await asyncio.to_thread(uploads.prepare)
@@ -129,10 +136,13 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         await claim_if_there(storage, jobs)
         workflows = Workflows(temporal)
         cancels = Cancels(jobs, events, workflows, storage)
+        readiness = _readiness(uploads, jobs, workflows, storage)
+        gauges = ServiceGauges(jobs, workflows, readiness)
         async with (
             Broadcaster(events, settings.server.heartbeat_seconds) as broadcaster,
             Listener(database.dsn, broadcaster.on_notification, broadcaster.on_reconnected),
             Launcher(jobs, workflows, cancels) as launcher,
+            _metrics(settings, uploads, storage, gauges),
         ):
             yield Services(
                 settings=settings,
@@ -151,10 +161,28 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 launcher=launcher,
                 etas=Etas(jobs),
                 keys=Keys(settings),
-                readiness=_readiness(uploads, jobs, workflows, storage),
+                readiness=readiness,
+                gauges=gauges,
             )
     finally:
         await database.close()
+
+
+@asynccontextmanager
+async def _metrics(
+    settings: Settings, uploads: Uploads, storage: Storage, gauges: ServiceGauges
+) -> AsyncIterator[None]:
+    """On their own port, where there is one; nobody looks at anything otherwise."""
+    metrics.watch_disk("uploads", uploads.folder)
+    for disk in storage.disks:
+        metrics.watch_disk("store", disk)
+    with exposed(settings.metrics.host, settings.metrics.port) as url:
+        if url is None:
+            yield
+            return
+        log.info("metrics can be asked for", url=url)
+        async with gauges.kept_fresh():
+            yield
 
 
 def _readiness(uploads: Uploads, jobs: Jobs, workflows: Workflows, storage: Storage) -> Readiness:

@@ -17,6 +17,7 @@ import structlog
 
 from streamforge.disks import SERVER, disk_error
 from streamforge.errors import DiskFull, UploadTooLarge
+from streamforge.observability import metrics
 from streamforge.settings import InputSettings
 
 P = ParamSpec("P")
@@ -47,6 +48,7 @@ class IncomingFile:
     async def write(self, data: bytes) -> None:
         """Raises UploadTooLarge, DiskFull, StorageUnavailable."""
         self.size_bytes += len(data)
+        metrics.UPLOAD_BYTES.inc(len(data))
         if self.size_bytes > self._limits.max_size_bytes:
             raise too_large(self._limits)
         self._buffer += data
@@ -90,7 +92,7 @@ class Uploads:
 
     def __init__(self, folder: Path, limits: InputSettings, disks: Sequence[Path] = ()) -> None:
         """`disks` are folders in which an upload will lie for good."""
-        self._folder = folder
+        self.folder = folder
         self._limits = limits
         self._disks = [folder, *disks]
 
@@ -98,8 +100,8 @@ class Uploads:
         """Make the folder, and remove what killed processes left there: files that nobody holds the lock of. The
         kernel drops a lock with its process, so a live upload of another API is never taken for a leftover. Others may
         do the same at the same time."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        for path in self._folder.glob("*.part"):
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for path in self.folder.glob("*.part"):
             if _removed_if_nobody_writes(path):
                 log.info("removed an upload that a killed process left", file=path.name)
 
@@ -119,14 +121,15 @@ class Uploads:
         """A new file. Whatever ends the block, a crash aside, nothing is left here afterwards."""
         incoming = await _on_disk(self._new_file, job_id)
         try:
-            yield incoming
+            with metrics.UPLOADS.track_inprogress():
+                yield incoming
         finally:
             # In a thread: to free the blocks of a large file takes its time.
             await asyncio.shield(asyncio.to_thread(incoming.discard))
 
     def _new_file(self, job_id: UUID) -> IncomingFile:
-        self._folder.mkdir(parents=True, exist_ok=True)  # Somebody may have cleaned up.
-        return IncomingFile(self._folder / f"{job_id}.part", self._limits)
+        self.folder.mkdir(parents=True, exist_ok=True)  # Somebody may have cleaned up.
+        return IncomingFile(self.folder / f"{job_id}.part", self._limits)
 
 
 def too_large(limits: InputSettings) -> UploadTooLarge:

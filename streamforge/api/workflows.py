@@ -1,9 +1,13 @@
 """The API's side of Temporal: workflows by name, so that the web process never loads what they do."""
 
 import asyncio
+import time
 from datetime import timedelta
 from uuid import uuid4
 
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.common import (
     Priority,
@@ -26,6 +30,8 @@ from streamforge.temporal.connect import ensure_search_attributes
 from streamforge.temporal.failures import to_streamforge_error
 
 RPC_TIMEOUT = timedelta(seconds=5)
+POLLED_WITHIN_SECONDS = 90.0
+"""A poll lasts a minute; Temporal remembers who asked for five."""
 PLAN_WORKFLOW_PREFIX = "video-plan-"
 
 
@@ -108,6 +114,20 @@ class Workflows:
             await self._client.service_client.check_health(timeout=RPC_TIMEOUT)
         except (RPCError, RuntimeError) as error:
             raise _unavailable(error) from error
+
+    async def pollers(self, queue: str) -> int:
+        """How many workers have asked for activities of this task queue of late."""
+        request = DescribeTaskQueueRequest(
+            namespace=self._client.namespace,
+            task_queue=TaskQueue(name=queue),
+            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
+        )
+        try:
+            described = await self._client.workflow_service.describe_task_queue(request, timeout=RPC_TIMEOUT)
+        except (RPCError, RuntimeError) as error:
+            raise _unavailable(error) from error
+        since = time.time() - POLLED_WITHIN_SECONDS
+        return sum(poller.last_access_time.ToNanoseconds() / 1e9 > since for poller in described.pollers)
 
     async def _register_search_attributes(self) -> None:
         """Whoever comes first, API or worker: without them Temporal refuses to start our workflows."""

@@ -12,8 +12,10 @@ from streamforge.contracts.batch import BatchView, JobSummary
 from streamforge.contracts.events import RenditionProgress
 from streamforge.contracts.job import EventView, JobError, JobStatus, Playback, RenditionView, Stage
 from streamforge.contracts.job_options import JobOptions
+from streamforge.contracts.origin import Origin
 from streamforge.contracts.stored import JsonObject, read_as_far_as_possible
 from streamforge.db.pool import Database, Row
+from streamforge.observability import metrics
 from streamforge.progress.eta import Moment, PastJob
 
 R = TypeVar("R", bound="JobRow")
@@ -33,6 +35,7 @@ class NewJob(BaseModel):
     source_sha256: str
     options: JobOptions = JobOptions()
     batch_id: UUID | None = None
+    origin: Origin | None = None
 
 
 class JobProgress(BaseModel):
@@ -112,6 +115,7 @@ class OwnJobs:
     async def create(self, job: NewJob, *, progress: int, message: str) -> None:
         """Insert the row together with its first event. Calling it again with the same id changes nothing."""
         await self._database.fetch("create_job", self.owner, *_columns(job), progress, message)
+        metrics.JOBS_ACCEPTED.inc()
 
     async def create_batch(self, batch_id: UUID, jobs: Sequence[NewJob], *, progress: int, message: str) -> None:
         """All of them or none. Calling it again with the same ids changes nothing."""
@@ -119,6 +123,7 @@ class OwnJobs:
             await session.fetch("create_batch", self.owner, batch_id, len(jobs))
             for job in jobs:
                 await session.fetch("create_job", self.owner, *_columns(job), progress, message)
+        metrics.JOBS_ACCEPTED.inc(len(jobs))
 
     async def get(self, job_id: UUID) -> JobOverview | None:
         row = await self._database.fetch_one("get_job", self.owner, job_id)
@@ -175,6 +180,16 @@ class Jobs:
         job = NewJob(id=probe, key="readiness", workflow_id=name, source_object="", size_bytes=0, source_sha256="")
         async with self._database.rehearsal() as session:
             await session.fetch("create_job", name, *_columns(job), 0, "")
+
+    async def unfinished(self) -> dict[tuple[JobStatus, Stage], int]:
+        """How many jobs that are not over are where. From an index of these alone, however many jobs were ever there."""
+        rows = await self._database.fetch("unfinished_jobs")
+        return {(JobStatus(row["status"]), Stage(row["stage"])): row["jobs"] for row in rows}
+
+    async def queue(self) -> tuple[int, datetime | None]:
+        """How many jobs wait for their first frame, and since when the oldest of them does. From an index of these."""
+        [row] = await self._database.fetch("queue")
+        return row["jobs"], row["oldest"]
 
     async def status(self, job_id: UUID) -> JobStatus | None:
         row = await self._database.fetch_one("job_status", job_id)
@@ -262,6 +277,7 @@ def _columns(job: NewJob) -> tuple[object, ...]:
         job.source_sha256,
         job.options.model_dump(mode="json"),
         job.batch_id,
+        None if job.origin is None else job.origin.model_dump(mode="json", exclude_none=True),
     )
 
 

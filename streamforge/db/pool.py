@@ -6,12 +6,14 @@ import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Self
+from weakref import WeakSet
 
 import asyncpg
 
 from streamforge.db.queries import QUERIES
 from streamforge.db.refusals import AWAY, refusal
 from streamforge.errors import DatabaseUnavailable, InvalidSettings
+from streamforge.observability import metrics
 
 Row = Mapping[str, Any]
 
@@ -77,6 +79,7 @@ class Database:
     def __init__(self, pool: Any, dsn: str) -> None:
         self._pool = pool
         self.dsn = dsn
+        _open.add(self)
 
     @classmethod
     async def open(cls, dsn: str, size: int = 10) -> Self:
@@ -92,8 +95,18 @@ class Database:
             )
         return cls(pool, dsn)
 
+    @property
+    def size(self) -> int:
+        """Connections that there may be."""
+        return int(self._pool.get_max_size())
+
+    @property
+    def in_use(self) -> int:
+        return int(self._pool.get_size() - self._pool.get_idle_size())
+
     async def close(self) -> None:
         """Waits a moment for running queries, then cuts them off."""
+        _open.discard(self)
         try:
             async with asyncio.timeout(5):
                 await self._pool.close()
@@ -111,14 +124,14 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Session]:
         with availability_errors():
-            async with self._pool.acquire(timeout=CONNECT_TIMEOUT) as connection, connection.transaction():
+            async with self._acquired() as connection, connection.transaction():
                 yield Session(connection)
 
     @asynccontextmanager
     async def rehearsal(self) -> AsyncIterator[Session]:
         """A transaction that is taken back at its end."""
         with availability_errors():
-            async with self._pool.acquire(timeout=CONNECT_TIMEOUT) as connection:
+            async with self._acquired() as connection:
                 transaction = connection.transaction()
                 await transaction.start()
                 try:
@@ -129,8 +142,22 @@ class Database:
     @asynccontextmanager
     async def _session(self) -> AsyncIterator[Session]:
         with availability_errors():
-            async with self._pool.acquire(timeout=CONNECT_TIMEOUT) as connection:
+            async with self._acquired() as connection:
                 yield Session(connection)
+
+    @asynccontextmanager
+    async def _acquired(self) -> AsyncIterator[Any]:
+        with metrics.POOL_WAITING.track_inprogress(), metrics.timed(metrics.POOL_WAIT):
+            connection = await self._pool.acquire(timeout=CONNECT_TIMEOUT)
+        try:
+            yield connection
+        finally:
+            await self._pool.release(connection)
+
+
+_open: WeakSet[Database] = WeakSet()
+metrics.POOL_SIZE.set_function(lambda: sum(database.size for database in list(_open)))
+metrics.POOL_IN_USE.set_function(lambda: sum(database.in_use for database in list(_open)))
 
 
 async def _speak_json(connection: Any) -> None:

@@ -8,13 +8,13 @@
 -- The row and its first event in one statement. Idempotent: after a lost connection the caller cannot know whether it
 -- was committed, and asks again.
 WITH created AS (
-    INSERT INTO jobs (owner, id, key, workflow_id, source_object, size_bytes, source_sha256, options, batch_id, stage,
-                      progress, event_seq)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'uploading', $10 /* progress */, 1)
+    INSERT INTO jobs (owner, id, key, workflow_id, source_object, size_bytes, source_sha256, options, batch_id, origin,
+                      stage, progress, event_seq)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'uploading', $11 /* progress */, 1)
     ON CONFLICT (id) DO NOTHING
     RETURNING jobs AS job
 ), logged AS (
-    SELECT log_event(job, 'progress', $11 /* message */, NULL, NULL) AS event FROM created
+    SELECT log_event(job, 'progress', $12 /* message */, NULL, NULL) AS event FROM created
 )
 SELECT pg_notify('streamforge_events', notification(event)) FROM logged;
 
@@ -89,6 +89,13 @@ LIMIT $4;
 
 
 -- ── jobs, whosever they are: for the service itself ───────────────────────────────────────────────────────────────────
+
+-- name: unfinished_jobs
+SELECT status, stage, count(*) AS jobs FROM jobs WHERE status IN ('pending', 'processing') GROUP BY status, stage;
+
+-- name: queue
+SELECT count(*) AS jobs, min(created_at) AS oldest
+FROM jobs WHERE work_began_at IS NULL AND status IN ('pending', 'processing');
 
 -- name: job_status
 SELECT status FROM jobs WHERE id = $1;

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import time
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -17,6 +18,7 @@ from streamforge.events.clients import Client
 from streamforge.events.frames import Frame
 from streamforge.events.log import EventLog
 from streamforge.events.sources import Snapshot, Source
+from streamforge.observability import metrics
 from streamforge.retry import until_available
 
 PAGE = 500
@@ -42,6 +44,7 @@ class Channel:
     def __init__(self, source: Source) -> None:
         self.clients: set[Client] = set()
         self._source = source
+        self._lag = metrics.EVENT_LAG.labels(source.key.partition(":")[0])
         self._told = asyncio.Event()
         self._known = 0
         self._recent: list[Frame] = []
@@ -129,6 +132,8 @@ class Channel:
         self._known = _number(frame)
         self._remember(frame)
         await _each(self.clients, lambda client: client.deliver(frame))
+        metrics.EVENTS_DELIVERED.inc(len(self.clients))
+        self._lag.observe(max(0.0, time.time() - frame.created_at.timestamp()))
         if frame.is_last:
             done = frames.done()
             await _each(self.clients, lambda client: client.deliver(done))

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import structlog
 
 from streamforge.events.frames import HEARTBEAT, Frame
+from streamforge.observability import metrics
 
 MERGE_ABOVE = 32
 """Frames waiting for one client from which on progress is merged."""
@@ -138,6 +139,7 @@ class Client:
 
     def _drop(self, why: str) -> None:
         log.info("client dropped, it can resume", why=why)
+        metrics.CLIENTS_DROPPED.inc()
         self._live, self._over = False, True
         self._waiting.clear()
         self._wire.abort()

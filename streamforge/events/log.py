@@ -14,6 +14,7 @@ from streamforge.contracts.job import Stage
 from streamforge.contracts.stored import read_as_far_as_possible
 from streamforge.db.pool import Database, Row
 from streamforge.errors import DatabaseUnavailable
+from streamforge.observability import metrics
 
 STAGES_IN_ORDER = [stage.value for stage in Stage]
 MAX_EVENTS_PER_TRANSACTION = 200
@@ -133,14 +134,24 @@ class EventLog:
                 _fail(taken[0][1], error)
         else:
             for entry, future in taken:
+                if (event := written.get(entry.token)) is not None:
+                    _count(entry.change, event)
                 if not future.done():
-                    future.set_result(written.get(entry.token))
+                    future.set_result(event)
 
     async def _transaction(self, entries: Sequence[Entry]) -> dict[UUID, LoggedEvent]:
         again = any(entry.may_be_there for entry in entries)
         changes = [_change(entry) for entry in entries]
-        rows = await self._database.fetch("append_events", changes, STAGES_IN_ORDER, again)
+        with metrics.timed(metrics.EVENT_WRITE_SECONDS):
+            rows = await self._database.fetch("append_events", changes, STAGES_IN_ORDER, again)
         return {UUID(str(row["token"])): event for row, event in zip(rows, _events(rows), strict=True)}
+
+
+def _count(change: JobChange, event: LoggedEvent) -> None:
+    metrics.EVENTS_WRITTEN.inc()
+    if change.status is not None and change.status.is_over:
+        code, fault = (change.error.code, change.error.fault) if change.error else ("", "")
+        metrics.JOBS_FINISHED.labels(change.status.value, change.stage.value, code, fault).inc()
 
 
 def _change(entry: Entry) -> dict[str, Any]:

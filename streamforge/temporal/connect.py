@@ -9,11 +9,12 @@ from temporalio.service import RPCError, RPCStatusCode
 from streamforge.contracts import names
 from streamforge.errors import MissingPart, TemporalUnavailable
 from streamforge.settings import TemporalSettings
+from streamforge.temporal.sdk_metrics import measured_runtime
 
 
-async def connect(settings: TemporalSettings, *, lazy: bool = False) -> Client:
+async def connect(settings: TemporalSettings, *, lazy: bool = False, measured: bool = False) -> Client:
     """A client for `settings.address`. `lazy` returns at once and connects at the first call: the API must come up,
-    and say on /ready what is missing, while Temporal is away.
+    and say on /ready what is missing, while Temporal is away. `measured`: with the SDK's own metrics.
 
     Raises MissingPart without an address, TemporalUnavailable when nobody answers.
     """
@@ -27,6 +28,7 @@ async def connect(settings: TemporalSettings, *, lazy: bool = False) -> Client:
             namespace=settings.namespace,
             data_converter=pydantic_data_converter,
             lazy=lazy,
+            runtime=measured_runtime() if measured else None,
         )
     except RuntimeError as error:
         raise TemporalUnavailable(

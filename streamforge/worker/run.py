@@ -26,9 +26,11 @@ from streamforge.keys import Keys
 from streamforge.media.worker.capabilities import cores, memory_bytes
 from streamforge.media.worker.children import MediaChildren
 from streamforge.media.worker.gpus import GpuMeter, try_encoders
+from streamforge.observability import metrics
+from streamforge.observability.exposition import exposed
 from streamforge.planning.trial import trial_renditions
 from streamforge.retry import STARTUP_WAIT_SECONDS, until_available
-from streamforge.settings import Settings
+from streamforge.settings import Settings, WorkerSettings
 from streamforge.signals import stop_requests
 from streamforge.storage import open_storage
 from streamforge.storage.ownership import claim_if_there
@@ -36,6 +38,7 @@ from streamforge.temporal.connect import connect, ensure_search_attributes
 from streamforge.temporal.deployments import Build, keep_new_jobs_going, this_build, warn_if_new_jobs_go_elsewhere
 from streamforge.temporal.schedule import ensure_schedules
 from streamforge.worker.interceptor import FailureInterceptor
+from streamforge.worker.measuring import MeasuringInterceptor
 from streamforge.worker.store_watch import StoreWatch
 from workflows.registration import all_workflows
 
@@ -78,6 +81,7 @@ async def worker(settings: Settings) -> AsyncIterator[Client]:
     if (dsn := settings.database.dsn) is None:
         raise MissingPart("No database is configured: run `streamforge up`, or set STREAMFORGE_DATABASE__DSN.")
     async with AsyncExitStack() as stack:
+        url = stack.enter_context(exposed(settings.metrics.host, settings.metrics.worker_port))
         database = await until_available(
             lambda: Database.open(dsn, settings.database.pool_size), give_up_after=STARTUP_WAIT_SECONDS
         )
@@ -92,7 +96,7 @@ async def worker(settings: Settings) -> AsyncIterator[Client]:
         await until_available(lambda: claim_if_there(storage, Jobs(database)), give_up_after=STARTUP_WAIT_SECONDS)
         originals = Originals(storage, scratch)
         stack.push_async_callback(originals.close)
-        client = await connect(settings.temporal)
+        client = await connect(settings.temporal, measured=url is not None)
         await ensure_search_attributes(client)
         await ensure_schedules(client, settings.retention)
         events = EventLog(database)
@@ -111,11 +115,25 @@ async def worker(settings: Settings) -> AsyncIterator[Client]:
             gpu=gpu,
             temporal=client,
         )
+        _watch(parts, url)
         build = this_build(settings.temporal)
         for one in _workers(client, parts, FailureInterceptor(events, watch), build):
             await stack.enter_async_context(one)
         await stack.enter_async_context(_new_jobs(client, build))
         yield client
+
+
+def _watch(parts: Parts, url: str | None) -> None:
+    metrics.SLOTS.set(media_slots(parts.settings.worker))
+    metrics.watch_disk("scratch", parts.settings.data_dir)
+    for disk in parts.storage.disks:
+        metrics.watch_disk("store", disk)
+    if url is not None:
+        log.info("metrics can be asked for", url=url)
+
+
+def media_slots(settings: WorkerSettings) -> int:
+    return settings.max_concurrent_media or max(MIN_CONCURRENT_MEDIA_ACTIVITIES, cores() // 2)
 
 
 @asynccontextmanager
@@ -165,7 +183,7 @@ def _workers(client: Client, parts: Parts, failures: FailureInterceptor, build: 
             workflows=all_workflows() if queue == names.TASK_QUEUE else (),
             activities=queues[queue],
             workflow_runner=SandboxedWorkflowRunner(restrictions=SANDBOX),
-            interceptors=[failures],
+            interceptors=[MeasuringInterceptor(), failures],
             deployment_config=build.config if build else None,
             max_concurrent_activities=at_once,
             max_heartbeat_throttle_interval=CANCEL_DELIVERY,
@@ -173,7 +191,7 @@ def _workers(client: Client, parts: Parts, failures: FailureInterceptor, build: 
         )
         for queue, at_once in {
             names.TASK_QUEUE: MAX_CONCURRENT_LIGHT_ACTIVITIES,
-            names.MEDIA_TASK_QUEUE: settings.max_concurrent_media or max(MIN_CONCURRENT_MEDIA_ACTIVITIES, cores() // 2),
+            names.MEDIA_TASK_QUEUE: media_slots(settings),
             names.CAPTIONS_TASK_QUEUE: MAX_CONCURRENT_TRANSCRIPTIONS,
         }.items()
     ]

@@ -20,6 +20,7 @@ RULES = {
     "GET /": "public",
     "GET /health": "public",
     "GET /ready": "public",
+    "GET /metrics": "admin",
     "GET /jobs": "read",
     "GET /jobs/{job_id}": "read",
     "DELETE /jobs/{job_id}": "submit",
@@ -80,7 +81,7 @@ async def test_without_a_credential_every_other_route_answers_401(guarded_api: A
     method, path = known(name)
     refused = await guarded_api.http.request(method, path)
     assert_problem(refused, 401, "auth.required")
-    scope = "submit" if RULES[name] == "submit" else "read"
+    scope = RULES[name] if RULES[name] in {"submit", "admin"} else "read"
     assert refused.headers["www-authenticate"] == f'Bearer realm="streamforge", scope="{scope}"'
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psutil
 
-from streamforge.observability import configure_logging
+from streamforge.observability.logs import configure_logging
 from streamforge.settings import Settings
 from streamforge.storage import local
 from streamforge.worker.run import run_worker

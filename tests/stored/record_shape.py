@@ -28,7 +28,7 @@ async def main(name: str) -> None:
 
     from streamforge.embedded.postgres import EmbeddedPostgres
     from streamforge.embedded.temporal import EmbeddedTemporal
-    from streamforge.observability import configure_logging
+    from streamforge.observability.logs import configure_logging
     from streamforge.settings import LogSettings, Settings
     from streamforge.storage.local import LocalStorage
     from streamforge.worker.run import worker

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from streamforge.api.http.problems import internal_problem, problem_of
 from streamforge.errors import RequestTimedOut, ServerStopping
+from streamforge.observability import metrics
 
 Networks = Sequence[IPv4Network | IPv6Network]
 
@@ -29,6 +30,8 @@ MAX_LOGGED_PATH = 512
 CONNECTIONS = frozenset({"http", "websocket"})
 HEADS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
 SWITCHING_PROTOCOLS = 101
+STREAMS = frozenset({"stream_of_everything", "stream_of_job", "stream_of_batch", "progress"})
+"""Handlers that go on for as long as their client likes."""
 
 
 class RequestId:
@@ -119,6 +122,7 @@ class AccessLog:
         try:
             await self.app(scope, receive, count)
         finally:
+            _measure(scope, status, time.perf_counter() - began)
             access.info(
                 "request",
                 method=scope.get("method", "WEBSOCKET"),
@@ -129,6 +133,14 @@ class AccessLog:
                 duration_ms=round((time.perf_counter() - began) * 1000, 1),
                 client=scope["client"][0] if scope.get("client") else None,
             )
+
+
+def _measure(scope: Scope, status: int, seconds: float) -> None:
+    """By the name of the handler: paths are what callers make them. How long streams last says nothing."""
+    handler = getattr(scope.get("endpoint"), "__name__", "none")
+    metrics.REQUESTS.labels(handler, status).inc()
+    if handler not in STREAMS:
+        metrics.REQUEST_SECONDS.labels(handler).observe(seconds)
 
 
 def _loggable_path(scope: Scope) -> str:

@@ -7,7 +7,10 @@ from contextlib import contextmanager
 from starlette.types import Scope
 
 from streamforge.errors import TooManyStreams
+from streamforge.observability import metrics
 from streamforge.settings import ServerSettings
+
+TRANSPORTS = {"http": "sse", "websocket": "websocket"}
 
 
 class StreamLimits:
@@ -30,7 +33,8 @@ class StreamLimits:
         self._open[client] += 1
         self._total += 1
         try:
-            yield
+            with metrics.STREAM_CLIENTS.labels(TRANSPORTS[scope["type"]]).track_inprogress():
+                yield
         finally:
             self._total -= 1
             self._open[client] -= 1

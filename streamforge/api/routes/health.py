@@ -43,6 +43,7 @@ async def index(_request: Request) -> Response:
                 "GET /stream": "everything, live",
                 "WS /ws/progress": "the same over a WebSocket; ?job_id= or ?batch_id=: of one",
                 "GET /media/{id}/…": "its stream, for players",
+                "GET /metrics": "what Prometheus asks for",
                 "GET /health": "is this process alive",
                 "GET /ready": "is everything it needs well",
             },

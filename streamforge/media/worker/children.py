@@ -7,12 +7,14 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from streamforge.contracts.tasks import In, Out, Progress, Task
 from streamforge.errors import MediaChildCrashed, SourceTooExpensive, StreamForgeError, by_code
 from streamforge.media.process.limits import Limits
+from streamforge.observability import metrics
 from streamforge.settings import MediaSettings
 
 MAX_LINE_BYTES = 64 * 2**20
@@ -63,7 +65,10 @@ class MediaChildren:
 
         Raises what the task raised, MediaChildCrashed when it died by a signal, SourceTooExpensive when it stalled.
         """
-        tell = on_progress or (lambda _: None)
+        with metrics.CHILDREN.labels(task.name).track_inprogress(), _measured(task.name):
+            return await self._run(task, task_input, on_progress or (lambda _: None))
+
+    async def _run(self, task: Task[In, Out, Progress], task_input: In, tell: Callable[[Progress], None]) -> Out:
         reader, writer = await self._fork()
         child = _Child()
         try:
@@ -127,6 +132,20 @@ class MediaChildren:
                         env=os.environ | ENVIRONMENT,
                     )
             return self._requests
+
+
+@contextlib.contextmanager
+def _measured(task: str) -> Iterator[None]:
+    """By what became of the child: done, the code of its error, or cancelled."""
+    began, outcome = time.perf_counter(), "cancelled"
+    try:
+        yield
+        outcome = "done"
+    except StreamForgeError as error:
+        outcome = error.code
+        raise
+    finally:
+        metrics.CHILD_SECONDS.labels(task, outcome).observe(time.perf_counter() - began)
 
 
 class _Child:

@@ -1,0 +1,14 @@
+"""`GET /metrics`: what Prometheus asks for, of this process, where it has no port of its own for it."""
+
+from starlette.responses import Response
+
+from streamforge.api.http.foreign_pages import refuse_foreign_page
+from streamforge.api.services import Request, services_of
+from streamforge.observability.metrics import page
+
+
+async def metrics(request: Request) -> Response:
+    refuse_foreign_page(request)
+    await services_of(request).gauges.look()
+    content, content_type = page(request.headers.get("accept", ""))
+    return Response(content, headers={"Content-Type": content_type})
