@@ -66,7 +66,9 @@ def film_times(
     span = int(shown[-1] - shown[0])
     between, behind = _counted(film.times[(film.times == NO_TIME) | (film.times >= start)])
     usual = int(np.median(gaps)) if len(gaps) else 0
-    usual_gap = float(gaps[np.abs(gaps - usual) <= ROUNDED].mean()) if len(gaps) else 0.0
+    # The median of an even number of gaps may lie between two that are far apart, where there is none.
+    close = gaps[np.abs(gaps - usual) <= ROUNDED]
+    usual_gap = float(close.mean()) if len(close) else float(usual)
     if between > MOSTLY_TIMED * len(shown):
         usual = span // between
         usual_gap = span / between

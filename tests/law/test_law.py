@@ -68,6 +68,8 @@ class Court:
                 return [Difference("refused", 0.0, truth.ends, f"{error.code}: {error.message}")]
             except TimeoutError:
                 return [Difference("stuck", 0.0, truth.ends, "the job takes far too long")]
+            except Exception as error:  # A find like any other: it has a seed.
+                return [Difference("crashed", 0.0, truth.ends, repr(error))]
             return untold(
                 differences(truth, played(made.pictures, made.sound)), told_by(made.account, made.plan.warnings)
             )

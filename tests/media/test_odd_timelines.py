@@ -52,6 +52,15 @@ async def test_a_still_stays_also_when_the_sound_is_over(children: MediaChildren
     assert [(note.kind, note.seconds) for note in source.timeline_notes] == [(NoteKind.GAP, pytest.approx(15, abs=0.1))]
 
 
+async def test_three_pictures_between_which_no_time_is_usual(children: MediaChildren, tmp_path: Path) -> None:
+    """The median of two times apart is one that no two pictures have: the frame rate of such films was no number."""
+    held = "setpts='if(lt(N,2),N,20)/25/TB'"
+    ffmpeg(*picture(SMALL, 25, 0.12), "-vf", held, "-fps_mode", "vfr", *X264, tmp_path / "three.mkv")
+    encoded = await encode(children, tmp_path / "three.mkv", tmp_path / "out")
+    assert encoded.source.video.frame_count == 3
+    assert decode(encoded.file("64p", tmp_path)).times == pytest.approx([0, 0.04, 0.8], abs=0.002)
+
+
 async def test_sound_that_nobody_gets_makes_no_film_longer(children: MediaChildren, tmp_path: Path) -> None:
     """Of another program of a broadcast."""
     programs = ["-program", "program_num=1:st=0:st=1", "-program", "program_num=2:st=2"]
