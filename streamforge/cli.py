@@ -210,6 +210,9 @@ def submit(
     external_id: Annotated[str | None, typer.Option(metavar="ID", help="What you call it.")] = None,
     metadata: Annotated[str | None, typer.Option(metavar="JSON", help="An object to be kept with the job.")] = None,
     webhook_url: Annotated[str | None, typer.Option(metavar="URL", help="Kept with the job, not yet used.")] = None,
+    playback: Annotated[
+        str | None, typer.Option(metavar="public|signed", help="Who may watch: who has the id, or a signed address.")
+    ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Follow it to its end.")] = False,
     url: Url = LOCAL_API,
 ) -> None:

@@ -15,7 +15,7 @@ from httpx_sse import ServerSentEvent, aconnect_sse
 from pydantic import BaseModel, ConfigDict, field_validator
 
 from streamforge.contracts.batch import BatchStatus, BatchView
-from streamforge.contracts.job import JobStatus, JobView, Stage
+from streamforge.contracts.job import JobStatus, JobView, Playback, Stage
 from streamforge.errors import Fault, ServiceError, StreamForgeError
 
 DEFAULT_URL = "http://127.0.0.1:8081"
@@ -135,6 +135,11 @@ class StreamForgeClient:
 
     async def job(self, job_id: UUID) -> JobView:
         return JobView.model_validate_json((await self._request("GET", f"/jobs/{job_id}")).content)
+
+    async def refresh_playback(self, job_id: UUID) -> Playback:
+        """Where the job's stream is found now: of a signed one, addresses that are valid for the whole time again."""
+        answer = await self._request("POST", f"/jobs/{job_id}/playback/refresh")
+        return Playback.model_validate_json(answer.content)
 
     async def cancel(self, job_id: UUID) -> None:
         await self._request("DELETE", f"/jobs/{job_id}")

@@ -1,7 +1,7 @@
 """`streamforge demo`: everything from nothing, one video through it, everything stopped again. The output stays."""
 
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from rich.console import Console
 
@@ -58,7 +58,7 @@ def _places(settings: Settings, data_dir: Path, job: JobView) -> Iterator[str]:
     url = f"http://{settings.server.host}:{settings.server.port}"
     manifests = job.playback.manifests
     for kind, path in manifests.items():
-        yield f"{kind:<5} {store}/{layout.output(job.id, path.removeprefix(f'/media/{job.id}/'))}"
+        yield f"{kind:<5} {store}/{layout.output(job.id, PurePosixPath(path).name)}"
     yield f"\nTo play them: streamforge up --data-dir {data_dir}"
     for kind, path in manifests.items():
         yield f"{kind:<5} {url}{path}"

@@ -116,6 +116,21 @@ class KeyRefused(RequestError):
     http_status = 401
 
 
+class PlaybackRefused(RequestError):
+    code = "playback.refused"
+    http_status = 403
+
+
+class PlaybackExpired(RequestError):
+    code = "playback.expired"
+    http_status = 403
+
+
+class NothingToPlay(RequestError):
+    code = "playback.nothing_there"
+    http_status = 409
+
+
 class AccessRefused(RequestError):
     """The caller has not shown what this takes. Answered with a challenge (RFC 9110 §11.6.1, RFC 6750 §3)."""
 

@@ -218,6 +218,11 @@ class KeySettings(Section):
         return value
 
 
+class PlaybackSettings(Section):
+    mode: Literal["public", "signed"] | None = None
+    expires_seconds: int = Field(43_200, ge=1, le=31_536_000)
+
+
 class CaptionsSettings(Section):
     enabled: bool = False
     language: str | None = None
@@ -304,7 +309,7 @@ class LogSettings(Section):
 
 
 JOB_SECTIONS = frozenset(
-    {"transcode", "audio", "validation", "per_title", "protection", "captions", "pictures", "downloads"}
+    {"transcode", "audio", "validation", "per_title", "protection", "captions", "pictures", "downloads", "playback"}
 )
 """What a profile may change: all that is decided for each job."""
 
@@ -348,6 +353,7 @@ class Settings(BaseSettings):
     per_title: PerTitleSettings = PerTitleSettings()
     protection: ProtectionSettings = ProtectionSettings()
     keys: KeySettings = KeySettings()
+    playback: PlaybackSettings = PlaybackSettings()
     captions: CaptionsSettings = CaptionsSettings()
     media: MediaSettings = MediaSettings()
     worker: WorkerSettings = WorkerSettings()
@@ -382,11 +388,19 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def callers_are_known_everywhere(self) -> "Settings":
-        outside = self.database.dsn is not None or self.storage.url is not None
-        if self.auth.required and outside and not self.auth.has_secret:
+        if self.auth.required and self.is_outside and not self.auth.has_secret:
             raise ValueError(
                 "auth.secret (or auth.secret_file) must be set where database.dsn or storage.url is: all processes need "
                 "the same secret, and a database outlives the disk on which one would be made"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def signatures_are_known_everywhere(self) -> "Settings":
+        if self.is_outside and not self.auth.has_secret and any(self.is_signed(name) for name in self.profiles):
+            raise ValueError(
+                "auth.secret (or auth.secret_file) must be set where playback.mode is signed and database.dsn or storage.url "
+                "is set: an address that one API has signed must be valid at all of them"
             )
         return self
 
@@ -395,6 +409,17 @@ class Settings(BaseSettings):
         if (name := name or self.profile) not in self.profiles:
             raise InvalidSettings(f"There is no profile {name!r}; there are {', '.join(sorted(self.profiles))}.")
         return self._overridden(name)
+
+    @property
+    def is_outside(self) -> bool:
+        """Whether there may be more processes than those on this data folder."""
+        return self.database.dsn is not None or self.storage.url is not None
+
+    def is_signed(self, profile: str) -> bool:
+        """Whether the streams of a profile's jobs are for those only who were given a signed address. Where neither it nor
+        the settings say so, they are as soon as callers have to say who they are."""
+        mode = self._overridden(profile).playback.mode
+        return self.auth.required if mode is None else mode == "signed"
 
     def _overridden(self, profile: str) -> "Settings":
         """Raises ValueError, naming the key by its whole path."""

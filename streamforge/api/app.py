@@ -16,7 +16,7 @@ from streamforge.api.http.rules import GuardedRoute, GuardedWebSocketRoute
 from streamforge.api.routes.batches import create_batch, get_batch
 from streamforge.api.routes.content_keys import clear_key_license, content_key
 from streamforge.api.routes.health import health, index, ready
-from streamforge.api.routes.jobs import cancel_job, get_job, list_events, list_jobs
+from streamforge.api.routes.jobs import cancel_job, get_job, list_events, list_jobs, refresh_playback
 from streamforge.api.routes.media import media
 from streamforge.api.routes.metrics import metrics
 from streamforge.api.routes.process import process
@@ -66,11 +66,24 @@ def routes(settings: ServerSettings) -> list[GuardedRoute | GuardedWebSocketRout
         GuardedRoute("/jobs/{job_id}", get_job, needs=Need.READ, middleware=timed),
         GuardedRoute("/jobs/{job_id}", cancel_job, needs=Need.SUBMIT, methods=["DELETE"], middleware=timed),
         GuardedRoute("/jobs/{job_id}/events", list_events, needs=Need.READ, middleware=timed),
-        GuardedRoute("/batches/{batch_id}", get_batch, needs=Need.READ, middleware=timed),
         GuardedRoute(
-            "/keys/{job_id}/license", clear_key_license, needs=Need.PLAYBACK, methods=["POST"], middleware=timed
+            "/jobs/{job_id}/playback/refresh",
+            refresh_playback,
+            needs=Need.READ,
+            methods=["POST"],
+            middleware=timed,
         ),
-        GuardedRoute("/keys/{job_id}/{key_id}", content_key, needs=Need.PLAYBACK, middleware=timed),
+        GuardedRoute("/batches/{batch_id}", get_batch, needs=Need.READ, middleware=timed),
+        *(
+            route
+            for folder in ("/keys/{job_id}", "/keys/{job_id}/{signature}")
+            for route in (
+                GuardedRoute(
+                    f"{folder}/license", clear_key_license, needs=Need.PLAYBACK, methods=["POST"], middleware=timed
+                ),
+                GuardedRoute(f"{folder}/{{key_id}}", content_key, needs=Need.PLAYBACK, middleware=timed),
+            )
+        ),
         # No deadline: these take as long as the network does.
         GuardedRoute("/process", process, needs=Need.SUBMIT, methods=["POST"]),
         GuardedRoute("/batches", create_batch, needs=Need.SUBMIT, methods=["POST"]),

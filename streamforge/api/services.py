@@ -12,12 +12,13 @@ from starlette.requests import HTTPConnection
 from starlette.requests import Request as StarletteRequest
 
 from streamforge.access.authenticator import Authenticator
-from streamforge.access.caller import Caller
+from streamforge.access.caller import ANYBODY, Caller, Scope
 from streamforge.api.cancels import Cancels
 from streamforge.api.etas import Etas
 from streamforge.api.http.stream_limits import StreamLimits
 from streamforge.api.launcher import Launcher
 from streamforge.api.manifests import Manifests
+from streamforge.api.playback import Playbacks
 from streamforge.api.readiness import CHECK_TIMEOUT, Readiness
 from streamforge.api.service_gauges import ServiceGauges
 from streamforge.api.uploads import Uploads
@@ -28,8 +29,10 @@ from streamforge.db.listener import Listener
 from streamforge.db.migrations import apply_migrations
 from streamforge.db.pool import Database
 from streamforge.errors import (
+    AccessRefused,
     DatabaseUnavailable,
     MissingPart,
+    ScopeMissing,
     StorageUnavailable,
     StreamForgeError,
     TemporalUnavailable,
@@ -87,6 +90,7 @@ class Services:
     launcher: Launcher
     etas: Etas
     keys: Keys
+    playbacks: Playbacks
     readiness: Readiness
     gauges: ServiceGauges
 
@@ -118,6 +122,27 @@ def owner_of(connection: HTTPConnection[AppState]) -> str:
 def own(connection: HTTPConnection[AppState]) -> Own:
     """What the caller of this request has: the one place in which a request becomes an owner's."""
     return services_of(connection).of(owner_of(connection))
+
+
+def require(connection: HTTPConnection[AppState], scope: Scope) -> None:
+    """Raises why there is no caller, with the scope that would do; ScopeMissing."""
+    try:
+        allowed = caller_of(connection).may(scope)
+    except AccessRefused as refused:
+        refused.scope = scope
+        raise
+    if not allowed:
+        raise ScopeMissing(f"This needs a credential with the scope {scope}.", scope=scope)
+
+
+async def is_shown_to_caller(connection: HTTPConnection[AppState], job_id: UUID) -> bool:
+    """Whether somebody who has shown who they are may read this job. Where nobody has to, everybody may read it, and that
+    opens no stream which is for those alone who were given its address."""
+    try:
+        caller = caller_of(connection)
+    except AccessRefused:
+        return False
+    return caller != ANYBODY and caller.may(Scope.READ) and await own(connection).jobs.state(job_id) is not None
 
 
 @asynccontextmanager
@@ -161,6 +186,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 launcher=launcher,
                 etas=Etas(jobs),
                 keys=Keys(settings),
+                playbacks=Playbacks(settings, jobs),
                 readiness=readiness,
                 gauges=gauges,
             )

@@ -91,13 +91,16 @@ class TextView(BaseModel):
 
 
 class Playback(BaseModel):
-    """What a player opens; paths on this API. No DASH for a stream that only HLS can decrypt."""
+    """What a player opens; paths on this API. No DASH for a stream that only HLS can decrypt. In the store they are plain;
+    those of a job that is `signed` get their signature when they are told, and `expires_at` with it."""
 
     hls: str
     dash: str | None
     poster: str | None = None
     thumbnails: str | None = Field(None, description="WebVTT with a tile of a sprite sheet for every moment")
     captions: list[TextView] = []
+    license: str | None = Field(None, description="where a page has the keys of common encryption; null without it")
+    expires_at: datetime | None = Field(None, description="of the signatures in these addresses; null: they have none")
 
     @property
     def manifests(self) -> dict[str, str]:

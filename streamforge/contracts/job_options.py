@@ -21,6 +21,9 @@ from streamforge.errors import InvalidField
 OnDamage: TypeAlias = Literal["fail", "keep"]
 """What becomes of a video that is cut off or broken: the job fails, or what decodes of it is kept."""
 
+PlaybackMode: TypeAlias = Literal["public", "signed"]
+"""Who may watch: whoever knows the id of the job, or who was given an address that is signed and expires."""
+
 MAX_METADATA_BYTES = 16 * 1024
 MAX_EXTERNAL_ID = 255
 MAX_URL = 2048
@@ -158,6 +161,11 @@ class JobOptions(WorkOptions):
     external_id: Annotated[str, AfterValidator(_external_id)] | None = None
     metadata: Annotated[JsonObject, BeforeValidator(_metadata)] | None = None
     webhook_url: Annotated[str, AfterValidator(_webhook_url)] | None = None
+
+    playback: Annotated[
+        PlaybackMode | None,
+        _or_else("`playback` is `public`, or `signed`: only addresses with a signature can be watched."),
+    ] = Field(None, description="null = as the profile or the settings say")
 
     @classmethod
     def parse(cls, name: str, text: str, profiles: Collection[str]) -> Any:

@@ -38,6 +38,14 @@ class NewJob(BaseModel):
     origin: Origin | None = None
 
 
+class Film(BaseModel):
+    """What those who watch a job's stream are served by, whosever it is. It never changes."""
+
+    key: str
+    profile: str | None
+    playback: str | None
+
+
 class JobProgress(BaseModel):
     """`event_seq` is the number of the job's latest event."""
 
@@ -194,6 +202,10 @@ class Jobs:
     async def status(self, job_id: UUID) -> JobStatus | None:
         row = await self._database.fetch_one("job_status", job_id)
         return None if row is None else JobStatus(row["status"])
+
+    async def film(self, job_id: UUID) -> Film | None:
+        row = await self._database.fetch_one("film", job_id)
+        return None if row is None else Film.model_validate(dict(row))
 
     async def unlaunched(self, limit: int = 100) -> list[JobRow]:
         """Pending jobs that Temporal has not taken, the most urgent first."""

@@ -100,6 +100,10 @@ FROM jobs WHERE work_began_at IS NULL AND status IN ('pending', 'processing');
 -- name: job_status
 SELECT status FROM jobs WHERE id = $1;
 
+-- name: film
+-- What those who watch a job's stream are served by, whosever it is.
+SELECT key, options ->> 'profile' AS profile, options ->> 'playback' AS playback FROM jobs WHERE id = $1;
+
 -- name: unlaunched_jobs
 -- Jobs that Temporal has not taken yet, the most urgent first.
 SELECT * FROM jobs

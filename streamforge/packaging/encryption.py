@@ -28,6 +28,13 @@ def has_dash(plan: EncodePlan) -> bool:
     return plan.protection is None or plan.protection.scheme == "cbcs"
 
 
+def license_url(protection: Protection | None) -> str | None:
+    """Of the licence server of Clear Key, where there is something for it to do."""
+    if protection is None or protection.scheme != "cbcs":
+        return None
+    return f"{protection.key_url}/{LICENSE}"
+
+
 def initialization_vector(key_id: str, track: str, name: str) -> bytes:
     """16 bytes that no other file under this key has. The same for every attempt, so that they write the same bytes."""
     return hashlib.sha256(f"{key_id}/{track}/{name}".encode()).digest()[:16]
@@ -80,4 +87,4 @@ def add_content_protection(adaptation: ET.Element, protection: Protection | None
     clear_key = ET.SubElement(
         adaptation, "ContentProtection", {"schemeIdUri": CLEAR_KEY, "value": "ClearKey1.0"} | default_key_id
     )
-    ET.SubElement(clear_key, f"{{{DASHIF_NAMESPACE}}}Laurl").text = f"{protection.key_url}/{LICENSE}"
+    ET.SubElement(clear_key, f"{{{DASHIF_NAMESPACE}}}Laurl").text = license_url(protection)

@@ -6,7 +6,7 @@ from uuid import UUID
 from streamforge.contracts.job import Playback, TextView
 from streamforge.contracts.media.encoded import TextTrack
 from streamforge.contracts.media.plan import EncodePlan
-from streamforge.packaging.encryption import has_dash
+from streamforge.packaging.encryption import has_dash, license_url
 from streamforge.packaging.presentation import DASH_MANIFEST, HLS_MASTER, TEXT_FILE
 from streamforge.planning.stills import POSTER, THUMBNAILS
 
@@ -87,6 +87,7 @@ def playback(job_id: UUID, plan: EncodePlan, text: Sequence[TextTrack] = (), fil
         dash=media(job_id, DASH_MANIFEST) if has_dash(plan) else None,
         poster=media(job_id, POSTER) if POSTER in files else None,
         thumbnails=media(job_id, THUMBNAILS) if THUMBNAILS in files else None,
+        license=license_url(plan.protection),
         captions=[
             TextView(
                 label=track.label,

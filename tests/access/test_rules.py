@@ -25,6 +25,7 @@ RULES = {
     "GET /jobs/{job_id}": "read",
     "DELETE /jobs/{job_id}": "submit",
     "GET /jobs/{job_id}/events": "read",
+    "POST /jobs/{job_id}/playback/refresh": "read",
     "GET /jobs/{job_id}/stream": "read",
     "GET /batches/{batch_id}": "read",
     "GET /batches/{batch_id}/stream": "read",
@@ -35,6 +36,8 @@ RULES = {
     "GET /media/{job_id}/{path}": "playback",
     "GET /keys/{job_id}/{key_id}": "playback",
     "POST /keys/{job_id}/license": "playback",
+    "GET /keys/{job_id}/{signature}/{key_id}": "playback",
+    "POST /keys/{job_id}/{signature}/license": "playback",
 }
 """What each address asks of its caller. A new one is written down here, too."""
 
@@ -73,16 +76,29 @@ def test_a_route_without_a_rule_cannot_be_made() -> None:
 
 def known(name: str) -> tuple[str, str]:
     method, _, pattern = name.partition(" ")
-    return method, pattern.format(job_id=uuid4(), batch_id=uuid4(), key_id="0" * 32, path="master.m3u8")
+    return method, pattern.format(
+        job_id=uuid4(), batch_id=uuid4(), key_id="0" * 32, path="master.m3u8", signature="~1-2000000000-" + "A" * 43
+    )
 
 
-@pytest.mark.parametrize("name", [name for name, need in RULES.items() if need != "public" and "WS" not in name])
+CREDENTIAL_NEEDED = [
+    name for name, need in RULES.items() if need != "public" and "WS" not in name and "{signature}" not in name
+]
+
+
+@pytest.mark.parametrize("name", CREDENTIAL_NEEDED)
 async def test_without_a_credential_every_other_route_answers_401(guarded_api: Api, name: str) -> None:
     method, path = known(name)
     refused = await guarded_api.http.request(method, path)
     assert_problem(refused, 401, "auth.required")
     scope = RULES[name] if RULES[name] in {"submit", "admin"} else "read"
     assert refused.headers["www-authenticate"] == f'Bearer realm="streamforge", scope="{scope}"'
+
+
+@pytest.mark.parametrize("name", [name for name in RULES if "{signature}" in name])
+async def test_a_signature_is_a_credential_of_its_own(guarded_api: Api, name: str) -> None:
+    method, path = known(name)
+    assert_problem(await guarded_api.http.request(method, path), 403, "playback.refused")
 
 
 @pytest.mark.parametrize("name", [name for name, need in RULES.items() if need == "public"])
@@ -96,8 +112,9 @@ async def test_what_is_there_is_nobody_s_business(guarded_api: Api) -> None:
     for method, path in (
         ("PUT", "/jobs"),
         ("GET", "/jobs/42"),
-        ("GET", "/media/42/%2e%2e/x"),
-        ("POST", "/keys/1/license"),
+        ("PUT", f"/media/{uuid4()}/master.m3u8"),
+        ("GET", f"/media/{uuid4()}/%2e%2e/x"),
+        ("GET", f"/keys/{uuid4()}/license"),
     ):
         assert_problem(await guarded_api.http.request(method, path), 401, "auth.required")
 

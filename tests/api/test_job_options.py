@@ -26,6 +26,7 @@ ASKED = {
     "on_damage": "keep",
     "external_id": "order-42",
     "metadata": '{"owner": {"name": "Zoë"}, "tags": [1, null], "none": null}',
+    "playback": "signed",
     "webhook_url": "https://user:pass@example.org:8443/hook?token=hush",
 }
 """One of each, as a form has it. A new option gets an example here, and all that follows asks for it."""

@@ -13,6 +13,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from streamforge.access.signatures import without_signatures
 from streamforge.api.http.problems import internal_problem, problem_of
 from streamforge.errors import RequestTimedOut, ServerStopping
 from streamforge.observability import metrics
@@ -144,8 +145,9 @@ def _measure(scope: Scope, status: int, seconds: float) -> None:
 
 
 def _loggable_path(scope: Scope) -> str:
-    """Still percent-encoded: a line break in a path must not begin a line of its own in the log."""
-    return bytes(scope["raw_path"][:MAX_LOGGED_PATH]).decode("latin-1")
+    """Still percent-encoded: a line break in a path must not begin a line of its own in the log. Without signatures: who
+    reads logs may not therefore watch."""
+    return without_signatures(bytes(scope["raw_path"]).decode("latin-1"))[:MAX_LOGGED_PATH]
 
 
 class RelativeRedirects:

@@ -8,15 +8,13 @@ from starlette.types import Receive, Scope, Send
 
 from streamforge.access.caller import Need
 from streamforge.access.caller import Scope as CallerScope
-from streamforge.api.services import AppState, caller_of, own, services_of
-from streamforge.contracts.ids import parse_job_id
-from streamforge.errors import AccessRefused, JobNotFound, ScopeMissing
+from streamforge.api.http.watching import granted
+from streamforge.api.services import AppState, require
 
 SCOPES = {
     Need.READ: CallerScope.READ,
     Need.SUBMIT: CallerScope.SUBMIT,
     Need.ADMIN: CallerScope.ADMIN,
-    Need.PLAYBACK: CallerScope.READ,
 }
 
 
@@ -44,24 +42,8 @@ class GuardedWebSocketRoute(WebSocketRoute):
 
 
 async def admit(connection: HTTPConnection[AppState], need: Need) -> None:
-    """Raises what says why there is no caller, ScopeMissing, JobNotFound."""
-    if need is Need.PUBLIC:
-        return
-    scope = SCOPES[need]
-    try:
-        allowed = caller_of(connection).may(scope)
-    except AccessRefused as refused:
-        refused.scope = scope
-        raise
-    if not allowed:
-        raise ScopeMissing(f"This needs a credential with the scope {scope}.", scope=scope)
+    """Raises what says why there is no caller, ScopeMissing, and what `granted` raises."""
     if need is Need.PLAYBACK:
-        await _watch(connection)
-
-
-async def _watch(connection: HTTPConnection[AppState]) -> None:
-    """What is in the store says nothing of its owner. As long as nobody has to say who they are, an id is enough."""
-    if not services_of(connection).settings.auth.required:
-        return
-    if await own(connection).jobs.state(parse_job_id(connection.path_params["job_id"])) is None:
-        raise JobNotFound("There is no such job.")
+        connection.scope["state"]["grant"] = await granted(connection)
+    elif need is not Need.PUBLIC:
+        require(connection, SCOPES[need])

@@ -42,6 +42,7 @@ async def index(_request: Request) -> Response:
                 "GET /batches/{id}/stream": "their progress, live",
                 "GET /stream": "everything, live",
                 "WS /ws/progress": "the same over a WebSocket; ?job_id= or ?batch_id=: of one",
+                "POST /jobs/{id}/playback/refresh": "fresh addresses of its stream, where they are signed",
                 "GET /media/{id}/…": "its stream, for players",
                 "GET /metrics": "what Prometheus asks for",
                 "GET /health": "is this process alive",

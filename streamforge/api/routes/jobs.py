@@ -15,7 +15,7 @@ from streamforge.api.services import Own, Request, Services, own, services_of
 from streamforge.contracts.ids import parse_job_id
 from streamforge.contracts.job import JobStatus
 from streamforge.db.jobs import JobOverview
-from streamforge.errors import InvalidField, JobAlreadyOver, JobNotFound, TemporalUnavailable
+from streamforge.errors import InvalidField, JobAlreadyOver, JobNotFound, NothingToPlay, TemporalUnavailable
 from streamforge.events.frames import of_job
 
 MAX_SEQ = 2**63 - 1
@@ -59,7 +59,23 @@ async def _listed(request: Request, ids: str) -> Response:
 
 async def _views(services: Services, jobs: Sequence[JobOverview]) -> list[dict[str, Any]]:
     model = await services.etas.model()
-    return [job_view(job, model).model_dump(mode="json") for job in jobs]
+    return [services.playbacks.told(job_view(job, model)).model_dump(mode="json") for job in jobs]
+
+
+async def refresh_playback(request: Request) -> Response:
+    """Addresses that are valid for the whole time from now; those that were told before stay so until theirs is over.
+    Raises NothingToPlay."""
+    parameters(request)
+    services, job = services_of(request), await _find(request)
+    view = services.playbacks.told(job_view(job, await services.etas.model()))
+    if view.playback is None:
+        over = job.status in {JobStatus.FAILED, JobStatus.CANCELLED}
+        raise NothingToPlay(
+            f"There is nothing to play: the job {job.status}." if over else "There is nothing to play yet."
+        )
+    return Response(
+        view.playback.model_dump_json(), headers={"Cache-Control": "no-store"}, media_type="application/json"
+    )
 
 
 async def list_events(request: Request) -> Response:
@@ -107,7 +123,7 @@ async def _find(request: Request) -> JobOverview:
 
 
 async def _view(services: Services, job: JobOverview, status_code: int = 200) -> Response:
-    view = job_view(job, await services.etas.model())
+    view = services.playbacks.told(job_view(job, await services.etas.model()))
     return Response(view.model_dump_json(), status_code, media_type="application/json")
 
 

@@ -1,7 +1,10 @@
-"""`/media/<job>/…`: manifests, segments and pictures for players."""
+"""`/media/<job>/…`: manifests, segments and pictures for players, of a signed stream under `/media/<job>/~<signature>/…`."""
 
+from dataclasses import dataclass
 from email.utils import format_datetime
+from math import ceil
 from pathlib import PurePosixPath
+from time import time
 from urllib.parse import quote
 from uuid import UUID
 
@@ -9,10 +12,11 @@ from starlette.responses import Response, StreamingResponse
 
 from streamforge.api.http.problems import problem
 from streamforge.api.http.ranges import ByteRange, UnsatisfiableRange, parse_range
+from streamforge.api.http.watching import grant_of, no_file
 from streamforge.api.manifests import Manifest
-from streamforge.api.services import Request, own, services_of
+from streamforge.api.playback import Grant, split
+from streamforge.api.services import Request, services_of
 from streamforge.contracts.ids import parse_job_id
-from streamforge.errors import MediaNotFound
 from streamforge.storage import ObjectInfo, layout
 
 CONTENT_TYPES = {
@@ -30,14 +34,23 @@ SEGMENTS = {".m4s", ".mp4"}
 """Never change once written. Everything else is asked for again each time, and mostly answered with 304."""
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """One file of one job's stream, by somebody who may have it."""
+
+    job_id: UUID
+    name: str
+    grant: Grant
+
+
 async def media(request: Request) -> Response:
-    job_id, name = _asked_for(request)
-    if PurePosixPath(name).suffix in MANIFESTS:
-        return await _manifest(request, await services_of(request).manifests.find(job_id, name))
-    info = await services_of(request).storage.stat(layout.output(job_id, name))
+    asked = _asked_for(request)
+    if PurePosixPath(asked.name).suffix in MANIFESTS:
+        return await _manifest(request, asked)
+    info = await services_of(request).storage.stat(layout.output(asked.job_id, asked.name))
     if info is None:
-        raise MediaNotFound("There is no such file.")
-    headers = await _headers_for(request, info)
+        raise no_file()
+    headers = await _headers_for(request, info, asked)
     if _names(request.headers.get("if-none-match"), info):
         return Response(status_code=304, headers=headers)
     try:
@@ -49,31 +62,52 @@ async def media(request: Request) -> Response:
     return _send(request, info, headers, wanted)
 
 
-def _asked_for(request: Request) -> tuple[UUID, str]:
+def _asked_for(request: Request) -> _Asked:
     job_id = parse_job_id(request.path_params["job_id"])
-    name = request.path_params["path"]
+    _, name = split(request.path_params["path"])
     if not _is_safe(name):
-        raise MediaNotFound("There is no such file.")
-    return job_id, name
+        raise no_file()
+    return _Asked(job_id, name, grant_of(request))
 
 
-async def _manifest(request: Request, manifest: Manifest | None) -> Response:
+async def _manifest(request: Request, asked: _Asked) -> Response:
     """Always whole."""
+    manifest = await services_of(request).manifests.find(asked.job_id, asked.name)
     if manifest is None:
-        raise MediaNotFound("There is no such file.")
-    headers = await _headers_for(request, manifest.info)
+        raise no_file()
+    headers = await _headers_for(request, manifest.info, asked)
     if _names(request.headers.get("if-none-match"), manifest.info):
         return Response(status_code=304, headers=headers)
-    headers["Content-Length"] = str(len(manifest.data))
+    data = _as_told(request, manifest, asked.grant)
+    headers["Content-Length"] = str(len(data))
     headers["Accept-Ranges"] = "none"
-    return Response(None if request.method == "HEAD" else manifest.data, headers=headers)
+    return Response(None if request.method == "HEAD" else data, headers=headers)
 
 
-async def _headers_for(request: Request, info: ObjectInfo) -> dict[str, str]:
-    headers = _headers(info)
+def _as_told(request: Request, manifest: Manifest, grant: Grant) -> bytes:
+    """Who came by a signed address finds the keys by signed ones, of the same moment: one address always has the same
+    bytes. `?as=stored` is for who compares them with the receipt."""
+    if grant.signed is None or request.query_params.get("as") == "stored":
+        return manifest.data
+    return grant.signed.in_manifest(manifest.data)
+
+
+async def _headers_for(request: Request, info: ObjectInfo, asked: _Asked) -> dict[str, str]:
+    headers = _headers(info) | {"Cache-Control": _caching(info, asked.grant)}
     if request.query_params.get("download") == "1":
-        headers["Content-Disposition"] = await _as_a_file(request)
+        headers["Content-Disposition"] = await _as_a_file(request, asked)
     return headers
+
+
+def _caching(info: ObjectInfo, grant: Grant) -> str:
+    """A signed address is one for all who were given it, so caches may share what they have of it, but not for longer than
+    it is valid, nor when they cannot ask. What a caller gets by credentials is for nobody else."""
+    never_changes = PurePosixPath(info.name).suffix in SEGMENTS
+    if grant.signed is not None and never_changes:
+        return f"public, max-age={max(0, grant.signed.expires - ceil(time()))}, must-revalidate, immutable"
+    if not grant.public and grant.signed is None:
+        return "private, no-cache"
+    return "public, max-age=31536000, immutable" if never_changes else "no-cache"
 
 
 def _is_safe(name: str) -> bool:
@@ -97,21 +131,18 @@ def _send(request: Request, info: ObjectInfo, headers: dict[str, str], wanted: B
     return StreamingResponse(body, status, headers)
 
 
-async def _as_a_file(request: Request) -> str:
+async def _as_a_file(request: Request, asked: _Asked) -> str:
     """To be saved, under a name that tells which film it is: `films/intro.mov` and `downloads/720p.mp4` make
     `intro-720p.mp4` (RFC 6266, RFC 8187)."""
-    job = await own(request).jobs.get(parse_job_id(request.path_params["job_id"]))
-    film = PurePosixPath(job.key).stem if job else "video"
-    file_name = f"{film}-{PurePosixPath(request.path_params['path']).name}"
+    film = await services_of(request).playbacks.film(asked.job_id)
+    file_name = f"{PurePosixPath(film.key).stem if film else 'video'}-{PurePosixPath(asked.name).name}"
     # Percent-encoded: quotes and line breaks in a key could otherwise write parameters and headers of their own.
     return f"attachment; filename*=UTF-8''{quote(file_name, safe='')}"
 
 
 def _headers(info: ObjectInfo) -> dict[str, str]:
-    suffix = PurePosixPath(info.name).suffix
     return {
-        "Content-Type": CONTENT_TYPES.get(suffix, "application/octet-stream"),
-        "Cache-Control": "public, max-age=31536000, immutable" if suffix in SEGMENTS else "no-cache",
+        "Content-Type": CONTENT_TYPES.get(PurePosixPath(info.name).suffix, "application/octet-stream"),
         "ETag": f'"{info.etag}"',
         "Last-Modified": format_datetime(info.modified_at, usegmt=True),
         "Accept-Ranges": "bytes",

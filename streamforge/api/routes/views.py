@@ -15,12 +15,15 @@ from streamforge.progress.eta import Eta, EtaModel
 STALLED_AFTER = timedelta(seconds=15)
 """Without a frame, of a job that a worker has begun. Workers tell of progress several times a second."""
 
+AT_THE_TOP = {"external_id", "metadata", "priority", "profile"}
+"""Options that a job shows beside `options`, too."""
+
 
 def job_view(job: JobOverview, model: EtaModel, now: datetime | None = None) -> JobView:
     now = now or datetime.now(UTC)
     eta = _eta(job, model, now)
     fields = job.model_dump(include=set(JobView.model_fields) - {"renditions", "options"})
-    fields |= job.options.model_dump(include=set(JobView.model_fields))
+    fields |= job.options.model_dump(include=AT_THE_TOP)
     if job.status in {JobStatus.FAILED, JobStatus.CANCELLED}:
         fields["playback"] = None  # What could be played while the job ran is gone.
     return JobView(
