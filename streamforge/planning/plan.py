@@ -49,7 +49,8 @@ def _plan_of_film(source: Source, audio: list[AudioRendition], settings: Setting
         raise UndecodableSource(source.unusable_video)
     if source.video is None:
         raise NoVideoStream(
-            "The file has no video stream, only sound; send a file with video, or ask for a profile of sound alone."
+            "The file has no video, only sound (a single picture beside it counts as its cover); send a file with video, "
+            "or ask for a profile of sound alone."
         )
     refusal = copy_failed or (why_not(source, settings) if settings.transcode.remux else None)
     if settings.transcode.remux and refusal is None:

@@ -12,11 +12,12 @@ from tempfile import TemporaryDirectory, gettempdir
 from typing import TYPE_CHECKING
 
 import pytest
+from film import Film
 from law import Difference, NothingToSee, differences, is_damaged, told_by, truth_of, untold
 from lying_sources import CONTAINERS, LyingSource, control, one_lie, some_lies
 from oracle import decodable, played
 
-from streamforge.errors import StreamForgeError
+from streamforge.errors import NoVideoStream, StreamForgeError
 
 if TYPE_CHECKING:
     from conftest import Worker
@@ -28,7 +29,7 @@ FOLDER = Path(os.environ.get("LAW_FOLDER", Path(gettempdir()) / "streamforge-law
 PINNED = (
     5, 24, 63, 87, 90, 104, 106, 111, 123, 127, 141, 310_000_492, 500_001_210, 600_000_286, 772_635_792, 772_636_206,
     772_636_431, 772_636_435, 772_636_541, 995_855_993, 311_000_284, 312_000_050, 331_000_520, 340_000_980,
-    340_003_837, 451_741_654, 482_613_829, 748_639_295,
+    340_003_837, 451_741_654, 482_613_829, 748_639_295, 943_862_301,
 )  # fmt: skip
 """Seeds of past finds: edit lists that hide whole GOPs, first pictures with a time far off, null frames at the end, FLV whose
 clock begins late, new PIDs, H.264 with reordered pictures in AVI, torn transport streams, MPEG-4 cut in a transport stream,
@@ -38,11 +39,17 @@ three packets of sound between a hole and a clock that falls back; pictures with
 of one whose time is wrong; one packet of sound between two resets; two key frames with times in all; an MP4 without a key frame
 that FFmpeg does not open; a last packet of sound behind a hole; one picture and a row of null frames;
 sound that begins behind the last picture of two recordings; a pause in a film of which FFmpeg
-gives one of the first pictures the time of the last; a pause in Matroska that sound of a later recording seems to fill."""
+gives one of the first pictures the time of the last; a pause in Matroska that sound of a later recording seems to fill; a single
+picture of MJPEG beside sound, which counts as its cover."""
 
 
 DAMAGED = {"input.truncated", "input.undecodable"}
 """What a job may say of a film of which a good part cannot be decoded, unless it is asked to keep what can be."""
+
+
+def is_a_cover(film: Film) -> bool:
+    """docs/sources.md: a single picture in a codec of pictures, beside sound, is no film."""
+    return len(film.pictures.packets) == 1 and film.pictures.codec in {"mjpeg", "png"}
 
 
 @dataclass
@@ -64,6 +71,8 @@ class Court:
                 return []
             except StreamForgeError as error:
                 if error.code in DAMAGED and is_damaged(source.film, truth):
+                    return []
+                if error.code == NoVideoStream.code and is_a_cover(source.film):
                     return []
                 return [Difference("refused", 0.0, truth.ends, f"{error.code}: {error.message}")]
             except TimeoutError:
