@@ -31,8 +31,8 @@ demo: setup ## process a video from nothing and show the result; FILE=… for yo
 up: setup ## run everything on this machine until Ctrl-C
 	@exec $(BIN)/streamforge up
 
-# Each process has a database server and a Temporal server of its own.
-PARALLEL := --numprocesses logical --maxprocesses 8
+# As many processes as tests/scheduling.py says.
+PARALLEL := --numprocesses auto
 
 test: setup ## all tests but the slow ones; SLOW=1 for those, too, ARGS=… for pytest
 	$(BIN)/python -m pytest $(PARALLEL) $(if $(SLOW),,-m "not slow") $(ARGS)

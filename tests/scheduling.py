@@ -6,11 +6,22 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from streamforge.media.worker.capabilities import cores
+
 PLAYERS = "players"
 """Tests that share a browser, and need a core for it all the time: what is played does not wait."""
 
 MANY_CORES = ("activities", "cli", "law", "streams", "pipeline", "media")
 """Tests that encode, decode, or start the whole system. They come when the players are done, or nearly."""
+
+
+AT_MOST = 9
+"""Processes: each has a database server and a Temporal server of its own."""
+
+
+def processes() -> int:
+    """One more than cores: players, outages and restarts spend most of their time waiting, and are a third of all tests."""
+    return min(cores() + 1, AT_MOST)
 
 
 def folder(nodeid: str) -> PurePosixPath:
