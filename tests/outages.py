@@ -1,5 +1,6 @@
 """A real database that refuses, and real disks that are full, for as long as a block lasts; a bucket whose answers are lost."""
 
+import asyncio
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -11,6 +12,8 @@ from factories import run_sql
 
 from streamforge.errors import StorageUnavailable
 from streamforge.storage.bucket import BucketStorage
+
+LOOK_SECONDS = 0.01
 
 
 @asynccontextmanager
@@ -30,7 +33,7 @@ async def _set_read_only(connection: "asyncpg.Connection[asyncpg.Record]", value
     await connection.execute(f"ALTER SYSTEM SET default_transaction_read_only = {value}")
     await connection.execute("SELECT pg_reload_conf()")
     while await connection.fetchval("SHOW default_transaction_read_only") != value:
-        pass
+        await asyncio.sleep(LOOK_SECONDS)
 
 
 async def until_refused(dsn: str, times: int) -> None:
@@ -38,7 +41,7 @@ async def until_refused(dsn: str, times: int) -> None:
     sql = "SELECT xact_rollback FROM pg_stat_database WHERE datname = current_database()"
     before = (await run_sql(dsn, sql))[0]["xact_rollback"]
     while (await run_sql(dsn, sql))[0]["xact_rollback"] < before + times:
-        pass
+        await asyncio.sleep(LOOK_SECONDS)
 
 
 @contextmanager

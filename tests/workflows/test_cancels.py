@@ -14,7 +14,7 @@ from factories import accepted
 from fakes import OF_PROCESS_VIDEO, SOURCE, UNSANDBOXED, Fakes, activities_working, start, workflows_working
 from temporalio import activity
 from temporalio.api.enums.v1 import EventType, PendingActivityState
-from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle, WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
@@ -214,8 +214,12 @@ async def replay(cases: list[Case]) -> None:
         workflow_runner=UNSANDBOXED,
         data_converter=pydantic_data_converter,
     )
-    for case in cases:
-        await replayer.replay_workflow(await case.handle.fetch_history())
+
+    async def histories() -> AsyncIterator[WorkflowHistory]:
+        for case in cases:
+            yield await case.handle.fetch_history()
+
+    await replayer.replay_workflows(histories())
 
 
 Meeting = Callable[[Case, Jobs], Any]
