@@ -14,8 +14,8 @@ from streamforge.media.worker.children import MediaChildren
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings
 
-QUICK = Settings.model_validate({"transcode": {"presets": {"h264": "ultrafast"}}, "validation": {"min_score": 0}})
-"""Fast and ugly: without floors nothing is encoded again for its quality."""
+QUICK = Settings.model_validate({"transcode": {"presets": {"h264": "ultrafast"}}, "validation": {"enabled": False}})
+"""Fast and ugly: nothing is measured, and so nothing is encoded again for its quality."""
 
 
 async def encode(children: MediaChildren, path: Path, folder: Path, settings: Settings = QUICK) -> Encoded:

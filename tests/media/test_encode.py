@@ -6,8 +6,8 @@ from pathlib import Path
 
 import av
 import pytest
-from clips import BOTTLES, BUNNY, Clips
-from encoding import QUICK, Encoded, encode, encode_chunk
+from clips import BOTTLES, Clips
+from encoding import Encoded, encode, encode_chunk
 from playback import decode
 from test_probe import probe
 
@@ -20,32 +20,40 @@ from streamforge.media.worker.children import MediaChildren
 from streamforge.planning.plan import make_plan
 from streamforge.settings import Settings
 
+HEIGHTS = [360, 240, 144]
+LADDER = ("360p", "240p", "144p")
+
+
+def unmeasured(**transcode: object) -> Settings:
+    return Settings.model_validate({"transcode": transcode, "validation": {"enabled": False}})
+
 
 @dataclass
 class Bunny:
     """As it is encoded once for all tests that only look at it, and what was told on the way."""
 
+    film: Path
     folder: Path
     progress: list[FramesEncoded] = field(default_factory=list)
     _encoded: Encoded | None = None
 
     async def get(self, children: MediaChildren) -> Encoded:
         if self._encoded is None:
-            source = await probe(children, BUNNY)
-            plan = make_plan(source, QUICK)
+            source = await probe(children, self.film)
+            plan = make_plan(source, unmeasured(presets={"h264": "ultrafast"}, heights=HEIGHTS))
             [chunk] = plan.chunks
-            task = EncodeTask(path=BUNNY, source=source, plan=plan, chunk=chunk, target=self.folder / "0")
+            task = EncodeTask(path=self.film, source=source, plan=plan, chunk=chunk, target=self.folder / "0")
             chunks = [await children.run(tasks.ENCODE, task, self.progress.append)]
             self._encoded = Encoded(source, plan, chunks, self.folder)
         return self._encoded
 
 
 @pytest.fixture(scope="module")
-def bunny(tmp_path_factory: pytest.TempPathFactory) -> Bunny:
-    return Bunny(tmp_path_factory.mktemp("bunny"))
+def bunny(clips: Clips, tmp_path_factory: pytest.TempPathFactory) -> Bunny:
+    return Bunny(clips.small_bunny, tmp_path_factory.mktemp("bunny"))
 
 
-MANY_CHUNKS = Settings.model_validate({"transcode": {"presets": {"h264": "ultrafast"}, "max_chunk_seconds": 8}})
+MANY_CHUNKS = unmeasured(presets={"h264": "ultrafast"}, max_chunk_seconds=8)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +91,7 @@ async def test_real_film_in_several_chunks(children: MediaChildren, tmp_path: Pa
 async def test_renditions_share_their_key_frames(children: MediaChildren, bunny: Bunny, tmp_path: Path) -> None:
     encoded = await bunny.get(children)
     key_times = {name: decode(encoded.file(name, tmp_path)).key_times for name in encoded.tracks}
-    assert key_times == {name: [0.0, 2.0, 4.0] for name in ("720p", "480p", "360p")}
+    assert key_times == {name: [0.0, 2.0, 4.0] for name in LADDER}
 
 
 async def test_segments_begin_with_a_key_frame_and_follow_without_a_gap(
@@ -111,7 +119,7 @@ async def test_init_segments_of_all_chunks_are_the_same_bytes(
 
 async def test_a_chunk_encoded_again_is_the_same_bytes(children: MediaChildren, bunny: Bunny, tmp_path: Path) -> None:
     first = await bunny.get(children)
-    await encode_chunk(children, BUNNY, first.source, first.plan, first.plan.chunks[0], tmp_path)
+    await encode_chunk(children, bunny.film, first.source, first.plan, first.plan.chunks[0], tmp_path)
     files = sorted(first.folder.rglob("*.m*"))
     assert files
     for path in files:
@@ -138,9 +146,7 @@ async def test_a_frame_rate_above_the_limit_is_thinned(children: MediaChildren, 
 async def test_other_codecs_cut_and_join_just_the_same(
     children: MediaChildren, clips: Clips, tmp_path: Path, codec: str, preset: str, prefix: str
 ) -> None:
-    settings = Settings.model_validate(
-        {"transcode": {"codecs": [codec], "presets": {codec: preset}, "max_chunk_seconds": 8}}
-    )
+    settings = unmeasured(codecs=[codec], presets={codec: preset}, max_chunk_seconds=8)
     encoded = await encode(children, clips.slow, tmp_path / "out", settings)
     assert len(encoded.chunks) > 1
     track = encoded.tracks["180p"]
@@ -163,14 +169,14 @@ async def test_other_codecs_cut_and_join_just_the_same(
     ],
 )
 async def test_codecs_are_known_before_anything_is_encoded(
-    children: MediaChildren, tmp_path: Path, codec: str, preset: str
+    children: MediaChildren, clips: Clips, tmp_path: Path, codec: str, preset: str
 ) -> None:
-    settings = Settings.model_validate({"transcode": {"codecs": [codec], "presets": {codec: preset}}})
-    source = await probe(children, BUNNY)
+    settings = unmeasured(codecs=[codec], presets={codec: preset}, heights=[360])
+    source = await probe(children, clips.small_bunny)
     plan = make_plan(source, settings)
     told = await children.run(tasks.CODECS, CodecsTask(source=source, plan=plan))
     short = Chunk(index=0, start=0, end=0.2, expected_frames=5)
-    encoded = await encode_chunk(children, BUNNY, source, plan, short, tmp_path)
+    encoded = await encode_chunk(children, clips.small_bunny, source, plan, short, tmp_path)
     assert told.codec_strings == {track.name: track.codec_string for track in encoded.tracks}
 
 
@@ -182,9 +188,7 @@ async def test_the_bytes_of_a_key_frame_are_one_picture(
     children: MediaChildren, clips: Clips, tmp_path: Path, clip: str, codec: str, preset: str
 ) -> None:
     """What an I-frame playlist points to: `moof` and first sample alone, the same picture that the whole stream has."""
-    settings = Settings.model_validate(
-        {"transcode": {"codecs": [codec], "presets": {codec: preset}, "max_chunk_seconds": 8}}
-    )
+    settings = unmeasured(codecs=[codec], presets={codec: preset}, max_chunk_seconds=8)
     encoded = await encode(children, getattr(clips, clip), tmp_path / "out", settings)
     (name,) = encoded.tracks
     key_frames = {ticks: luma for ticks, is_key, luma in pictures(encoded.file(name, tmp_path)) if is_key}
@@ -217,7 +221,7 @@ def brightness(frame: av.VideoFrame) -> bytes:
 async def test_progress_counts_frames_that_are_really_encoded(children: MediaChildren, bunny: Bunny) -> None:
     await bunny.get(children)
     seen = bunny.progress
-    for name in ("720p", "480p", "360p"):
+    for name in LADDER:
         frames = [progress.frames[name] for progress in seen]
         assert frames == sorted(frames)
         assert frames[-1] == 132

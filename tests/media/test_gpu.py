@@ -6,7 +6,7 @@ from typing import cast
 
 import av
 import pytest
-from clips import BUNNY, Clips
+from clips import Clips
 from encoding import Encoded, encode_chunk
 from playback import decode, ffmpeg_decodes
 from test_probe import probe
@@ -29,7 +29,7 @@ from streamforge.settings import Settings
 QUICK = Settings.model_validate(
     {
         "transcode": {"presets": {"h264": "ultrafast"}, "heights": [180, 120], "max_chunk_seconds": 4},
-        "validation": {"min_score": 0},
+        "validation": {"enabled": False},
     }
 )
 
@@ -139,14 +139,16 @@ async def test_what_only_shows_in_the_end_falls_back_too(
 
 
 @without_gpu
-async def test_a_part_that_the_gpu_fails_is_encoded_by_the_cpu(children: MediaChildren, tmp_path: Path) -> None:
-    film = await planned(children, BUNNY)
+async def test_a_part_that_the_gpu_fails_is_encoded_by_the_cpu(
+    children: MediaChildren, clips: Clips, tmp_path: Path
+) -> None:
+    film = await planned(children, clips.small_bunny)
     chunk = film.plan.chunks[0]
     names = frozenset(rendition.name for rendition in film.plan.renditions)
-    encoded = await encode(children, film, film.plan, chunk.index, tmp_path / "gpu", on_gpu=names)
+    encoded = await encode(children, clips.small_bunny, film, chunk.index, tmp_path / "gpu", on_gpu=names)
     assert encoded.gpu_failure is not None
     assert "h264_nvenc" in encoded.gpu_failure
-    by_cpu = await encode(children, film, film.plan, chunk.index, tmp_path / "cpu")
+    by_cpu = await encode(children, clips.small_bunny, film, chunk.index, tmp_path / "cpu")
     assert by_cpu.gpu_failure is None
     assert encoded.tiles == by_cpu.tiles
     for track, same in zip(encoded.tracks, by_cpu.tracks, strict=True):
@@ -161,9 +163,16 @@ async def test_a_part_that_the_gpu_fails_is_encoded_by_the_cpu(children: MediaCh
 
 
 async def encode(
-    children: MediaChildren, film: Encoded, plan: Plan, chunk: int, target: Path, on_gpu: frozenset[str] = frozenset()
+    children: MediaChildren, path: Path, film: Encoded, chunk: int, target: Path, on_gpu: frozenset[str] = frozenset()
 ) -> EncodeResult:
-    task = EncodeTask(path=BUNNY, source=film.source, plan=plan, chunk=plan.chunks[chunk], target=target, on_gpu=on_gpu)
+    task = EncodeTask(
+        path=path,
+        source=film.source,
+        plan=film.plan,
+        chunk=film.plan.chunks[chunk],
+        target=target,
+        on_gpu=on_gpu,
+    )
     return await children.run(tasks.ENCODE, task)
 
 
@@ -203,10 +212,10 @@ def parameter_sets(folder: Path) -> bytes:
     return found
 
 
-async def test_a_stream_that_a_gpu_may_help_with_says_so(children: MediaChildren, tmp_path: Path) -> None:
-    film = await planned(children, BUNNY)
+async def test_a_stream_that_a_gpu_may_help_with_says_so(children: MediaChildren, clips: Clips, tmp_path: Path) -> None:
+    film = await planned(children, clips.small_bunny)
     asked = await children.run(tasks.CODECS, CodecsTask(source=film.source, plan=film.plan))
-    encoded = await encode(children, film, film.plan, 0, tmp_path)
+    encoded = await encode(children, clips.small_bunny, film, 0, tmp_path)
     assert {track.name: track.codec_string for track in encoded.tracks} == asked.codec_strings
     assert all(string.startswith("avc3.42") for string in asked.codec_strings.values())
     every_key_frame = [parameter_sets(tmp_path / track.name) for track in encoded.tracks]

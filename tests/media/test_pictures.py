@@ -7,7 +7,7 @@ import av
 import numpy as np
 import pytest
 from av.video.frame import VideoFrame
-from clips import BOTTLES, COLORS, X264, Clips, colors, ffmpeg, picture
+from clips import COLORS, X264, Clips, colors, ffmpeg, picture
 from encoding import Encoded, encode
 from images import CLOSE, center, rgb
 from numpy.typing import NDArray
@@ -191,13 +191,15 @@ async def test_the_poster_is_not_the_black_that_a_film_begins_with(children: Med
     assert thumbnail.mean() == pytest.approx(poster.mean(), abs=3)
 
 
-async def test_the_poster_is_the_picture_of_that_moment_at_full_size(children: MediaChildren, tmp_path: Path) -> None:
-    encoded = await encode(children, BOTTLES, tmp_path / "out", with_pictures())
+async def test_the_poster_is_the_picture_of_that_moment_at_full_size(
+    children: MediaChildren, clips: Clips, tmp_path: Path
+) -> None:
+    encoded = await encode(children, clips.short_bottles, tmp_path / "out", with_pictures())
     for number, tiles in enumerate(tile_sets(encoded)):
         assert tiles.poster in tiles.tiles
         assert tiles.failure is None
         shown = rgb(encoded.folder / str(number) / "pictures" / POSTER)
-        with av.open(str(BOTTLES)) as container:
+        with av.open(str(clips.short_bottles)) as container:
             stream = container.streams.video[0]
             assert stream.time_base
             start = next(container.decode(stream)).pts or 0

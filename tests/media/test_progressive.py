@@ -5,7 +5,7 @@ from pathlib import Path
 
 import av
 import pytest
-from clips import BUNNY, Clips
+from clips import Clips
 from encoding import encode, encode_audio
 from playback import decode
 
@@ -76,8 +76,8 @@ async def test_sound_is_in_step_with_the_picture(
     assert sounds(download) == sounds(audio), "bit by bit, from the first sample on"
 
 
-async def test_it_is_as_long_as_the_stream(children: MediaChildren, tmp_path: Path) -> None:
-    download, _, _ = await remuxed(children, BUNNY, tmp_path, sound=True)
+async def test_it_is_as_long_as_the_stream(children: MediaChildren, clips: Clips, tmp_path: Path) -> None:
+    download, _, _ = await remuxed(children, clips.small_bunny, tmp_path, sound=True)
     with av.open(str(download)) as container:
         video, audio = container.streams.video[0], container.streams.audio[0]
         assert video.start_time == 0

@@ -27,7 +27,12 @@ async def planned(children: MediaChildren, path: Path, codec: str = "h264", **pe
         {
             # The clips are short: whatever the search costs.
             "per_title": {"enabled": True, "max_cost": 10, **per_title},
-            "transcode": {"codecs": [codec], "heights": [180, 120], "presets": {"av1": 12}, "max_chunk_seconds": 32},
+            "transcode": {
+                "codecs": [codec],
+                "heights": [180, 120],
+                "presets": {"hevc": "veryfast", "av1": 12},
+                "max_chunk_seconds": 32,
+            },
             "validation": {"max_repairs": 0},
         }
     )

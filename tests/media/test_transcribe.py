@@ -116,9 +116,9 @@ async def test_a_model_that_needs_more_memory_than_there_is(clips: Clips, tmp_pa
 
 async def test_only_a_transcription_loads_the_speech_libraries() -> None:
     heavy = "[name for name in ('faster_whisper', 'ctranslate2', 'onnxruntime', 'torch') if name in sys.modules]"
-    for module in ("streamforge.media.process.zygote", "streamforge.api.app", "streamforge.worker.run"):
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", f"import sys, {module}; print({heavy})", stdout=asyncio.subprocess.PIPE
-        )
-        out, _ = await process.communicate()
-        assert out.decode().strip() == "[]", module
+    modules = "streamforge.media.process.zygote, streamforge.api.app, streamforge.worker.run"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", f"import sys, {modules}; print({heavy})", stdout=asyncio.subprocess.PIPE
+    )
+    out, _ = await process.communicate()
+    assert out.decode().strip() == "[]"
