@@ -20,6 +20,7 @@ BENCHES = {
     "eta": "how long a job still takes: how often the interval held",
     "per_title": "per-title encoding against the fixed ladder: bits at equal VMAF, cost of the search",
     "codecs": "HEVC and AV1 against H.264: bits at equal VMAF, CPU",
+    "observed": "what metrics, traces and log files cost a small job",
     "fanout": "events to 1,000 clients: CPU, latency, memory, replay; beside sse-starlette and Nchan",
     "log_rows": "rows a second into the log, 8 writers",
     "whole_job": "CPU of a whole job ÷ CPU of the bare encode of its ladder",
