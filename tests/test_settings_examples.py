@@ -17,7 +17,12 @@ from streamforge.settings_problems import GONE, RENAMED
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
-SHOWN = [*PAGES, ROOT / "config.yaml", ROOT / "Makefile", *sorted((ROOT / "docker").glob("[!r]*"))]
+SHOWN = [
+    *PAGES,
+    ROOT / "config.yaml",
+    ROOT / "Makefile",
+    *sorted(path for path in (ROOT / "docker").rglob("[!r]*") if path.is_file()),
+]
 RECORDED = Path(__file__).parent / "settings_of_all_versions.txt"
 """One name a line, of every setting that there ever was."""
 
