@@ -88,15 +88,15 @@ def _settings(
     )
 
 
-def _service_settings(*arguments: Any) -> "Settings":
+def _service_settings(process: str, *arguments: Any) -> "Settings":
     """The same, for a process that serves: with logs, and joined to the `up` that runs on the data folder."""
     from streamforge import data_folder
     from streamforge.embedded.endpoints import join
     from streamforge.observability.logs import configure_logging
 
     settings = _settings(*arguments)
-    configure_logging(settings.log)
     data_folder.require(settings.data_dir)
+    configure_logging(settings, process, keep=True)
     return join(settings)
 
 
@@ -118,7 +118,7 @@ def up(
     from streamforge.signals import until_signal
 
     settings = _settings(context, data_dir, host, port)
-    configure_logging(settings.log)
+    configure_logging(settings, "up")
     options = UpOptions(temporal_port, ui_port, with_worker=not no_worker, config_file=context.obj)
     asyncio.run(until_signal(_up(settings, options)))
 
@@ -143,7 +143,7 @@ def api(context: typer.Context, host: Host = None, port: Port = None, data_dir: 
 
     from streamforge.api.http.server import serve
 
-    uvloop.run(serve(_service_settings(context, data_dir, host, port)))
+    uvloop.run(serve(_service_settings("api", context, data_dir, host, port)))
 
 
 @app.command()
@@ -151,7 +151,7 @@ def worker(context: typer.Context, data_dir: DataDir = None) -> None:
     """Run a worker; any number, on any machine. Joins the `up` on the same data folder."""
     from streamforge.worker.run import run_worker
 
-    asyncio.run(run_worker(_service_settings(context, data_dir)))
+    asyncio.run(run_worker(_service_settings("worker", context, data_dir)))
 
 
 @app.command()
@@ -343,6 +343,30 @@ def _print_result(console: "Console", url: str, job: "JobView") -> None:
     if job.playback is not None:
         for kind, path in job.playback.manifests.items():
             console.print(f"{kind:<5} {url}{path}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def logs(
+    context: typer.Context,
+    job: Annotated[UUID, typer.Argument(metavar="JOB")],
+    *,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The lines as they are kept.")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Show what all processes on the data folder said of a job, in order. Exits with 1 when none said anything."""
+    from streamforge import job_logs
+
+    folder = _settings(context, data_dir).data_dir
+    lines = job_logs.follow(folder, job) if follow else job_logs.lines_of(folder, job)
+    said = False
+    with suppress(KeyboardInterrupt, BrokenPipeError):
+        for line in lines:
+            said = True
+            print(line.raw if as_json else job_logs.as_text(line), flush=follow)
+    if not said:
+        print(f"streamforge: No line about job {job} is kept in {folder / 'logs'}.", file=sys.stderr)
+        raise typer.Exit(1)
 
 
 @app.command()

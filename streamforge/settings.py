@@ -306,6 +306,27 @@ class MetricsSettings(Section):
 class LogSettings(Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "console", "json"] = "auto"
+    file_bytes: int = Field(16 * 2**20, ge=2**16)
+    file_count: int = Field(8, ge=0, le=1000)
+
+    @field_validator("file_count")
+    @classmethod
+    def one_is_kept_while_another_is_written(cls, value: int) -> int:
+        if value == 1:
+            raise ValueError("must be 0, or at least 2: while one is begun, the one before is kept")
+        return value
+
+
+class TracingSettings(Section):
+    endpoint: str | None = None
+    sample: float = Field(1, ge=0, le=1)
+
+    @field_validator("endpoint")
+    @classmethod
+    def spans_can_be_sent_there(cls, value: str | None) -> str | None:
+        if value is not None and re.fullmatch(r"https?://[^\s/@?#]+(/[^\s?#]*)?", value) is None:
+            raise ValueError("must be an address like http://collector.example:4318, without a password or a query")
+        return value and value.rstrip("/")
 
 
 JOB_SECTIONS = frozenset(
@@ -362,6 +383,7 @@ class Settings(BaseSettings):
     temporal: TemporalSettings = TemporalSettings()
     retention: RetentionSettings = RetentionSettings()
     metrics: MetricsSettings = MetricsSettings()
+    tracing: TracingSettings = TracingSettings()
     log: LogSettings = LogSettings()
     profile: str = "default"
     profiles: dict[str, Profile] = PROFILES

@@ -402,6 +402,7 @@ class ProcessVideoWorkflow:
         self._stage = stage
         self._began[stage] = workflow.now()
         workflow.upsert_search_attributes([STAGE.value_set(stage)])
+        workflow.logger.info("stage began", extra={"stage": stage.value})
 
 
 def _is_cancel(error: BaseException) -> bool:

@@ -11,6 +11,7 @@ from streamforge.access.caller import Need
 from streamforge.api.http.authentication import Authentication
 from streamforge.api.http.foreign_pages import OnlyKnownHosts, OnlyOwnPagesChange
 from streamforge.api.http.middleware import AccessLog, Deadline, RealClientIp, Recovery, RelativeRedirects, RequestId
+from streamforge.api.http.origins import Origins
 from streamforge.api.http.problems import HANDLERS, nothing_here
 from streamforge.api.http.rules import GuardedRoute, GuardedWebSocketRoute
 from streamforge.api.routes.batches import create_batch, get_batch
@@ -101,6 +102,7 @@ def middleware(settings: ServerSettings) -> list[Middleware]:
     themselves."""
     return [
         Middleware(RequestId),
+        Middleware(Origins),
         Middleware(RealClientIp, trusted=settings.trusted_proxies),
         Middleware(AccessLog),
         Middleware(Recovery),

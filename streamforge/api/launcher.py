@@ -76,14 +76,20 @@ class Launcher:
         return True
 
     async def _launch(self, job: JobRow) -> bool:
+        request_id = job.origin.request_id if job.origin else None
+        with structlog.contextvars.bound_contextvars(job_id=str(job.id), request_id=request_id):
+            return await self._start(job)
+
+    async def _start(self, job: JobRow) -> bool:
         try:
             await self._workflows.start(job)
+            log.info("Temporal has the job", workflow_id=job.workflow_id)
             status = await self._jobs.mark_launched(job.id)
             if status is None or status.is_over:
                 # Cancelled while it was being started.
                 await self._workflows.cancel(job.workflow_id)
         except TemporalUnavailable as error:
-            log.warning("job waits for Temporal", job_id=str(job.id), reason=error.debug)
+            log.warning("job waits for Temporal", reason=error.debug)
             return False
         return True
 

@@ -24,6 +24,7 @@ from streamforge.api.service_gauges import ServiceGauges
 from streamforge.api.uploads import Uploads
 from streamforge.api.workflows import Workflows
 from streamforge.checks import Check
+from streamforge.contracts.origin import Origin
 from streamforge.db.jobs import Jobs, OwnJobs
 from streamforge.db.listener import Listener
 from streamforge.db.migrations import apply_migrations
@@ -44,6 +45,7 @@ from streamforge.events.stream import Streams
 from streamforge.keys import Keys
 from streamforge.observability import metrics
 from streamforge.observability.exposition import exposed
+from streamforge.observability.tracing import Tracing, tracing_of
 from streamforge.retry import STARTUP_WAIT_SECONDS, until_available
 from streamforge.settings import Settings
 from streamforge.storage import Storage, open_storage
@@ -93,6 +95,7 @@ class Services:
     playbacks: Playbacks
     readiness: Readiness
     gauges: ServiceGauges
+    tracing: Tracing | None
 
 
 class AppState(TypedDict):
@@ -117,6 +120,12 @@ def caller_of(connection: HTTPConnection[AppState]) -> Caller:
 def owner_of(connection: HTTPConnection[AppState]) -> str:
     """Whose jobs a caller may see."""
     return caller_of(connection).owner
+
+
+def origin_of(connection: HTTPConnection[AppState]) -> Origin:
+    """For what a request brings about: by what its lines and its trace are found."""
+    origin: Origin = connection.scope["state"]["origin"]
+    return origin
 
 
 def own(connection: HTTPConnection[AppState]) -> Own:
@@ -168,6 +177,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             Listener(database.dsn, broadcaster.on_notification, broadcaster.on_reconnected),
             Launcher(jobs, workflows, cancels) as launcher,
             _metrics(settings, uploads, storage, gauges),
+            tracing_of(settings.tracing, "api") as tracing,
         ):
             yield Services(
                 settings=settings,
@@ -189,6 +199,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 playbacks=Playbacks(settings, jobs),
                 readiness=readiness,
                 gauges=gauges,
+                tracing=tracing,
             )
     finally:
         await database.close()

@@ -21,6 +21,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from streamforge.contracts import names
 from streamforge.contracts.job import Stage
+from streamforge.contracts.origin import Origin
 from streamforge.contracts.pipeline import PlanVideo, ProcessVideo, ProcessVideoResult
 from streamforge.contracts.printable_plan import PrintablePlan
 from streamforge.db.jobs import JobRow
@@ -28,6 +29,7 @@ from streamforge.errors import RequestTimedOut, TemporalUnavailable
 from streamforge.temporal import attributes
 from streamforge.temporal.connect import ensure_search_attributes
 from streamforge.temporal.failures import to_streamforge_error
+from streamforge.temporal.origins import carrying
 
 RPC_TIMEOUT = timedelta(seconds=5)
 POLLED_WITHIN_SECONDS = 90.0
@@ -46,45 +48,50 @@ class Workflows:
         """Start the job's workflow. That it runs already, or ever did, is success: the id is the job's own."""
         try:
             await self._register_search_attributes()
-            await self._client.start_workflow(
-                names.PROCESS_VIDEO,
-                ProcessVideo(
-                    job_id=job.id,
-                    key=job.key,
-                    source_object=job.source_object,
-                    size_bytes=job.size_bytes,
-                    sha256=job.source_sha256,
-                    **job.options.for_work(),
-                ),
-                id=job.workflow_id,
-                task_queue=names.TASK_QUEUE,
-                result_type=ProcessVideoResult,
-                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-                static_summary=f"{job.key} · {job.size_bytes / 1e6:.1f} MB",
-                search_attributes=_search_attributes(job),
-                priority=Priority(priority_key=job.options.priority),
-                rpc_timeout=RPC_TIMEOUT,
-            )
+            with carrying(job.origin):
+                await self._start(job)
         except WorkflowAlreadyStartedError:
             return
         except (RPCError, RuntimeError) as error:
             raise _unavailable(error) from error
 
-    async def plan(self, video: PlanVideo, patience: timedelta) -> PrintablePlan:
+    async def _start(self, job: JobRow) -> None:
+        await self._client.start_workflow(
+            names.PROCESS_VIDEO,
+            ProcessVideo(
+                job_id=job.id,
+                key=job.key,
+                source_object=job.source_object,
+                size_bytes=job.size_bytes,
+                sha256=job.source_sha256,
+                **job.options.for_work(),
+            ),
+            id=job.workflow_id,
+            task_queue=names.TASK_QUEUE,
+            result_type=ProcessVideoResult,
+            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            static_summary=f"{job.key} · {job.size_bytes / 1e6:.1f} MB",
+            search_attributes=_search_attributes(job),
+            priority=Priority(priority_key=job.options.priority),
+            rpc_timeout=RPC_TIMEOUT,
+        )
+
+    async def plan(self, video: PlanVideo, patience: timedelta, origin: Origin | None) -> PrintablePlan:
         """A dry run on some worker. Raises what is wrong with the video; RequestTimedOut when no worker was free."""
         seconds = patience.total_seconds()
         too_late = RequestTimedOut(f"No worker made the plan within {seconds:.0f} seconds; try again later.")
         try:
-            handle = await self._client.start_workflow(
-                names.PLAN_VIDEO,
-                video,
-                id=f"{PLAN_WORKFLOW_PREFIX}{uuid4()}",
-                task_queue=names.TASK_QUEUE,
-                result_type=PrintablePlan,
-                execution_timeout=patience,
-                static_summary=f"Dry run · {video.size_bytes / 1e6:.1f} MB",
-                rpc_timeout=RPC_TIMEOUT,
-            )
+            with carrying(origin):
+                handle = await self._client.start_workflow(
+                    names.PLAN_VIDEO,
+                    video,
+                    id=f"{PLAN_WORKFLOW_PREFIX}{uuid4()}",
+                    task_queue=names.TASK_QUEUE,
+                    result_type=PrintablePlan,
+                    execution_timeout=patience,
+                    static_summary=f"Dry run · {video.size_bytes / 1e6:.1f} MB",
+                    rpc_timeout=RPC_TIMEOUT,
+                )
             async with asyncio.timeout(seconds + RPC_TIMEOUT.total_seconds()):
                 plan: PrintablePlan = await handle.result()
         except WorkflowFailureError as error:

@@ -150,8 +150,9 @@ class EventLog:
 def _count(change: JobChange, event: LoggedEvent) -> None:
     metrics.EVENTS_WRITTEN.inc()
     if change.status is not None and change.status.is_over:
-        code, fault = (change.error.code, change.error.fault) if change.error else ("", "")
-        metrics.JOBS_FINISHED.labels(change.status.value, change.stage.value, code, fault).inc()
+        metrics.JOBS_FINISHED.labels(change.status.value, change.error.fault if change.error else "").inc()
+        if change.error is not None:
+            metrics.JOB_FAILURES.labels(change.error.stage.value, change.error.code).inc()
 
 
 def _change(entry: Entry) -> dict[str, Any]:

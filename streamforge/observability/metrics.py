@@ -46,13 +46,16 @@ JOBS = _gauge("jobs", "Jobs that are not over, as the database has them.", "stat
 QUEUE_LENGTH = _gauge("queue_length", "Jobs that wait for their first frame.")
 QUEUE_AGE = _gauge("queue_age_seconds", "How long the oldest of them waits; 0 when none does.")
 JOBS_ACCEPTED = _counter("jobs_accepted", "Jobs whose bytes are safe and whose row is written.")
-JOBS_FINISHED = _counter(
-    "jobs_finished", "Jobs that ended, by whose fault where they failed.", "status", "stage", "code", "fault"
-)
+JOBS_FINISHED = _counter("jobs_finished", "Jobs that ended, by whose fault where they failed.", "status", "fault")
+JOB_FAILURES = _counter("job_failures", "Jobs that failed, by where and of what.", "stage", "code")
 STAGE_SECONDS = _histogram("stage_seconds", "How long stages of completed jobs took.", SLOW, "stage")
 MEDIA_SECONDS = _counter("media_seconds", "Seconds of video or sound in completed jobs.")
 VMAF = _histogram("vmaf", "Mean VMAF of each rendition of a job.", SCORES, "codec")
 REPAIRS = _counter("repairs", "Chunks of a rendition that were below their floor and were encoded again.")
+
+# A rate sees no first failure in a series that begins with it.
+for _ending in (("completed", ""), ("cancelled", ""), ("failed", "caller"), ("failed", "service")):
+    JOBS_FINISHED.labels(*_ending)
 
 # ── work ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 ACTIVITY_SECONDS = _histogram("activity_seconds", "How long attempts of activities took.", SLOW, "activity", "outcome")

@@ -9,6 +9,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from streamforge.contracts import names
 from streamforge.errors import MissingPart, TemporalUnavailable
 from streamforge.settings import TemporalSettings
+from streamforge.temporal.origins import CarriesOrigins
 from streamforge.temporal.sdk_metrics import measured_runtime
 
 
@@ -28,6 +29,7 @@ async def connect(settings: TemporalSettings, *, lazy: bool = False, measured: b
             namespace=settings.namespace,
             data_converter=pydantic_data_converter,
             lazy=lazy,
+            interceptors=[CarriesOrigins()],
             runtime=measured_runtime() if measured else None,
         )
     except RuntimeError as error:

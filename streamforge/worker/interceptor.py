@@ -1,5 +1,4 @@
-"""Around every activity: our errors become Temporal's, log lines carry the attempt, and whoever watches is told what a
-job waits for."""
+"""Around every activity: our errors become Temporal's, and whoever watches is told what a job waits for."""
 
 import asyncio
 from contextlib import nullcontext, suppress
@@ -62,12 +61,7 @@ class _Inbound(ActivityInboundInterceptor):
         info = activity.info()
         tally = Tally()
         job_id = _job_of(input)
-        with (
-            structlog.contextvars.bound_contextvars(
-                workflow_id=info.workflow_id, activity=info.activity_type, attempt=info.attempt
-            ),
-            nullcontext() if job_id is None else self._store.working_on(job_id),
-        ):
+        with nullcontext() if job_id is None else self._store.working_on(job_id):
             try:
                 return await super().execute_activity(input)
             except FailureError:

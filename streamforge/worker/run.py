@@ -1,13 +1,14 @@
 """The worker's composition root: every part is built here, handed to the activities, and closed in reverse order."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 
 import structlog
+from temporalio import activity, workflow
 from temporalio.client import Client
-from temporalio.worker import Worker
+from temporalio.worker import Interceptor, Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.registration import Parts, activities_by_queue, all_activities
@@ -28,6 +29,7 @@ from streamforge.media.worker.children import MediaChildren
 from streamforge.media.worker.gpus import GpuMeter, try_encoders
 from streamforge.observability import metrics
 from streamforge.observability.exposition import exposed
+from streamforge.observability.tracing import tracing_of
 from streamforge.planning.trial import trial_renditions
 from streamforge.retry import STARTUP_WAIT_SECONDS, until_available
 from streamforge.settings import Settings, WorkerSettings
@@ -37,6 +39,8 @@ from streamforge.storage.ownership import claim_if_there
 from streamforge.temporal.connect import connect, ensure_search_attributes
 from streamforge.temporal.deployments import Build, keep_new_jobs_going, this_build, warn_if_new_jobs_go_elsewhere
 from streamforge.temporal.schedule import ensure_schedules
+from streamforge.temporal.trails import HandsOnOrigins
+from streamforge.worker.context import ContextInterceptor
 from streamforge.worker.interceptor import FailureInterceptor
 from streamforge.worker.measuring import MeasuringInterceptor
 from streamforge.worker.store_watch import StoreWatch
@@ -80,6 +84,9 @@ async def worker(settings: Settings) -> AsyncIterator[Client]:
     """All task queues, served until the block ends; then running activities get their grace and go back."""
     if (dsn := settings.database.dsn) is None:
         raise MissingPart("No database is configured: run `streamforge up`, or set STREAMFORGE_DATABASE__DSN.")
+    # What they would write into the message stands in fields of its own.
+    workflow.logger.workflow_info_on_message = False
+    activity.logger.activity_info_on_message = False
     async with AsyncExitStack() as stack:
         url = stack.enter_context(exposed(settings.metrics.host, settings.metrics.worker_port))
         database = await until_available(
@@ -117,7 +124,15 @@ async def worker(settings: Settings) -> AsyncIterator[Client]:
         )
         _watch(parts, url)
         build = this_build(settings.temporal)
-        for one in _workers(client, parts, FailureInterceptor(events, watch), build):
+        tracing = await stack.enter_async_context(tracing_of(settings.tracing, "worker"))
+        # From the outside to the inside.
+        interceptors: list[Interceptor] = [
+            HandsOnOrigins(tracing),
+            ContextInterceptor(tracing),
+            MeasuringInterceptor(),
+            FailureInterceptor(events, watch),
+        ]
+        for one in _workers(client, parts, interceptors, build):
             await stack.enter_async_context(one)
         await stack.enter_async_context(_new_jobs(client, build))
         yield client
@@ -172,7 +187,7 @@ async def _gpu(children: MediaChildren, settings: Settings) -> AsyncIterator[Gpu
                 await watching
 
 
-def _workers(client: Client, parts: Parts, failures: FailureInterceptor, build: Build | None) -> list[Worker]:
+def _workers(client: Client, parts: Parts, interceptors: Sequence[Interceptor], build: Build | None) -> list[Worker]:
     """One for each task queue, with what is performed there; the workflows are where the light work is."""
     settings = parts.settings.worker
     queues = activities_by_queue(all_activities(parts))
@@ -183,7 +198,7 @@ def _workers(client: Client, parts: Parts, failures: FailureInterceptor, build: 
             workflows=all_workflows() if queue == names.TASK_QUEUE else (),
             activities=queues[queue],
             workflow_runner=SandboxedWorkflowRunner(restrictions=SANDBOX),
-            interceptors=[MeasuringInterceptor(), failures],
+            interceptors=interceptors,
             deployment_config=build.config if build else None,
             max_concurrent_activities=at_once,
             max_heartbeat_throttle_interval=CANCEL_DELIVERY,

@@ -19,7 +19,7 @@ from test_probe import probe
 from streamforge.contracts import tasks
 from streamforge.contracts.tasks import EncodeResult, EncodeTask, FramesEncoded, TrialTask
 from streamforge.embedded import leftovers
-from streamforge.errors import DiskFull, InvalidSettings, MediaChildCrashed, SourceTooExpensive
+from streamforge.errors import DiskFull, InvalidSettings, MediaChildCrashed, ServiceError, SourceTooExpensive
 from streamforge.media.worker.children import MediaChildren
 from streamforge.planning.plan import make_plan
 from streamforge.planning.trial import trial_renditions
@@ -155,6 +155,22 @@ async def test_a_worker_killed_with_9_leaves_no_encoder_behind(clips: Clips, tmp
     worker.wait()
     await gone(family)
     worker.stdout.close()
+
+
+async def test_what_breaks_in_a_child_is_told_in_the_log_of_its_worker(
+    children: MediaChildren, clips: Clips, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The child itself knows neither its job nor a log."""
+    source = await probe(children, clips.small)
+    plan = make_plan(source, QUICK)
+    (tmp_path / "file").touch()
+    target = tmp_path / "file" / "no folder"
+    task = EncodeTask(path=clips.small, source=source, plan=plan, chunk=plan.chunks[0], target=target)
+    with pytest.raises(ServiceError), caplog.at_level("INFO"):
+        await children.run(tasks.ENCODE, task)
+    said = {record.message: record for record in caplog.records}
+    assert "NotADirectoryError" in vars(said["media child said"])["said"]
+    assert vars(said["media child ended"])["outcome"] == "internal"
 
 
 async def test_a_wrong_preset_is_one_sentence_at_start(children: MediaChildren) -> None:

@@ -85,7 +85,7 @@ def main(settings: str, pattern: str, written: str) -> None:
 
     local._move = stop_and_move
     known = Settings.model_validate_json(settings)
-    configure_logging(known.log)
+    configure_logging(known, "worker")
     asyncio.run(run_worker(known))
 
 

@@ -43,7 +43,8 @@ async def test_a_job_is_seen_in_every_metric_of_it(measured: System, clips: Clip
 
     assert more("streamforge_jobs_finished_total", status="completed") == 1
     code = broken.job["error"]["code"]
-    assert more("streamforge_jobs_finished_total", status="failed", code=code, fault="caller") == 1
+    assert more("streamforge_jobs_finished_total", status="failed", fault="caller") == 1
+    assert more("streamforge_job_failures_total", stage="uploading", code=code) == 1
     for stage in STAGES:
         assert more("streamforge_stage_seconds_count", stage=stage) == 1
     assert more("streamforge_media_seconds_total") == pytest.approx(done.job["result"]["duration"], abs=0.1)

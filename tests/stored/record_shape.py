@@ -33,7 +33,7 @@ async def main(name: str) -> None:
     from streamforge.storage.local import LocalStorage
     from streamforge.worker.run import worker
 
-    configure_logging(LogSettings(level="warning"))
+    configure_logging(Settings(log=LogSettings(level="warning")), "recording")
     delete = LocalStorage.delete
 
     async def keep_work(self: LocalStorage, prefix: str, check: Callable[[], None] | None = None) -> int:

@@ -26,6 +26,8 @@ access = structlog.stdlib.get_logger("streamforge.access")
 # What a client sends ends up in log lines and headers: no spaces, quotes or line breaks.
 _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
+_JOB_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
 MAX_LOGGED_PATH = 512
 
 CONNECTIONS = frozenset({"http", "websocket"})
@@ -133,6 +135,7 @@ class AccessLog:
                 bytes=sent,
                 duration_ms=round((time.perf_counter() - began) * 1000, 1),
                 client=scope["client"][0] if scope.get("client") else None,
+                **_job_of(scope),
             )
 
 
@@ -142,6 +145,12 @@ def _measure(scope: Scope, status: int, seconds: float) -> None:
     metrics.REQUESTS.labels(handler, status).inc()
     if handler not in STREAMS:
         metrics.REQUEST_SECONDS.labels(handler).observe(seconds)
+
+
+def _job_of(scope: Scope) -> dict[str, str]:
+    """What is asked of a job is one of its lines; a word in the place of an id is nobody's."""
+    job_id = str(scope.get("path_params", {}).get("job_id", ""))
+    return {"job_id": job_id} if _JOB_ID.fullmatch(job_id) else {}
 
 
 def _loggable_path(scope: Scope) -> str:

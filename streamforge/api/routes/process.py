@@ -8,16 +8,18 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
+import structlog
 from starlette.responses import JSONResponse, Response
 
 from streamforge.api.http.forms import Form, Part
 from streamforge.api.http.unknown_fields import file_name, parameters, unknown_part
 from streamforge.api.routes.process_fields import OPTIONS, options_of, parse_field
-from streamforge.api.services import Own, Request, Services, own, services_of
+from streamforge.api.services import Own, Request, Services, origin_of, own, services_of
 from streamforge.api.uploads import IncomingFile
 from streamforge.contracts.ids import key_from_filename, new_job_id, workflow_id
 from streamforge.contracts.job import Stage
 from streamforge.contracts.job_options import JobOptions
+from streamforge.contracts.origin import Origin
 from streamforge.contracts.pipeline import PlanVideo
 from streamforge.contracts.printable_plan import PrintablePlan
 from streamforge.db.jobs import NewJob
@@ -33,6 +35,8 @@ from streamforge.errors import (
 from streamforge.progress.bands import progress_at
 from streamforge.retry import until_available
 from streamforge.storage import layout
+
+log = structlog.stdlib.get_logger(__name__)
 
 FIELDS = ("key", *OPTIONS)
 WRITE_WAIT_SECONDS = 120.0
@@ -55,7 +59,7 @@ class Arrived:
     size_bytes: int
     sha256: str
 
-    def job(self, options: JobOptions, batch_id: UUID | None = None) -> NewJob:
+    def job(self, options: JobOptions, origin: Origin, batch_id: UUID | None = None) -> NewJob:
         return NewJob(
             id=self.job_id,
             key=self.key,
@@ -65,19 +69,21 @@ class Arrived:
             source_sha256=self.sha256,
             options=options,
             batch_id=batch_id,
+            origin=origin,
         )
 
 
 async def process(request: Request) -> Response:
     services = services_of(request)
     job_id = new_job_id()
+    structlog.contextvars.bind_contextvars(job_id=str(job_id))
     dry_run = _dry_run(request)
     await services.uploads.admit(content_length(request))
     await admit(services, *(["storage"] if dry_run else ["database", "storage"]))
     async with services.uploads.receive(job_id) as incoming:
         form = Form(request.headers.get("content-type", ""), with_read_timeout(request.stream()))
         key, options = await _read(services, form, incoming)
-        job = Arrived(job_id, key, incoming.size_bytes, incoming.sha256).job(options)
+        job = Arrived(job_id, key, incoming.size_bytes, incoming.sha256).job(options, origin_of(request))
         if dry_run:
             return JSONResponse((await _plan(services, job, incoming)).model_dump(mode="json"))
         await _accept(services, own(request), job, incoming)
@@ -120,6 +126,7 @@ async def _accept(services: Services, mine: Own, job: NewJob, incoming: Incoming
     and the retention sweep takes them; to delete them here could rob a row that was committed unheard."""
     await keep(services, job.source_object, incoming)
     await enter(services, partial(mine.jobs.create, job))
+    log.info("job accepted", size_bytes=job.size_bytes)
 
 
 async def enter(services: Services, create: Callable[..., Awaitable[None]]) -> None:
@@ -154,7 +161,7 @@ async def _plan(services: Services, job: NewJob, incoming: IncomingFile) -> Prin
     try:
         await services.storage.put_file(job.source_object, incoming.path)
         video = PlanVideo(source_object=job.source_object, size_bytes=job.size_bytes, **job.options.for_work())
-        return await services.workflows.plan(video, PLAN_TIMEOUT)
+        return await services.workflows.plan(video, PLAN_TIMEOUT, job.origin)
     finally:
         await asyncio.shield(services.storage.delete(layout.original_folder(job.id)))
 

@@ -3,7 +3,6 @@
 import importlib
 import inspect
 import pkgutil
-import sys
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -43,6 +42,9 @@ def run(name: str, task_input: str, tell: Callable[[dict[str, Any]], None]) -> d
         return {"result": work(task, lambda progress: tell(_as_told(progress))).model_dump_json()}
     except Exception as error:
         told = _of_the_disk(error, task) or _of_the_work(error)
+        if type(told) is ServiceError:
+            # In the log of the worker, which knows of which job and attempt it is; a child does not.
+            tell({"log": "".join(traceback.format_exception(error))})
         return {"error": {"code": told.code, "message": told.message, "debug": told.debug}}
 
 
@@ -68,5 +70,4 @@ def _of_the_work(error: Exception) -> StreamForgeError:
     if isinstance(error, MemoryError | av.error.MemoryError):
         message = "This video needs more memory to process than one media process may use."
         return SourceTooExpensive(message, debug=str(error))
-    traceback.print_exception(error, file=sys.stderr)
     return ServiceError("The media process failed.", debug=f"{type(error).__name__}: {error}")

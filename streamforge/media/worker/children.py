@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import signal
 import socket
@@ -15,11 +16,18 @@ from streamforge.contracts.tasks import In, Out, Progress, Task
 from streamforge.errors import MediaChildCrashed, SourceTooExpensive, StreamForgeError, by_code
 from streamforge.media.process.limits import Limits
 from streamforge.observability import metrics
+from streamforge.observability.tracing import span
 from streamforge.settings import MediaSettings
 
 MAX_LINE_BYTES = 64 * 2**20
 """A result of a ten-hour film names some ten thousand segments; anything longer is not from our code."""
 
+
+MAX_SAID = 20_000
+"""Characters of a line that a child wants in the log: it reads hostile bytes, and may say anything."""
+
+# The standard library's: commands that run children without a log, such as `plan`, print nothing but their answer.
+log = logging.getLogger(__name__)
 
 ENVIRONMENT = {"SVT_LOG": "1", "OPENBLAS_NUM_THREADS": "1"}
 """SVT-AV1 otherwise prints thirty lines for every chunk; numpy's linear algebra, of which a child needs next to nothing,
@@ -95,6 +103,8 @@ class MediaChildren:
             match message:
                 case {"pid": pid}:
                     child.pid = pid
+                case {"log": str(said)}:
+                    log.error("media child said", extra={"child": child.pid, "said": said[:MAX_SAID]})
                 case {"progress": dict(progress)}:
                     on_progress(progress)
                 case {"result": answer}:
@@ -139,13 +149,16 @@ def _measured(task: str) -> Iterator[None]:
     """By what became of the child: done, the code of its error, or cancelled."""
     began, outcome = time.perf_counter(), "cancelled"
     try:
-        yield
+        with span(f"child {task}"):
+            yield
         outcome = "done"
     except StreamForgeError as error:
         outcome = error.code
         raise
     finally:
-        metrics.CHILD_SECONDS.labels(task, outcome).observe(time.perf_counter() - began)
+        seconds = time.perf_counter() - began
+        metrics.CHILD_SECONDS.labels(task, outcome).observe(seconds)
+        log.info("media child ended", extra={"task": task, "outcome": outcome, "seconds": round(seconds, 3)})
 
 
 class _Child:
