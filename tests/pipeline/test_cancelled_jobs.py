@@ -8,7 +8,7 @@ from clips import Clips
 from system import System
 from temporalio.service import RPCError, RPCStatusCode
 
-JOBS = 25
+JOBS = 16
 SIDE_BY_SIDE = 5
 
 

@@ -7,7 +7,7 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from clips import BOTTLES, BUNNY, Clips
+from clips import Clips
 from factories import run_sql
 from playback import ffmpeg_decodes
 from processes import media_children
@@ -22,7 +22,7 @@ from streamforge.verification import verify
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
     """Slow enough to be caught in the act."""
-    slow = settings.transcode.model_copy(update={"presets": Presets(h264="slow"), "heights": [480]})
+    slow = settings.transcode.model_copy(update={"presets": Presets(h264="slow"), "heights": [360]})
     return settings.model_copy(update={"transcode": slow})
 
 
@@ -67,8 +67,8 @@ async def test_a_finished_job_cannot_be_cancelled(system: System, clips: Clips) 
     assert (response.status_code, response.json()["code"]) == (409, "job.already_over")
 
 
-async def test_a_crashed_encoder_is_started_again_and_the_job_completes(system: System) -> None:
-    job_id = await system.api.post_ok_with(BUNNY.read_bytes())
+async def test_a_crashed_encoder_is_started_again_and_the_job_completes(system: System, clips: Clips) -> None:
+    job_id = await system.api.post_ok_with(clips.small_bunny.read_bytes())
     await until_encoding(system, job_id)
     for child in media_children():
         child.kill()
@@ -134,8 +134,8 @@ class TestRetention:
         assert await self.sweep(system) == SweepResult(jobs_removed=0, orphans_removed=1)
         assert system.api.stored == [f"output/{recent.name}/init.mp4"]
 
-    async def test_running_jobs_are_never_touched(self, system: System) -> None:
-        job_id = await system.api.post_ok_with(BUNNY.read_bytes())
+    async def test_running_jobs_are_never_touched(self, system: System, clips: Clips) -> None:
+        job_id = await system.api.post_ok_with(clips.small_bunny.read_bytes())
         await until_encoding(system, job_id)
         dsn = system.api.settings.database.dsn
         assert dsn
@@ -165,9 +165,9 @@ class TestUpgrade:
         quick = settings.transcode.model_copy(update={"presets": Presets(h264="ultrafast"), "heights": [360, 144]})
         return settings.model_copy(update={"transcode": quick})
 
-    async def test_a_job_goes_on_across_an_upgrade_of_the_encoders(self, system: System) -> None:
+    async def test_a_job_goes_on_across_an_upgrade_of_the_encoders(self, system: System, clips: Clips) -> None:
         """What is published by then is as another version writes it: chunks of this one do not fit to its set-up."""
-        job_id = await system.api.post_ok_with(BOTTLES.read_bytes())
+        job_id = await system.api.post_ok_with(clips.short_bottles.read_bytes())
         async with system.api.stream(job_id) as frames:
             async for frame in frames:
                 if frame.event == "playable":

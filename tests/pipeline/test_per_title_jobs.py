@@ -41,8 +41,17 @@ def crf_of(track: Path) -> str:
     return after.split(b" ")[0].decode()
 
 
-async def test_a_job_with_per_title(system: System, clips: Clips, tmp_path: Path) -> None:
+async def test_a_job_with_per_title_and_the_same_film_again(system: System, clips: Clips, tmp_path: Path) -> None:
     finished = await system.process(clips.steady)
+    assert_comes_to_its_targets(system, finished, tmp_path)
+    (kept,) = [name for name in system.api.stored if name.startswith("searches/")]
+    again = await system.process(clips.steady)
+    assert not any(message.startswith(LOOKING) for message in messages(again)), "it was searched before"
+    assert [name for name in system.api.stored if name.startswith("searches/")] == [kept]
+    assert rungs_of(again) == rungs_of(finished)
+
+
+def assert_comes_to_its_targets(system: System, finished: Finished, tmp_path: Path) -> None:
     job = finished.job
     assert job["status"] == "completed", job["error"]
     assert finished.progress == sorted(finished.progress)
@@ -60,15 +69,6 @@ async def test_a_job_with_per_title(system: System, clips: Clips, tmp_path: Path
         assert rung["vmaf"] == pytest.approx(rung["chosen"]["vmaf"], abs=1.5)
         first = hls_tracks(output / "master.m3u8")[rung["name"]].segments[0][0]
         assert float(crf_of(Path(first))) == rung["chosen"]["crf"] != 23
-
-
-async def test_the_same_film_sent_again_is_not_searched_again(system: System, clips: Clips) -> None:
-    first = await system.process(clips.steady)
-    (kept,) = [name for name in system.api.stored if name.startswith("searches/")]
-    again = await system.process(clips.steady)
-    assert not any(message.startswith(LOOKING) for message in messages(again))
-    assert [name for name in system.api.stored if name.startswith("searches/")] == [kept]
-    assert rungs_of(again) == rungs_of(first)
 
 
 async def test_what_an_old_search_measured_goes_with_the_sweep(system: System) -> None:

@@ -8,11 +8,18 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from clips import BUNNY, Clips
+from clips import Clips
 from system import System
 
 from streamforge.settings import Settings, StorageSettings
 from streamforge.verification import verify
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """Of three rungs, none of them large."""
+    changed = settings.transcode.model_copy(update={"heights": [360, 240, 144]})
+    return settings.model_copy(update={"transcode": changed})
 
 
 def read(system: System, job_id: str) -> dict[str, Any]:
@@ -32,17 +39,17 @@ async def test_every_file_of_a_job_is_in_its_receipt_as_it_lies_there(system: Sy
     assert finished.job["result"]["size_bytes"] == sum(map(len, there.values())) + len(result)
 
 
-async def test_a_receipt_says_what_was_done_with_what(system: System) -> None:
-    finished = await system.process(BUNNY, name="secret-name.mp4")
+async def test_a_receipt_says_what_was_done_with_what(system: System, clips: Clips) -> None:
+    finished = await system.process(clips.small_bunny, name="secret-name.mp4")
     receipt, job = read(system, finished.id), finished.job
     assert receipt["job_id"] == finished.id
-    assert receipt["source"]["sha256"] == hashlib.sha256(BUNNY.read_bytes()).hexdigest()
-    assert receipt["source"]["size_bytes"] == BUNNY.stat().st_size
+    assert receipt["source"]["sha256"] == hashlib.sha256(clips.small_bunny.read_bytes()).hexdigest()
+    assert receipt["source"]["size_bytes"] == clips.small_bunny.stat().st_size
     assert receipt["source"]["found"]["video"]["frame_count"] == 132
     versions = receipt["versions"]
     assert versions["vmaf_model"] == "vmaf_v0.6.1"
     assert all(versions[name] for name in ("streamforge", "av", "ffmpeg", "libavcodec", "ffmpeg_program", "temporalio"))
-    assert [r["name"] for r in receipt["renditions"]] == ["720p", "480p", "360p"]
+    assert [r["name"] for r in receipt["renditions"]] == ["360p", "240p", "144p"]
     for rendition, shown in zip(receipt["renditions"], job["renditions"], strict=True):
         [(encoder, chunks)] = rendition["encoders"].items()
         assert encoder.startswith("libx264 (x264 - core 1")

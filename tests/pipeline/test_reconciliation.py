@@ -3,7 +3,7 @@
 from uuid import UUID
 
 import pytest
-from clips import BUNNY, Clips
+from clips import Clips
 from factories import CANCELLED, accepted, run_sql
 from system import System
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
@@ -47,8 +47,8 @@ async def until_encoding(system: System, job_id: str) -> None:
                 return
 
 
-async def test_a_job_whose_workflow_was_terminated_fails_and_says_so(system: System) -> None:
-    job_id = await system.api.post_ok_with(BUNNY.read_bytes())
+async def test_a_job_whose_workflow_was_terminated_fails_and_says_so(system: System, clips: Clips) -> None:
+    job_id = await system.api.post_ok_with(clips.small_bunny.read_bytes())
     await until_encoding(system, job_id)
     assert await reconcile(system) == NOTHING, "what runs is left alone"
     await (await system.workflow(job_id)).terminate("an operator")
@@ -98,8 +98,8 @@ async def test_a_database_from_a_backup_learns_what_was_completed_since(system: 
     assert (await system.api.http.get(finished.job["playback"]["hls"])).status_code == 200
 
 
-async def test_a_workflow_whose_job_is_over_is_cancelled(system: System, events: EventLog) -> None:
-    job_id = await system.api.post_ok_with(BUNNY.read_bytes())
+async def test_a_workflow_whose_job_is_over_is_cancelled(system: System, events: EventLog, clips: Clips) -> None:
+    job_id = await system.api.post_ok_with(clips.small_bunny.read_bytes())
     await until_encoding(system, job_id)
     await events.append(UUID(job_id), CANCELLED)
     assert await reconcile(system) == NOTHING, "it may be at its end"
@@ -137,8 +137,10 @@ async def test_a_job_cancelled_before_its_workflow_began_is_encoded_for_nobody(
     assert system.api.stored == []
 
 
-async def test_a_promised_cancel_that_nobody_told_the_workflow_is_told(system: System, jobs: Jobs) -> None:
-    job_id = await system.api.post_ok_with(BUNNY.read_bytes())
+async def test_a_promised_cancel_that_nobody_told_the_workflow_is_told(
+    system: System, jobs: Jobs, clips: Clips
+) -> None:
+    job_id = await system.api.post_ok_with(clips.small_bunny.read_bytes())
     await until_encoding(system, job_id)
     assert await jobs.of(EVERYONE).request_cancel(UUID(job_id))
     dsn = system.api.settings.database.dsn

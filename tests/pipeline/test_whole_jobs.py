@@ -199,8 +199,8 @@ class TestOddPlaces:
             update={"data_dir": odd, "storage": StorageSettings(url=f"file://{quote(str(odd))}/s")}
         )
 
-    async def test_a_data_folder_may_have_any_name(self, system: System, settings: Settings) -> None:
-        finished = await system.process(BUNNY)
+    async def test_a_data_folder_may_have_any_name(self, system: System, settings: Settings, clips: Clips) -> None:
+        finished = await system.process(clips.small_bunny)
         assert finished.job["status"] == "completed"
         assert finished.job["result"]["warnings"] == []
         assert (await verify(str(settings.data_dir / "s" / "output" / finished.id))).problems == []
