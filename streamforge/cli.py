@@ -3,12 +3,13 @@ its own parts, so that the web process never loads media code."""
 # ruff: noqa: PLC0415
 
 import asyncio
+import os
 import sys
 import time
 from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 from uuid import UUID
 
 import typer
@@ -34,14 +35,36 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+api_keys = typer.Typer(help="Who may use the API: create keys, list them, revoke them.", no_args_is_help=True)
+app.add_typer(api_keys, name="api-keys")
+
 DataDir = Annotated[
     Path | None, typer.Option("--data-dir", metavar="DIR", help="Uploads, output, databases and logs lie here.")
 ]
 Host = Annotated[str | None, typer.Option(help="Address to listen on. (default: 127.0.0.1)")]
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Port of the API; 0: any. (default: 8081)")]
 Url = Annotated[str, typer.Option(help="Where the API listens.")]
+ApiKeyFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--api-key-file",
+        metavar="FILE",
+        exists=True,
+        dir_okay=False,
+        readable=True,
+        help="Holds an API key. (default: what STREAMFORGE_API_KEY says, or the file that STREAMFORGE_API_KEY_FILE names)",
+    ),
+]
+"""Never the key itself: everybody on a machine sees what programs are called with."""
 ProfileName = Annotated[str | None, typer.Option("--profile", metavar="NAME", help="One of the server's profiles.")]
 Video = Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, readable=True)]
+
+
+class Server(NamedTuple):
+    """Where the API listens, and what is shown to it."""
+
+    url: str
+    api_key: str | None
 
 
 def main() -> None:
@@ -55,6 +78,20 @@ def main() -> None:
     except StreamForgeError as error:
         print(f"streamforge: {error.message}", file=sys.stderr)
         sys.exit(1)
+
+
+def _api_key(file: Path | None) -> str | None:
+    """What the command line names wins over the environment. Raises InvalidSettings."""
+    from streamforge.errors import InvalidSettings
+    from streamforge.settings import API_KEY_FILE_VARIABLE, API_KEY_VARIABLE
+
+    if file is None and (key := os.environ.get(API_KEY_VARIABLE)):
+        return key.strip()
+    named = file or os.environ.get(API_KEY_FILE_VARIABLE)
+    try:
+        return Path(named).read_text(encoding="utf-8").strip() if named else None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidSettings(f"The API key in {named} cannot be read: {error}.") from error
 
 
 def _print_version(wanted: bool) -> None:
@@ -132,7 +169,8 @@ async def _up(settings: "Settings", options: "UpOptions") -> None:
         print(f"  API          {parts.api_url}")
         print(f"  Temporal UI  {parts.ui_url or 'where ' + parts.temporal_address + ' has it'}")
         print(f"  data, logs   {settings.data_dir.resolve()}")
-        print(f"Try it:        curl -F video=@FILE {parts.api_url}/process", flush=True)
+        key = '-H "Authorization: Bearer $KEY" ' if settings.auth.required else ""
+        print(f"Try it:        curl {key}-F video=@FILE {parts.api_url}/process", flush=True)
         await asyncio.Event().wait()
 
 
@@ -176,6 +214,50 @@ async def _migrate(settings: "Settings") -> None:
         print(f"{error.message} Its search attributes will be registered when a worker starts.")
 
 
+@api_keys.command("create")
+def create_api_key(
+    context: typer.Context,
+    *,
+    owner: Annotated[str, typer.Option(metavar="NAME", help="Whose jobs it is for.")],
+    scope: Annotated[str, typer.Option(metavar="LIST", help="Of submit, read and admin.")] = "submit,read",
+    expires: Annotated[str | None, typer.Option(metavar="PERIOD", help="Like 90d, 12h, 30m. (default: never)")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Make a key, and print it as the last word: it is shown this once."""
+    from streamforge import administration
+
+    try:
+        scopes = administration.scopes_of(scope)
+        lasts = administration.period(expires) if expires else None
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}.") from error
+    key = asyncio.run(administration.create_key(_settings(context, data_dir), owner, scopes, lasts))
+    print(f"A key of {owner} for {', '.join(scopes)}; keep it, it is shown this once: {key}")
+
+
+@api_keys.command("list")
+def list_api_keys(context: typer.Context, data_dir: DataDir = None) -> None:
+    """Show how the keys begin, whose they are, and when they were used last, give or take half a minute."""
+    from streamforge import administration
+    from streamforge.terminal import key_lines
+
+    for line in key_lines(asyncio.run(administration.list_keys(_settings(context, data_dir)))):
+        print(line)
+
+
+@api_keys.command("revoke")
+def revoke_api_key(
+    context: typer.Context,
+    prefix: Annotated[str, typer.Argument(metavar="PREFIX", help="How the key begins, like sf_k3v9x2aq.")],
+    data_dir: DataDir = None,
+) -> None:
+    """End a key: it is refused within seconds, and what was opened with it ends."""
+    from streamforge import administration
+
+    revoked = asyncio.run(administration.revoke_key(_settings(context, data_dir), prefix))
+    print(f"Revoked {revoked}.")
+
+
 @app.command()
 def demo(
     context: typer.Context,
@@ -215,19 +297,23 @@ def submit(
     ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Follow it to its end.")] = False,
     url: Url = LOCAL_API,
+    api_key_file: ApiKeyFile = None,
 ) -> None:
     """Send a video, or several as a batch. Prints the id of the job or batch, or with --watch follows it."""
-    given = {name: value for name, value in context.params.items() if name not in {"files", "watch", "url"}}
+    given = {
+        name: value for name, value in context.params.items() if name not in {"files", "watch", "url", "api_key_file"}
+    }
     fields = {name: str(value) for name, value in given.items() if value is not None}
+    server = Server(url, _api_key(api_key_file))
     if len(files) == 1:
-        asyncio.run(_submit(files[0], fields, watch, url))
+        asyncio.run(_submit(files[0], fields, watch, server))
     elif key is not None:
         raise typer.BadParameter("names one video; those of a batch are named by their files.", param_hint="--key")
-    elif not asyncio.run(_submit_batch(files, fields, watch, url)):
+    elif not asyncio.run(_submit_batch(files, fields, watch, server)):
         raise typer.Exit(1)
 
 
-async def _submit_batch(files: list[Path], fields: dict[str, str], watch: bool, url: str) -> bool:
+async def _submit_batch(files: list[Path], fields: dict[str, str], watch: bool, server: Server) -> bool:
     """Whether all that was to be done is done."""
     from rich.console import Console
 
@@ -236,7 +322,7 @@ async def _submit_batch(files: list[Path], fields: dict[str, str], watch: bool, 
     from streamforge.terminal import line_of
 
     console = Console()
-    async with StreamForgeClient(url) as client:
+    async with StreamForgeClient(server.url, api_key=server.api_key) as client:
         sent = await client.submit_batch(files, on_progress=None, **fields)
         print(sent.batch_id)
         for video in sent.rejected:
@@ -251,14 +337,14 @@ async def _submit_batch(files: list[Path], fields: dict[str, str], watch: bool, 
     return batch.status is BatchStatus.COMPLETED and not sent.rejected
 
 
-async def _submit(file: Path, fields: dict[str, str], watch: bool, url: str) -> None:
+async def _submit(file: Path, fields: dict[str, str], watch: bool, server: Server) -> None:
     from rich.console import Console
 
     from streamforge.client import StreamForgeClient
     from streamforge.terminal import event_reporter, progress_display, upload_reporter
 
     console = Console()
-    async with StreamForgeClient(url) as client:
+    async with StreamForgeClient(server.url, api_key=server.api_key) as client:
         if not watch:
             print(await client.submit(file, on_progress=None, **fields))
             return
@@ -266,7 +352,7 @@ async def _submit(file: Path, fields: dict[str, str], watch: bool, url: str) -> 
             job_id = await client.submit(file, **fields, on_progress=upload_reporter(report))
             console.print(f"Job {job_id}", highlight=False)
             job = await client.follow(job_id, event_reporter(report))
-    _print_result(console, url, job)
+    _print_result(console, server.url, job)
 
 
 @app.command()
@@ -301,39 +387,40 @@ async def _plan(file: Path, settings: "Settings") -> "PrintablePlan":
 def watch(
     job: Annotated[UUID | None, typer.Argument(metavar="[JOB]")] = None,
     url: Url = LOCAL_API,
+    api_key_file: ApiKeyFile = None,
 ) -> None:
     """Follow a job to its end, or without one everything until Ctrl-C. Exits with 1 when the job fails."""
     if job is None:
         with suppress(KeyboardInterrupt):
-            asyncio.run(_watch_everything(url))
+            asyncio.run(_watch_everything(Server(url, _api_key(api_key_file))))
     else:
-        asyncio.run(_watch(job, url))
+        asyncio.run(_watch(job, Server(url, _api_key(api_key_file))))
 
 
-async def _watch_everything(url: str) -> None:
+async def _watch_everything(server: Server) -> None:
     from rich.console import Console
 
     from streamforge.client import StreamForgeClient
     from streamforge.terminal import line_of
 
     console = Console()
-    async with StreamForgeClient(url) as client:
+    async with StreamForgeClient(server.url, api_key=server.api_key) as client:
         async for event in client.watch_everything():
             if event.job_id is not None:
                 console.print(line_of(event), markup=False, highlight=False)
 
 
-async def _watch(job_id: UUID, url: str) -> None:
+async def _watch(job_id: UUID, server: Server) -> None:
     from rich.console import Console
 
     from streamforge.client import StreamForgeClient
     from streamforge.terminal import event_reporter, progress_display
 
     console = Console()
-    async with StreamForgeClient(url) as client:
+    async with StreamForgeClient(server.url, api_key=server.api_key) as client:
         with progress_display(console) as report:
             job = await client.follow(job_id, event_reporter(report))
-    _print_result(console, url, job)
+    _print_result(console, server.url, job)
 
 
 def _print_result(console: "Console", url: str, job: "JobView") -> None:
@@ -385,11 +472,14 @@ def doctor(context: typer.Context, data_dir: DataDir = None) -> None:
 @app.command()
 def verify(
     place: Annotated[str, typer.Argument(metavar="DIR_OR_URL", help="A job's output, or where it is served.")],
+    api_key_file: ApiKeyFile = None,
 ) -> None:
     """Compare every file of a stream with what its result.json says. Needs no server. Exits with 1 when one is wrong."""
     from streamforge.verification import verify as compared
 
-    verified = asyncio.run(compared(place))
+    # One from the environment is for our API: a stream may be served by anybody.
+    api_key = _api_key(api_key_file) if api_key_file is not None else None
+    verified = asyncio.run(compared(place, api_key=api_key))
     for problem in verified.problems:
         print(f"{_shown(problem.name)} {problem.sentence}")
     for name in verified.unlisted:

@@ -97,11 +97,16 @@ class StreamEvent(BaseModel):
 class StreamForgeClient:
     """`async with StreamForgeClient() as client: …`. Errors are RequestRefused and ServerUnreachable."""
 
-    def __init__(self, url: str = DEFAULT_URL, *, give_up_seconds: float = 60) -> None:
-        """`give_up_seconds`: for how long `watch` goes on trying to reach a server that does not answer."""
+    def __init__(self, url: str = DEFAULT_URL, *, api_key: str | None = None, give_up_seconds: float = 60) -> None:
+        """`api_key`: an API key, or an access token. `give_up_seconds`: for how long `watch` goes on trying to reach a
+        server that does not answer."""
         self._url = url
         self._give_up_seconds = give_up_seconds
-        self._http = httpx.AsyncClient(base_url=url, timeout=httpx.Timeout(30, read=SILENCE_SECONDS))
+        headers = {"Authorization": f"Bearer {api_key}"} if api_key is not None else None
+        # Redirects are not followed: the key is for this server.
+        self._http = httpx.AsyncClient(
+            base_url=url, headers=headers, timeout=httpx.Timeout(30, read=SILENCE_SECONDS), follow_redirects=False
+        )
 
     async def __aenter__(self) -> Self:
         return self

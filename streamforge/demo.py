@@ -1,10 +1,13 @@
 """`streamforge demo`: everything from nothing, one video through it, everything stopped again. The output stays."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path, PurePosixPath
 
 from rich.console import Console
 
+from streamforge.access.caller import Scope
+from streamforge.administration import create_key
 from streamforge.client import StreamForgeClient
 from streamforge.contracts.job import JobView
 from streamforge.embedded.supervisor import UpOptions, running
@@ -13,6 +16,7 @@ from streamforge.settings import Settings
 from streamforge.storage import layout
 from streamforge.terminal import event_reporter, progress_display, rendition_table, upload_reporter
 
+DAY = timedelta(days=1)
 SAMPLE = Path(__file__).parents[1] / "tests" / "media" / "bbb-720p-5s.mp4"
 
 
@@ -32,7 +36,8 @@ async def run(settings: Settings, video: Path, config_file: Path | None, console
     console.print("Starting PostgreSQL, Temporal, the API and a worker …")
     async with running(apart, UpOptions(temporal_port=0, ui_port=0, config_file=config_file)) as parts:
         console.print(f"Ready: {parts.api_url}, workflows on {parts.ui_url or parts.temporal_address}\n")
-        job = await _process(parts.api_url, video, console)
+        api_key = await create_key(apart, "demo", [Scope.SUBMIT, Scope.READ], DAY) if apart.auth.required else None
+        job = await _process(StreamForgeClient(parts.api_url, api_key=api_key), video, console)
         console.print(rendition_table(job))
         for line in _places(settings, apart.data_dir, job):
             console.print(line, highlight=False, soft_wrap=True)
@@ -43,8 +48,8 @@ def _apart(settings: Settings) -> Settings:
     return settings.model_copy(update={"data_dir": settings.data_dir / "demo", "server": server})
 
 
-async def _process(url: str, video: Path, console: Console) -> JobView:
-    async with StreamForgeClient(url) as client:
+async def _process(api: StreamForgeClient, video: Path, console: Console) -> JobView:
+    async with api as client:
         with progress_display(console) as report:
             job_id = await client.submit(video, on_progress=upload_reporter(report))
             return await client.follow(job_id, event_reporter(report))

@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from streamforge import embedded
+from streamforge.access.exposure import require_callers_beyond_loopback
+from streamforge.access.secret import InstallationSecret
 from streamforge.contracts.tasks import GpuTrial
 from streamforge.db.pool import connect as connect_database
 from streamforge.embedded import endpoints
@@ -180,7 +182,23 @@ def _nearest_folder(path: Path) -> Path:
     return next(folder for folder in (path.resolve(), *path.resolve().parents) if folder.is_dir())
 
 
-CHECKS: dict[str, Check] = {"database": _database, "Temporal": _temporal, "storage": _storage, "disk": _disk}
+async def _callers(settings: Settings) -> Finding:
+    """Raises InvalidSettings where anybody could do anything, or the secret cannot be read."""
+    require_callers_beyond_loopback(settings)
+    if not settings.auth.required:
+        return Finding("callers", Level.OK, "nobody has to say who they are; only this machine reaches the API")
+    InstallationSecret(settings).require_readable()
+    provider = f", or tokens of {settings.auth.oidc.issuer}" if settings.auth.oidc.issuer else ""
+    return Finding("callers", Level.OK, f"say who they are, by API keys{provider}")
+
+
+CHECKS: dict[str, Check] = {
+    "callers": _callers,
+    "database": _database,
+    "Temporal": _temporal,
+    "storage": _storage,
+    "disk": _disk,
+}
 
 
 MARKS = {Level.OK: "[green]✓[/]", Level.NOTE: "[yellow]![/]", Level.FAILED: "[red]✗[/]"}

@@ -162,6 +162,11 @@ class ScopeMissing(AccessRefused):
     bearer_error = "insufficient_scope"
 
 
+class ApiKeyNotFound(RequestError):
+    code = "auth.key_not_found"
+    http_status = 404
+
+
 class RangeNotSatisfiable(RequestError):
     code = "media.range_not_satisfiable"
     http_status = 416
@@ -348,6 +353,13 @@ class DatabaseUnavailable(ServiceError):
 
 class TemporalUnavailable(ServiceError):
     code = "temporal.unavailable"
+    http_status = 503
+
+
+class ProviderUnavailable(ServiceError):
+    """Who made a token cannot be asked for its keys."""
+
+    code = "auth.provider_unavailable"
     http_status = 503
 
 

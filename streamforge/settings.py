@@ -29,6 +29,10 @@ from streamforge.settings_problems import RENAMED, no_such, problems
 
 ENV_PREFIX = "STREAMFORGE_"
 CONFIG_FILE_VARIABLE = "STREAMFORGE_CONFIG"
+API_KEY_VARIABLE = "STREAMFORGE_API_KEY"
+API_KEY_FILE_VARIABLE = "STREAMFORGE_API_KEY_FILE"
+NO_SETTINGS = frozenset({CONFIG_FILE_VARIABLE, API_KEY_VARIABLE, API_KEY_FILE_VARIABLE})
+"""For the command line; these say nothing of how the service runs."""
 
 KUBERNETES_VARIABLES = re.compile(
     r"STREAMFORGE_((\w+_)?SERVICE_HOST|(\w+_)?SERVICE_PORT(_\w+)?|(\w+_)?PORT_\d+_\w+)=.*|STREAMFORGE_(\w+_)?PORT=\w+://.*"
@@ -88,10 +92,53 @@ class ServerSettings(Section):
     max_streams_per_client: PositiveInt = 200
 
 
+SignatureAlgorithm = Literal[
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519", "EdDSA"
+]
+"""Of which only the provider can sign: neither `none` nor HMAC, whose key is a secret that is shared."""
+
+
+_TRUSTWORTHY = re.compile(r"https://[^\s\"<>?#]+|http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?(/[^\s\"<>?#]*)?")
+
+
+def require_address(text: str) -> str:
+    """Keys that come over plain HTTP could be anybody's, but for those from this machine. Raises ValueError."""
+    if _TRUSTWORTHY.fullmatch(text) is None:
+        raise ValueError(f"{text!r} is no address like https://login.example.org")
+    return text
+
+
+class OidcSettings(Section):
+    issuer: str | None = None
+    audience: str | None = Field(None, min_length=1)
+    jwks_url: str | None = None
+    algorithms: list[SignatureAlgorithm] = Field(["RS256", "PS256", "ES256", "Ed25519"], min_length=1)
+    owner_claim: str = Field("sub", min_length=1)
+    scope_claim: str = Field("scope", min_length=1)
+    scope_prefix: str = ""
+    clock_skew_seconds: int = Field(30, ge=0, le=300)
+
+    @field_validator("issuer", "jwks_url")
+    @classmethod
+    def keys_come_from_there(cls, value: str | None) -> str | None:
+        return None if value is None else require_address(value)
+
+    @model_validator(mode="after")
+    def both_or_neither(self) -> "OidcSettings":
+        if (self.issuer is None) != (self.audience is None):
+            raise ValueError(
+                "issuer and audience go together: a token for somebody else's service is none for this one"
+            )
+        return self
+
+
 class AuthSettings(Section):
     required: bool = False
     secret: SecretStr | None = Field(None, min_length=MIN_SECRET_LENGTH)
     secret_file: Path | None = None
+    ticket_seconds: float = Field(60, ge=1, le=3600)
+    session_seconds: float = Field(12 * 3600, ge=60, le=30 * 86400)
+    oidc: OidcSettings = OidcSettings()
 
     @model_validator(mode="after")
     def one_secret(self) -> "AuthSettings":
@@ -525,7 +572,7 @@ class _UniqueKeys(yaml.SafeLoader):
 def _refuse_unknown_variables() -> None:
     """pydantic-settings ignores a misspelt top-level variable; a setting that silently does nothing is worse."""
     for name, value in os.environ.items():
-        if not name.upper().startswith(ENV_PREFIX) or name == CONFIG_FILE_VARIABLE:
+        if not name.upper().startswith(ENV_PREFIX) or name in NO_SETTINGS:
             continue
         if KUBERNETES_VARIABLES.fullmatch(f"{name}={value}"):
             continue

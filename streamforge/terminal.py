@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
@@ -14,6 +15,7 @@ from streamforge.contracts.media.scores import QualityScore
 from streamforge.contracts.media.source import VideoSource
 from streamforge.contracts.media.timeline import TimelineNote
 from streamforge.contracts.printable_plan import PrintablePlan
+from streamforge.db.credentials import KeyRow
 from streamforge.progress.bands import BANDS
 from streamforge.quality.registry import METRIC
 
@@ -180,3 +182,18 @@ def _clock(seconds: float) -> str:
 
 def _megabytes(size: float) -> str:
     return f"{size / 1e6:,.1f} MB"
+
+
+def key_lines(keys: Sequence[KeyRow]) -> Iterator[str]:
+    """In columns as wide as they have to be: for programs, too, nothing is cut off or wrapped."""
+    rows: list[tuple[str, ...]] = [("key", "owner", "scopes", "created", "expires", "last used", "revoked")]
+    for key in keys:
+        moments = (_minute(moment) for moment in (key.created_at, key.expires_at, key.last_used_at, key.revoked_at))
+        rows.append((key.prefix, key.owner, ",".join(key.scopes), *moments))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _minute(moment: datetime | None) -> str:
+    return "–" if moment is None else f"{moment.astimezone(UTC):%Y-%m-%dT%H:%MZ}"

@@ -71,10 +71,13 @@ class Unreadable(Exception):
     """Says why, as the end of a sentence about the file."""
 
 
-async def verify(place: str, on_file: Callable[[int, int], None] = lambda done, of: None) -> Verified:
+async def verify(
+    place: str, on_file: Callable[[int, int], None] = lambda done, of: None, api_key: str | None = None
+) -> Verified:
     """Of a folder or an http(s) address. `on_file` hears how many files are done. Raises ReceiptUnreadable."""
     if place.startswith(("http://", "https://")):
-        async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS) as client:
+        headers = {"Authorization": f"Bearer {api_key}"} if api_key is not None else None
+        async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS, headers=headers, follow_redirects=False) as client:
             return await _verify(Served(client, place), place, on_file)
     return await _verify(Folder(Path(place)), place, on_file)
 

@@ -12,7 +12,7 @@ import yaml
 from test_docs import known_settings
 
 from streamforge.errors import InvalidSettings
-from streamforge.settings import CONFIG_FILE_VARIABLE, ENV_PREFIX, Settings, load, variable
+from streamforge.settings import ENV_PREFIX, NO_SETTINGS, Settings, load, variable
 from streamforge.settings_problems import GONE, RENAMED
 
 ROOT = Path(__file__).parents[1]
@@ -66,7 +66,7 @@ def documents() -> Iterator[Any]:
 
 @pytest.mark.parametrize("page", SHOWN, ids=lambda page: page.name)
 def test_every_variable_that_is_named_is_a_setting(page: Path) -> None:
-    named = set(NAME.findall(page.read_text(encoding="utf-8"))) - {CONFIG_FILE_VARIABLE}
+    named = set(NAME.findall(page.read_text(encoding="utf-8"))) - NO_SETTINGS
     assert named <= {variable(name) for name in known_settings()}
 
 

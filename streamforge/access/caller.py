@@ -26,15 +26,20 @@ class Need(StrEnum):
     PLAYBACK = "playback"
 
 
+KEY, SESSION, TOKEN, TICKET = "key", "session", "jwt", "ticket"
+
+
 @dataclass(frozen=True)
 class Caller:
     """Somebody who has shown what they are. `credential` says by what, without giving it away: `anonymous`, `key:PREFIX`,
-    `jwt:SUBJECT`, and in front of these `session:` or `ticket:` where one was made of it. `expires_at`: when that ends."""
+    `jwt:SUBJECT`, and in front of these `session:` or `ticket:` where one was made of it. `expires_at`: when that ends.
+    `stands_on`: names of what may be revoked before, `key:PREFIX` and `session:ID`; see streamforge.access.standing."""
 
     owner: str
     scopes: frozenset[Scope]
     credential: str
     expires_at: datetime | None = None
+    stands_on: frozenset[str] = frozenset()
 
     def may(self, scope: Scope) -> bool:
         return scope in self.scopes or Scope.ADMIN in self.scopes
@@ -47,3 +52,11 @@ ANYBODY = Caller(EVERYONE, frozenset(Scope), "anonymous")
 def scopes_named(names: Iterable[str]) -> frozenset[Scope]:
     """Those that are ours: others, such as `openid`, are for other servers."""
     return frozenset(Scope(name) for name in names if name in list(Scope))
+
+
+def key_of(prefix: str) -> str:
+    return f"{KEY}:{prefix}"
+
+
+def session_of(session_id: str) -> str:
+    return f"{SESSION}:{session_id}"

@@ -40,6 +40,11 @@ class InstallationSecret:
         info = b"streamforge access 1 " + purpose.encode()
         return HKDF(SHA256(), KEY_BYTES, salt=None, info=info).derive(self._secret)
 
+    def require_readable(self) -> None:
+        """Where one is given; none is made. Raises InvalidSettings."""
+        if self._settings.auth.has_secret:
+            _secret_of(self._settings)
+
 
 def _secret_of(settings: Settings) -> bytes:
     auth = settings.auth

@@ -15,6 +15,7 @@ from streamforge.api.http.origins import Origins
 from streamforge.api.http.problems import HANDLERS, nothing_here
 from streamforge.api.http.rules import GuardedRoute, GuardedWebSocketRoute
 from streamforge.api.routes.batches import create_batch, get_batch
+from streamforge.api.routes.callers import create_session, create_ticket, end_session, get_session
 from streamforge.api.routes.content_keys import clear_key_license, content_key
 from streamforge.api.routes.health import health, index, ready
 from streamforge.api.routes.jobs import cancel_job, get_job, list_events, list_jobs, refresh_playback
@@ -46,7 +47,7 @@ def create_app(settings: Settings) -> Starlette:
 
     app = Starlette(
         routes=routes(settings.server),
-        middleware=middleware(settings.server),
+        middleware=[*middleware(settings.server), Middleware(Authentication)],
         exception_handlers=dict(HANDLERS),
         lifespan=lifespan,
     )
@@ -85,6 +86,10 @@ def routes(settings: ServerSettings) -> list[GuardedRoute | GuardedWebSocketRout
                 GuardedRoute(f"{folder}/{{key_id}}", content_key, needs=Need.PLAYBACK, middleware=timed),
             )
         ),
+        GuardedRoute("/tickets", create_ticket, needs=Need.READ, methods=["POST"], middleware=timed),
+        GuardedRoute("/session", get_session, needs=Need.READ, middleware=timed),
+        GuardedRoute("/session", create_session, needs=Need.READ, methods=["POST"], middleware=timed),
+        GuardedRoute("/session", end_session, needs=Need.PUBLIC, methods=["DELETE"], middleware=timed),
         # No deadline: these take as long as the network does.
         GuardedRoute("/process", process, needs=Need.SUBMIT, methods=["POST"]),
         GuardedRoute("/batches", create_batch, needs=Need.SUBMIT, methods=["POST"]),
@@ -117,5 +122,4 @@ def middleware(settings: ServerSettings) -> list[Middleware]:
         Middleware(OnlyOwnPagesChange, settings=settings),
         Middleware(RelativeRedirects),
         Middleware(Recovery),
-        Middleware(Authentication),
     ]

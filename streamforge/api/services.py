@@ -11,8 +11,14 @@ import structlog
 from starlette.requests import HTTPConnection
 from starlette.requests import Request as StarletteRequest
 
+from streamforge.access.api_keys import ApiKeys
 from streamforge.access.authenticator import Authenticator
 from streamforge.access.caller import ANYBODY, Caller, Scope
+from streamforge.access.secret import InstallationSecret
+from streamforge.access.sessions import Sessions
+from streamforge.access.standing import CHANNEL as CALLERS_CHANNEL
+from streamforge.access.standing import Standing
+from streamforge.access.tickets import Tickets
 from streamforge.api.cancels import Cancels
 from streamforge.api.etas import Etas
 from streamforge.api.http.stream_limits import StreamLimits
@@ -25,8 +31,9 @@ from streamforge.api.uploads import Uploads
 from streamforge.api.workflows import Workflows
 from streamforge.checks import Check
 from streamforge.contracts.origin import Origin
+from streamforge.db.credentials import Credentials
 from streamforge.db.jobs import Jobs, OwnJobs
-from streamforge.db.listener import Listener
+from streamforge.db.listener import EVENTS_CHANNEL, Listener
 from streamforge.db.migrations import apply_migrations
 from streamforge.db.pool import Database
 from streamforge.errors import (
@@ -78,6 +85,9 @@ class Services:
 
     settings: Settings
     authenticator: Authenticator
+    standing: Standing
+    tickets: Tickets
+    sessions: Sessions
     database: Database
     of: Callable[[str], Own]
     announce: Callable[[Iterable[UUID]], Awaitable[None]]
@@ -115,6 +125,12 @@ def caller_of(connection: HTTPConnection[AppState]) -> Caller:
     if isinstance(found, StreamForgeError):
         raise found
     return found
+
+
+def known_caller_of(connection: HTTPConnection[AppState]) -> Caller | None:
+    """Who asks, where nobody has to say so."""
+    found: Caller | StreamForgeError = connection.scope["state"]["caller"]
+    return found if isinstance(found, Caller) else None
 
 
 def owner_of(connection: HTTPConnection[AppState]) -> str:
@@ -166,7 +182,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     await asyncio.to_thread(uploads.prepare)
     database = await _open_database(settings)
     try:
-        jobs, events = Jobs(database), EventLog(database)
+        jobs, events, credentials = Jobs(database), EventLog(database), Credentials(database)
+        secret = InstallationSecret(settings)
+        secret.require_readable()
         await claim_if_there(storage, jobs)
         workflows = Workflows(temporal)
         cancels = Cancels(jobs, events, workflows, storage)
@@ -174,14 +192,24 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         gauges = ServiceGauges(jobs, workflows, readiness)
         async with (
             Broadcaster(events, settings.server.heartbeat_seconds) as broadcaster,
-            Listener(database.dsn, broadcaster.on_notification, broadcaster.on_reconnected),
+            Standing(credentials) as standing,
+            Listener(
+                database.dsn,
+                {EVENTS_CHANNEL: broadcaster.on_notification, CALLERS_CHANNEL: standing.on_notification},
+                [broadcaster.on_reconnected, standing.on_reconnected],
+            ),
             Launcher(jobs, workflows, cancels) as launcher,
             _metrics(settings, uploads, storage, gauges),
             tracing_of(settings.tracing, "api") as tracing,
         ):
+            tickets = Tickets(secret, standing, settings.auth.ticket_seconds)
+            sessions = Sessions(credentials, secret, standing, settings.auth.session_seconds)
             yield Services(
                 settings=settings,
-                authenticator=Authenticator(settings),
+                authenticator=Authenticator(settings, ApiKeys(credentials, standing, secret), tickets, sessions),
+                standing=standing,
+                tickets=tickets,
+                sessions=sessions,
                 database=database,
                 of=lambda owner: Own(jobs.of(owner), events.of(owner)),
                 announce=jobs.announce,

@@ -1,7 +1,7 @@
 """One connection that only listens. Tells its reader about notifications, and about every moment it may have missed some."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
@@ -23,23 +23,23 @@ log = structlog.stdlib.get_logger(__name__)
 class Listener:
     """LISTEN on a dedicated connection: on a pooled one it would be lost at the first release.
 
-    Notifications are not kept for who is not connected. So `on_reconnected` is called each time the connection begins
-    to listen, the first time too, and the reader then looks into the table; `on_notification` gets each payload.
+    Notifications are not kept for who is not connected. So each `on_reconnected` is called each time the connection begins
+    to listen, the first time too, and the reader then looks into the table; what hears a channel gets each payload.
     Both run in the event loop and must not block.
     """
 
     def __init__(
         self,
         dsn: str,
-        on_notification: Callable[[str], None],
-        on_reconnected: Callable[[], None],
+        heard_by: Mapping[str, Callable[[str], None]],
+        on_reconnected: Iterable[Callable[[], None]],
         *,
         liveness_interval: float = LIVENESS_INTERVAL,
         liveness_timeout: float = LIVENESS_TIMEOUT,
     ) -> None:
         self._dsn = dsn
-        self._on_notification = on_notification
-        self._on_reconnected = on_reconnected
+        self._heard_by = heard_by
+        self._on_reconnected = list(on_reconnected)
         self._liveness_interval = liveness_interval
         self._liveness_timeout = liveness_timeout
         self._task: asyncio.Task[None] | None = None
@@ -75,9 +75,11 @@ class Listener:
         connection.add_termination_listener(lambda _: lost.set())
         try:
             with availability_errors():
-                await connection.add_listener(EVENTS_CHANNEL, self._received)
+                for channel in self._heard_by:
+                    await connection.add_listener(channel, self._received)
             log.debug("listening")
-            self._on_reconnected()
+            for tell in self._on_reconnected:
+                tell()
             await self._watch(connection, lost)
             log.warning("listener lost its connection")
         finally:
@@ -92,5 +94,5 @@ class Listener:
                 with availability_errors():
                     await connection.execute(QUERIES["ping"], timeout=self._liveness_timeout)
 
-    def _received(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
-        self._on_notification(str(payload))
+    def _received(self, _connection: object, _pid: int, channel: str, payload: object) -> None:
+        self._heard_by[channel](str(payload))

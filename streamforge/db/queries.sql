@@ -202,6 +202,40 @@ UNION ALL
 SELECT 'owner:' || id, event_seq FROM owners WHERE id = ANY ($2::text[]);
 
 
+-- ── who may ask ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+-- name: create_api_key
+INSERT INTO api_keys (prefix, hash, owner, scopes, expires_at) VALUES ($1, $2, $3, $4, $5);
+
+-- name: api_keys_named
+SELECT prefix, hash, owner, scopes, created_at, expires_at, last_used_at, revoked_at
+FROM api_keys WHERE prefix = ANY ($1::text[]);
+
+-- name: api_keys
+SELECT prefix, hash, owner, scopes, created_at, expires_at, last_used_at, revoked_at
+FROM api_keys ORDER BY created_at, prefix;
+
+-- name: revoke_api_key
+-- A second time keeps the first time, and is told again: who has missed it hears of it.
+UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE prefix = $1
+RETURNING pg_notify('streamforge_callers', 'key:' || prefix);
+
+-- name: record_uses
+UPDATE api_keys SET last_used_at = greatest(last_used_at, used.at)
+FROM unnest($1::text[] /* prefixes */, $2::timestamptz[]) AS used (prefix, at)
+WHERE api_keys.prefix = used.prefix;
+
+-- name: create_session
+WITH over AS (DELETE FROM sessions WHERE expires_at < now())
+INSERT INTO sessions (id, owner, scopes, credential, prefix, expires_at) VALUES ($1, $2, $3, $4, $5, $6);
+
+-- name: sessions_named
+SELECT id, owner, scopes, credential, prefix, expires_at FROM sessions WHERE id = ANY ($1::text[]);
+
+-- name: end_session
+DELETE FROM sessions WHERE id = $1 RETURNING pg_notify('streamforge_callers', 'session:' || id);
+
+
 -- ── housekeeping ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 -- name: installation

@@ -67,6 +67,8 @@ class Control(Frame):
     data: str = ""
     comment: str | None = None
     retry: int | None = None
+    close_code: int = 1012
+    """Of a WebSocket that it closes (RFC 6455 and its registry): the service starts again."""
 
     @cached_property
     def sse(self) -> bytes:
@@ -84,6 +86,11 @@ def reconnect() -> Control:
     """This server cannot go on with the stream; resume it, here or elsewhere. The spread keeps a thousand clients from
     coming back in the same instant."""
     return Control(retry=random.randint(500, 3000), closes=True)  # noqa: S311 - jitter, not a secret
+
+
+def expelled() -> Control:
+    """Who comes back is told why: nobody is kept who may not see any more."""
+    return Control(retry=random.randint(500, 3000), closes=True, close_code=1008)  # noqa: S311 - jitter, not a secret
 
 
 def of_job(event: LoggedEvent) -> Frame:

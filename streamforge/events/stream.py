@@ -3,6 +3,8 @@
 status  [reset status]  replayed events …  live events …  [done]
 """
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,6 +15,9 @@ from streamforge.events.clients import Client, Wire
 from streamforge.events.frames import Frame
 from streamforge.events.sources import Snapshot, Source
 from streamforge.retry import until_available
+
+Watched = Callable[[Callable[[], None]], AbstractContextManager[None]]
+"""Calls what it is given when the client may not see any more, while the block lasts."""
 
 
 class Connection(Wire, Protocol):
@@ -40,13 +45,18 @@ class Streams:
             raise source.not_found()
         return not _has_seen_all(now, cursor)
 
-    async def follow(self, source: Source, cursor: str | None, connection: Connection) -> None:
-        """Serve a client whose last event had the id `cursor` (None: a new client) until it goes or its log ends.
+    async def follow(self, source: Source, cursor: str | None, connection: Connection, watched: Watched) -> None:
+        """Serve a client whose last event had the id `cursor` (None: a new client) until it goes, its log ends, or it may
+        not see it any more.
 
         Raises JobNotFound, BatchNotFound. While the database is away, or this process stops, the client is asked to come back:
         EventSource gives up for good when it is answered with an error.
         """
         client = Client(connection)
+        with watched(lambda: client.deliver(frames.expelled())):
+            await self._serve(source, cursor, connection, client)
+
+    async def _serve(self, source: Source, cursor: str | None, connection: Connection, client: Client) -> None:
         try:
             async with self.broadcaster.subscribe(source, client) as channel:
                 now = await until_available(channel.snapshot, give_up_after=SNAPSHOT_TIMEOUT_SECONDS)

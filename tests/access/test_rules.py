@@ -6,6 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from callers import MakeKey
 from serving import Api, assert_problem
 from starlette.routing import BaseRoute, Mount
 from websockets.asyncio.client import connect
@@ -31,6 +32,10 @@ RULES = {
     "GET /batches/{batch_id}/stream": "read",
     "GET /stream": "read",
     "WS /ws/progress": "read",
+    "POST /tickets": "read",
+    "GET /session": "read",
+    "POST /session": "read",
+    "DELETE /session": "public",
     "POST /process": "submit",
     "POST /batches": "submit",
     "GET /media/{job_id}/{path}": "playback",
@@ -103,8 +108,18 @@ async def test_a_signature_is_a_credential_of_its_own(guarded_api: Api, name: st
 
 @pytest.mark.parametrize("name", [name for name, need in RULES.items() if need == "public"])
 async def test_public_ones_do_not_ask(guarded_api: Api, name: str) -> None:
+    method, path = known(name)
     for headers in ({}, {"Authorization": "Bearer nonsense"}):
-        assert (await guarded_api.http.get(known(name)[1], headers=headers)).status_code != 401
+        assert (await guarded_api.http.request(method, path, headers=headers)).status_code in {200, 204, 503}
+
+
+async def test_a_stranger_hears_that_a_part_is_not_well_and_not_why(guarded_api: Api, key_of: MakeKey) -> None:
+    """Temporal is away here."""
+    asked = await guarded_api.http.get("/ready")
+    assert asked.status_code == 503
+    assert asked.json()["checks"]["temporal"] == {"ok": False, "message": "not well"}
+    known = await guarded_api.http.get("/ready", headers=await key_of("alice"))
+    assert "Temporal" in known.json()["checks"]["temporal"]["message"]
 
 
 async def test_what_is_there_is_nobody_s_business(guarded_api: Api) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from streamforge.access.secret import FILE_NAME, InstallationSecret, Purpose
+from streamforge.api.http.server import running
 from streamforge.errors import InvalidSettings
 from streamforge.settings import AuthSettings, Settings
 
@@ -41,3 +42,11 @@ def test_a_file_that_is_none_is_named(tmp_path: Path, content: str | None, sente
         (tmp_path / "secret").write_text(content)
     with pytest.raises(InvalidSettings, match=rf"auth\.secret_file .*{sentence}"):
         secret(tmp_path, secret_file=tmp_path / "secret").key(Purpose.API_KEYS)
+
+
+async def test_an_api_that_could_not_read_it_does_not_start(settings: Settings, tmp_path: Path) -> None:
+    """And does not find that out from its first caller."""
+    auth = AuthSettings(required=True, secret_file=tmp_path / "none")
+    with pytest.raises(InvalidSettings, match="cannot be read"):
+        async with running(settings.model_copy(update={"auth": auth})):
+            pass

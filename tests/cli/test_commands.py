@@ -77,7 +77,7 @@ def test_several_videos_cannot_share_a_key(tmp_path: Path) -> None:
 def test_doctor_says_for_every_part_how_it_is(tmp_path: Path) -> None:
     report = streamforge("doctor", cwd=tmp_path)
     assert report.returncode == 0, report.stdout
-    for part in ("Python", "encoders", "libvmaf", "GPU", "database", "Temporal", "storage", "disk"):
+    for part in ("Python", "encoders", "libvmaf", "GPU", "callers", "database", "Temporal", "storage", "disk"):
         assert f"✓ {part}" in report.stdout
 
 
@@ -133,11 +133,13 @@ def test_doctor_fails_and_says_what_to_do_when_a_part_is_away(tmp_path: Path) ->
     report = streamforge(
         "doctor", cwd=tmp_path,
         STREAMFORGE_TEMPORAL__ADDRESS="127.0.0.1:9",
+        STREAMFORGE_SERVER__HOST="0.0.0.0",
         STREAMFORGE_INPUT__MIN_FREE_DISK_BYTES=str(2**60),
     )  # fmt: skip
     assert report.returncode == 1
     assert "✗ Temporal" in report.stdout
     assert "127.0.0.1:9" in report.stdout
+    assert "✗ callers   Others can reach 0.0.0.0" in report.stdout
     assert "✗ disk" in report.stdout
     assert "→ Uploads are refused below" in report.stdout
     assert "✓ database" in report.stdout

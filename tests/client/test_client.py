@@ -24,7 +24,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 @asynccontextmanager
-async def served(endpoint: Endpoint) -> AsyncIterator[StreamForgeClient]:
+async def served(endpoint: Endpoint, api_key: str | None = None) -> AsyncIterator[StreamForgeClient]:
     """A client of a server that answers everything with `endpoint`."""
     app = Starlette(routes=[Route("/{path:path}", endpoint, methods=["GET", "POST", "DELETE"])])
     server = uvicorn.Server(uvicorn.Config(app, port=free_port(), log_level="error", lifespan="off"))
@@ -32,7 +32,8 @@ async def served(endpoint: Endpoint) -> AsyncIterator[StreamForgeClient]:
     while not server.started:
         await asyncio.sleep(0)
     try:
-        async with StreamForgeClient(f"http://127.0.0.1:{server.config.port}", give_up_seconds=5) as client:
+        url = f"http://127.0.0.1:{server.config.port}"
+        async with StreamForgeClient(url, api_key=api_key, give_up_seconds=5) as client:
             yield client
     finally:
         server.should_exit = True
@@ -289,3 +290,18 @@ async def test_many_jobs_are_asked_for_in_portions() -> None:
 
     assert asked == [100, 100, 50]
     assert [job.id for job in jobs] == ids
+
+
+@pytest.mark.parametrize(("api_key", "shown"), [("sf_key", "Bearer sf_key"), (None, "")])
+async def test_every_request_shows_the_key_and_no_address_does(api_key: str | None, shown: str) -> None:
+    seen: list[tuple[str, str]] = []
+
+    async def endpoint(request: Request) -> Response:
+        seen.append((request.headers.get("authorization", ""), str(request.url)))
+        return stream(STATUS, DONE) if request.url.path.endswith("stream") else JSONResponse({}, status_code=204)
+
+    async with served(endpoint, api_key) as client:
+        await client.cancel(JOB)
+        assert [event.event async for event in client.watch(JOB)] == ["status", "done"]
+    assert [header for header, _ in seen] == [shown, shown]
+    assert all("sf_key" not in url for _, url in seen)

@@ -17,7 +17,9 @@ class Ear:
         self.connected: asyncio.Queue[None] = asyncio.Queue()
 
     def listener(self, dsn: str, **options: float) -> Listener:
-        return Listener(dsn, self.heard.put_nowait, lambda: self.connected.put_nowait(None), **options)
+        return Listener(
+            dsn, {EVENTS_CHANNEL: self.heard.put_nowait}, [lambda: self.connected.put_nowait(None)], **options
+        )
 
 
 @pytest.fixture

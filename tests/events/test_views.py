@@ -7,7 +7,7 @@ connection and the pools are cut, API processes are replaced.
 import asyncio
 import random
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from uuid import UUID, uuid4
 
 import pytest
@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from streamforge.db.jobs import EVERYONE, Jobs
-from streamforge.db.listener import Listener
+from streamforge.db.listener import EVENTS_CHANNEL, Listener
 from streamforge.db.pool import Database
 from streamforge.events import broadcaster as broadcaster_module
 from streamforge.events.broadcaster import Broadcaster
@@ -97,7 +97,7 @@ class Service:
                     if not self._deaf:
                         hearing.on_notification(payload)
 
-                async with Listener(self._dsn, hear, broadcaster.on_reconnected):
+                async with Listener(self._dsn, {EVENTS_CHANNEL: hear}, [broadcaster.on_reconnected]):
                     self.streams = Streams(broadcaster)
                     await self._replaced.wait()
                     self._replaced.clear()
@@ -128,7 +128,7 @@ async def watch(service: Service, source: Source, chance: random.Random) -> list
     cursor = "0"
     while True:
         view = View(chance.choice([1, 2, 5, 20, None]))
-        await service.streams.follow(source, cursor, view)
+        await service.streams.follow(source, cursor, view, lambda _: nullcontext())
         seen += view.seen
         cursor = view.cursor or cursor
         if view.has_ended:

@@ -6,9 +6,10 @@ from pathlib import Path
 import httpx
 import pytest
 from factories import COMPLETED, accepted, progress
+from programs import program
 from serving import serving
 from sse import read_frames
-from tools import nginx, program
+from tools import nginx
 from websockets.asyncio.client import connect
 
 from streamforge.db.jobs import Jobs

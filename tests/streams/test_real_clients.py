@@ -9,8 +9,9 @@ from uuid import UUID
 import pytest
 from factories import COMPLETED, accepted, progress
 from playwright.async_api import Page, async_playwright
+from programs import npm_packages, program
 from serving import serving
-from tools import HERE, lines_of, npm_packages, program, site
+from tools import HERE, lines_of, site
 
 from streamforge.api.http.server import running
 from streamforge.db.jobs import EVERYONE, Jobs
@@ -47,7 +48,7 @@ async def test_npms_eventsource_resumes_across_a_restart_and_stops_at_the_end(
     settings: Settings, jobs: Jobs, events: EventLog
 ) -> None:
     node = program("node", "nodejs", package="nodejs")
-    npm_packages()
+    npm_packages(HERE)
     job_id = await accepted(jobs)
     url = f"http://127.0.0.1:{settings.server.port}/jobs/{job_id}/stream"
     told: list[dict[str, Any]] = []

@@ -1,51 +1,18 @@
 """Programs that these tests follow streams with, or a sentence that says how to get them."""
 
 import asyncio
-import os
-import shutil
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
-from hashlib import sha256
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
-import pytest
+from programs import program
 
 HERE = Path(__file__).parent
-REQUIRED = os.environ.get("TEST_BROWSER") == "required"
-
-
-def program(*names: str, package: str) -> str:
-    """The path of the first that is there."""
-    for name in names:
-        if found := shutil.which(name):
-            return found
-    return _missing(f"There is no {names[0]} here to follow streams with: apt-get install {package}")
-
-
-def npm_packages() -> Path:
-    """Exactly what package-lock.json names; fetched again only when that changes."""
-    folder = HERE / "node_modules"
-    lock = sha256((HERE / "package-lock.json").read_bytes()).hexdigest()
-    stamp = folder / ".installed"
-    if not stamp.exists() or stamp.read_text() != lock:
-        npm = program("npm", package="npm")
-        command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-        done = subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            _missing(f"npm could not fetch the packages: {done.stderr.strip()[-500:]}")
-        stamp.write_text(lock)
-    return folder
-
-
-def _missing(sentence: str) -> str:
-    if REQUIRED:
-        pytest.fail(sentence, pytrace=False)
-    pytest.skip(sentence)
 
 
 @asynccontextmanager

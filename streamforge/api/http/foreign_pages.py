@@ -95,6 +95,16 @@ def is_foreign(headers: Headers, settings: ServerSettings) -> bool:
     return origin != own and _name_in(authority) not in settings.hosts
 
 
+def is_own_page(headers: Headers, settings: ServerSettings) -> bool:
+    """Whether it is sure to come from a page of ours: what tells nothing is none."""
+    site = headers.get("sec-fetch-site")
+    if site is not None or "origin" not in headers:
+        return site == "same-origin"
+    scheme, _, authority = plain_origin(headers["origin"]).partition("://")
+    own = plain_origin(f"{scheme}://{headers.get('host', '')}")
+    return f"{scheme}://{authority}" == own or _name_in(authority) in settings.hosts
+
+
 def _name_in(authority: str) -> str:
     """Without its port, brackets and last dot; "" where that is no name."""
     match = _AUTHORITY.fullmatch(authority)

@@ -74,7 +74,15 @@ class RealClientIp:
             address, port = scope["client"]
             found = real_client(address, forwarded, self.trusted)
             scope["client"] = (found, port if found == address else 0)
+            _see_tls(scope, _address(address), self.trusted)
         await self.app(scope, receive, send)
+
+
+def _see_tls(scope: Scope, peer: IPv4Address | IPv6Address | None, trusted: Networks) -> None:
+    """A proxy that is trusted says how the request came to it."""
+    told = Headers(scope=scope).get("x-forwarded-proto", "").lower()
+    if peer is not None and any(peer in network for network in trusted) and "https" in told.replace(" ", "").split(","):
+        scope["scheme"] = {"http": "https", "ws": "wss"}.get(scope["scheme"], scope["scheme"])
 
 
 def real_client(peer: str, forwarded_for: str, trusted: Networks) -> str:

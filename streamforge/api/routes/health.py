@@ -3,7 +3,8 @@
 from starlette.responses import JSONResponse, Response
 
 import streamforge
-from streamforge.api.services import Request, services_of
+from streamforge.api.services import Request, known_caller_of, services_of
+from streamforge.errors import StreamForgeError
 
 
 async def health(_request: Request) -> Response:
@@ -11,18 +12,26 @@ async def health(_request: Request) -> Response:
 
 
 async def ready(request: Request) -> Response:
+    """Whoever asks hears which part is not well; why is told to those who have said who they are."""
+    is_known = known_caller_of(request) is not None
     problems = await services_of(request).readiness.problems()
     well = not any(problems.values())
     return JSONResponse(
         {
             "status": "ready" if well else "not_ready",
             "checks": {
-                name: {"ok": problem is None, "message": "well" if problem is None else problem.message}
+                name: {"ok": problem is None, "message": _message(problem, is_known)}
                 for name, problem in problems.items()
             },
         },
         status_code=200 if well else 503,
     )
+
+
+def _message(problem: StreamForgeError | None, is_known: bool) -> str:
+    if problem is None:
+        return "well"
+    return problem.message if is_known else "not well"
 
 
 async def index(_request: Request) -> Response:
@@ -45,6 +54,8 @@ async def index(_request: Request) -> Response:
                 "POST /jobs/{id}/playback/refresh": "fresh addresses of its stream, where they are signed",
                 "GET /media/{id}/…": "its stream, for players",
                 "GET /metrics": "what Prometheus asks for",
+                "POST /tickets": "for what can send no header: an address that opens for a minute",
+                "POST /session": "sign a browser in; GET: who am I, DELETE: sign out",
                 "GET /health": "is this process alive",
                 "GET /ready": "is everything it needs well",
             },

@@ -1,6 +1,7 @@
 """`/stream`, `/jobs/<id>/stream`, `/batches/<id>/stream`: events as text/event-stream."""
 
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any
 
 from starlette.requests import HTTPConnection
@@ -9,7 +10,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from streamforge.api.http.foreign_pages import refuse_foreign_page
 from streamforge.api.http.unknown_fields import parameters
-from streamforge.api.services import AppState, Request, Services, own, services_of
+from streamforge.api.services import AppState, Request, Services, caller_of, own, services_of
 from streamforge.contracts.ids import parse_batch_id, parse_job_id
 from streamforge.events.frames import Frame
 from streamforge.events.sources import Source
@@ -66,7 +67,8 @@ class EventStream(Response):
             return
         connection = _Connection(self, scope, receive, send)
         with self._services.limits.admit(scope):
-            await self._services.streams.follow(self._source, self._cursor, connection)
+            watched = partial(self._services.standing.watched, caller_of(HTTPConnection(scope)))
+            await self._services.streams.follow(self._source, self._cursor, connection, watched)
 
 
 class _Connection:

@@ -1,6 +1,7 @@
 """`/ws/progress`: the events of `/stream`, or with `?job_id=` or `?batch_id=` those of one job or batch, as JSON texts."""
 
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any
 
 from starlette.types import Message
@@ -8,15 +9,14 @@ from starlette.websockets import WebSocket
 
 from streamforge.api.http.foreign_pages import refuse_foreign_page, refuse_unread_page
 from streamforge.api.routes.stream import cursor_of
-from streamforge.api.services import AppState, own, services_of
+from streamforge.api.services import AppState, caller_of, own, services_of
 from streamforge.contracts.ids import parse_batch_id, parse_job_id
-from streamforge.events.frames import Frame
+from streamforge.events.frames import Control, Frame
 from streamforge.events.sources import Source
 
 NORMAL_CLOSURE = 1000
 UNSUPPORTED_DATA = 1003
-SERVICE_RESTART = 1012
-"""Of RFC 6455 and its registry: the end of what was followed, a binary frame, and `retry:`."""
+"""Of RFC 6455: the end of what was followed, and a binary frame."""
 
 
 async def progress(websocket: WebSocket[AppState]) -> None:
@@ -24,7 +24,8 @@ async def progress(websocket: WebSocket[AppState]) -> None:
     refuse_unread_page(websocket)
     cursor = cursor_of(websocket, "job_id", "batch_id")
     with services.limits.admit(websocket.scope):
-        await services.streams.follow(_source(websocket), cursor, _Connection(websocket))
+        watched = partial(services.standing.watched, caller_of(websocket))
+        await services.streams.follow(_source(websocket), cursor, _Connection(websocket), watched)
 
 
 def _source(websocket: WebSocket[AppState]) -> Source:
@@ -74,7 +75,7 @@ class _Connection:
         if frame.event:
             await self._send(frame.websocket_message)
         if frame.closes:
-            await self._close(NORMAL_CLOSURE if frame.event else SERVICE_RESTART)
+            await self._close(frame.close_code if isinstance(frame, Control) else NORMAL_CLOSURE)
 
     async def _close(self, code: int) -> None:
         self._ended = True
