@@ -1,6 +1,6 @@
 """Whose page asks. Where nobody has to say who they are, whoever reaches this server may do everything; and a browser on that
-machine sends, in its user's name, what any page it shows asks for, with its cookies. Browsers tell whose page it is, and no page can lie:
-`Origin` and `Sec-Fetch-Site` (Fetch, WebSockets), and in `Host` the name by which the page knows us.
+machine sends, in its user's name, what any page it shows asks for, with its cookies. Browsers tell whose page it is, and no
+page can lie: `Origin` and `Sec-Fetch-Site` (Fetch, WebSockets), and in `Host` the name by which the page knows us.
 
     changes, lists of everything       our own pages, and origins that `server.cors_origins` names; `*` names none
     what is asked for by its id        the same, and any page with `*`: no page can guess an id
