@@ -3,7 +3,6 @@
 import asyncio
 import os
 import subprocess
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from pydantic import BaseModel
 from streamforge.contracts import tasks
 from streamforge.contracts.tasks import Libraries, LibrariesTask
 from streamforge.errors import MissingPart
+from streamforge.media.worker import cgroup
 from streamforge.media.worker.children import MediaChildren
 from streamforge.quality.registry import METRIC
 
@@ -35,9 +35,6 @@ class Capabilities(BaseModel):
     gpus: list[Gpu]
 
 
-CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
-
-
 async def detect(children: MediaChildren) -> Capabilities:
     ffmpeg = _ffmpeg_or_none()
     return Capabilities(
@@ -50,16 +47,15 @@ async def detect(children: MediaChildren) -> Capabilities:
 
 
 def cores() -> int:
-    """Those that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    """Those that this process may use; of a share in all of them, as many as it comes to."""
+    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    return min(here, cgroup.cores() or here)
 
 
 def memory_bytes() -> int:
-    """What this machine has, or what its container may use of it (cgroup v2)."""
+    """What this machine has, or what its container may use of it."""
     physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    with suppress(OSError, ValueError):
-        return min(physical, int(CGROUP_LIMIT.read_text(encoding="utf-8")))  # "max" where there is none.
-    return physical
+    return min(physical, cgroup.memory_bytes() or physical)
 
 
 @cache
