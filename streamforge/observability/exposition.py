@@ -1,22 +1,31 @@
-"""The port on which Prometheus asks a process for its metrics."""
+"""The port on which Prometheus asks a process for its metrics, and Kubernetes a worker how it is."""
 
 import errno
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 from wsgiref.simple_server import WSGIServer
 
-from prometheus_client import start_http_server
+from prometheus_client import make_wsgi_app, start_http_server
 
 from streamforge.errors import InvalidSettings, PortInUse
 from streamforge.observability.metrics import REGISTRY
 
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+Probe = Callable[[], bool]
+
+NO_PROBES: Mapping[str, Probe] = MappingProxyType({})
+
 
 @contextmanager
-def exposed(host: str, port: int | None) -> Iterator[str | None]:
-    """Metrics at the URL, in a thread of their own: a process whose event loop stands still is the one to look at. Port 0
-    takes any free one; None: there is no such port, and no URL.
+def exposed(host: str, port: int | None, probes: Mapping[str, Probe] = NO_PROBES) -> Iterator[str | None]:
+    """Metrics at the URL, in a thread of their own: a process whose event loop stands still is the one to look at. Beside
+    them each path of `probes` is answered with 200 or 503. Port 0 takes any free one; None: there is no such port, and no URL.
 
     Raises PortInUse, InvalidSettings.
     """
@@ -24,12 +33,25 @@ def exposed(host: str, port: int | None) -> Iterator[str | None]:
         yield None
         return
     server, thread = _start(host, port)
+    server.set_app(_probed(make_wsgi_app(REGISTRY), probes))
     try:
         yield f"http://{_bracketed(host)}:{server.server_port}/metrics"
     finally:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def _probed(metrics: "WSGIApplication", probes: Mapping[str, Probe]) -> "WSGIApplication":
+    def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        probe = probes.get(environ["PATH_INFO"])
+        if probe is None:
+            return metrics(environ, start_response)
+        well = probe()
+        start_response("200 OK" if well else "503 Service Unavailable", [("Content-Type", "text/plain")])
+        return [b"yes\n" if well else b"no\n"]
+
+    return answer
 
 
 def _start(host: str, port: int) -> tuple[WSGIServer, threading.Thread]:

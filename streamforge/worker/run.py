@@ -43,6 +43,7 @@ from streamforge.temporal.trails import HandsOnOrigins
 from streamforge.worker.context import ContextInterceptor
 from streamforge.worker.interceptor import FailureInterceptor
 from streamforge.worker.measuring import MeasuringInterceptor
+from streamforge.worker.pulse import Pulse
 from streamforge.worker.store_watch import StoreWatch
 from workflows.registration import all_workflows
 
@@ -88,7 +89,9 @@ async def worker(settings: Settings) -> AsyncIterator[Client]:
     workflow.logger.workflow_info_on_message = False
     activity.logger.activity_info_on_message = False
     async with AsyncExitStack() as stack:
-        url = stack.enter_context(exposed(settings.metrics.host, settings.metrics.worker_port))
+        pulse = Pulse()
+        await stack.enter_async_context(pulse.beating())
+        url = stack.enter_context(exposed(settings.metrics.host, settings.metrics.worker_port, pulse.probes()))
         database = await until_available(
             lambda: Database.open(dsn, settings.database.pool_size), give_up_after=STARTUP_WAIT_SECONDS
         )
@@ -135,6 +138,7 @@ async def worker(settings: Settings) -> AsyncIterator[Client]:
         for one in _workers(client, parts, interceptors, build):
             await stack.enter_async_context(one)
         await stack.enter_async_context(_new_jobs(client, build))
+        stack.enter_context(pulse.taking_work())
         yield client
 
 
