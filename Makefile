@@ -8,10 +8,10 @@ LOCK_OPTIONS := --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check fuzz lint sbom format bench lock clean
+.PHONY: help setup demo up test check fuzz lint sbom image-test format bench lock clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED) ## .venv with everything in it; quick when nothing changed
 
@@ -55,6 +55,9 @@ lint: setup ## style, types, layers, Dockerfile, secrets, known vulnerabilities
 
 sbom: setup ## dist/streamforge.cdx.json: what the image is made of, as CycloneDX
 	@$(BIN)/python .ci/make_sbom.py dist/streamforge.cdx.json
+
+image-test: setup ## build the image with podman, and try it: a job, a killed container, what it may do
+	.ci/image-test $(ARGS)
 
 format: setup ## what can be put right by itself
 	$(BIN)/ruff check --fix
