@@ -176,6 +176,7 @@ def clocked(
             continue
         if has_read:
             container.seek(begin, unsupported_byte_offset=True)
+            reader.go_back()
         has_read = True
         for packet in packets(container, each):
             reader.correct(packet)

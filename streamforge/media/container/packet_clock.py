@@ -52,6 +52,11 @@ def is_hidden(packet: AnyPacket) -> bool:
     return codec is not None and codec.name in VP8 and packet.size > 0 and not memoryview(packet)[0] & 0x10
 
 
+WRAP = 2**33
+"""Ticks of 1/90000 s after which a clock of MPEG-2 systems begins again (ISO/IEC 13818-1 §2.4.3.7). FFmpeg adds as many as
+it thinks have passed, and thinks otherwise of a place when it comes back to it from further on."""
+
+
 class PacketClock:
     """Takes the packets of one track in the order of the file, from anywhere in it."""
 
@@ -67,11 +72,20 @@ class PacketClock:
         self._pace = clock.pace * ticks
         self._key_time: int | None = None
         self._behind_key = 0
+        self._wrap = round(WRAP * ticks)
+        self._wraps = 0
+        self._has_gone_back = False
+        self._last: tuple[int, int] | None = None
+        """The run of the last packet that had a time, and that time as its run counts."""
 
     @property
     def position(self) -> int:
         """Byte of the file at which the last packet lies."""
         return self._position
+
+    def go_back(self) -> None:
+        """The file was read further than the packet that comes next."""
+        self._has_gone_back = True
 
     def correct(self, packet: AnyPacket) -> None:
         """Packets that share a page with the one before them have no position of their own: they belong to it."""
@@ -99,8 +113,18 @@ class PacketClock:
         run = max(0, bisect_right(self._starts, self._position) - 1)
         if run and self._position == self._starts[run] and not self._has_begun(packet, run):
             run -= 1
-        shift = self._shifts[run]
+        self._count_wraps(packet, run)
+        shift = self._shifts[run] + self._wraps * self._wrap
         if packet.pts is not None:
             packet.pts += shift
         if packet.dts is not None:
             packet.dts += shift
+
+    def _count_wraps(self, packet: AnyPacket, run: int) -> None:
+        """A run begins where it did when it was found; within one, time goes on from the packet before."""
+        if packet.pts is None or self._position in self._disbelieved:
+            return
+        if self._has_gone_back:
+            expected = self._last[1] if self._last and self._last[0] == run else self._begins[run]
+            self._wraps = round(Fraction(expected - packet.pts, self._wrap))
+        self._last = run, packet.pts + self._wraps * self._wrap

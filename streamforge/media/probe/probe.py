@@ -96,7 +96,6 @@ def _read(task: ProbeTask, on_progress: Tell[PacketsRead]) -> _File:
         repeated = null_frames(task.path, main) if kind == "avi" and isinstance(stream, VideoStream) else 0
         track = reading.track(main)
         # Not behind an edit list, of which FFmpeg tells neither what it hides nor how long the rest is.
-        has_all = kind == ISO_MEDIA and 0 < stream.frames == track.packet_count
         is_whole_film = kind == ISO_MEDIA and stream.frames > 0 and not is_cut_off(task.path)
         there = stream.frames if is_whole_film else as_declared(container, track) + repeated
         extent = track.extent
@@ -114,7 +113,7 @@ def _read(task: ProbeTask, on_progress: Tell[PacketsRead]) -> _File:
             main=main,
             continuing=frozenset(continuing),
             damage=damage,
-            declared_end=_declared_end(container, stream) if repeated or has_all else None,
+            declared_end=_declared_end(container, stream) if repeated or is_whole_film else None,
         )
 
 
