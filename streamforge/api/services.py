@@ -30,7 +30,6 @@ from streamforge.api.service_gauges import ServiceGauges
 from streamforge.api.uploads import Uploads
 from streamforge.api.workflows import Workflows
 from streamforge.checks import Check
-from streamforge.contracts.origin import Origin
 from streamforge.db.credentials import Credentials
 from streamforge.db.jobs import Jobs, OwnJobs
 from streamforge.db.listener import EVENTS_CHANNEL, Listener
@@ -136,12 +135,6 @@ def known_caller_of(connection: HTTPConnection[AppState]) -> Caller | None:
 def owner_of(connection: HTTPConnection[AppState]) -> str:
     """Whose jobs a caller may see."""
     return caller_of(connection).owner
-
-
-def origin_of(connection: HTTPConnection[AppState]) -> Origin:
-    """For what a request brings about: by what its lines and its trace are found."""
-    origin: Origin = connection.scope["state"]["origin"]
-    return origin
 
 
 def own(connection: HTTPConnection[AppState]) -> Own:

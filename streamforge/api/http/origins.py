@@ -1,7 +1,5 @@
 """Where a request comes from, for all that follows from it: its id, and its place in the trace of whoever sent it."""
 
-from contextlib import nullcontext
-
 import structlog
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -27,26 +25,35 @@ class Origins:
             return
         sent = sent_traceparent(Headers(scope=scope).get("traceparent"))
         tracing = _tracing_of(scope)
-        traced = tracing is not None and scope["type"] == "http" and not _is_quiet(scope["path"])
-        with tracing.live("request", sent, {}) if tracing and traced else nullcontext() as span:
-            await self._answer(scope, receive, send, span, span.traceparent if span else sent)
-
-    async def _answer(
-        self, scope: Scope, receive: Receive, send: Send, span: LiveSpan | None, traceparent: str | None
-    ) -> None:
-        scope["state"]["origin"] = Origin(request_id=scope["state"]["request_id"], traceparent=traceparent)
-        if traceparent is not None:
-            structlog.contextvars.bind_contextvars(trace_id=trace_id_of(traceparent))
-        if span is None:
+        if tracing is None or not _is_traced(scope):
+            # Nothing is held for it: there may be thousands of streams.
+            _remember(scope, sent)
             await self.app(scope, receive, send)
             return
+        with tracing.live("request", sent, {}) as span:
+            _remember(scope, span.traceparent)
+            await self.app(scope, receive, _describing(span, scope, send))
 
-        async def told(message: Message) -> None:
-            if message["type"] in HEADS:
-                _describe(span, scope, message.get("status", 0))
-            await send(message)
 
-        await self.app(scope, receive, told)
+def origin_of(scope: Scope) -> Origin:
+    """For what a request brings about: by what its lines and its trace are found."""
+    state = scope["state"]
+    return Origin(request_id=state["request_id"], traceparent=state.get("traceparent"))
+
+
+def _remember(scope: Scope, traceparent: str | None) -> None:
+    if traceparent is not None:
+        scope["state"]["traceparent"] = traceparent
+        structlog.contextvars.bind_contextvars(trace_id=trace_id_of(traceparent))
+
+
+def _describing(span: LiveSpan, scope: Scope, send: Send) -> Send:
+    async def told(message: Message) -> None:
+        if message["type"] in HEADS:
+            _describe(span, scope, message.get("status", 0))
+        await send(message)
+
+    return told
 
 
 def _describe(span: LiveSpan, scope: Scope, status: int) -> None:
@@ -64,9 +71,10 @@ def _describe(span: LiveSpan, scope: Scope, status: int) -> None:
         span.fail(str(status))
 
 
-def _is_quiet(path: str) -> bool:
+def _is_traced(scope: Scope) -> bool:
     """Streams are no work that takes its time: they last as long as somebody looks."""
-    return path in QUIET or path.endswith("/stream")
+    path: str = scope["path"]
+    return scope["type"] == "http" and path not in QUIET and not path.endswith("/stream")
 
 
 def _tracing_of(scope: Scope) -> Tracing | None:

@@ -32,10 +32,12 @@ class StreamLimits:
             )
         self._open[client] += 1
         self._total += 1
+        clients = metrics.STREAM_CLIENTS.labels(TRANSPORTS[scope["type"]])
+        clients.inc()
         try:
-            with metrics.STREAM_CLIENTS.labels(TRANSPORTS[scope["type"]]).track_inprogress():
-                yield
+            yield
         finally:
+            clients.dec()
             self._total -= 1
             self._open[client] -= 1
             if not self._open[client]:

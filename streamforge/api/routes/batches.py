@@ -12,6 +12,7 @@ import structlog
 from starlette.responses import JSONResponse, Response
 
 from streamforge.api.http.forms import Form, Part
+from streamforge.api.http.origins import origin_of
 from streamforge.api.http.unknown_fields import file_name, parameters, unknown_part
 from streamforge.api.routes.process import (
     Arrived,
@@ -23,7 +24,7 @@ from streamforge.api.routes.process import (
     with_read_timeout,
 )
 from streamforge.api.routes.process_fields import OPTIONS, options_of, parse_field
-from streamforge.api.services import Request, Services, origin_of, own, services_of
+from streamforge.api.services import Request, Services, own, services_of
 from streamforge.contracts.ids import key_from_filename, new_batch_id, new_job_id, parse_batch_id
 from streamforge.errors import BatchNotFound, DatabaseUnavailable, InputError, InvalidField, MissingVideo
 from streamforge.storage import layout
@@ -60,7 +61,7 @@ async def create_batch(request: Request) -> Response:
         await _read(services, form, arrived)
     batch_id = new_batch_id()
     options = options_of(arrived.fields)
-    jobs = [video.job(options, origin_of(request), batch_id) for video in arrived.videos]
+    jobs = [video.job(options, origin_of(request.scope), batch_id) for video in arrived.videos]
     await enter(services, partial(own(request).jobs.create_batch, batch_id, jobs))
     for job in jobs:
         log.info("job accepted", job_id=str(job.id), batch_id=str(batch_id), size_bytes=job.size_bytes)

@@ -12,9 +12,10 @@ import structlog
 from starlette.responses import JSONResponse, Response
 
 from streamforge.api.http.forms import Form, Part
+from streamforge.api.http.origins import origin_of
 from streamforge.api.http.unknown_fields import file_name, parameters, unknown_part
 from streamforge.api.routes.process_fields import OPTIONS, options_of, parse_field
-from streamforge.api.services import Own, Request, Services, origin_of, own, services_of
+from streamforge.api.services import Own, Request, Services, own, services_of
 from streamforge.api.uploads import IncomingFile
 from streamforge.contracts.ids import key_from_filename, new_job_id, workflow_id
 from streamforge.contracts.job import Stage
@@ -83,7 +84,7 @@ async def process(request: Request) -> Response:
     async with services.uploads.receive(job_id) as incoming:
         form = Form(request.headers.get("content-type", ""), with_read_timeout(request.stream()))
         key, options = await _read(services, form, incoming)
-        job = Arrived(job_id, key, incoming.size_bytes, incoming.sha256).job(options, origin_of(request))
+        job = Arrived(job_id, key, incoming.size_bytes, incoming.sha256).job(options, origin_of(request.scope))
         if dry_run:
             return JSONResponse((await _plan(services, job, incoming)).model_dump(mode="json"))
         await _accept(services, own(request), job, incoming)
