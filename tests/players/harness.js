@@ -46,9 +46,15 @@ video.requestVideoFrameCallback(function look(_, { mediaTime }) {
   diary.lastFrame = mediaTime;
   pen.drawImage(video, 0, 0, canvas.width, canvas.height);
   const { data } = pen.getImageData(0, 0, canvas.width, canvas.height);
-  const green = data.filter((_, at) => at % 4 === 1);
-  const mean = green.reduce((sum, value) => sum + value, 0) / green.length;
-  diary.dullest = Math.min(diary.dullest, Math.sqrt(green.reduce((sum, v) => sum + (v - mean) ** 2, 0) / green.length));
+  const green = new Uint8Array(data.length / 4);
+  let [sum, squares] = [0, 0];
+  for (let at = 0; at < green.length; at++) {
+    const value = (green[at] = data[4 * at + 1]);
+    sum += value;
+    squares += value * value;
+  }
+  const mean = sum / green.length;
+  diary.dullest = Math.min(diary.dullest, Math.sqrt(Math.max(0, squares / green.length - mean ** 2)));
   diary.pictures.add(green.join());
   video.requestVideoFrameCallback(look);
 });
@@ -119,11 +125,16 @@ const harness = {
     await until(() => ahead() > Math.min(2 * rate, video.duration - video.currentTime - 0.1));
     video.playbackRate = rate;
     await harness.playOn();
+    await harness.seeLastPicture();
   },
 
   async playOn() {
     await video.play();
     await until(() => video.ended);
+  },
+
+  /** Of a film whose last picture is a moment before its end. */
+  async seeLastPicture() {
     await lastPicture();
     if (lastIsShown()) return;
     video.currentTime = video.duration - 0.01; // It was played without being drawn; where the film stands it is drawn again.

@@ -92,6 +92,10 @@ class Player:
         """To the end, with whatever there is when it is needed."""
         await self._page.evaluate("harness.playOn()")
 
+    async def see_last_picture(self) -> None:
+        """Of a film whose last picture is a moment before its end; a busy browser plays it before it draws it."""
+        await self._page.evaluate("harness.seeLastPicture()")
+
     async def seek(self, time: float, rate: float = 1) -> None:
         await self._page.evaluate("([time, rate]) => harness.seek(time, rate)", [time, rate])
 

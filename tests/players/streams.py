@@ -92,8 +92,14 @@ class Streams:
         if kind not in self._made:
             clip, transcode = KINDS[kind]
             captions = CAPTIONS.model_copy(update={"enabled": kind in CAPTIONED})
-            sections = {"pictures": DENSE, "captions": captions, "protection": {"scheme": PROTECTED.get(kind, "none")}}
-            settings = Settings.model_validate({"transcode": QUICK | transcode} | sections)
+            sections = {
+                "transcode": QUICK | transcode,
+                "validation": {"enabled": False},
+                "pictures": DENSE if kind in PREVIEWED else {"enabled": False},
+                "captions": captions,
+                "protection": {"scheme": PROTECTED.get(kind, "none")},
+            }
+            settings = Settings.model_validate(sections)
             self._made[kind] = await self._make(clip(self._clips), settings, self._work / kind, kind in TWO_ENCODERS)
         return self._made[kind]
 
@@ -206,6 +212,9 @@ QUICK: dict[str, object] = {"presets": {"h264": "ultrafast"}, "heights": [180, 1
 
 DENSE = {"interval_seconds": 0.15}
 """So that 20 s have two sprite sheets."""
+
+PREVIEWED = {"colors", "four chunks"}
+"""With sprite sheets, of which no player minds that they are there."""
 
 CAPTIONED = {"captions"}
 

@@ -32,6 +32,7 @@ async def test_everybody_joins_while_the_job_runs(cinema: Cinema, streams: Strea
             before = await player.report()
             await opened.wait()
             await player.play_on()
+            await player.see_last_picture()
             return before, await player.report()
 
     async with asyncio.TaskGroup() as tasks:
