@@ -15,7 +15,8 @@ import psutil
 from streamforge.embedded.ports import Port
 from streamforge.errors import ServiceError
 
-POLL_SECONDS = 0.01
+POLL_SECONDS = 0.03
+"""To ask a part whether it listens takes milliseconds, of which it has need itself while it starts."""
 PORT_TRIES = 3
 LOG_TAIL_BYTES = 4096
 

@@ -15,9 +15,12 @@ from streamforge.contracts.job import JobStatus, JobView, Stage
 
 VIDEO = Path(__file__).parents[1] / "media" / "bbb-720p-5s.mp4"
 
+QUICK = {"STREAMFORGE_TRANSCODE__PRESETS__H264": "ultrafast", "STREAMFORGE_TRANSCODE__HEIGHTS": "[720]"}
+"""Settings for those jobs of which the commands are looked at, not the coding."""
+
 
 def test_the_demo_shows_stages_and_a_table_leaves_the_stream_and_no_process(tmp_path: Path) -> None:
-    demo = streamforge("demo", cwd=tmp_path)
+    demo = streamforge("demo", cwd=tmp_path, **QUICK)
 
     assert demo.returncode == 0, demo.stderr
     stages = re.findall(r"^(\w+) +\d+ %", demo.stdout, re.MULTILINE)
@@ -78,13 +81,13 @@ async def submit_and_watch_until_it_encodes(url: str, seen: list[StreamEvent]) -
 
 async def test_a_job_goes_on_after_the_whole_machine_was_killed_on_a_worker_of_its_own(up: StartUp) -> None:
     seen: list[StreamEvent] = []
-    killed = up()
+    killed = up(**QUICK)
     job_id = await submit_and_watch_until_it_encodes(killed.parts.api_url, seen)
     killed.stop(signal.SIGKILL)
 
     again = up("--no-worker")
     command = [sys.executable, "-m", "streamforge", "worker", "--data-dir", str(again.data_dir)]
-    with subprocess.Popen(command, env=environment(), stderr=subprocess.DEVNULL) as worker:
+    with subprocess.Popen(command, env=environment(**QUICK), stderr=subprocess.DEVNULL) as worker:
         try:
             job = await asyncio.wait_for(follow(again.parts.api_url, job_id, seen), 60)
         finally:
