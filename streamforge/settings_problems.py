@@ -32,6 +32,7 @@ _SENTENCES = {
     "less_than_equal": "must be at most {le}",
     "too_short": "must have at least {min_length}",
     "too_long": "must have at most {max_length}",
+    "string_too_short": "must not be empty",
     "literal_error": "must be {expected}",
     "ip_v4_network": _NETWORK,
     "ip_v6_network": _NETWORK,
