@@ -11,7 +11,7 @@ from streamforge.access.caller import Need
 from streamforge.api.http.authentication import Authentication
 from streamforge.api.http.foreign_pages import OnlyKnownHosts, OnlyOwnPagesChange
 from streamforge.api.http.middleware import AccessLog, Deadline, RealClientIp, Recovery, RelativeRedirects, RequestId
-from streamforge.api.http.origins import Origins
+from streamforge.api.http.origins import Traced
 from streamforge.api.http.problems import HANDLERS, nothing_here
 from streamforge.api.http.rules import GuardedRoute, GuardedWebSocketRoute
 from streamforge.api.routes.batches import create_batch, get_batch
@@ -47,7 +47,10 @@ def create_app(settings: Settings) -> Starlette:
 
     app = Starlette(
         routes=routes(settings.server),
-        middleware=[*middleware(settings.server), Middleware(Authentication)],
+        middleware=[
+            *middleware(settings.server, traced=settings.tracing.endpoint is not None),
+            Middleware(Authentication),
+        ],
         exception_handlers=dict(HANDLERS),
         lifespan=lifespan,
     )
@@ -101,13 +104,13 @@ def routes(settings: ServerSettings) -> list[GuardedRoute | GuardedWebSocketRout
     ]
 
 
-def middleware(settings: ServerSettings) -> list[Middleware]:
+def middleware(settings: ServerSettings, *, traced: bool = False) -> list[Middleware]:
     """From the outside to the inside. CORS lies around refusals and Recovery, so that a page can read a 403 or a 500, but
     not around hosts: what a page of a name that is not ours is told is nobody's. A second Recovery is for the layers
     themselves."""
     return [
         Middleware(RequestId),
-        Middleware(Origins),
+        *([Middleware(Traced)] if traced else []),
         Middleware(RealClientIp, trusted=settings.trusted_proxies),
         Middleware(AccessLog),
         Middleware(Recovery),

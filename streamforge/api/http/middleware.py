@@ -17,6 +17,7 @@ from streamforge.access.signatures import without_signatures
 from streamforge.api.http.problems import internal_problem, problem_of
 from streamforge.errors import RequestTimedOut, ServerStopping
 from streamforge.observability import metrics
+from streamforge.observability.tracing import sent_traceparent, trace_id_of
 
 Networks = Sequence[IPv4Network | IPv6Network]
 
@@ -38,7 +39,8 @@ STREAMS = frozenset({"stream_of_everything", "stream_of_job", "stream_of_batch",
 
 
 class RequestId:
-    """Give every request an id, its caller's if that is sane; echo it, and bind it to every log line below."""
+    """Give every request an id, its caller's if that is sane; echo it, and bind it to every log line below, with the trace
+    that the caller says it is part of."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -47,7 +49,8 @@ class RequestId:
         if scope["type"] not in CONNECTIONS:
             await self.app(scope, receive, send)
             return
-        sent = Headers(scope=scope).get("x-request-id", "")
+        headers = Headers(scope=scope)
+        sent, traceparent = headers.get("x-request-id", ""), sent_traceparent(headers.get("traceparent"))
         request_id = sent if _SANE_REQUEST_ID.fullmatch(sent) else uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
 
@@ -57,7 +60,14 @@ class RequestId:
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
+            remember_trace(scope, traceparent)
             await self.app(scope, receive, send_with_id)
+
+
+def remember_trace(scope: Scope, traceparent: str | None) -> None:
+    if traceparent is not None:
+        scope["state"]["traceparent"] = traceparent
+        structlog.contextvars.bind_contextvars(trace_id=trace_id_of(traceparent))
 
 
 class RealClientIp:
