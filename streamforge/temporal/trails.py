@@ -20,7 +20,7 @@ from temporalio.worker import (
     WorkflowOutboundInterceptor,
 )
 
-from streamforge.contracts import steps
+from streamforge.contracts import names, steps
 from streamforge.contracts.origin import Origin
 from streamforge.contracts.pipeline import Outcome
 from streamforge.observability.tracing import FinishedSpan, Tracing, trace_id_of
@@ -99,7 +99,9 @@ class _Trail:
         self._began = round(info.start_time.timestamp() * 1e9)
         self._workflow = info.workflow_type
         self._stages: dict[str, tuple[int, int]] = {}
-        self._job = self._traceparent(info.workflow_type) if traces else None
+        # What has no last word, such as a dry run, is a part of the request alone.
+        is_job = info.workflow_type == names.PROCESS_VIDEO
+        self._job = self._traceparent(info.workflow_type) if traces and is_job else None
 
     def origin_of(self, stage: str | None) -> Origin:
         """For an activity of that stage."""

@@ -146,6 +146,19 @@ async def test_a_job_that_fails_is_an_error_with_its_code_in_the_stage_where_it_
     assert job.attributes["streamforge.job_id"] == failed.id
 
 
+async def test_a_dry_run_is_part_of_its_request(
+    settings: Settings, otlp: Receiver, clips: Clips, one_zygote: None
+) -> None:
+    traced = settings.model_copy(update={"tracing": TracingSettings(endpoint=otlp.url)})
+    async with serving(traced) as api, worker(traced):
+        planned = await api.http.post("/process?dry_run=true", files={"video": clips.small.read_bytes()})
+        assert planned.status_code == 200, planned.text
+    post = only(otlp.spans, "POST process")
+    plan = only(otlp.of(post.trace), "plan")
+    assert (plan.parent, plan.service) == (post.id, "streamforge-worker")
+    assert only(otlp.of(post.trace), "child probe").parent == plan.id
+
+
 async def test_without_a_receiver_a_callers_trace_is_in_the_lines_all_the_same(
     system: System, clips: Clips, logged: Path
 ) -> None:
