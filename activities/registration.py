@@ -22,6 +22,7 @@ from activities.support.scratch import Scratch
 from streamforge.contracts import steps
 from streamforge.contracts.steps import In, Out, Step
 from streamforge.contracts.tasks import Libraries
+from streamforge.db.audit import AuditLog
 from streamforge.db.jobs import Jobs
 from streamforge.events.log import EventLog
 from streamforge.keys import Keys
@@ -45,6 +46,7 @@ class Parts:
     storage: Storage
     events: EventLog
     jobs: Jobs
+    audit_log: AuditLog
     children: MediaChildren
     libraries: Libraries
     scratch: Scratch
@@ -58,6 +60,11 @@ class Parts:
     def keep(self) -> timedelta:
         """How long jobs that are over are kept."""
         return timedelta(days=self.settings.retention.days)
+
+    @property
+    def keep_audit(self) -> timedelta:
+        """How long entries of the audit log are kept."""
+        return timedelta(days=self.settings.retention.audit_days)
 
 
 def performs(step: Step[In, Out]) -> Callable[[Method[Owner, In, Out]], Method[Owner, In, Out]]:

@@ -1,5 +1,5 @@
-"""The sweep: rows, originals, outputs and receipts of jobs past their time, folders that belong to no job, and what old
-per-title searches have measured."""
+"""The sweep: rows, originals, outputs and receipts of jobs past their time, folders that belong to no job, what old
+per-title searches have measured, and old entries of the audit log."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,6 +11,7 @@ from activities.registration import performs
 from activities.support.heartbeats import Checkpoint, heartbeats
 from streamforge.contracts.pipeline import SweepInput, SweepResult
 from streamforge.contracts.steps import SWEEP
+from streamforge.db.audit import AuditLog
 from streamforge.db.jobs import Jobs
 from streamforge.errors import StorageUnavailable
 from streamforge.storage import Storage, layout
@@ -29,6 +30,8 @@ class RetentionActivities:
     storage: Storage
     jobs: Jobs
     keep: timedelta
+    audit_log: AuditLog
+    keep_audit: timedelta
 
     @performs(SWEEP)
     async def sweep(self, _: SweepInput) -> SweepResult:
@@ -44,6 +47,7 @@ class RetentionActivities:
                 await self._remove_files(job_id)
                 checkpoint.set({"jobs": number})
             await self.jobs.delete(expired)
+            await self.audit_log.forget(now - self.keep_audit)
             await self._remove_searches(now - self.keep)
             orphans = await self._remove_orphans(now - ORPHAN_GRACE, checkpoint)
             await self.jobs.forget_announced(now - ORPHAN_GRACE)

@@ -23,6 +23,7 @@ BENCHES = {
     "observed": "what metrics, traces and log files cost a small job",
     "fanout": "events to 1,000 clients: CPU, latency, memory, replay; beside sse-starlette and Nchan",
     "log_rows": "rows a second into the log, 8 writers",
+    "access": "what isolation of owners costs on GET /jobs/<id>",
     "whole_job": "CPU of a whole job ÷ CPU of the bare encode of its ladder",
 }
 

@@ -1,8 +1,9 @@
--- functions 2
+-- functions 3
 -- All functions of the database, as they are now: the one place to read and to change them. The migrator runs this file
 -- after the numbered migrations, once for each number in its first line. Raise that with every change; a database never
 -- goes back to a lower one, whichever version of the service starts last. What is called by a version before must go on
 -- working: machines are updated one after the other. To change what a function takes or gives, drop it in a migration.
+-- They run with the rights of whoever calls them, so that row-level security holds in them, too, but for one that says why.
 
 
 -- ── what views of a job carry beside its row ────────────────────────────────────────────────────────────────────────
@@ -14,13 +15,16 @@ CREATE OR REPLACE FUNCTION latest_events(job uuid) RETURNS jsonb STABLE LANGUAGE
 $$;
 COMMENT ON FUNCTION latest_events IS 'the ten latest, newest first';
 
-CREATE OR REPLACE FUNCTION queue_position(job jobs) RETURNS bigint STABLE LANGUAGE sql AS $$
+-- With the rights of its owner: a place in the queue counts the jobs of all, and says nothing else of them. Its body is bound to
+-- tables and operators when it is made, so that no search_path of a caller can put others in their place; a migration that changes these columns drops it first.
+CREATE OR REPLACE FUNCTION queue_position(job jobs) RETURNS bigint STABLE SECURITY DEFINER LANGUAGE sql
+BEGIN ATOMIC
     SELECT count(*) FROM jobs AS other
     WHERE job.work_began_at IS NULL AND job.status IN ('pending', 'processing')
       AND other.work_began_at IS NULL AND other.status IN ('pending', 'processing')
       AND (other.priority, other.created_at, other.id) < (job.priority, job.created_at, job.id)
-    HAVING job.work_began_at IS NULL AND job.status IN ('pending', 'processing')
-$$;
+    HAVING job.work_began_at IS NULL AND job.status IN ('pending', 'processing');
+END;
 COMMENT ON FUNCTION queue_position IS 'how many jobs that no worker has begun go before this one; null when it does not wait';
 
 CREATE OR REPLACE FUNCTION rendition_progress(job jobs) RETURNS jsonb STABLE LANGUAGE sql AS $$
@@ -205,3 +209,17 @@ BEGIN
     END LOOP;
     PERFORM pg_notify('streamforge_events', payload) FROM jsonb_each_text(told) AS each_job (job, payload);
 END $$;
+
+
+-- ── the audit log ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+-- Whoever could rewrite it could hide. Rows go by retention only, and none before it is a day old.
+CREATE OR REPLACE FUNCTION keep_audit_log() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'DELETE' AND OLD.recorded_at < clock_timestamp() - interval '1 day' THEN RETURN OLD; END IF;
+    RAISE EXCEPTION 'The audit log is only appended to.';
+END $$;
+CREATE OR REPLACE TRIGGER audit_log_is_kept BEFORE UPDATE OR DELETE ON audit_log
+FOR EACH ROW EXECUTE FUNCTION keep_audit_log();
+CREATE OR REPLACE TRIGGER audit_log_is_kept_whole BEFORE TRUNCATE ON audit_log
+FOR EACH STATEMENT EXECUTE FUNCTION keep_audit_log();

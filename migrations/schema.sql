@@ -85,6 +85,7 @@ COMMENT ON COLUMN jobs.cancel_told_at IS 'when Temporal took the request; null =
 COMMENT ON COLUMN jobs.origin IS 'request id and trace of the request that brought it; see streamforge.contracts.origin';
 
 CREATE INDEX jobs_newest ON jobs (owner, created_at DESC, id DESC);
+CREATE INDEX jobs_newest_of_all ON jobs (created_at DESC, id DESC);
 CREATE INDEX jobs_waiting ON jobs (priority, created_at, id)
     WHERE work_began_at IS NULL AND status IN ('pending', 'processing');
 CREATE INDEX jobs_unfinished ON jobs (status, stage) WHERE status IN ('pending', 'processing');
@@ -189,3 +190,47 @@ COMMENT ON COLUMN sessions.credential IS 'what it was made of, as in logs';
 COMMENT ON COLUMN sessions.prefix IS 'the key it was made of, and ends with; null = a token, whose end is in expires_at';
 CREATE INDEX sessions_by_end ON sessions (expires_at);
 CREATE INDEX sessions_of_a_key ON sessions (prefix) WHERE prefix IS NOT NULL;
+
+
+-- ── who did what ────────────────────────────────────────────────────────────────────────────────────────────────────
+-- Only appended to: see keep_audit_log() in functions.sql.
+
+CREATE TABLE audit_log (
+    id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    recorded_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
+    first_at      timestamptz NOT NULL,
+    last_at       timestamptz NOT NULL,
+    count         integer NOT NULL CHECK (count > 0),
+    owner         text,
+    credential    text,
+    action        text NOT NULL,
+    target        text,
+    target_owner  text,
+    outcome       text NOT NULL,
+    code          text,
+    address       text,
+    request_id    text
+);
+COMMENT ON TABLE audit_log IS 'what administrators did to what is not their own, and what was refused; see streamforge.access.audit';
+COMMENT ON COLUMN audit_log.count IS 'how often, between first_at and last_at; the same again within a minute is one row';
+COMMENT ON COLUMN audit_log.owner IS 'who did it; null = nobody that is known';
+COMMENT ON COLUMN audit_log.request_id IS 'of the first time';
+CREATE INDEX audit_log_by_owner ON audit_log (owner, id DESC);
+CREATE INDEX audit_log_by_target ON audit_log (target, id DESC);
+CREATE INDEX audit_log_by_time ON audit_log USING brin (recorded_at);
+
+
+-- ── isolation ───────────────────────────────────────────────────────────────────────────────────────────────────────
+-- Who may do what to which rows is in roles.sql.
+
+ALTER TABLE owners ENABLE ROW LEVEL SECURITY;
+ALTER TABLE batches ENABLE ROW LEVEL SECURITY;
+ALTER TABLE jobs ENABLE ROW LEVEL SECURITY;
+ALTER TABLE progress_events ENABLE ROW LEVEL SECURITY;
+ALTER TABLE part_progress ENABLE ROW LEVEL SECURITY;
+ALTER TABLE arrivals ENABLE ROW LEVEL SECURITY;
+ALTER TABLE installation ENABLE ROW LEVEL SECURITY;
+ALTER TABLE claimed_folders ENABLE ROW LEVEL SECURITY;
+ALTER TABLE api_keys ENABLE ROW LEVEL SECURITY;
+ALTER TABLE sessions ENABLE ROW LEVEL SECURITY;
+ALTER TABLE audit_log ENABLE ROW LEVEL SECURITY;

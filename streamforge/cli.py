@@ -202,11 +202,12 @@ def migrate(context: typer.Context, data_dir: DataDir = None) -> None:
 
 async def _migrate(settings: "Settings") -> None:
     from streamforge.db.migrations import apply_migrations
+    from streamforge.db.roles import Roles
     from streamforge.errors import TemporalUnavailable
     from streamforge.temporal.connect import connect, ensure_search_attributes
 
     assert settings.database.dsn is not None
-    applied = await apply_migrations(settings.database.dsn)
+    applied = await apply_migrations(settings.database.dsn, Roles(settings.database.roles))
     print(f"Applied {', '.join(applied)}." if applied else "The schema is up to date.")
     try:
         await ensure_search_attributes(await connect(settings.temporal))

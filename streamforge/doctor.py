@@ -15,7 +15,9 @@ from streamforge import embedded
 from streamforge.access.exposure import require_callers_beyond_loopback
 from streamforge.access.secret import InstallationSecret
 from streamforge.contracts.tasks import GpuTrial
+from streamforge.db.pool import availability_errors
 from streamforge.db.pool import connect as connect_database
+from streamforge.db.roles import Roles, isolation
 from streamforge.embedded import endpoints
 from streamforge.errors import StorageUnavailable, StreamForgeError
 from streamforge.media.worker.capabilities import Capabilities, detect
@@ -123,6 +125,22 @@ async def _database(settings: Settings) -> Finding:
     return Finding("database", Level.OK, f"PostgreSQL {version} answers")
 
 
+async def _isolation(settings: Settings) -> Finding:
+    """Whether PostgreSQL itself keeps owners apart; if it does not, only our queries do."""
+    if settings.database.dsn is None:
+        return Finding("isolation", Level.OK, "`streamforge up` has PostgreSQL keep owners apart")
+    connection = await connect_database(settings.database.dsn)
+    try:
+        with availability_errors():
+            found = await isolation(connection, Roles(settings.database.roles))
+    finally:
+        await connection.close()
+    if found.problem is None:
+        return Finding("isolation", Level.OK, "PostgreSQL keeps owners apart")
+    level = Level.FAILED if settings.auth.required or settings.database.require_isolation else Level.NOTE
+    return Finding("isolation", level, f"only our queries keep owners apart: {found.problem}", found.advice)
+
+
 async def _temporal(settings: Settings) -> Finding:
     if settings.temporal.address is None:
         return _embedded_temporal()
@@ -195,6 +213,7 @@ async def _callers(settings: Settings) -> Finding:
 CHECKS: dict[str, Check] = {
     "callers": _callers,
     "database": _database,
+    "isolation": _isolation,
     "Temporal": _temporal,
     "storage": _storage,
     "disk": _disk,

@@ -303,9 +303,20 @@ class StorageSettings(Section):
     url: str | None = None
 
 
+def _prefix_of_roles(text: str) -> str:
+    """Stands in SQL, and before `_caller` within the 63 letters that PostgreSQL has for a name."""
+    if re.fullmatch(r"[a-z_][a-z0-9_]{0,47}", text) is None or text.startswith("pg_"):
+        raise ValueError(
+            f"{text!r} begins no name of a role; one has small letters, digits and _, at most 48, like video_a"
+        )
+    return text
+
+
 class DatabaseSettings(Section):
     dsn: str | None = None
     pool_size: PositiveInt = 10
+    roles: Annotated[str, AfterValidator(_prefix_of_roles)] = "streamforge"
+    require_isolation: bool = False
 
     @field_validator("dsn")
     @classmethod
@@ -341,6 +352,7 @@ class TemporalSettings(Section):
 
 class RetentionSettings(Section):
     days: Annotated[float, Field(gt=0, le=36_500)] = 7
+    audit_days: Annotated[float, Field(ge=1, le=36_500)] = 365
     sweep_every_hours: Annotated[float, Field(gt=0, le=8760)] = 24
 
 

@@ -8,12 +8,14 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from streamforge.access.caller import Need
+from streamforge.api.http.auditing import Audit
 from streamforge.api.http.authentication import Authentication
 from streamforge.api.http.foreign_pages import OnlyKnownHosts, OnlyOwnPagesChange
 from streamforge.api.http.middleware import AccessLog, Deadline, RealClientIp, Recovery, RelativeRedirects, RequestId
 from streamforge.api.http.origins import Traced
 from streamforge.api.http.problems import HANDLERS, nothing_here
 from streamforge.api.http.rules import GuardedRoute, GuardedWebSocketRoute
+from streamforge.api.routes.audit import list_audit
 from streamforge.api.routes.batches import create_batch, get_batch
 from streamforge.api.routes.callers import create_session, create_ticket, end_session, get_session
 from streamforge.api.routes.content_keys import clear_key_license, content_key
@@ -67,6 +69,7 @@ def routes(settings: ServerSettings) -> list[GuardedRoute | GuardedWebSocketRout
         GuardedRoute("/health", health, needs=Need.PUBLIC, middleware=timed),
         GuardedRoute("/ready", ready, needs=Need.PUBLIC, middleware=timed),
         GuardedRoute("/metrics", metrics, needs=Need.ADMIN, middleware=timed),
+        GuardedRoute("/audit", list_audit, needs=Need.ADMIN, middleware=timed),
         GuardedRoute("/jobs", list_jobs, needs=Need.READ, middleware=timed),
         GuardedRoute("/jobs/{job_id}", get_job, needs=Need.READ, middleware=timed),
         GuardedRoute("/jobs/{job_id}", cancel_job, needs=Need.SUBMIT, methods=["DELETE"], middleware=timed),
@@ -113,6 +116,7 @@ def middleware(settings: ServerSettings, *, traced: bool = False) -> list[Middle
         *([Middleware(Traced)] if traced else []),
         Middleware(RealClientIp, trusted=settings.trusted_proxies),
         Middleware(AccessLog),
+        Middleware(Audit),
         Middleware(Recovery),
         Middleware(OnlyKnownHosts, settings=settings),
         Middleware(

@@ -12,6 +12,7 @@ from starlette.requests import HTTPConnection
 from starlette.requests import Request as StarletteRequest
 
 from streamforge.access.api_keys import ApiKeys
+from streamforge.access.audit import Auditor
 from streamforge.access.authenticator import Authenticator
 from streamforge.access.caller import ANYBODY, Caller, Scope
 from streamforge.access.secret import InstallationSecret
@@ -30,14 +31,18 @@ from streamforge.api.service_gauges import ServiceGauges
 from streamforge.api.uploads import Uploads
 from streamforge.api.workflows import Workflows
 from streamforge.checks import Check
+from streamforge.db.audit import AuditLog
 from streamforge.db.credentials import Credentials
 from streamforge.db.jobs import Jobs, OwnJobs
 from streamforge.db.listener import EVENTS_CHANNEL, Listener
 from streamforge.db.migrations import apply_migrations
 from streamforge.db.pool import Database
+from streamforge.db.roles import Roles
 from streamforge.errors import (
     AccessRefused,
     DatabaseUnavailable,
+    InvalidField,
+    InvalidSettings,
     MissingPart,
     ScopeMissing,
     StorageUnavailable,
@@ -80,15 +85,18 @@ class Own:
 
 @dataclass(frozen=True)
 class Services:
-    """What requests are served with. Of jobs there is nothing here but through `of`."""
+    """What requests are served with. Of jobs there is nothing here but through `of`, and `of_all` for administrators."""
 
     settings: Settings
     authenticator: Authenticator
     standing: Standing
     tickets: Tickets
     sessions: Sessions
+    audit_log: AuditLog
+    auditor: Auditor
     database: Database
     of: Callable[[str], Own]
+    of_all: Callable[[str], Own]
     announce: Callable[[Iterable[UUID]], Awaitable[None]]
     broadcaster: Broadcaster
     streams: Streams
@@ -138,8 +146,25 @@ def owner_of(connection: HTTPConnection[AppState]) -> str:
 
 
 def own(connection: HTTPConnection[AppState]) -> Own:
-    """What the caller of this request has: the one place in which a request becomes an owner's."""
-    return services_of(connection).of(owner_of(connection))
+    """What the caller of this request has: the one place in which a request becomes an owner's. Administrators have what is
+    anybody's."""
+    services, caller = services_of(connection), caller_of(connection)
+    return (services.of_all if caller.may(Scope.ADMIN) else services.of)(owner_of(connection))
+
+
+def own_of(connection: HTTPConnection[AppState], owner: str | None) -> Own:
+    """What is `owner`'s, as that owner sees it, where a caller names one; only administrators may name others.
+
+    Raises ScopeMissing, InvalidField.
+    """
+    if owner is None:
+        return own(connection)
+    if owner != owner_of(connection):
+        require(connection, Scope.ADMIN)
+    try:
+        return services_of(connection).of(owner)
+    except ValueError as error:
+        raise InvalidField("`owner` is no name of an owner.") from error
 
 
 def require(connection: HTTPConnection[AppState], scope: Scope) -> None:
@@ -167,7 +192,7 @@ async def is_shown_to_caller(connection: HTTPConnection[AppState], job_id: UUID)
 async def open_services(settings: Settings) -> AsyncIterator[Services]:
     """Needs the database, for which it waits a bounded time, but not Temporal: jobs are accepted without it.
 
-    Raises MissingPart, DatabaseUnavailable, MigrationEdited, StoreTaken.
+    Raises MissingPart, InvalidSettings, DatabaseUnavailable, MigrationEdited, StoreTaken.
     """
     temporal = await connect(settings.temporal, lazy=True, measured=settings.metrics.port is not None)
     storage = open_storage(settings)
@@ -192,6 +217,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 [broadcaster.on_reconnected, standing.on_reconnected],
             ),
             Launcher(jobs, workflows, cancels) as launcher,
+            Auditor(AuditLog(database)) as auditor,
             _metrics(settings, uploads, storage, gauges),
             tracing_of(settings.tracing, "api") as tracing,
         ):
@@ -203,8 +229,11 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 standing=standing,
                 tickets=tickets,
                 sessions=sessions,
+                audit_log=AuditLog(database),
+                auditor=auditor,
                 database=database,
                 of=lambda owner: Own(jobs.of(owner), events.of(owner)),
+                of_all=lambda owner: Own(jobs.of_all(owner), events.of_all(owner)),
                 announce=jobs.announce,
                 broadcaster=broadcaster,
                 streams=Streams(broadcaster),
@@ -261,7 +290,15 @@ async def _open_database(settings: Settings) -> Database:
     dsn = settings.database.dsn
     if dsn is None:
         raise MissingPart("No database is configured: run `streamforge up`, or set STREAMFORGE_DATABASE__DSN.")
-    await until_available(lambda: apply_migrations(dsn), give_up_after=STARTUP_WAIT_SECONDS)
-    return await until_available(
-        lambda: Database.open(dsn, settings.database.pool_size), give_up_after=STARTUP_WAIT_SECONDS
+    roles = Roles(settings.database.roles)
+    await until_available(lambda: apply_migrations(dsn, roles), give_up_after=STARTUP_WAIT_SECONDS)
+    database = await until_available(
+        lambda: Database.open(dsn, settings.database.pool_size, roles), give_up_after=STARTUP_WAIT_SECONDS
     )
+    if settings.database.require_isolation and not database.is_isolated:
+        await database.close()
+        raise InvalidSettings(
+            "database.require_isolation is set, and PostgreSQL does not hold us to the roles of "
+            f"{settings.database.roles}; `streamforge doctor` says what is missing."
+        )
+    return database

@@ -121,6 +121,7 @@ class JobView(BaseModel):
     id: UUID
     key: str
     bucket: str
+    owner: str = Field("everyone", description="whose it is; everybody's, as long as nobody has to say who they are")
     status: JobStatus
     stage: Stage
     progress: int

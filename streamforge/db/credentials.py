@@ -36,7 +36,7 @@ class Credentials:
     """All methods raise DatabaseUnavailable."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self._database = database.as_admin()
 
     async def create_key(
         self, prefix: str, hashed: bytes, owner: str, scopes: Sequence[str], expires_at: datetime | None

@@ -118,28 +118,35 @@ class OwnJobs:
 
     def __init__(self, owner: str, database: Database) -> None:
         self.owner = owner
-        self._database = database
+        self._own = self._seen = database.as_caller(owner)
+        self._whose: str | None = owner
+        """Of what can be asked for by its id; None: anybody's."""
+
+    @property
+    def reader(self) -> str:
+        """As whom it looks at what has an id: who looks as the same sees the same. No owner is called `*`."""
+        return self._whose or "*"
 
     async def create(self, job: NewJob, *, progress: int, message: str) -> None:
         """Insert the row together with its first event. Calling it again with the same id changes nothing."""
-        await self._database.fetch("create_job", self.owner, *_columns(job), progress, message)
+        await self._own.fetch("create_job", self.owner, *_columns(job), progress, message)
         metrics.JOBS_ACCEPTED.inc()
 
     async def create_batch(self, batch_id: UUID, jobs: Sequence[NewJob], *, progress: int, message: str) -> None:
         """All of them or none. Calling it again with the same ids changes nothing."""
-        async with self._database.transaction() as session:
+        async with self._own.transaction() as session:
             await session.fetch("create_batch", self.owner, batch_id, len(jobs))
             for job in jobs:
                 await session.fetch("create_job", self.owner, *_columns(job), progress, message)
         metrics.JOBS_ACCEPTED.inc(len(jobs))
 
     async def get(self, job_id: UUID) -> JobOverview | None:
-        row = await self._database.fetch_one("get_job", self.owner, job_id)
+        row = await self._seen.fetch_one("get_job", self._whose, job_id)
         return None if row is None else _read(JobOverview, row)
 
     async def by_id(self, ids: Sequence[UUID]) -> list[JobOverview]:
         """In the order asked for; unknown ones are left out."""
-        rows = await self._database.fetch("jobs_by_id", self.owner, list(ids))
+        rows = await self._seen.fetch("jobs_by_id", self._whose, list(ids))
         found = {job.id: job for job in (_read(JobOverview, row) for row in rows)}
         return [found[job_id] for job_id in dict.fromkeys(ids) if job_id in found]
 
@@ -148,25 +155,41 @@ class OwnJobs:
     ) -> list[JobOverview]:
         """A page of jobs, newest first. `after` is (created_at, id) of the last job on the page before."""
         created_at, job_id = after or (None, None)
-        rows = await self._database.fetch("list_jobs", self.owner, created_at, job_id, status, limit)
+        rows = await self._seen.fetch("list_jobs", self.owner, created_at, job_id, status, limit)
         return [_read(JobOverview, row) for row in rows]
 
     async def state(self, job_id: UUID) -> JobState | None:
-        row = await self._database.fetch_one("job_state", self.owner, job_id)
+        row = await self._seen.fetch_one("job_state", self._whose, job_id)
         return None if row is None else JobState.model_validate(dict(row))
 
     async def batch_state(self, batch_id: UUID) -> BatchState | None:
-        row = await self._database.fetch_one("batch_state", self.owner, batch_id)
+        row = await self._seen.fetch_one("batch_state", self._whose, batch_id)
         return None if row is None else BatchState.model_validate(dict(row))
 
     async def owner_state(self) -> OwnerState:
         """Of somebody who never had a job: nothing yet."""
-        row = await self._database.fetch_one("owner_state", self.owner)
+        row = await self._own.fetch_one("owner_state", self.owner)
         return OwnerState(jobs=[], event_seq=0, swept_seq=0) if row is None else OwnerState.model_validate(dict(row))
 
     async def request_cancel(self, job_id: UUID) -> bool:
         """Mark the job: from now on `cancelled` is the only way it can end. False when it is over or gone."""
-        return await self._database.fetch_one("request_cancel", self.owner, job_id) is not None
+        return await self._seen.fetch_one("request_cancel", self._whose, job_id) is not None
+
+
+class AllJobs(OwnJobs):
+    """What an administrator has: what is anybody's by its id, and the list of all. What they send in is their own, as
+    `owner_state` is."""
+
+    def __init__(self, owner: str, database: Database) -> None:
+        super().__init__(owner, database)
+        self._seen = database.as_admin()
+        self._whose = None
+
+    async def newest(
+        self, limit: int, *, after: tuple[datetime, UUID] | None = None, status: JobStatus | None = None
+    ) -> list[JobOverview]:
+        rows = await self._seen.fetch("list_all_jobs", *(after or (None, None)), status, limit)
+        return [_read(JobOverview, row) for row in rows]
 
 
 class Jobs:
@@ -178,6 +201,10 @@ class Jobs:
     def of(self, owner: str) -> OwnJobs:
         """All that a caller may ask for goes through this."""
         return OwnJobs(owner, self._database)
+
+    def of_all(self, owner: str) -> OwnJobs:
+        """The same for an administrator, who sees what is anybody's, and sends in what is `owner`'s."""
+        return AllJobs(owner, self._database)
 
     async def check(self) -> None:
         """Raise DatabaseUnavailable unless a job could be accepted now. Tried with one that is taken back: a database

@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Self
 from weakref import WeakSet
 
@@ -12,6 +12,7 @@ import asyncpg
 
 from streamforge.db.queries import QUERIES
 from streamforge.db.refusals import AWAY, refusal
+from streamforge.db.roles import Roles, isolation
 from streamforge.errors import DatabaseUnavailable, InvalidSettings
 from streamforge.observability import metrics
 
@@ -74,26 +75,49 @@ class Session:
 
 class Database:
     """The pool. Survives restarts of PostgreSQL: dead connections are replaced on their next use, and calls in between
-    raise DatabaseUnavailable, which is retryable."""
+    raise DatabaseUnavailable, which is retryable.
 
-    def __init__(self, pool: Any, dsn: str) -> None:
-        self._pool = pool
+    Itself it sees the jobs of all, as the service must; what is done for a request goes through `as_caller` or `as_admin`.
+    """
+
+    def __init__(self, dsn: str, roles: Roles) -> None:
         self.dsn = dsn
-        _open.add(self)
+        self.roles = roles
+        self.is_isolated = False
+        """Whether PostgreSQL holds us to the roles. Once it does it is relied on: where a role is taken away later, it is
+        refused what needs it."""
+        self._pool: Any = None
 
     @classmethod
-    async def open(cls, dsn: str, size: int = 10) -> Self:
+    async def open(cls, dsn: str, size: int = 10, roles: Roles | None = None) -> Self:
         """Raises DatabaseUnavailable when nobody answers."""
+        database = cls(dsn, roles or Roles())
         with availability_errors():
-            pool = await asyncpg.create_pool(
+            database._pool = await asyncpg.create_pool(
                 dsn,
                 min_size=1,
                 max_size=size,
                 timeout=CONNECT_TIMEOUT,
                 command_timeout=COMMAND_TIMEOUT,
-                init=_speak_json,
+                init=database._begin_session,
+                reset=_as_it_is,
             )
-        return cls(pool, dsn)
+        _open.add(database)
+        return database
+
+    async def _begin_session(self, connection: Any) -> None:
+        await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=_to_json, decoder=_from_json)
+        if (await isolation(connection, self.roles)).is_in_force:
+            await connection.execute(self.roles.begin_as_worker())
+            self.is_isolated = True
+
+    def as_caller(self, owner: str) -> "Restricted":
+        """What belongs to one owner, and nothing else. Raises ValueError for what cannot be an owner."""
+        return Restricted(self, self.roles.begin_as_caller(owner))
+
+    def as_admin(self) -> "Restricted":
+        """What administrators may see and do with all that is there."""
+        return Restricted(self, self.roles.begin_as_admin())
 
     @property
     def size(self) -> int:
@@ -141,9 +165,14 @@ class Database:
 
     @asynccontextmanager
     async def _session(self) -> AsyncIterator[Session]:
+        async with self.connection() as connection:
+            yield Session(connection)
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Any]:
         with availability_errors():
             async with self._acquired() as connection:
-                yield Session(connection)
+                yield connection
 
     @asynccontextmanager
     async def _acquired(self) -> AsyncIterator[Any]:
@@ -160,8 +189,46 @@ metrics.POOL_SIZE.set_function(lambda: sum(database.size for database in list(_o
 metrics.POOL_IN_USE.set_function(lambda: sum(database.in_use for database in list(_open)))
 
 
-async def _speak_json(connection: Any) -> None:
-    await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=_to_json, decoder=_from_json)
+class Restricted:
+    """The database as one role sees it: each call is a transaction that begins as that role and ends with it.
+
+    Where isolation is not in force (see Database.is_isolated) nothing but the queries themselves asks whose a row is.
+    """
+
+    def __init__(self, database: Database, opening: str) -> None:
+        self._database = database
+        self._opening = opening
+
+    async def fetch(self, query: str, *args: object) -> Sequence[Row]:
+        async with self.transaction() as session:
+            return await session.fetch(query, *args)
+
+    async def fetch_one(self, query: str, *args: object) -> Row | None:
+        async with self.transaction() as session:
+            return await session.fetch_one(query, *args)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Session]:
+        async with self._database.connection() as connection:
+            # Not connection.transaction(): BEGIN and the role are one message to the server, for every request there is.
+            await connection.execute(self._opening if self._database.is_isolated else "BEGIN")
+            try:
+                yield Session(connection)
+            except BaseException:
+                await _roll_back(connection)
+                raise
+            await connection.execute("COMMIT")
+
+
+async def _roll_back(connection: Any) -> None:
+    """Of a connection that may be dead by now; then there is nothing to take back, and the pool replaces it."""
+    with suppress(asyncpg.PostgresError, *_UNHEARD):
+        await connection.execute("ROLLBACK")
+
+
+async def _as_it_is(_connection: Any) -> None:
+    """Nothing we do outlives its transaction but the role, which stays. What asyncpg would reset costs a round trip for each
+    query; open transactions are rolled back all the same."""
 
 
 def _to_json(value: object) -> str:

@@ -3,6 +3,9 @@
 
 
 -- ── what one owner has: $1 is the owner, and nothing of others comes out or is changed ─────────────────────────────
+-- By row-level security too, as caller: see migrations/roles.sql. The queries ask for the owner all the same: it leads to the
+-- index, and where PostgreSQL has no roles for us it is what there is. Null is for administrators, who see what is anybody's,
+-- where an index leads to few rows without the owner.
 
 -- name: create_job
 -- The row and its first event in one statement. Idempotent: after a lost connection the caller cannot know whether it
@@ -25,12 +28,12 @@ INSERT INTO batches (owner, id, total) VALUES ($1, $2, $3) ON CONFLICT DO NOTHIN
 -- name: get_job
 SELECT jobs.*, latest_events(id), queue_position(jobs), rendition_progress(jobs)
 FROM jobs
-WHERE owner = $1 AND id = $2;
+WHERE ($1::text IS NULL OR owner = $1) AND id = $2;
 
 -- name: jobs_by_id
 SELECT jobs.*, latest_events(id), queue_position(jobs), rendition_progress(jobs)
 FROM jobs
-WHERE owner = $1 AND id = ANY ($2::uuid[]);
+WHERE ($1::text IS NULL OR owner = $1) AND id = ANY ($2::uuid[]);
 
 -- name: list_jobs
 -- Newest first. Keyset pagination: a page begins after the last (created_at, id) of the one before, so that rows which
@@ -46,7 +49,7 @@ LIMIT $5;
 -- name: job_state
 SELECT id, status, stage, progress, event_seq,
        coalesce((SELECT min(seq) - 1 FROM progress_events WHERE job_id = jobs.id), event_seq) AS swept_seq
-FROM jobs WHERE owner = $1 AND id = $2;
+FROM jobs WHERE ($1::text IS NULL OR owner = $1) AND id = $2;
 
 -- name: batch_state
 SELECT id AS batch_id, created_at, total, completed, failed, cancelled,
@@ -54,7 +57,7 @@ SELECT id AS batch_id, created_at, total, completed, failed, cancelled,
         WHERE batch_id = batches.id) AS jobs,
        (SELECT coalesce(max(owner_seq), 0) FROM progress_events WHERE batch_id = batches.id) AS event_seq,
        (SELECT swept_seq FROM owners WHERE id = batches.owner) AS swept_seq
-FROM batches WHERE owner = $1 AND id = $2;
+FROM batches WHERE ($1::text IS NULL OR owner = $1) AND id = $2;
 
 -- name: owner_state
 -- Its jobs that are not over, and where its log stands, in one look: both change in the same transactions.
@@ -66,12 +69,12 @@ FROM owners WHERE id = $1;
 -- name: request_cancel
 -- Nothing when the job is over or gone. A second request keeps the time of the first.
 UPDATE jobs SET cancel_requested_at = coalesce(cancel_requested_at, clock_timestamp())
-WHERE owner = $1 AND id = $2 AND status IN ('pending', 'processing')
+WHERE ($1::text IS NULL OR owner = $1) AND id = $2 AND status IN ('pending', 'processing')
 RETURNING id;
 
 -- name: job_events_after
 SELECT * FROM progress_events
-WHERE owner = $1 AND job_id = $2 AND seq > $3 AND ($4::timestamptz IS NULL /* since */ OR created_at >= $4)
+WHERE ($1::text IS NULL OR owner = $1) AND job_id = $2 AND seq > $3 AND ($4::timestamptz IS NULL /* since */ OR created_at >= $4)
 ORDER BY seq
 LIMIT $5;
 
@@ -83,8 +86,20 @@ LIMIT $3;
 
 -- name: batch_events_after
 SELECT * FROM progress_events
-WHERE owner = $1 AND batch_id = $2 AND owner_seq > $3
+WHERE ($1::text IS NULL OR owner = $1) AND batch_id = $2 AND owner_seq > $3
 ORDER BY owner_seq
+LIMIT $4;
+
+
+-- ── what administrators see ─────────────────────────────────────────────────────────────────────────────────────────────
+
+-- name: list_all_jobs
+-- For administrators: newest first, whosever they are.
+SELECT jobs.*, latest_events(id), queue_position(jobs), rendition_progress(jobs)
+FROM jobs
+WHERE ($1::timestamptz IS NULL OR (created_at, id) < ($1, $2::uuid))
+  AND ($3::text IS NULL OR status = $3)
+ORDER BY created_at DESC, id DESC
 LIMIT $4;
 
 
@@ -236,6 +251,47 @@ SELECT id, owner, scopes, credential, prefix, expires_at FROM sessions WHERE id 
 DELETE FROM sessions WHERE id = $1 RETURNING pg_notify('streamforge_callers', 'session:' || id);
 
 
+-- ── the audit log ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+-- name: record_audit
+-- Whose the job or the batch is, is looked up here: of what is `only_of_others` nothing is written unless it is.
+WITH told AS (
+    SELECT entry.*, coalesce(entry.target_owner, jobs.owner, batches.owner) AS whose
+    FROM jsonb_to_recordset($1) AS entry (
+        first_at timestamptz, last_at timestamptz, count integer, owner text, credential text, action text, target text,
+        target_owner text, outcome text, code text, address text, request_id text,
+        job_id uuid, batch_id uuid, only_of_others boolean)
+    LEFT JOIN jobs ON jobs.id = entry.job_id
+    LEFT JOIN batches ON batches.id = entry.batch_id
+)
+INSERT INTO audit_log (first_at, last_at, count, owner, credential, action, target, target_owner, outcome, code, address,
+                       request_id)
+SELECT first_at, last_at, count, owner, credential, action, target, whose, outcome, code, address, request_id
+FROM told WHERE NOT only_of_others OR whose <> owner
+ORDER BY first_at
+RETURNING *;
+
+-- name: list_audit
+SELECT * FROM audit_log
+WHERE ($1::bigint IS NULL /* the last id of the page before */ OR id < $1)
+  AND ($2::text IS NULL OR owner = $2)
+  AND ($3::text IS NULL OR target = $3)
+  AND ($4::text IS NULL OR target_owner = $4)
+  AND ($5::text IS NULL OR action = $5)
+  AND ($6::text IS NULL OR outcome = $6)
+  AND ($7::timestamptz IS NULL OR last_at >= $7)
+  AND ($8::timestamptz IS NULL OR first_at < $8)
+ORDER BY id DESC
+LIMIT $9;
+
+-- name: delete_old_audit
+-- What is younger than a day is kept by a trigger, too.
+WITH gone AS (
+    DELETE FROM audit_log WHERE recorded_at < least($1, clock_timestamp() - interval '1 day') RETURNING recorded_at
+)
+SELECT count(*) AS deleted FROM gone;
+
+
 -- ── housekeeping ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 -- name: installation
@@ -249,6 +305,28 @@ INSERT INTO claimed_folders (url) VALUES ($1) ON CONFLICT DO NOTHING;
 
 -- name: ping
 SELECT 1;
+
+-- name: isolation
+-- What is missing for the roles $1 (callers' first) to be in force.
+SELECT session_user::text AS login,
+       ARRAY(SELECT name FROM unnest($1::text[]) AS name WHERE to_regrole(quote_ident(name)) IS NULL) AS missing,
+       ARRAY(SELECT rolname::text FROM pg_roles WHERE rolname = ANY ($1) AND NOT
+             CASE WHEN current_setting('server_version_num')::integer < 160000 THEN pg_has_role(session_user, oid, 'MEMBER')
+                  ELSE pg_has_role(session_user, oid, 'SET') END) AS closed,
+       ARRAY(SELECT rolname::text FROM pg_roles WHERE rolname = ANY ($1) AND
+             (rolsuper OR rolbypassrls OR EXISTS (SELECT FROM pg_class WHERE oid = to_regclass('jobs')
+                                                  AND pg_has_role(pg_roles.oid, relowner, 'USAGE')))) AS mighty,
+       -- Of tables that a caller has rights to, which row-level security does not hold; and jobs, when nobody has any.
+       ARRAY(SELECT relname::text FROM pg_class
+             WHERE relkind IN ('r', 'p') AND relnamespace = current_schema()::regnamespace
+             AND to_regrole(quote_ident($1[1])) IS NOT NULL
+             AND (relname = 'jobs' OR has_any_column_privilege(to_regrole(quote_ident($1[1]))::oid, pg_class.oid,
+                                                               'SELECT, INSERT, UPDATE'))
+             AND NOT (relrowsecurity AND EXISTS (SELECT FROM pg_policy WHERE polrelid = pg_class.oid
+                                                 AND to_regrole(quote_ident($1[1]))::oid = ANY (polroles)))) AS open;
+
+-- name: schema_of_our_tables
+SELECT current_schema()::text;
 
 -- name: migrations_lock
 -- Held until its connection closes. The number is arbitrary, and ours alone.

@@ -157,7 +157,7 @@ class Broadcaster:
         self._events = events
         self._heartbeat_seconds = heartbeat_seconds
         self._channels: dict[str, dict[str, Channel]] = {}
-        """By what notifications call them, and whose they are for whoever follows."""
+        """By what notifications call them, and as whom they are read."""
         self._leaving = False
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -238,17 +238,18 @@ class Broadcaster:
                 channel.look()
 
     def _channel(self, source: Source) -> Channel:
-        """Shared by those who follow the same as the same owner: what one of them is shown is there for all of them."""
+        """Shared by those who follow the same as the same reader: what one of them is shown is there for all of them. It
+        reads with the rights of that reader, so that PostgreSQL itself would stop what belongs to somebody else."""
         channels = self._channels.setdefault(source.key, {})
-        channel = channels.get(source.owner)
+        channel = channels.get(source.reader)
         if channel is None or channel.is_dead:
-            channel = channels[source.owner] = Channel(source)
+            channel = channels[source.reader] = Channel(source)
         return channel
 
     def _forget(self, source: Source, channel: Channel) -> None:
         channels = self._channels.get(source.key, {})
-        if channels.get(source.owner) is channel:
-            del channels[source.owner]
+        if channels.get(source.reader) is channel:
+            del channels[source.reader]
         if not channels:
             self._channels.pop(source.key, None)
 

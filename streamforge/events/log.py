@@ -45,21 +45,32 @@ class OwnLog:
 
     def __init__(self, owner: str, database: Database) -> None:
         self.owner = owner
-        self._database = database
+        self._own = self._seen = database.as_caller(owner)
+        self._whose: str | None = owner
+        """Of what can be asked for by its id; None: anybody's."""
 
     async def after(self, owner_seq: int, limit: int = 500) -> list[LoggedEvent]:
         """Events of all jobs of the owner with a number above `owner_seq`, in order."""
-        return _events(await self._database.fetch("owner_events_after", self.owner, owner_seq, limit))
+        return _events(await self._own.fetch("owner_events_after", self.owner, owner_seq, limit))
 
     async def of_job(
         self, job_id: UUID, seq: int, limit: int = 500, since: datetime | None = None
     ) -> list[LoggedEvent]:
         """Events of a job with a number above `seq`."""
-        return _events(await self._database.fetch("job_events_after", self.owner, job_id, seq, since, limit))
+        return _events(await self._seen.fetch("job_events_after", self._whose, job_id, seq, since, limit))
 
     async def of_batch(self, batch_id: UUID, owner_seq: int, limit: int = 500) -> list[LoggedEvent]:
         """Events of all jobs of a batch, in the numbers of its owner."""
-        return _events(await self._database.fetch("batch_events_after", self.owner, batch_id, owner_seq, limit))
+        return _events(await self._seen.fetch("batch_events_after", self._whose, batch_id, owner_seq, limit))
+
+
+class AllLogs(OwnLog):
+    """What an administrator may read: the log of any job and any batch, and as a whole their own."""
+
+    def __init__(self, owner: str, database: Database) -> None:
+        super().__init__(owner, database)
+        self._seen = database.as_admin()
+        self._whose = None
 
 
 class EventLog:
@@ -104,6 +115,10 @@ class EventLog:
     def of(self, owner: str) -> "OwnLog":
         """All that a caller may read."""
         return OwnLog(owner, self._database)
+
+    def of_all(self, owner: str) -> "OwnLog":
+        """All that an administrator may read."""
+        return AllLogs(owner, self._database)
 
     async def latest_numbers(self, job_ids: Iterable[UUID], owners: Iterable[str]) -> dict[str, int]:
         """How far these logs are, by the keys of their sources. What is gone is left out."""

@@ -43,8 +43,8 @@ class Source(Protocol):
         """What it is called where notifications are told apart."""
 
     @property
-    def owner(self) -> str:
-        """Whose it is if it is there at all. To anybody else it is not, and they must not be told of it together."""
+    def reader(self) -> str:
+        """As whom it is looked at. To others it may not be there, and they must not be told of it together."""
 
     async def snapshot(self) -> Snapshot | None:
         """None when there is no such thing, or no more."""
@@ -68,8 +68,8 @@ class JobSource:
         return f"job:{self.job_id}"
 
     @property
-    def owner(self) -> str:
-        return self.jobs.owner
+    def reader(self) -> str:
+        return self.jobs.reader
 
     async def snapshot(self) -> Snapshot | None:
         job = await self.jobs.state(self.job_id)
@@ -91,10 +91,10 @@ class OwnerSource:
 
     @property
     def key(self) -> str:
-        return f"owner:{self.owner}"
+        return f"owner:{self.jobs.owner}"
 
     @property
-    def owner(self) -> str:
+    def reader(self) -> str:
         return self.jobs.owner
 
     async def snapshot(self) -> Snapshot:
@@ -120,8 +120,8 @@ class BatchSource:
         return f"batch:{self.batch_id}"
 
     @property
-    def owner(self) -> str:
-        return self.jobs.owner
+    def reader(self) -> str:
+        return self.jobs.reader
 
     async def snapshot(self) -> Snapshot | None:
         batch = await self.jobs.batch_state(self.batch_id)

@@ -19,8 +19,10 @@ from activities.support.originals import Originals
 from activities.support.scratch import Scratch
 from streamforge.contracts import names, tasks
 from streamforge.contracts.tasks import LibrariesTask, TrialTask
+from streamforge.db.audit import AuditLog
 from streamforge.db.jobs import Jobs
 from streamforge.db.pool import Database
+from streamforge.db.roles import Roles
 from streamforge.errors import MissingPart
 from streamforge.events.log import EventLog
 from streamforge.keys import Keys
@@ -93,7 +95,8 @@ async def worker(settings: Settings) -> AsyncIterator[Client]:
         await stack.enter_async_context(pulse.beating())
         url = stack.enter_context(exposed(settings.metrics.host, settings.metrics.worker_port, pulse.probes()))
         database = await until_available(
-            lambda: Database.open(dsn, settings.database.pool_size), give_up_after=STARTUP_WAIT_SECONDS
+            lambda: Database.open(dsn, settings.database.pool_size, Roles(settings.database.roles)),
+            give_up_after=STARTUP_WAIT_SECONDS,
         )
         stack.push_async_callback(database.close)
         scratch = Scratch(settings.data_dir / "scratch")
@@ -116,6 +119,7 @@ async def worker(settings: Settings) -> AsyncIterator[Client]:
             storage=FencedStorage(storage),
             events=events,
             jobs=Jobs(database),
+            audit_log=AuditLog(database),
             children=children,
             libraries=await children.run(tasks.LIBRARIES, LibrariesTask()),
             scratch=scratch,

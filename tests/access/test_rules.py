@@ -22,6 +22,7 @@ RULES = {
     "GET /health": "public",
     "GET /ready": "public",
     "GET /metrics": "admin",
+    "GET /audit": "admin",
     "GET /jobs": "read",
     "GET /jobs/{job_id}": "read",
     "DELETE /jobs/{job_id}": "submit",

@@ -12,6 +12,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.retention import RetentionActivities
 from streamforge.contracts.pipeline import SweepInput
+from streamforge.db.audit import AuditLog
 from streamforge.db.jobs import Jobs
 from streamforge.errors import StorageUnavailable, StoreTaken
 from streamforge.storage import layout
@@ -33,7 +34,7 @@ async def put_long_ago(store: LocalStorage, name: str) -> None:
 
 
 async def orphans_removed_from(store: LocalStorage, jobs: Jobs) -> int:
-    activities = RetentionActivities(store, jobs, timedelta(days=7))
+    activities = RetentionActivities(store, jobs, timedelta(days=7), AuditLog(jobs._database), timedelta(days=365))
     return (await ActivityEnvironment().run(activities.sweep, SweepInput())).orphans_removed
 
 

@@ -55,6 +55,22 @@ def test_the_last_word_is_a_key_that_opens(guarded_up: Up) -> None:
     assert status(guarded_up, created(guarded_up, "--scope", "submit")) == 403
 
 
+def test_who_made_and_who_revoked_a_key_is_in_the_audit_log(guarded_up: Up) -> None:
+    key = created(guarded_up)
+    admin = created(guarded_up, "--scope", "admin")
+    api_keys(guarded_up, "revoke", key)
+    page = httpx.get(
+        f"{guarded_up.parts.api_url}/audit",
+        params={"target": f"api-key:{key[:11]}"},
+        headers={"Authorization": f"Bearer {admin}"},
+        trust_env=False,
+    )
+    entries = page.raise_for_status().json()["entries"]
+    assert [entry["action"] for entry in entries] == ["api-keys revoke", "api-keys create"]
+    assert {entry["target_owner"] for entry in entries} == {"alice"}
+    assert all(entry["credential"].startswith("command:") for entry in entries)
+
+
 def test_the_list_names_keys_without_showing_them(guarded_up: Up) -> None:
     key = created(guarded_up, "--scope", "read,admin", "--expires", "90d")
     listed = api_keys(guarded_up, "list")

@@ -8,7 +8,8 @@ OF_TABLES = (
 
 QUESTIONS = {
     "tables": f"""
-        SELECT c.relname, c.relkind::text, c.relpersistence::text, c.reloptions, obj_description(c.oid, 'pg_class')
+        SELECT c.relname, c.relkind::text, c.relpersistence::text, c.reloptions,
+               c.relrowsecurity, c.relforcerowsecurity, obj_description(c.oid, 'pg_class')
         FROM pg_class AS c WHERE {OF_TABLES}""",
     "columns": f"""
         SELECT c.relname, attname, format_type(atttypid, atttypmod), attnotnull, attidentity::text, attgenerated::text,
@@ -28,6 +29,15 @@ QUESTIONS = {
     "functions": """
         SELECT pg_get_functiondef(oid), obj_description(oid, 'pg_proc')
         FROM pg_proc WHERE pronamespace = 'public'::regnamespace""",
+    "policies": """
+        SELECT tablename, policyname, permissive, roles::text[], cmd, qual, with_check
+        FROM pg_policies WHERE schemaname = 'public'""",
+    "rights": f"""
+        SELECT c.relname, NULL, g.grantee::regrole::text, g.privilege_type, g.is_grantable
+        FROM pg_class AS c, aclexplode(relacl) AS g WHERE {OF_TABLES}
+        UNION ALL
+        SELECT c.relname, attname, g.grantee::regrole::text, g.privilege_type, g.is_grantable
+        FROM pg_class AS c JOIN pg_attribute ON attrelid = c.oid, aclexplode(attacl) AS g WHERE {OF_TABLES}""",
     "sequences": """
         SELECT s.seqrelid::regclass::text, s.seqstart, s.seqincrement, s.seqmax, s.seqcycle,
                d.refobjid::regclass::text, d.deptype::text

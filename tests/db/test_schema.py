@@ -1,4 +1,4 @@
-"""schema.sql and functions.sql are the database: what every installation comes to, whichever version it begins with."""
+"""schema.sql, functions.sql and roles.sql are the database: what every installation comes to, whichever version it began with."""
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -13,14 +13,17 @@ from catalog import catalog
 from factories import run_sql
 
 from streamforge.db import migrations
-from streamforge.db.migrations import FUNCTIONS, MigrationEdited, apply_migrations
+from streamforge.db.migrations import FUNCTIONS, ROLES, MigrationEdited, apply_migrations
+from streamforge.db.queries import QUERIES
+from streamforge.db.roles import Roles
 
 RECORDED = Path(__file__).parent / "recorded_checksums.json"
 """Of every script that is out there. What is recorded is never changed; a new script is added, in the change that brings it."""
 
 SCRIPTS = migrations._migrations()
-NUMBERED = [name for name in SCRIPTS if not name.startswith(FUNCTIONS)]
-[CURRENT_FUNCTIONS] = SCRIPTS.keys() - set(NUMBERED)
+NUMBERED = [name for name in SCRIPTS if not name.startswith((FUNCTIONS, ROLES))]
+[CURRENT_FUNCTIONS] = [name for name in SCRIPTS if name.startswith(FUNCTIONS)]
+[CURRENT_ROLES] = [name for name in SCRIPTS if name.startswith(ROLES)]
 
 Apply = Callable[[str, Mapping[str, str]], Awaitable[list[str]]]
 
@@ -51,8 +54,10 @@ async def run_script(dsn: str, script: str) -> None:
 
 
 async def as_written(dsn: str) -> dict[str, list[str]]:
+    await run_sql(dsn, QUERIES["migrations_table"])
     await run_script(dsn, resources.files("migrations").joinpath("schema.sql").read_text(encoding="utf-8"))
     await run_script(dsn, SCRIPTS[CURRENT_FUNCTIONS])
+    await run_script(dsn, Roles().named_in(SCRIPTS[CURRENT_ROLES], "public"))
     return await catalog(dsn)
 
 
@@ -64,7 +69,7 @@ async def test_every_installation_comes_to_what_schema_sql_says(postgres_dsn: st
         async with own_database(postgres_dsn) as dsn:
             before = {name: SCRIPTS[name] for name in NUMBERED[:count]}
             assert await apply(dsn, before) == list(before)
-            assert await apply_migrations(dsn) == [*NUMBERED[count:], CURRENT_FUNCTIONS]
+            assert await apply_migrations(dsn) == [*NUMBERED[count:], CURRENT_FUNCTIONS, CURRENT_ROLES]
             found = await catalog(dsn)
         for what, lines in wanted.items():
             assert found[what] == lines, f"{what}, from {count} migrations on"
@@ -81,7 +86,7 @@ async def test_every_function_stands_in_functions_sql(empty_database_dsn: str) -
 # ── functions.sql ───────────────────────────────────────────────────────────────────────────────────────────────────
 def functions(number: int, answer: str) -> dict[str, str]:
     script = f"-- functions {number}\nCREATE OR REPLACE FUNCTION answer() RETURNS text LANGUAGE sql AS $$ SELECT '{answer}' $$;"
-    return {migrations.name_of_functions(script): script}
+    return {migrations.name_of(script): script}
 
 
 async def answer(dsn: str) -> str:
@@ -113,9 +118,9 @@ async def test_functions_that_were_edited_under_their_number_are_refused(empty_d
 
 # ── what is out there ───────────────────────────────────────────────────────────────────────────────────────────────
 def test_what_was_applied_somewhere_is_never_edited() -> None:
-    """An edit would stop every installation at its next start. New here: add the line that this asks for; for functions.sql
-    raise the number in its first line with each change."""
+    """An edit would stop every installation at its next start. New here: add the line that this asks for; for functions.sql and
+    roles.sql raise the number in the first line with each change."""
     recorded = json.loads(RECORDED.read_text(encoding="utf-8"))
     now = {name: sha256(script.encode()).hexdigest() for name, script in SCRIPTS.items()}
     assert {name: recorded.get(name) for name in now} == now
-    assert set(NUMBERED) == {name for name in recorded if not name.startswith(FUNCTIONS)}
+    assert set(NUMBERED) == {name for name in recorded if not name.startswith((FUNCTIONS, ROLES))}

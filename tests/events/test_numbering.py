@@ -83,14 +83,14 @@ async def test_what_waits_for_a_transaction_goes_into_the_next_one_together(jobs
             statements += query == "append_events"
             return await database.fetch(query, *args)
 
-    log = EventLog(Counting(None, database.dsn))
+    log = EventLog(Counting(database.dsn, database.roles))
     ids = [await accepted(jobs) for _ in range(10)]
     written = await asyncio.gather(*(log.append(job_id, progress(n)) for n in range(10, 20) for job_id in ids))
     assert statements <= 2
     assert all(event is not None for event in written)
-    assert [event.progress for event in await log.of(EVERYONE).of_job(ids[0], 1)] == list(range(10, 20)), (
-        "in the order given"
-    )
+    assert [event.progress for event in await EventLog(database).of(EVERYONE).of_job(ids[0], 1)] == list(
+        range(10, 20)
+    ), "in the order given"
 
 
 async def test_one_event_that_is_refused_takes_no_other_with_it(jobs: Jobs, events: EventLog) -> None:

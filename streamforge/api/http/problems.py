@@ -47,7 +47,10 @@ def problem_body(status: int, code: str, detail: str, request_id: str | None) ->
 def problem(
     request: HTTPConnection[Any], status: int, code: str, detail: str, headers: Mapping[str, str] | None = None
 ) -> Response:
-    body = problem_body(status, code, detail, request.scope.get("state", {}).get("request_id"))
+    state = request.scope.get("state", {})
+    # For the audit log, which sees only the answer.
+    state["problem"] = code
+    body = problem_body(status, code, detail, state.get("request_id"))
     # Caches may keep a 404 by guess (RFC 9111 §4.2.2), and the next who asks may be shown more.
     headers = {"Cache-Control": "no-store", **(headers or {})}
     return Response(body, status_code=status, headers=headers, media_type=MEDIA_TYPE)

@@ -56,6 +56,7 @@ async def index(_request: Request) -> Response:
                 "GET /metrics": "what Prometheus asks for",
                 "POST /tickets": "for what can send no header: an address that opens for a minute",
                 "POST /session": "sign a browser in; GET: who am I, DELETE: sign out",
+                "GET /audit": "what administrators did, and what was refused",
                 "GET /health": "is this process alive",
                 "GET /ready": "is everything it needs well",
             },

@@ -2,16 +2,15 @@
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
-from starlette.datastructures import QueryParams
 from starlette.responses import JSONResponse, Response
 
 from streamforge.api.http.foreign_pages import refuse_foreign_page
+from streamforge.api.http.query_values import moment, number
 from streamforge.api.http.unknown_fields import parameters
 from streamforge.api.routes.views import job_view, page_cursor, parse_page_cursor
-from streamforge.api.services import Own, Request, Services, own, services_of
+from streamforge.api.services import Own, Request, Services, own, own_of, services_of
 from streamforge.contracts.ids import parse_job_id
 from streamforge.contracts.job import JobStatus
 from streamforge.db.jobs import JobOverview
@@ -31,10 +30,10 @@ async def list_jobs(request: Request) -> Response:
     if "ids" in request.query_params:
         return await _listed(request, parameters(request, "ids")["ids"])
     refuse_foreign_page(request)
-    query = parameters(request, "limit", "cursor", "status")
-    limit = _number(query, "limit", default=20, lowest=1, highest=100)
+    query = parameters(request, "limit", "cursor", "status", "owner")
+    limit = number(query, "limit", default=20, lowest=1, highest=100)
     services = services_of(request)
-    page = await own(request).jobs.newest(
+    page = await own_of(request, query.get("owner")).jobs.newest(
         limit,
         after=parse_page_cursor(query["cursor"]) if query.get("cursor") else None,
         status=_status(query.get("status")),
@@ -83,9 +82,9 @@ async def list_events(request: Request) -> Response:
     mine = own(request)
     job_id = parse_job_id(request.path_params["job_id"])
     query = parameters(request, "after", "since", "limit")
-    after = _number(query, "after", default=0, lowest=0, highest=MAX_SEQ)
-    limit = _number(query, "limit", default=100, lowest=1, highest=1000)
-    events = await mine.log.of_job(job_id, after, limit, _moment(query.get("since")))
+    after = number(query, "after", default=0, lowest=0, highest=MAX_SEQ)
+    limit = number(query, "limit", default=100, lowest=1, highest=1000)
+    events = await mine.log.of_job(job_id, after, limit, moment(query, "since"))
     if not events and await mine.jobs.state(job_id) is None:
         raise JobNotFound("There is no such job.")
     following = events[-1].seq if len(events) == limit else None
@@ -125,26 +124,6 @@ async def _find(request: Request) -> JobOverview:
 async def _view(services: Services, job: JobOverview, status_code: int = 200) -> Response:
     view = services.playbacks.told(job_view(job, await services.etas.model()))
     return Response(view.model_dump_json(), status_code, media_type="application/json")
-
-
-def _number(query: QueryParams, name: str, *, default: int, lowest: int, highest: int) -> int:
-    text = query.get(name)
-    if text is None:
-        return default
-    if not (text.isascii() and text.isdigit() and len(text) <= 19 and lowest <= int(text) <= highest):
-        raise InvalidField(f"`{name}` is a number from {lowest} to {highest}.")
-    return int(text)
-
-
-def _moment(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        # A plus sign that was not escaped arrives as a space.
-        moment = datetime.fromisoformat(text.replace(" ", "+"))
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        raise InvalidField("`since` is a time like 2026-01-31T12:00:00Z.") from error
 
 
 def _status(text: str | None) -> JobStatus | None:

@@ -10,7 +10,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from streamforge.api.http.foreign_pages import refuse_foreign_page
 from streamforge.api.http.unknown_fields import parameters
-from streamforge.api.services import AppState, Request, Services, caller_of, own, services_of
+from streamforge.api.services import AppState, Request, Services, caller_of, own, own_of, services_of
 from streamforge.contracts.ids import parse_batch_id, parse_job_id
 from streamforge.events.frames import Frame
 from streamforge.events.sources import Source
@@ -23,9 +23,16 @@ KEEP_OUT = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
 async def stream_of_everything(request: Request) -> Response:
-    """All jobs of the caller on one connection, of which browsers open six to a host."""
+    """All jobs of the caller on one connection, of which browsers open six to a host; with `owner` those of somebody
+    else, for administrators."""
     refuse_foreign_page(request)
-    return EventStream(services_of(request), own(request).everything(), cursor_of(request))
+    cursor = cursor_of(request, "owner")
+    return EventStream(services_of(request), everything_of(request), cursor)
+
+
+def everything_of(connection: HTTPConnection[AppState]) -> Source:
+    """Whose events are numbered together: one owner's, an administrator's own, too, unless they name another."""
+    return own_of(connection, connection.query_params.get("owner")).everything()
 
 
 async def stream_of_job(request: Request) -> Response:

@@ -1,4 +1,5 @@
-"""`/ws/progress`: the events of `/stream`, or with `?job_id=` or `?batch_id=` those of one job or batch, as JSON texts."""
+"""`/ws/progress`: the events of `/stream`, or with `?job_id=` or `?batch_id=` those of one job or batch, as JSON
+texts."""
 
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
@@ -8,7 +9,7 @@ from starlette.types import Message
 from starlette.websockets import WebSocket
 
 from streamforge.api.http.foreign_pages import refuse_foreign_page, refuse_unread_page
-from streamforge.api.routes.stream import cursor_of
+from streamforge.api.routes.stream import cursor_of, everything_of
 from streamforge.api.services import AppState, caller_of, own, services_of
 from streamforge.contracts.ids import parse_batch_id, parse_job_id
 from streamforge.events.frames import Control, Frame
@@ -22,7 +23,7 @@ UNSUPPORTED_DATA = 1003
 async def progress(websocket: WebSocket[AppState]) -> None:
     services = services_of(websocket)
     refuse_unread_page(websocket)
-    cursor = cursor_of(websocket, "job_id", "batch_id")
+    cursor = cursor_of(websocket, "job_id", "batch_id", "owner")
     with services.limits.admit(websocket.scope):
         watched = partial(services.standing.watched, caller_of(websocket))
         await services.streams.follow(_source(websocket), cursor, _Connection(websocket), watched)
@@ -35,7 +36,7 @@ def _source(websocket: WebSocket[AppState]) -> Source:
     if "batch_id" in query:
         return own(websocket).batch(parse_batch_id(query["batch_id"]))
     refuse_foreign_page(websocket)
-    return own(websocket).everything()
+    return everything_of(websocket)
 
 
 class _Connection:

@@ -1,0 +1,114 @@
+"""What two owners have in one database, with something for every query to find."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+from factories import COMPLETED, new_job, progress, run_sql
+
+from streamforge.contracts.events import PartProgress
+from streamforge.contracts.job import Stage
+from streamforge.db.audit import AuditLog, NewAuditEntry
+from streamforge.db.credentials import Credentials, SessionRow
+from streamforge.db.jobs import Jobs, NewJob
+from streamforge.db.pool import Database
+from streamforge.events.log import EventLog, Report
+
+SECRET = "alices-film.mp4"
+ALICE, BOB = "alice", "bob"
+
+
+@dataclass
+class World:
+    """Alice's. `running` has parts and is marked to be cancelled, `over` is completed, `waiting` was not launched."""
+
+    waiting: NewJob
+    running: NewJob
+    over: NewJob
+    of_batch: NewJob
+    batch: UUID
+    empty_batch: UUID
+    arrival: UUID
+    of_bob: UUID
+    key: str = "sf_aaaaaaaa"
+    session: str = "a" * 64
+
+    @property
+    def ids(self) -> list[UUID]:
+        return [self.waiting.id, self.running.id, self.over.id, self.of_batch.id]
+
+    @property
+    def secrets(self) -> list[str]:
+        """What nobody else is told."""
+        ids = [*self.ids, self.batch, self.empty_batch, self.arrival]
+        return [SECRET, ALICE, self.key, self.session, *map(str, ids)]
+
+
+async def made(database: Database, dsn: str) -> World:
+    jobs, events = Jobs(database), EventLog(database)
+    batch, empty, arrival = uuid4(), uuid4(), uuid4()
+    world = World(
+        new_job(key=SECRET), new_job(key=SECRET), new_job(key=SECRET), new_job(key=SECRET, batch_id=batch),
+        batch, empty, arrival, uuid4(),
+    )  # fmt: skip
+    first = {"progress": 5, "message": "File received"}
+    for job in (world.waiting, world.running, world.over):
+        await jobs.of(ALICE).create(job, **first)
+    await jobs.of(ALICE).create_batch(batch, [world.of_batch], **first)
+    await jobs.of(BOB).create(new_job(id=world.of_bob, key="bobs-film.mp4"), **first)
+    part = Report(
+        Stage.TRANSCODING, PartProgress.model_validate({"part": "1", "done": 5, "whole": 10, "low": 10, "high": 90})
+    )
+    for job in (world.running, world.over):
+        await jobs.mark_launched(job.id)
+        await events.append(job.id, progress(20, "Encoding"), [part])
+        await events.append(job.id, progress(30, "Encoding"))
+    await jobs.of(ALICE).request_cancel(world.running.id)
+    await events.append(world.over.id, COMPLETED)
+    await jobs.announce([arrival])
+    await jobs.remember_claim("file:///alices-folder/")
+    await run_sql(dsn, "INSERT INTO batches (owner, id, total) VALUES ($1, $2, 1)", ALICE, empty)
+    credentials = Credentials(database)
+    now = datetime.now(UTC)
+    await credentials.create_key(world.key, b"hash", ALICE, ["read"], None)
+    await credentials.create_session(
+        SessionRow(id=world.session, owner=ALICE, scopes=["read"], credential="key:a", prefix=world.key,
+                   expires_at=now + timedelta(days=1))
+    )  # fmt: skip
+    await AuditLog(database).record(
+        [NewAuditEntry(first_at=now, last_at=now, owner=ALICE, credential="key:a", action="GET /jobs/{job_id}",
+                       target=f"job:{world.waiting.id}", outcome="forbidden")]
+    )  # fmt: skip
+    await run_sql(dsn, "ALTER TABLE audit_log DISABLE TRIGGER USER")
+    await run_sql(dsn, "UPDATE audit_log SET recorded_at = recorded_at - interval '2 days'")
+    await run_sql(dsn, "ALTER TABLE audit_log ENABLE TRIGGER USER")
+    return world
+
+
+OF_OTHERS = {
+    "owners": "id <> 'bob'",
+    "batches": "owner <> 'bob'",
+    "jobs": "owner <> 'bob'",
+    "progress_events": "owner <> 'bob'",
+    "part_progress": "job_id NOT IN (SELECT id FROM jobs WHERE owner = 'bob')",
+}
+"""What bob may change is left out. Of every other table all rows are whole."""
+
+
+async def what_is_not_bobs(dsn: str) -> dict[str, list[str]]:
+    """Rows of all tables, as text."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        names = await connection.fetch(
+            "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+        )
+        return {name: await _rows(connection, name) for (name,) in names}
+    finally:
+        await connection.close()
+
+
+async def _rows(connection: Any, table: str) -> list[str]:
+    others = OF_OTHERS.get(table, "true")
+    return [row[0] for row in await connection.fetch(f"SELECT t::text FROM {table} AS t WHERE {others} ORDER BY 1")]
