@@ -58,7 +58,12 @@ def test_every_address_that_changes_something_is_meant() -> None:
         ("POST", "/process"),
         ("POST", "/batches"),
         ("DELETE", "/jobs/{job_id}"),
+        ("POST", "/jobs/{job_id}/playback/refresh"),
         ("POST", "/keys/{job_id}/license"),
+        ("POST", "/keys/{job_id}/{signature}/license"),
+        ("POST", "/tickets"),
+        ("POST", "/session"),
+        ("DELETE", "/session"),
     }
 
 

@@ -394,7 +394,9 @@ async def test_the_licence_of_common_encryption_too(films: Films, signed: UUID) 
     playback: Any = (await films.api.job(signed))["playback"]
     key = Keys(films.api.settings).of_job(signed)["video"]
     kid = base64url(bytes.fromhex(key.key_id))
-    answer = await films.api.http.post(playback["license"], json={"kids": [kid]})
+    answer = await films.api.http.post(
+        playback["license"], json={"kids": [kid]}, headers={"Origin": "https://player.example"}
+    )
     assert kid in {each["kid"] for each in answer.json()["keys"]}
 
 

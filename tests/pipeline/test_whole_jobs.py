@@ -83,6 +83,8 @@ async def test_the_manifests_play_as_they_are_served(system: System, clips: Clip
         "poster": f"/media/{finished.id}/poster.jpg",
         "thumbnails": f"/media/{finished.id}/thumbnails.vtt",
         "captions": [],
+        "license": None,
+        "expires_at": None,
     }
     played = await ffmpeg_decodes(system.api.url + playback["dash"])
     assert played == {"frames": 175}

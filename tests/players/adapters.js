@@ -2,7 +2,8 @@
 // itself, and returns what a viewer's menus would do: `toHeight(pixels)`, `toLanguage(code)`, `toSound(code, channels)` and
 // `showText(label)`; `sound()` is what is chosen, `shown()` what one reads, where that is not left to the browser. hls.js also
 // shows key frames on a screen of their own: `winding(screen)`. Where a player reads sprite sheets from the manifest,
-// `tile(time)` says where on which of them the picture of that time is.
+// `tile(time)` says where on which of them the picture of that time is. Where it is told how to make addresses `renewed`, a
+// player has as little ahead as it can, and `goOn()` is what a page does when it has been refused something.
 "use strict";
 
 /** Of a track of dash.js: ISO/IEC 23091-3 has the number of channels for the name of a layout, up to 5.1. */
@@ -26,9 +27,15 @@ const withClearKey = (license) => ({
   },
 });
 
+const withAddresses = (renewed) => ({
+  maxBufferLength: 1,
+  maxMaxBufferLength: 1,
+  xhrSetup: (xhr, url) => xhr.open("GET", renewed(url), true),
+});
+
 const adapters = {
-  "hls.js": async (video, url, { complain, stalled, license }) => {
-    const player = new Hls(license ? withClearKey(license) : {});
+  "hls.js": async (video, url, { complain, stalled, license, renewed }) => {
+    const player = new Hls({ ...(license && withClearKey(license)), ...(renewed && withAddresses(renewed)) });
     const harmless = new Set([
       Hls.ErrorDetails.INTERNAL_ABORTED, // What a seek made superfluous is not loaded to its end.
       // Blind to edit lists, hls.js believes that a segment is two pictures later than it is; at a switch it may load
@@ -44,6 +51,7 @@ const adapters = {
     player.loadSource(url);
     await parsed;
     return {
+      goOn: () => player.startLoad(),
       toHeight: (height) => (player.nextLevel = player.levels.findIndex((level) => level.height === height)),
       toLanguage: (code) => (player.audioTrack = player.audioTracks.findIndex((track) => track.lang === code)),
       toSound: (code, channels) =>
@@ -64,7 +72,7 @@ const adapters = {
     };
   },
 
-  shaka: async (video, url, { complain, stalled }) => {
+  shaka: async (video, url, { complain, stalled, renewed }) => {
     shaka.polyfill.installAll();
     const player = new shaka.Player();
     player.addEventListener("error", ({ detail }) => complain(`${detail.code} ${detail.data}`));
@@ -74,8 +82,13 @@ const adapters = {
     const screen = document.body.appendChild(document.createElement("div"));
     player.setVideoContainer(screen);
     await player.attach(video);
+    if (renewed) {
+      player.configure({ streaming: { bufferingGoal: 1, rebufferingGoal: 0.5 } });
+      player.getNetworkingEngine().registerRequestFilter((_, request) => (request.uris = request.uris.map(renewed)));
+    }
     await player.load(url);
     return {
+      goOn: () => player.retryStreaming(),
       toHeight: (height) => {
         player.configure({ abr: { enabled: false } });
         player.selectVideoTrack(player.getVideoTracks().find((track) => track.height === height), true, 1);
@@ -100,7 +113,7 @@ const adapters = {
     };
   },
 
-  "dash.js": async (video, url, { complain, stalled }) => {
+  "dash.js": async (video, url, { complain, stalled, renewed }) => {
     const player = dashjs.MediaPlayer().create();
     player.on(dashjs.MediaPlayer.events.ERROR, ({ error }) => complain(`${error.code} ${error.message}`));
     player.on(dashjs.MediaPlayer.events.PLAYBACK_ERROR, ({ error }) => complain(`${error.code} ${error.message}`));
@@ -110,10 +123,24 @@ const adapters = {
       // When a seek abandons an early load, 5.2.1's BOLA reads the bit rate of a rendition that it has not chosen yet.
       streaming: { abr: { rules: { bolaRule: { active: false } } } },
     });
-    const ready = new Promise((done) => player.on(dashjs.MediaPlayer.events.STREAM_INITIALIZED, done));
+    const ready = () => new Promise((done) => player.on(dashjs.MediaPlayer.events.STREAM_INITIALIZED, done));
+    if (renewed) {
+      const buffer = { bufferTimeDefault: 1, bufferTimeAtTopQuality: 1, bufferTimeAtTopQualityLongForm: 1 };
+      player.updateSettings({ streaming: { buffer, retryAttempts: { MediaSegment: 0 } } });
+      player.addRequestInterceptor(async (request) => ({ ...request, url: renewed(request.url) }));
+    }
+    const initialized = ready();
     player.initialize(video, url, false);
-    await ready;
+    await initialized;
     return {
+      // It gives up a presentation of which it is refused a segment.
+      goOn: async () => {
+        const [time, again] = [video.currentTime, ready()];
+        player.attachSource(renewed(url));
+        await again;
+        player.seek(time);
+        player.play();
+      },
       toHeight: (height) => {
         player.updateSettings({ streaming: { abr: { autoSwitchBitrate: { video: false } } } });
         const rung = player.getRepresentationsByType("video").find((rung) => rung.height === height);

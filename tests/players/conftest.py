@@ -9,13 +9,14 @@ from clips import Clips
 from factories import run_sql
 from player import Cinema
 from playwright.async_api import Browser, async_playwright
+from pydantic import SecretStr
 from serving import Api, serving
 from streams import Streams
 
 from streamforge.embedded.ports import free_port
 from streamforge.keys import Keys
 from streamforge.media.worker.children import MediaChildren
-from streamforge.settings import DatabaseSettings, KeySettings, ServerSettings, Settings, TemporalSettings
+from streamforge.settings import AuthSettings, DatabaseSettings, KeySettings, ServerSettings, Settings, TemporalSettings
 from streamforge.storage import open_storage
 
 
@@ -47,6 +48,7 @@ async def api(chromium: str, postgres_dsn: str, tmp_path_factory: pytest.TempPat
         data_dir=tmp_path_factory.mktemp("players") / "data",
         server=ServerSettings(port=0),
         database=DatabaseSettings(dsn=postgres_dsn.rpartition("/")[0] + "/players"),
+        auth=AuthSettings(secret=SecretStr("a secret of this installation, for tests")),
         temporal=TemporalSettings(address=f"127.0.0.1:{free_port('127.0.0.1')}"),
     )
     async with serving(settings) as api:

@@ -9,6 +9,7 @@ const diary = { complaints: [], stalls: [], firstFrame: null, lastFrame: null, p
 const tracks = [];
 let menus;
 let underWay = false;
+let signature;
 const preview = document.createElement("video");
 let showKeyFrame;
 
@@ -113,11 +114,14 @@ const loaded = (src) =>
     document.head.append(Object.assign(document.createElement("script"), { src, onload, onerror })),
   );
 
+/** The same address under the newest signature that the page has. */
+const renewed = (url) => (signature ? url.replace(/~[^/]+/, signature) : url);
+
 const harness = {
   /** Ready, with the first picture on the screen. */
-  async open(player, url, license, pictures = true) {
+  async open(player, url, license, pictures = true, renewable = false) {
     if (SCRIPTS[player]) await loaded(SCRIPTS[player]);
-    menus = await adapters[player](video, url, { complain, stalled, license });
+    menus = await adapters[player](video, url, { complain, stalled, license, renewed: renewable && renewed });
     await until(() => video.readyState === HTMLMediaElement.HAVE_ENOUGH_DATA && (!pictures || diary.firstFrame !== null));
   },
 
@@ -141,6 +145,21 @@ const harness = {
     await lastPicture();
     await video.play();
     await until(() => video.ended);
+  },
+
+  /** As far as there is something, until the player is refused what follows. */
+  async playUntilRefused(rate) {
+    video.playbackRate = rate;
+    await video.play();
+    await until(() => diary.complaints.length > 0);
+  },
+
+  /** What follows is asked for under another signature. */
+  async goOn(fresh) {
+    signature = fresh;
+    tracks.length = 0; // A player that opens it anew has other buffers.
+    await menus.goOn();
+    await video.play();
   },
 
   /** Go there, and see it move. */

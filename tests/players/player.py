@@ -75,18 +75,28 @@ class Player:
         page.on("pageerror", lambda error: self._complaints.append(f"uncaught {error}"))
         page.on("response", self._on_response)
 
-    async def open(self, kind: Kind, url: str, license: str | None, *, pictures: bool = True) -> None:
-        """Its first picture is on the screen, if there are any. `license` is where the page has its keys from."""
-        await self._page.evaluate("(all) => harness.open(...all)", [kind.player, url, license, pictures])
+    async def open(
+        self, kind: Kind, url: str, license: str | None, *, pictures: bool = True, renewable: bool = False
+    ) -> None:
+        """Its first picture is on the screen, if there are any. `license` is where the page has its keys from. One that is
+        `renewable` has little ahead, and can `go_on`."""
+        await self._page.evaluate("(all) => harness.open(...all)", [kind.player, url, license, pictures, renewable])
 
-    async def give_up(self, kind: Kind, url: str, license: str | None) -> None:
+    async def give_up(self, kind: Kind, url: str, license: str | None, status: int) -> None:
         """The player is refused something and says that it is stuck."""
-        async with self._page.expect_response(lambda response: response.status == 401):
+        async with self._page.expect_response(lambda response: response.status == status):
             await self._page.evaluate("(all) => void harness.open(...all).catch(complain)", [kind.player, url, license])
         await self._page.wait_for_function("diary.complaints.length > 0")
 
     async def play_to_end(self, rate: float) -> None:
         await self._page.evaluate("rate => harness.playToEnd(rate)", rate)
+
+    async def play_until_refused(self, rate: float) -> None:
+        await self._page.evaluate("rate => harness.playUntilRefused(rate)", rate)
+
+    async def go_on(self, signature: str) -> None:
+        """As a page does that was given another signature."""
+        await self._page.evaluate("signature => harness.goOn(signature)", signature)
 
     async def play_on(self) -> None:
         """To the end, with whatever there is when it is needed."""
@@ -182,16 +192,18 @@ class Cinema:
     api_url: str
 
     @asynccontextmanager
-    async def showing(self, stream: Stream, kind: Kind, *, pictures: bool = True) -> AsyncIterator[Player]:
+    async def showing(
+        self, stream: Stream, kind: Kind, *, pictures: bool = True, renewable: bool = False
+    ) -> AsyncIterator[Player]:
         """Whoever waits for longer than PATIENCE inside sees a TimeoutError."""
         async with self._page() as player:
-            await player.open(kind, *self._addresses(stream, kind), pictures=pictures)
+            await player.open(kind, *self._addresses(stream, kind), pictures=pictures, renewable=renewable)
             yield player
 
-    async def turned_away(self, stream: Stream, kind: Kind) -> Report:
-        """What a viewer sees who is not given what the player asks for."""
+    async def turned_away(self, stream: Stream, kind: Kind, status: int) -> Report:
+        """What a viewer sees whose player asks for something and is answered with `status`."""
         async with self._page() as player:
-            await player.give_up(kind, *self._addresses(stream, kind))
+            await player.give_up(kind, *self._addresses(stream, kind), status)
             return await player.report()
 
     @asynccontextmanager

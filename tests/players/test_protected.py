@@ -67,7 +67,7 @@ async def test_plays_nothing_without_a_key(
     guarded_cinema: Cinema, guarded_streams: Streams, name: str, player_name: str
 ) -> None:
     stream = await guarded_streams.get(name)
-    report = await guarded_cinema.turned_away(stream, KINDS[player_name])
+    report = await guarded_cinema.turned_away(stream, KINDS[player_name], 401)
     assert any(complaint.startswith("401 for") and "/keys/" in complaint for complaint in report.complaints)
     assert (report.firstFrame, report.time, report.soundBytes) == (None, 0, 0)
 

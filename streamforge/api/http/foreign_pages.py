@@ -21,7 +21,7 @@ from streamforge.settings import ServerSettings, plain_origin
 
 ANY = "*"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-CHANGES_NOTHING = re.compile(r"/keys/[^/]+/license")
+CHANGES_NOTHING = re.compile(r"/keys/[^/]+/(~[^/]+/)?license")
 """Although it is a POST: the W3C has licences asked for like that, by players on any page."""
 
 _AUTHORITY = re.compile(r"(\[(?P<address>[^\]]+)\]|(?P<name>[^:\[\]]+))(:\d*)?")
