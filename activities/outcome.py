@@ -50,8 +50,9 @@ class OutcomeActivities:
 
     @performs(DISCARD)
     async def discard(self, what: DiscardInput) -> None:
-        """With heartbeats: an attempt that stood still must not remove what was encoded since."""
-        async with heartbeats():
+        """With heartbeats: an attempt that stood still must not remove what was encoded since. Not while a backup copies
+        what workflows know of."""
+        async with heartbeats(), self.jobs.removal():
             if what.renditions:
                 await self._discard_renditions(what)
             else:

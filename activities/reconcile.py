@@ -2,7 +2,8 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import structlog
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
@@ -19,6 +20,7 @@ from streamforge.db.jobs import JobRow, Jobs
 from streamforge.errors import CancelRequested, TemporalUnavailable, WorkflowLost
 from streamforge.events.log import EventLog
 from streamforge.storage import Storage
+from streamforge.temporal import attributes
 from streamforge.temporal.deployments import Build, builds_gone, pinned_to, unpin
 
 log = structlog.stdlib.get_logger(__name__)
@@ -59,7 +61,13 @@ class ReconcileActivities:
                 lost = [job async for job in self._unfinished() if job.workflow_id not in running]
                 idle = await self.jobs.nobody_waits_for(running, CLEANING_UP)
                 ended, told = await _each(lost, self._end), await _each(idle, self._cancel)
-                return ReconcileResult(jobs_ended=ended, workflows_cancelled=told, workflows_unpinned=unpinned)
+                nobodys = await self._end_of_no_job(found)
+                return ReconcileResult(
+                    jobs_ended=ended,
+                    workflows_cancelled=told,
+                    workflows_unpinned=unpinned,
+                    workflows_of_no_job=nobodys,
+                )
         except RPCError as error:
             raise TemporalUnavailable("Temporal does not answer.", debug=repr(error)) from error
 
@@ -97,6 +105,30 @@ class ReconcileActivities:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
             return False  # Only the list still has it.
+        return True
+
+    async def _end_of_no_job(self, running: Sequence[WorkflowExecution]) -> int:
+        """Workflows that no row has, as a job's that came after the backup of which the database was restored. A row is
+        written before its workflow is started, so one that is missing never comes. They are terminated: of what they
+        would still write, nothing is wanted."""
+        since = datetime.now(UTC) - CLEANING_UP
+        old = {each.id: each for each in running if each.start_time < since}
+        unknown = old.keys() - await self.jobs.known_workflows(old)
+        return sum([await self._terminate(old[workflow_id]) for workflow_id in unknown])
+
+    async def _terminate(self, workflow: WorkflowExecution) -> bool:
+        """And remove its files, unless it is its job that has another workflow now."""
+        try:
+            handle = self.temporal.get_workflow_handle(workflow.id)
+            await handle.terminate("no job has this workflow", rpc_timeout=RPC_TIMEOUT)
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            return False  # It ended a moment ago.
+        log.warning("ended a workflow that no job has", workflow_id=workflow.id)
+        job_id = workflow.typed_search_attributes.get(attributes.JOB_ID)
+        if job_id is not None and await self.jobs.status(UUID(job_id)) is None:
+            await self._outcome.discard(DiscardInput(job_id=UUID(job_id), output=True, original=True))
         return True
 
     async def _unpin(self, running: Sequence[WorkflowExecution]) -> int:

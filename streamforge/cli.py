@@ -260,6 +260,42 @@ def revoke_api_key(
 
 
 @app.command()
+def backup(
+    context: typer.Context,
+    target: Annotated[Path, typer.Argument(metavar="FOLDER", help="Made; may be there if it is empty.")],
+    *,
+    since: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="An earlier backup: objects that it has are linked from there."),
+    ] = None,
+    with_bucket: Annotated[
+        bool, typer.Option("--with-bucket", help="Copy the objects of a bucket, too; else they are listed only.")
+    ] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Copy a running installation as it is now: jobs, workflows, media and secrets."""
+    embedded.require()
+    from streamforge.backup.making import make, plan_of
+
+    receipt = asyncio.run(make(plan_of(_settings(context, data_dir), target, since, with_bucket, print)))
+    print(*receipt.sentences(), sep="\n")
+
+
+@app.command()
+def restore(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A backup.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Make an installation out of a backup, where there is none yet; then start it."""
+    embedded.require()
+    from streamforge.backup.folder import opened
+    from streamforge.backup.restoring import restore as restored
+
+    print(*asyncio.run(restored(opened(folder), _settings(context, data_dir), print)).sentences(), sep="\n")
+
+
+@app.command()
 def demo(
     context: typer.Context,
     video: Annotated[Path | None, typer.Argument(metavar="[FILE]", exists=True, dir_okay=False)] = None,

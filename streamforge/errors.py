@@ -178,6 +178,12 @@ class ReceiptUnreadable(InputError):
     code = "receipt.unreadable"
 
 
+class BackupUnreadable(InputError):
+    """What `streamforge restore` was given is unfinished, damaged, or no backup."""
+
+    code = "backup.unreadable"
+
+
 class JobAlreadyOver(RequestError):
     code = "job.already_over"
     http_status = 409
@@ -314,6 +320,19 @@ class DataFolderUnusable(ServiceError):
 
 class AlreadyRunning(ServiceError):
     code = "setup.already_running"
+    retryable = False
+
+
+class BackupFailed(ServiceError):
+    """A backup could not be made, or what it holds not be put back."""
+
+    code = "backup.failed"
+
+
+class RestoreRefused(ServiceError):
+    """Where a backup is to be restored there is something already."""
+
+    code = "restore.refused"
     retryable = False
 
 

@@ -339,3 +339,4 @@ class ReconcileResult(BaseModel):
     jobs_ended: int
     workflows_cancelled: int
     workflows_unpinned: int = 0
+    workflows_of_no_job: int = 0

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from typing import TypeVar
 from uuid import UUID, uuid4
@@ -15,6 +16,7 @@ from streamforge.contracts.job_options import JobOptions
 from streamforge.contracts.origin import Origin
 from streamforge.contracts.stored import JsonObject, read_as_far_as_possible
 from streamforge.db.pool import Database, Row
+from streamforge.db.snapshot import removal
 from streamforge.observability import metrics
 from streamforge.progress.eta import Moment, PastJob
 
@@ -235,7 +237,7 @@ class Jobs:
         return None if row is None else Film.model_validate(dict(row))
 
     async def unlaunched(self, limit: int = 100) -> list[JobRow]:
-        """Pending jobs that Temporal has not taken, the most urgent first."""
+        """Jobs that Temporal has not taken, or may not have: those from a backup. The most urgent first."""
         rows = await self._database.fetch("unlaunched_jobs", limit)
         return [_read(JobRow, row) for row in rows]
 
@@ -264,6 +266,15 @@ class Jobs:
         """Which jobs of these workflows are over, or marked to be cancelled, for so long."""
         rows = await self._database.fetch("jobs_nobody_waits_for", list(workflow_ids), since)
         return [_read(JobRow, row) for row in rows]
+
+    async def known_workflows(self, workflow_ids: Iterable[str]) -> set[str]:
+        """Those of them that are a job's."""
+        rows = await self._database.fetch("known_workflows", list(workflow_ids))
+        return {str(row["workflow_id"]) for row in rows}
+
+    def removal(self) -> AbstractAsyncContextManager[None]:
+        """What a job's files are removed in. Waits while a backup copies those of unfinished jobs."""
+        return removal(self._database)
 
     async def past(self, limit: int) -> list[PastJob]:
         """The jobs that completed last, with how far they were at some moments."""

@@ -120,9 +120,9 @@ SELECT status FROM jobs WHERE id = $1;
 SELECT key, options ->> 'profile' AS profile, options ->> 'playback' AS playback FROM jobs WHERE id = $1;
 
 -- name: unlaunched_jobs
--- Jobs that Temporal has not taken yet, the most urgent first.
+-- Jobs that Temporal has not taken yet, the most urgent first. One that is processing comes from a backup.
 SELECT * FROM jobs
-WHERE launched_at IS NULL AND status = 'pending' AND cancel_requested_at IS NULL
+WHERE launched_at IS NULL AND status IN ('pending', 'processing') AND cancel_requested_at IS NULL
 ORDER BY priority, created_at
 LIMIT $1;
 
@@ -152,6 +152,9 @@ LIMIT $2;
 -- Of these workflows: jobs that have been over for so long, and jobs that somebody has wanted to end for so long.
 SELECT * FROM jobs
 WHERE workflow_id = ANY ($1::text[]) AND coalesce(completed_at, cancel_requested_at) < clock_timestamp() - $2::interval;
+
+-- name: known_workflows
+SELECT workflow_id FROM jobs WHERE workflow_id = ANY ($1::text[]);
 
 -- name: past_moments
 -- Of the jobs that completed last, some fifty events each, evenly spread: found by their numbers, however many there are.
@@ -302,6 +305,51 @@ SELECT EXISTS (SELECT FROM claimed_folders WHERE url = $1) AS is_claimed;
 
 -- name: remember_claim
 INSERT INTO claimed_folders (url) VALUES ($1) ON CONFLICT DO NOTHING;
+
+-- name: may_remove
+-- Workers share it, each for as long as it removes something; a backup has it alone. The number is arbitrary, and ours alone.
+SELECT pg_try_advisory_xact_lock_shared(7883361208410628) AS granted;
+
+-- name: hold_removals
+SELECT pg_try_advisory_xact_lock(7883361208410628) AS granted;
+
+-- name: see_one_moment
+SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY;
+
+-- name: export_snapshot
+SELECT pg_export_snapshot() AS id;
+
+-- name: all_jobs
+SELECT id, status IN ('completed', 'failed', 'cancelled') AS is_over FROM jobs;
+
+-- name: roles_of_the_schema
+-- Whoever is named in a right or in a policy; owners are whoever restores it.
+SELECT rolname AS name, rolbypassrls AS bypasses_rls, pg_has_role(oid, 'MEMBER') AS is_ours
+FROM pg_roles
+WHERE oid IN (SELECT refobjid FROM pg_shdepend
+              WHERE refclassid = 'pg_authid'::regclass AND deptype IN ('a', 'r')
+                AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database()))
+  AND rolname NOT LIKE 'pg\_%' AND rolname <> current_user
+ORDER BY rolname;
+
+-- name: has_tables
+SELECT EXISTS (SELECT FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'm')) AS found;
+
+-- name: statements_for_a_role
+-- $1 its name, $2 whether it bypasses row-level security, $3 whether who asks may act as it.
+SELECT format('CREATE ROLE %I NOLOGIN %s', $1::text, CASE WHEN $2::boolean THEN 'BYPASSRLS' END) AS statement
+WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)
+UNION ALL
+SELECT format('GRANT %I TO CURRENT_USER', $1) WHERE $3::boolean;
+
+-- name: owe_starts
+-- $1: what the ids of their workflows end with from now on, null = they stay as they are. A cancel is owed again, too.
+UPDATE jobs SET
+    launched_at    = CASE WHEN cancel_requested_at IS NULL THEN NULL ELSE launched_at END,
+    cancel_told_at = NULL,
+    workflow_id    = CASE WHEN $1::text IS NULL THEN workflow_id
+                          ELSE regexp_replace(workflow_id, '-restored-[0-9TZ]+$', '') || $1 END
+WHERE status IN ('pending', 'processing');
 
 -- name: ping
 SELECT 1;

@@ -1,10 +1,13 @@
 """Every end of a workflow ends its row, and no workflow works for a job that is over: what the Schedule brings in line."""
 
+import asyncio
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
 from clips import Clips
 from factories import CANCELLED, accepted, run_sql
+from processes import media_children
 from system import System
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.testing import ActivityEnvironment
@@ -45,6 +48,12 @@ async def until_encoding(system: System, job_id: str) -> None:
         async for frame in frames:
             if frame.event == "progress" and frame.data["progress"] > 10:
                 return
+
+
+async def until_no_media_child() -> None:
+    async with asyncio.timeout(20):
+        while media_children():
+            await asyncio.sleep(0.01)
 
 
 async def test_a_job_whose_workflow_was_terminated_fails_and_says_so(system: System, clips: Clips) -> None:
@@ -165,3 +174,21 @@ async def test_the_stream_of_a_completed_job_is_never_removed(
     assert (await system.api.job(finished.id))["status"] == "completed"
     assert (await system.api.http.get(finished.job["playback"]["hls"])).status_code == 200
     assert any(name.startswith("input/") for name in system.api.stored)
+
+
+async def test_a_workflow_that_no_job_has_is_ended_with_its_files(
+    system: System, clips: Clips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a job that came after the backup of which the database was restored."""
+    job_id = await system.api.post_ok_with(clips.small_bunny.read_bytes())
+    await until_encoding(system, job_id)
+    handle = await system.workflow(job_id)
+    dsn = system.api.settings.database.dsn
+    assert dsn
+    await run_sql(dsn, "DELETE FROM jobs WHERE id = $1", UUID(job_id))
+    assert await reconcile(system) == NOTHING, "a row of its own may be hidden for a moment"
+    monkeypatch.setattr("activities.reconcile.CLEANING_UP", timedelta(0))
+    assert (await reconcile(system)).workflows_of_no_job == 1
+    assert (await handle.describe()).status is WorkflowExecutionStatus.TERMINATED
+    await until_no_media_child()
+    assert not any(name.startswith("input/") for name in system.api.stored)

@@ -1,0 +1,114 @@
+"""`streamforge backup` while everything runs and a job is encoded; then the machine is gone, and another one goes on."""
+
+import asyncio
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID
+
+import httpx
+import pytest
+from commandline import Up, clean_up, processes_of, start, streamforge
+
+from streamforge.client import RequestRefused, StreamEvent, StreamForgeClient
+from streamforge.contracts.job import JobStatus, JobView
+from streamforge.contracts.receipt import RESULT
+from streamforge.verification import Listed, verify
+
+VIDEO = Path(__file__).parents[1] / "media" / "bottles-360p-40s.mp4"
+SLOW = {"STREAMFORGE_TRANSCODE__PRESETS__H264": "slow", "STREAMFORGE_TRANSCODE__MAX_CHUNK_SECONDS": "8"}
+"""Enough to be caught in the act."""
+
+
+@pytest.fixture
+def machines(tmp_path: Path) -> Iterator[list[Up]]:
+    started: list[Up] = []
+    yield started
+    for each in started:
+        clean_up(each.data_dir, each)
+
+
+async def submit_and_watch_until(percent: int, client: StreamForgeClient, video: Path) -> UUID:
+    job_id = await client.submit(video)
+    async for event in client.watch(job_id):
+        if (event.progress or 0) > percent:
+            return job_id
+    raise AssertionError("the job ended before it was seen to encode")
+
+
+async def completed(client: StreamForgeClient, job_id: UUID, seen: list[StreamEvent]) -> JobView:
+    async with asyncio.timeout(90):
+        job = await client.follow(job_id, seen.append)
+    assert job.status is JobStatus.COMPLETED
+    return job
+
+
+def encoded(data_dir: Path, job_id: UUID) -> dict[str, str]:
+    """The sha256 of all that viewers get."""
+    receipt = (data_dir / "storage" / "output" / str(job_id) / RESULT).read_bytes()
+    return {name: file.sha256 for name, file in Listed.model_validate_json(receipt).files.items()}
+
+
+@pytest.mark.timeout(240)
+async def test_a_job_in_flight_goes_on_where_its_backup_is_restored(machines: list[Up], tmp_path: Path) -> None:
+    lost = start(tmp_path / "d\u00e4ta #1?x=%20", **SLOW)
+    machines.append(lost)
+    async with StreamForgeClient(lost.parts.api_url) as client:
+        calm = await client.submit(VIDEO)
+        await completed(client, calm, [])
+        wanted = encoded(lost.data_dir, calm)
+        in_flight = await submit_and_watch_until(20, client, VIDEO)
+        backup = await asyncio.to_thread(
+            streamforge, "backup", str(tmp_path / "backup"), "--data-dir", str(lost.data_dir), cwd=tmp_path
+        )
+        assert backup.returncode == 0, backup.stderr
+        assert "with 1 unfinished jobs." in backup.stdout
+        late = await client.submit(VIDEO)
+    lost.stop(signal.SIGKILL)
+    await until_gone(lost.data_dir)
+    shutil.rmtree(lost.data_dir)
+
+    place = tmp_path / "another machine"
+    restored = await asyncio.to_thread(
+        streamforge, "restore", str(tmp_path / "backup"), "--data-dir", str(place), cwd=tmp_path
+    )
+    assert restored.returncode == 0, restored.stderr
+    assert "1 unfinished jobs go on where they were when it is started." in restored.stdout
+
+    again = start(place, **SLOW)
+    machines.append(again)
+    async with StreamForgeClient(again.parts.api_url) as client:
+        await completed(client, in_flight, [])
+        numbers = await numbers_of(again.parts.api_url, in_flight)
+        assert numbers == list(range(1, len(numbers) + 1)), "an event is lost, or there twice"
+        for job_id in (calm, in_flight):
+            assert encoded(place, job_id) == wanted
+            verified = await verify(str(place / "storage" / "output" / str(job_id)))
+            assert (verified.problems, verified.unlisted) == ([], [])
+        with pytest.raises(RequestRefused):
+            await client.job(late)
+    stored = {path.name for folder in ("input", "output", "work") for path in (place / "storage" / folder).iterdir()}
+    assert stored == {str(calm), str(in_flight)}, "nothing of the job that came after the backup"
+    assert str(late) not in stored
+    assert again.stop() == 0
+    assert processes_of(place) == []
+
+
+async def until_gone(data_dir: Path) -> None:
+    async with asyncio.timeout(30):
+        while processes_of(data_dir):
+            await asyncio.sleep(0.05)
+
+
+async def numbers_of(url: str, job_id: UUID) -> list[int]:
+    async with httpx.AsyncClient(base_url=url) as http:
+        page = (await http.get(f"/jobs/{job_id}/events", params={"limit": 1000})).json()
+    return [event["id"] for event in page["events"]]
+
+
+def test_without_a_running_up_the_sentence_says_what_to_do(tmp_path: Path) -> None:
+    refused = streamforge("backup", "backup", "--data-dir", "data", cwd=tmp_path)
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("streamforge: No `streamforge up` runs on ")
+    assert not (tmp_path / "backup").exists()
