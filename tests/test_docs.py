@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
+from typer.testing import CliRunner
 
 import streamforge
+from streamforge.cli import app as cli
 from streamforge.client import RequestRefused
 from streamforge.errors import StreamForgeError
 from streamforge.settings import Section, Settings
@@ -90,3 +92,48 @@ def test_source_files_that_are_mentioned_exist(page: Path) -> None:
     assert {
         file for file in files if not (ROOT / file).exists() and not (ROOT / "streamforge" / file).exists()
     } == set()
+
+
+# ── security and operations ─────────────────────────────────────────────────────────────────────────────────────────
+SECURITY = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+THREAT = re.compile(r"^\| ([STRIDE]) \| (.+) \| (.+) \| (.+) \|$", re.MULTILINE)
+
+
+def test_every_threat_has_a_test_that_is_there() -> None:
+    threats = THREAT.findall(SECURITY)
+    assert {kind for kind, *_ in threats} == set("STRIDE")
+    for _, threat, _, tests in threats:
+        named = QUOTED.findall(tests)
+        assert named, threat
+        for name in named:
+            assert is_a_test(name), f"{name}, of: {threat}"
+
+
+def is_a_test(name: str) -> bool:
+    """A folder, a file, or in it a function, perhaps of a class."""
+    path, *within = name.split("::")
+    if not within:
+        return (ROOT / path).exists()
+    source = (ROOT / path).read_text(encoding="utf-8") if (ROOT / path).is_file() else ""
+    *classes, function = within
+    return all(f"\nclass {each}" in source for each in classes) and f"def {function}(" in source
+
+
+@pytest.mark.skipif(not (ROOT / "docker" / "prometheus" / "alerts.yaml").exists(), reason="there are no alerts yet")
+def test_every_alert_has_its_section_in_the_runbook() -> None:
+    alerts = set(re.findall(r"alert: (\w+)", (ROOT / "docker" / "prometheus" / "alerts.yaml").read_text("utf-8")))
+    runbook = OPERATIONS.partition("\n## Runbook\n")[2]
+    assert set(re.findall(r"^### (\w+)", runbook, re.MULTILINE)) == alerts
+
+
+def test_commands_of_the_pages_on_operations_exist() -> None:
+    """`streamforge WORD`, and its options."""
+    runner = CliRunner()
+    written = re.findall(r"(?:`|\$ |bin/)streamforge (?:--config \S+ )?([a-z][a-z-]+)([^`\n]*)", OPERATIONS + SECURITY)
+    assert len(written) > 5
+    for command, rest in written:
+        shown = runner.invoke(cli, [command, "--help"], env={"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"})
+        assert shown.exit_code == 0, command
+        for option in re.findall(r"(?<!\S)(--[a-z-]+)", rest):
+            assert option in shown.output, f"{command} {option}"

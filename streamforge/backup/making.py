@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from streamforge import __version__, keys
+from streamforge.access import secret
 from streamforge.backup import database, folder, objects, temporal
 from streamforge.backup.aside import built_aside, is_empty
 from streamforge.backup.copies import copy_hashed, digest_of
@@ -21,8 +22,8 @@ from streamforge.errors import BackupFailed
 from streamforge.settings import Settings
 from streamforge.storage import open_storage
 
-SECRETS = {keys.FILE_NAME: "keys.secret"}
-"""What is made in the data folder where the setting says nothing."""
+SECRETS = (keys.FILE_NAME, secret.FILE_NAME)
+"""What an installation makes in its data folder where `keys.secret` and `auth.secret` say nothing."""
 UNFINISHED = ".unfinished"
 DISK = "the disk of the backup"
 
@@ -118,8 +119,8 @@ def _receipt(plan: Plan, building: Path, moment: Snapshot, listed: list[BackedUp
 
 def _secrets(settings: Settings, building: Path) -> Iterator[str]:
     for name in SECRETS:
-        if (secret := settings.data_dir / name).is_file():
-            copy_hashed(secret, building / folder.SECRETS / name)
+        if (made_here := settings.data_dir / name).is_file():
+            copy_hashed(made_here, building / folder.SECRETS / name)
             yield name
 
 

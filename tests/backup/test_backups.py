@@ -39,12 +39,14 @@ class TestWhatIsInIt:
     async def test_all_of_an_installation_and_nothing_that_anybody_else_may_read(
         self, stocked: Stocked, tmp_path: Path
     ) -> None:
-        (stocked.settings.data_dir / "keys-secret").write_bytes(SECRET)
+        for name in ("keys-secret", "access-secret"):
+            (stocked.settings.data_dir / name).write_bytes(SECRET)
         receipt = await stocked.backup(tmp_path / "backup")
         assert objects_in(tmp_path / "backup") == stocked.objects
         assert (tmp_path / "backup" / "secrets" / "keys-secret").read_bytes() == SECRET
-        assert (receipt.unfinished_jobs, receipt.secrets, receipt.damaged) == (1, ["keys-secret"], [])
-        assert "Secrets: keys-secret; keep the backup as safe as these." in receipt.sentences()
+        assert (tmp_path / "backup" / "secrets" / "access-secret").read_bytes() == SECRET
+        assert (receipt.unfinished_jobs, receipt.damaged) == (1, [])
+        assert "Secrets: keys-secret, access-secret; keep the backup as safe as these." in receipt.sentences()
         for path in (tmp_path / "backup").rglob("*"):
             assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0 or path.is_dir(), path
         assert stat.S_IMODE((tmp_path / "backup").stat().st_mode) == 0o700

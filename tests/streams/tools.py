@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -29,8 +29,11 @@ async def lines_of(*command: str) -> AsyncIterator[asyncio.StreamReader]:
 
 
 @asynccontextmanager
-async def nginx(folder: Path, port: int, upstream: str, location: str) -> AsyncIterator[str]:
-    """A proxy with what it has by default, and `location` beside `proxy_pass`."""
+async def nginx(folder: Path, port: int, upstream: str | Sequence[str], location: str) -> AsyncIterator[str]:
+    """A proxy with what it has by default, and `location` beside `proxy_pass`. Of several servers none is left out because it
+    was away a moment ago: with `max_fails` a rolling deploy would find both left out."""
+    servers = [upstream] if isinstance(upstream, str) else upstream
+    apis = " ".join(f"server {each.removeprefix('http://')} max_fails=0;" for each in servers)
     config = folder / "nginx.conf"
     config.write_text(
         f"""
@@ -40,9 +43,10 @@ async def nginx(folder: Path, port: int, upstream: str, location: str) -> AsyncI
             access_log off;
             client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
             uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+            upstream apis {{ {apis} }}
             server {{
                 listen 127.0.0.1:{port};
-                location / {{ proxy_pass {upstream}; {location} }}
+                location / {{ proxy_pass {upstream if isinstance(upstream, str) else "http://apis"}; {location} }}
             }}
         }}
         """
