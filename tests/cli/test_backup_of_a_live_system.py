@@ -8,6 +8,7 @@ from pathlib import Path
 from uuid import UUID
 
 import httpx
+import psutil
 import pytest
 from commandline import Up, clean_up, processes_of, start, streamforge
 
@@ -17,8 +18,7 @@ from streamforge.contracts.receipt import RESULT
 from streamforge.verification import Listed, verify
 
 VIDEO = Path(__file__).parents[1] / "media" / "bottles-360p-40s.mp4"
-SLOW = {"STREAMFORGE_TRANSCODE__PRESETS__H264": "slow", "STREAMFORGE_TRANSCODE__MAX_CHUNK_SECONDS": "8"}
-"""Enough to be caught in the act."""
+QUICK = {"STREAMFORGE_TRANSCODE__PRESETS__H264": "ultrafast", "STREAMFORGE_TRANSCODE__MAX_CHUNK_SECONDS": "8"}
 
 
 @pytest.fixture
@@ -29,10 +29,13 @@ def machines(tmp_path: Path) -> Iterator[list[Up]]:
         clean_up(each.data_dir, each)
 
 
-async def submit_and_watch_until(percent: int, client: StreamForgeClient, video: Path) -> UUID:
+async def submit_and_hold_while_it_encodes(up: Up, client: StreamForgeClient, video: Path) -> UUID:
+    """Its encoders stand still from then on."""
     job_id = await client.submit(video)
     async for event in client.watch(job_id):
-        if (event.progress or 0) > percent:
+        if (event.progress or 0) > 10:
+            for encoder in psutil.Process(up.pid_of("worker")).children(recursive=True):
+                encoder.suspend()
             return job_id
     raise AssertionError("the job ended before it was seen to encode")
 
@@ -52,13 +55,13 @@ def encoded(data_dir: Path, job_id: UUID) -> dict[str, str]:
 
 @pytest.mark.timeout(240)
 async def test_a_job_in_flight_goes_on_where_its_backup_is_restored(machines: list[Up], tmp_path: Path) -> None:
-    lost = start(tmp_path / "d\u00e4ta #1?x=%20", **SLOW)
+    lost = start(tmp_path / "d\u00e4ta #1?x=%20", **QUICK)
     machines.append(lost)
     async with StreamForgeClient(lost.parts.api_url) as client:
         calm = await client.submit(VIDEO)
         await completed(client, calm, [])
         wanted = encoded(lost.data_dir, calm)
-        in_flight = await submit_and_watch_until(20, client, VIDEO)
+        in_flight = await submit_and_hold_while_it_encodes(lost, client, VIDEO)
         backup = await asyncio.to_thread(
             streamforge, "backup", str(tmp_path / "backup"), "--data-dir", str(lost.data_dir), cwd=tmp_path
         )
@@ -76,7 +79,7 @@ async def test_a_job_in_flight_goes_on_where_its_backup_is_restored(machines: li
     assert restored.returncode == 0, restored.stderr
     assert "1 unfinished jobs go on where they were when it is started." in restored.stdout
 
-    again = start(place, **SLOW)
+    again = start(place, **QUICK)
     machines.append(again)
     async with StreamForgeClient(again.parts.api_url) as client:
         await completed(client, in_flight, [])
