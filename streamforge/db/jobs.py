@@ -1,8 +1,9 @@
 """The rows of `jobs`: what the API, the launcher and retention ask about them. Changes go through the event log."""
 
+import asyncio
 import itertools
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import TypeVar
 from uuid import UUID, uuid4
@@ -21,6 +22,9 @@ from streamforge.observability import metrics
 from streamforge.progress.eta import Moment, PastJob
 
 R = TypeVar("R", bound="JobRow")
+
+REMOVALS_AT_ONCE = 2
+"""Of one process: each has a connection of its own."""
 
 EVERYONE = "everyone"
 """Whose jobs are, as long as nobody has to say who they are."""
@@ -199,6 +203,7 @@ class Jobs:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._removals = asyncio.Semaphore(REMOVALS_AT_ONCE)
 
     def of(self, owner: str) -> OwnJobs:
         """All that a caller may ask for goes through this."""
@@ -272,9 +277,11 @@ class Jobs:
         rows = await self._database.fetch("known_workflows", list(workflow_ids))
         return {str(row["workflow_id"]) for row in rows}
 
-    def removal(self) -> AbstractAsyncContextManager[None]:
+    @asynccontextmanager
+    async def removal(self) -> AsyncIterator[None]:
         """What a job's files are removed in. Waits while a backup copies those of unfinished jobs."""
-        return removal(self._database)
+        async with self._removals, removal(self._database.dsn):
+            yield
 
     async def past(self, limit: int) -> list[PastJob]:
         """The jobs that completed last, with how far they were at some moments."""

@@ -324,12 +324,12 @@ SELECT id, status IN ('completed', 'failed', 'cancelled') AS is_over FROM jobs;
 
 -- name: roles_of_the_schema
 -- Whoever is named in a right or in a policy; owners are whoever restores it.
-SELECT rolname AS name, rolbypassrls AS bypasses_rls, pg_has_role(oid, 'MEMBER') AS is_ours
+SELECT rolname AS name, rolbypassrls AS bypasses_rls, pg_has_role(session_user, oid, 'MEMBER') AS is_ours
 FROM pg_roles
 WHERE oid IN (SELECT refobjid FROM pg_shdepend
               WHERE refclassid = 'pg_authid'::regclass AND deptype IN ('a', 'r')
                 AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database()))
-  AND rolname NOT LIKE 'pg\_%' AND rolname <> current_user
+  AND rolname NOT LIKE 'pg\_%' AND rolname <> session_user
 ORDER BY rolname;
 
 -- name: has_tables

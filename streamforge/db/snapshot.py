@@ -8,7 +8,8 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-from streamforge.db.pool import Database, Session
+from streamforge.db.pool import Database, Session, availability_errors, connect
+from streamforge.db.queries import QUERIES
 from streamforge.errors import BackupFailed
 
 POLL_SECONDS = 0.2
@@ -37,15 +38,24 @@ class Snapshot:
 
 
 @asynccontextmanager
-async def removal(database: Database) -> AsyncIterator[None]:
+async def removal(dsn: str) -> AsyncIterator[None]:
     """Inside the block a worker may remove files of a job. Waits while a backup copies what is not finished: a workflow in
-    it must find the files that it knows of."""
-    while True:
-        async with database.transaction() as session:
-            if await _granted(session, "may_remove"):
-                yield
-                return
-        await asyncio.sleep(POLL_SECONDS)
+    it must find the files that it knows of. On a connection of its own: to empty a bucket takes long, and those of the pool
+    are for events."""
+    connection = await connect(dsn)
+    try:
+        while True:
+            with availability_errors():
+                transaction = connection.transaction()
+                await transaction.start()
+                may_remove = await connection.fetchval(QUERIES["may_remove"])
+            if may_remove:
+                break
+            await transaction.rollback()
+            await asyncio.sleep(POLL_SECONDS)
+        yield
+    finally:
+        connection.terminate()
 
 
 @asynccontextmanager
