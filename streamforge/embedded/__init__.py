@@ -5,6 +5,7 @@
     temporal    an embedded Temporal server
     endpoints   what a running `up` leaves in DIR/run for `api`, `worker` and the next `up`
     service     `streamforge api` and `streamforge worker`
+    printed     what all of them print, in files that do not grow without end
     leftovers   processes whose owner was killed
     supervisor  `up` itself: starts the parts, restarts the crashed, stops all of them
 

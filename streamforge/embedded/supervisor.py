@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,7 +18,7 @@ import structlog
 
 from streamforge.access.exposure import require_callers_beyond_loopback
 from streamforge.disks import SERVER, disk_error
-from streamforge.embedded import endpoints, leftovers, ports
+from streamforge.embedded import endpoints, leftovers, ports, printed
 from streamforge.embedded.child import Child, ChildDied
 from streamforge.embedded.endpoints import ProcessRecord, RunFile
 from streamforge.embedded.postgres import EmbeddedPostgres
@@ -91,6 +92,8 @@ class _Supervisor:
         self._data_dir = data_dir
         self._port = ports.Port(settings.server.host, settings.server.port, flag="--port")
         logs = data_dir / "logs"
+        printed_by_parts = [logs / f"{part}.log" for part in ("api", "worker", "postgres", "temporal")]
+        self._keep_small = partial(printed.keep_small, printed_by_parts, settings.log)
         self._postgres = None
         if settings.database.dsn is None:
             self._postgres = EmbeddedPostgres(data_dir / "postgres", log=logs / "postgres.log")
@@ -130,6 +133,7 @@ class _Supervisor:
         await self._start_together(self._embedded)
         await self._start_together(self._services)
         self._keepers = [asyncio.create_task(self._keep(part)) for part in [*self._embedded, *self._services]]
+        self._keepers.append(asyncio.create_task(self._keep_small()))
 
     async def stop(self) -> None:
         await _cancel(self._keepers)

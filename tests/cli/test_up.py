@@ -57,6 +57,13 @@ class TestWhileItRuns:
         logs = {path.name for path in (shared_up.data_dir / "logs").iterdir()}
         assert {"postgres.log", "temporal.log", "api.log"} <= logs
 
+    def test_a_log_that_is_full_is_set_aside(self, shared_up: Up) -> None:
+        log = shared_up.data_dir / "logs" / "api.log"
+        with log.open("ab") as file:
+            file.write(b"much was printed\n" * 1_000_000)
+        wait_for(lambda: log.stat().st_size < 1_000_000)
+        assert b"much was printed" in log.with_name("api.log.1").read_bytes()
+
     def test_a_second_one_on_the_same_folder_is_refused_in_one_sentence(self, shared_up: Up) -> None:
         second = streamforge("up", "--data-dir", str(shared_up.data_dir), cwd=shared_up.data_dir.parent)
         assert second.returncode == 1
