@@ -9,7 +9,8 @@ from uuid import UUID
 
 import httpx
 from factories import COMPLETED, accepted, progress
-from tools import lines_of, nginx, npm_packages, program
+from programs import npm_packages, program
+from tools import HERE, lines_of, nginx
 
 from streamforge.api.http.server import running
 from streamforge.db.jobs import Jobs
@@ -37,7 +38,7 @@ async def test_a_stream_and_requests_across_a_rolling_deploy(
 ) -> None:
     node = program("node", "nodejs", package="nodejs")
     program("nginx", "/usr/sbin/nginx", package="nginx-light")
-    npm_packages()
+    npm_packages(HERE)
     job_id = await accepted(jobs)
     first, second = on_a_port_of_its_own(settings), on_a_port_of_its_own(settings)
     urls = [f"http://127.0.0.1:{each.server.port}" for each in (first, second)]
