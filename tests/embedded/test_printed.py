@@ -12,6 +12,7 @@ from streamforge.embedded.printed import set_aside_when_full
 
 PRINT_AND_GO_ON_WHEN_TOLD = """
 import signal
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
 for round in ("first", "second", "third", "fourth"):
     for number in range(100):
         print(round, number, flush=True)
@@ -37,7 +38,7 @@ async def test_it_goes_on_at_the_beginning_of_an_emptied_file_and_the_oldest_goe
     try:
         for word in ("first", "second", "third"):
             await until_printed(child, f"{word} 99")
-            set_aside_when_full(log, most_bytes=1000, count=3)
+            set_aside_when_full(log, most_bytes=500, count=3)
             assert log.stat().st_size == 0
             os.kill(child.pid, signal.SIGUSR1)
         await until_printed(child, "fourth 99")
