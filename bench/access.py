@@ -74,7 +74,7 @@ async def serve(kind: str, dsn: str, folder: str) -> None:
         database=DatabaseSettings(dsn=dsn),
         temporal=TemporalSettings(address="127.0.0.1:1"),
     )
-    configure_logging(settings.log)
+    configure_logging(settings, "api", keep=True)
     async with running(settings) as url:
         (Path(folder) / URL).write_text(url)
         await asyncio.Event().wait()
@@ -82,14 +82,16 @@ async def serve(kind: str, dsn: str, folder: str) -> None:
 
 @contextmanager
 def server(kind: str, dsn: str) -> Iterator[tuple[str, int]]:
-    """Its address and its pid. Its log goes nowhere, but is written."""
+    """Its address and its pid."""
     with tempfile.TemporaryDirectory(prefix="streamforge-bench-") as folder:
         command = [sys.executable, "-m", "bench.access", kind, dsn, folder]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        log = Path(folder) / "log"
+        with log.open("w") as out:
+            process = subprocess.Popen(command, stdout=out, stderr=out)
         try:
             while not (Path(folder) / URL).exists():
                 if process.poll() is not None:
-                    raise RuntimeError("the API did not start")
+                    raise RuntimeError(log.read_text())
                 time.sleep(0.05)
             yield (Path(folder) / URL).read_text(), process.pid
         finally:
