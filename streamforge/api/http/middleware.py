@@ -49,9 +49,7 @@ class RequestId:
         if scope["type"] not in CONNECTIONS:
             await self.app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        sent, traceparent = headers.get("x-request-id", ""), sent_traceparent(headers.get("traceparent"))
-        request_id = sent if _SANE_REQUEST_ID.fullmatch(sent) else uuid4().hex
+        request_id = _request_id(Headers(scope=scope).get("x-request-id", ""))
         scope.setdefault("state", {})["request_id"] = request_id
 
         async def send_with_id(message: Message) -> None:
@@ -60,8 +58,12 @@ class RequestId:
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
-            remember_trace(scope, traceparent)
+            remember_trace(scope, sent_traceparent(Headers(scope=scope).get("traceparent")))
             await self.app(scope, receive, send_with_id)
+
+
+def _request_id(sent: str) -> str:
+    return sent if _SANE_REQUEST_ID.fullmatch(sent) else uuid4().hex
 
 
 def remember_trace(scope: Scope, traceparent: str | None) -> None:
