@@ -15,6 +15,7 @@ from streamforge.backup.copies import copy_hashed, digest_of
 from streamforge.backup.folder import BackedUpObject, Backup, Receipt
 from streamforge.contracts.media.encoded import StoredFile
 from streamforge.db.pool import Database
+from streamforge.db.roles import Roles
 from streamforge.db.snapshot import Snapshot, removals_held, snapshot
 from streamforge.disks import disk_error
 from streamforge.embedded import endpoints
@@ -91,7 +92,7 @@ async def _make(plan: Plan, building: Path) -> Receipt:
 
 @asynccontextmanager
 async def _database(settings: Settings) -> AsyncIterator[Database]:
-    pool = await Database.open(settings.database.dsn or "", size=2)
+    pool = await Database.open(settings.database.dsn or "", size=2, roles=Roles(settings.database.roles))
     try:
         yield pool
     finally:

@@ -78,6 +78,9 @@ OF_OWNERS: dict[str, Arguments] = {
     "mark_cancel_told": lambda world: (world.running.id,),
     "jobs_to_cancel": lambda world: (None, None, 10),
     "launched_and_unfinished_jobs": lambda world: (None, 10),
+    "known_workflows": lambda world: ([world.running.workflow_id],),
+    "all_jobs": lambda world: (),
+    "owe_starts": lambda world: ("-restored-20261128T080000Z",),
     "jobs_nobody_waits_for": lambda world: ([world.over.workflow_id], timedelta(0)),
     "past_moments": lambda world: (10,),
     "expired_jobs": lambda world: (LATER,),
@@ -112,6 +115,13 @@ OF_OWNERS: dict[str, Arguments] = {
 
 OF_NOBODY: dict[str, Arguments] = {
     "ping": lambda world: (),
+    "may_remove": lambda world: (),
+    "hold_removals": lambda world: (),
+    "see_one_moment": lambda world: (),
+    "export_snapshot": lambda world: (),
+    "roles_of_the_schema": lambda world: (),
+    "has_tables": lambda world: (),
+    "statements_for_a_role": lambda world: ("streamforge_reader", False, True),
     "has_migrations_table": lambda world: (),
     "schema_of_our_tables": lambda world: (),
     "isolation": lambda world: (Roles().names,),
