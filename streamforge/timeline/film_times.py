@@ -73,7 +73,9 @@ def film_times(
         usual = span // between
         usual_gap = span / between
     picture_end = int(shown[-1]) + behind * usual + _last(last_duration, usual)
-    if declared_end is not None and not (film.clock.runs or film.clock.disbelieved):  # It was made of those times.
+    # It was made of those times; and a last packet that says how long it lasts knows more than an edit list.
+    is_declared = not (film.clock.runs or film.clock.disbelieved or last_duration > usual)
+    if declared_end is not None and is_declared:
         picture_end = max(picture_end, min(declared_end, int(shown[-1]) + LONGEST_LAST_SECONDS * VIDEO_TIMESCALE))
     latest_sound = max(film.sound_ends.values(), default=picture_end)
     end = latest_sound if latest_sound > picture_end + OUTLASTED else picture_end

@@ -85,11 +85,13 @@ def truth_of(film: Film, decodable: Seen, has_times: bool = True) -> Truth:
     shown.sort(key=lambda packet: packet.at)
     begins = shown[0].at
     heard = {second for _, second in decodable.beeps}
+    # Lies about sound may leave none of it.
+    first_sound = film.sound.packets[0].at if film.sound.packets else begins
     reordered = 0 if has_times else max(packet.at - packet.due for packet in film.pictures.packets)
     return Truth(
         pictures=[(packet.number, seconds(packet.at - begins)) for packet in shown if packet.number is not None],
         beeps=[(second, at - seconds(begins)) for second, at in _whole_beeps(film) if second in heard],
-        early=seconds(max(0, begins - max(film.hidden_before, film.sound.packets[0].at))),
+        early=seconds(max(0, begins - max(film.hidden_before, first_sound))),
         rubble=_rubble(film, decodable, shown[0]),
         ends=seconds(_end(film, shown) - begins),
         over=seconds(_end(film, film.pictures.packets) - begins),
@@ -141,7 +143,7 @@ def _rubble(film: Film, decodable: Seen, first: Packet) -> float:
 def _end(film: Film, shown: Sequence[Packet]) -> int:
     """Null frames let the last picture stay, too."""
     pictures = max(packet.ends for packet in [*shown, *_null(film)])
-    return max(pictures, *(packet.ends for packet in film.sound.packets))
+    return max([pictures, *(packet.ends for packet in film.sound.packets)])
 
 
 def _null(film: Film) -> list[Packet]:

@@ -95,6 +95,8 @@ def beeps_in(sound: Sound, rate: int) -> list[tuple[float, int]]:
 
 
 def _bursts(sound: Sound, rate: int) -> list[tuple[int, int]]:
+    if not sound.size:
+        return []
     width = max(1, round(0.003 * rate))
     loud = np.flatnonzero(np.convolve(np.abs(sound), np.ones(width) / width, "same") > LOUD)
     if loud.size == 0:
