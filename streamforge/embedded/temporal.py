@@ -1,15 +1,24 @@
-"""An embedded Temporal server: the official binary's development server, with its web UI and a database file."""
+"""An embedded Temporal server: the official binary's development server, with its web UI and a database file.
 
+It asks nobody for a password, so a gatekeeper stands before it, which lets in this user and root alone.
+"""
+
+import subprocess
 import sys
 from pathlib import Path
 
+import structlog
 from temporalio.service import RPCError
 
-from streamforge.embedded.child import Child, start_on
+from streamforge.embedded import gatekeeper
+from streamforge.embedded.child import Child, EndedAtStart, start_on
 from streamforge.embedded.ports import Port
 from streamforge.errors import MissingPart, TemporalUnavailable
+from streamforge.kernel.syscalls import IS_LINUX
 from streamforge.settings import TemporalSettings
 from streamforge.temporal.connect import connect, ensure_search_attributes
+
+log = structlog.stdlib.get_logger(__name__)
 
 HOST = "127.0.0.1"
 START_SECONDS = 60.0
@@ -28,6 +37,16 @@ def binary() -> Path:
     )
 
 
+def can_be_guarded() -> bool:
+    """Whether a gatekeeper can keep other users of this machine out. Tried by one that guards nothing."""
+    tried = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-m", gatekeeper.__name__, "--", sys.executable, "-c", ""],
+        stdout=subprocess.DEVNULL,
+        check=False,
+    )
+    return tried.returncode == 0
+
+
 class EmbeddedTemporal:
     """A Temporal server on 127.0.0.1 whose database and log lie in `data_dir`. Port 0 means any free port.
 
@@ -43,6 +62,8 @@ class EmbeddedTemporal:
         self._port = Port(HOST, port, flag="--temporal-port")
         self._ui_port = Port(HOST, ui_port, flag="--ui-port")
         self.child: Child | None = None
+        self.is_guarded = IS_LINUX
+        """Whether only this user and root reach it."""
 
     @property
     def address(self) -> str:
@@ -59,13 +80,30 @@ class EmbeddedTemporal:
         return self.address
 
     async def _serve(self) -> None:
-        self.child = Child(self.name, self._command(), self._log, folder=self._folder)
+        """Behind a gatekeeper where the kernel allows one."""
+        if self.is_guarded:
+            try:
+                await self._run([*self._gatekeeper(), *self._command()])
+                return
+            except EndedAtStart:
+                if self.child is None or self.child.exit_code != gatekeeper.NO_NETWORK:
+                    raise
+            self.is_guarded = False
+            log.warning("other users of this machine can reach the embedded Temporal", reason=self.child.last_words())
+        await self._run(self._command())
+
+    async def _run(self, command: list[str]) -> None:
+        self.child = Child(self.name, command, self._log, folder=self._folder)
         self.child.start()
         await self.child.wait_until(self._takes_workflows, START_SECONDS)
 
     async def stop(self) -> None:
         if self.child is not None:
             await self.child.stop(STOP_SECONDS)
+
+    def _gatekeeper(self) -> list[str]:
+        ports = [str(self._port.number), str(self._ui_port.number)]
+        return [sys.executable, "-m", gatekeeper.__name__, *ports, "--"]
 
     def _command(self) -> list[str]:
         return [

@@ -1,0 +1,172 @@
+"""Nobody else on this machine reaches the embedded Temporal and PostgreSQL: tried as another user."""
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from streamforge.embedded import gatekeeper, leftovers
+from streamforge.embedded.postgres import EmbeddedPostgres
+from streamforge.embedded.temporal import EmbeddedTemporal
+from streamforge.kernel import namespaces
+from streamforge.settings import TemporalSettings
+from streamforge.temporal.connect import connect
+
+as_another_user = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+
+HEAD = """
+import socket, sys
+with socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=20) as talking:
+    talking.sendall(sys.argv[2].encode().decode("unicode_escape").encode("latin-1"))
+    try:
+        print(talking.recv(1000))
+    except ConnectionResetError:
+        print("reset")
+"""
+
+GRPC = r"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+HTTP = r"GET / HTTP/1.0\r\n\r\n"
+POSTGRES = r"\x00\x00\x00\x2c\x00\x03\x00\x00user\x00streamforge\x00database\x00postgres\x00\x00"
+
+
+def said_to_nobody(port: int, greeting: str) -> str:
+    """What a server answers to a process of the user nobody."""
+    # The interpreter often lies below /root.
+    through = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search", "--securebits=+no_setuid_fixup"]
+    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *through]
+    command = [*nobody, sys.executable, "-I", "-c", HEAD, str(port), greeting]
+    return subprocess.run(command, capture_output=True, text=True, check=True, cwd="/").stdout.strip()
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[EmbeddedTemporal]:
+    server = EmbeddedTemporal(tmp_path / "temporal")
+    await server.start()
+    yield server
+    await server.stop()
+
+
+def port_of(address: str) -> int:
+    return int(address.rpartition(":")[2])
+
+
+async def test_its_own_user_reaches_temporal_and_its_page(server: EmbeddedTemporal) -> None:
+    assert (await connect(TemporalSettings(address=server.address))).namespace == "default"
+    async with httpx.AsyncClient(trust_env=False) as client:
+        assert "<html" in (await client.get(server.ui_url)).text
+
+
+@as_another_user
+async def test_another_user_does_not(server: EmbeddedTemporal) -> None:
+    """Not even a byte comes back. Without a gatekeeper both answer."""
+    if not server.is_guarded:
+        pytest.skip("no network namespaces here")
+    for port, greeting in ((port_of(server.address), GRPC), (port_of(server.ui_url), HTTP)):
+        assert await asyncio.to_thread(said_to_nobody, port, greeting) in {"reset", "b''"}
+
+
+async def test_it_has_no_other_door(server: EmbeddedTemporal) -> None:
+    """The server listens on more ports than it is asked for: all of them are in its own network."""
+    if not server.is_guarded or server.child is None:
+        pytest.skip("no network namespaces here")
+    (temporal,) = psutil.Process(server.child.pid).children()
+    outside = Path("/proc/self/ns/net").readlink()
+    assert Path(f"/proc/{temporal.pid}/ns/net").readlink() != outside
+    inside = {line.split()[1].rpartition(":")[2] for line in _listening(Path(f"/proc/{temporal.pid}/net/tcp"))}
+    assert f"{port_of(server.address):04X}" in inside
+    assert len(inside) > 2
+
+
+def _listening(table: Path) -> list[str]:
+    listening = "0A"
+    return [line for line in table.read_text(encoding="ascii").splitlines()[1:] if line.split()[3] == listening]
+
+
+async def test_it_ends_with_its_gatekeeper(server: EmbeddedTemporal) -> None:
+    if not server.is_guarded or server.child is None:
+        pytest.skip("no network namespaces here")
+    (temporal,) = psutil.Process(server.child.pid).children()
+    os.kill(server.child.pid, 9)
+    async with asyncio.timeout(10):
+        while leftovers.is_alive(temporal):
+            await asyncio.sleep(0.01)
+
+
+async def test_where_the_kernel_allows_no_network_it_runs_as_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in most containers. The gatekeeper says so before it starts anything."""
+    refuses = tmp_path / "refuses.py"
+    refuses.write_text(f"raise SystemExit({gatekeeper.NO_NETWORK})", encoding="utf-8")
+    server = EmbeddedTemporal(tmp_path / "temporal")
+    monkeypatch.setattr(server, "_gatekeeper", lambda: [sys.executable, str(refuses)])
+    try:
+        await server.start()
+        assert not server.is_guarded
+        assert (await connect(TemporalSettings(address=server.address))).namespace == "default"
+    finally:
+        await server.stop()
+
+
+def test_a_connection_that_is_closed_has_no_owner() -> None:
+    """Else what somebody said before he hung up would be heard as root's: the kernel forgets whose it was."""
+    registry = gatekeeper.Registry()
+    with closing(registry), socket.create_server(("127.0.0.1", 0)) as server:
+        talking = socket.create_connection(server.getsockname())
+        accepted, _ = server.accept()
+        near, far = talking.getsockname(), talking.getpeername()
+        assert registry.owner(near, far) == os.geteuid()
+        talking.close()
+        assert registry.owner(near, far) is None
+        accepted.close()
+        assert registry.owner(near, far) is None
+
+
+def test_a_port_that_is_taken_is_told_before_anything_starts() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        command = [sys.executable, "-m", gatekeeper.__name__, port, "--", "never-started"]
+        ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ran.returncode == gatekeeper.PORT_TAKEN
+    assert "in use" in ran.stdout
+
+
+# ── PostgreSQL ──────────────────────────────────────────────────────────────────────────────────────────────────────
+@as_another_user
+async def test_another_user_is_asked_for_the_password_of_postgresql(postgres_dsn: str) -> None:
+    """And cannot guess it: 24 random bytes, by SCRAM."""
+    port = port_of(postgres_dsn.rpartition("/")[0])
+    answer = await asyncio.to_thread(said_to_nobody, port, POSTGRES)
+    assert "SCRAM-SHA-256" in answer
+
+
+async def test_every_way_into_postgresql_asks_for_it(tmp_path: Path) -> None:
+    server = EmbeddedPostgres(tmp_path / "postgres")
+    try:
+        await server.start()
+    finally:
+        await server.stop()
+    rules = (tmp_path / "postgres" / "cluster" / "pg_hba.conf").read_text(encoding="utf-8").splitlines()
+    methods = {rule.split()[-1] for rule in rules if rule.strip() and not rule.startswith("#")}
+    assert methods == {"scram-sha-256"}
+
+
+def test_namespaces_change_nothing_where_they_are_not_allowed() -> None:
+    """A process that may not have one is where it was."""
+    script = (
+        "import os; from streamforge.kernel import namespaces as n; before = os.readlink('/proc/self/ns/net')\n"
+        "n.unshare = lambda flags: (_ for _ in ()).throw(PermissionError(1, 'no'))\n"
+        "try: n.leave(n.CLONE_NEWNET)\n"
+        "except PermissionError: print(os.readlink('/proc/self/ns/net') == before)"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "True"
+    assert namespaces.CLONE_NEWNET
