@@ -132,6 +132,7 @@ def _service_settings(process: str, *arguments: Any) -> "Settings":
     from streamforge.observability.logs import configure_logging
 
     settings = _settings(*arguments)
+    data_folder.write_for_owner_only()
     data_folder.require(settings.data_dir)
     configure_logging(settings, process, keep=True)
     return join(settings)
@@ -150,11 +151,13 @@ def up(
 ) -> None:
     """Run everything on this machine: PostgreSQL, Temporal, the API and a worker."""
     embedded.require()
+    from streamforge import data_folder
     from streamforge.embedded.supervisor import UpOptions
     from streamforge.observability.logs import configure_logging
     from streamforge.signals import until_signal
 
     settings = _settings(context, data_dir, host, port)
+    data_folder.write_for_owner_only()
     configure_logging(settings, "up")
     options = UpOptions(temporal_port, ui_port, with_worker=not no_worker, config_file=context.obj)
     asyncio.run(until_signal(_up(settings, options)))

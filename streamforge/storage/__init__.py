@@ -12,7 +12,7 @@ def open_storage(settings: Settings) -> Storage:
     """The store that `storage.url` names; a folder under the data dir when it names none. Raises InvalidSettings."""
     url = settings.storage.url
     if url is None:
-        return LocalStorage(settings.data_dir / "storage")
+        return LocalStorage(settings.data_dir / "storage", for_others=False)
     if url.startswith("file://"):
         return LocalStorage.from_url(url)
     if "://" not in url:

@@ -38,8 +38,11 @@ ABANDONED_AFTER = timedelta(hours=24)
 class LocalStorage:
     """Implements streamforge.storage.protocol.Storage over `root`, which several processes may share."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, for_others: bool = True) -> None:
+        """`for_others`: every user of the machine may read it, whatever the umask is. That is for a folder which a web server
+        may give out; one among an installation's own data is nobody else's business."""
         self.root = root.resolve()
+        self._file_mode, self._folder_mode = (0o644, 0o755) if for_others else (0o600, 0o700)
         self._seen = False
         self._moved = set[tuple[Path, Path]]()
         """From where to where, by a put that failed when only its folder was to be synced yet: all that is left to the
@@ -127,7 +130,7 @@ class LocalStorage:
         what is written to an unmounted folder would be hidden when its disk comes back."""
         folder = self.root / ASIDE
         self._refuse_if_gone()
-        _make(folder)
+        _make(folder, self._folder_mode)
         self._seen = True
         return folder
 
@@ -163,7 +166,8 @@ class LocalStorage:
 
     def _move_in(self, path: Path, target: Path, replace: bool) -> None:
         try:
-            _place(path, target, replace)
+            path.chmod(self._file_mode)
+            _place(path, target, replace, self._folder_mode)
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
@@ -184,9 +188,9 @@ class LocalStorage:
         aside = Path(aside_name)
         try:
             write(aside)
-            aside.chmod(0o644)
+            aside.chmod(self._file_mode)
             _sync(aside)
-            _place(aside, target, replace)
+            _place(aside, target, replace, self._folder_mode)
             _sync_if_there(target.parent)
         finally:
             aside.unlink(missing_ok=True)
@@ -298,11 +302,11 @@ def _ignore_vanished(error: OSError) -> None:
         raise error
 
 
-def _place(path: Path, target: Path, replace: bool) -> None:
+def _place(path: Path, target: Path, replace: bool, folder_mode: int) -> None:
     """Move it there; for good when the folder is synced, too. Whoever deletes it in between only makes us make it again."""
     while True:
         try:
-            _make(target.parent)
+            _make(target.parent, folder_mode)
             _move(path, target, replace)
             break
         except FileNotFoundError:
@@ -315,12 +319,13 @@ def _sync_if_there(folder: Path) -> None:
         _sync(folder)
 
 
-def _make(folder: Path) -> None:
+def _make(folder: Path, mode: int) -> None:
     """With all that are missing above it. A folder is there after a power cut only when the one above was written, too."""
     if folder.is_dir():
         return
-    _make(folder.parent)
+    _make(folder.parent, mode)
     folder.mkdir(exist_ok=True)
+    folder.chmod(mode)
     _sync(folder.parent)
 
 

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import stat
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -52,6 +53,23 @@ class TestWhileItRuns:
         path = endpoints.path_of(shared_up.data_dir)
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+    def test_nothing_in_its_folder_is_for_others(self, shared_up: Up) -> None:
+        everything = [shared_up.data_dir, *shared_up.data_dir.rglob("*")]
+        assert len(everything) > 10
+        # PostgreSQL's files come and go.
+        modes = {path: stat.S_IMODE(path.lstat().st_mode) for path in everything if os.path.lexists(path)}
+        assert {path: oct(mode) for path, mode in modes.items() if mode & 0o077} == {}
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+    def test_another_user_sees_nothing_of_it(self, shared_up: Up) -> None:
+        above = shared_up.data_dir.parent
+        above.chmod(0o755)
+        nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+        for command in (["ls", "data"], ["cat", "data/run/up.json"], ["cat", "data/postgres/password"]):
+            ran = subprocess.run([*nobody, *command], cwd=above, capture_output=True, text=True, check=False)
+            assert ran.stdout == ""
+            assert "Permission denied" in ran.stderr
 
     def test_every_part_has_its_log(self, shared_up: Up) -> None:
         logs = {path.name for path in (shared_up.data_dir / "logs").iterdir()}

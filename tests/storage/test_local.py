@@ -162,9 +162,20 @@ async def test_a_put_that_failed_at_its_very_end_is_finished_by_the_next_try(
         await local.put_file("input/job/original", path, replace=replace)
 
 
-async def test_others_may_read_what_is_published(local: LocalStorage) -> None:
-    await local.put_bytes("output/job/master.m3u8", b"x")
-    assert (local.root / "output/job/master.m3u8").stat().st_mode & 0o777 == 0o644
+@pytest.mark.parametrize(("for_others", "file", "folder"), [(True, 0o644, 0o755), (False, 0o600, 0o700)])
+async def test_who_may_read_what_is_published(tmp_path: Path, for_others: bool, file: int, folder: int) -> None:
+    """A web server may give out a folder that the settings name; what lies among an installation's own data is private."""
+    local, film = LocalStorage(tmp_path / "store", for_others=for_others), tmp_path / "film"
+    film.write_bytes(b"film")
+    film.chmod(0o640)
+    before = os.umask(0o027)
+    try:
+        await local.put_bytes("output/job/master.m3u8", b"x")
+        await local.put_file("output/job/360p/1.m4s", film)
+    finally:
+        os.umask(before)
+    for name, mode in (("job/master.m3u8", file), ("job/360p/1.m4s", file), ("job", folder), ("job/360p", folder)):
+        assert (local.root / "output" / name).stat().st_mode & 0o777 == mode, name
 
 
 async def test_a_local_file_is_the_stored_file_itself(local: LocalStorage, tmp_path: Path) -> None:
