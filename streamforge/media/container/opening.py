@@ -1,7 +1,7 @@
 """Opening hostile files. Every container that came from outside is opened here and nowhere else."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from math import inf
 from pathlib import Path
@@ -20,9 +20,10 @@ from av.video.stream import VideoStream
 
 from streamforge.contracts.media.source import VIDEO_TIMESCALE
 from streamforge.contracts.media.timeline import TrackClock
-from streamforge.errors import NotAVideo, TruncatedSource, UndecodableSource
+from streamforge.errors import NotAVideo, SourceTooComplex, TruncatedSource, UndecodableSource
 from streamforge.media.container.cut_off import is_cut_off, is_film
 from streamforge.media.container.packet_clock import AS_IT_IS, AnyPacket, Losses, PacketClock
+from streamforge.media.decoding.accepted import ACCEPTED
 from streamforge.media.decoding.decoders import own_decoder
 
 CONTAINERS = (
@@ -34,6 +35,7 @@ file that names others would make the server read its own disk or its network fo
 
 OPTIONS = {
     "format_whitelist": CONTAINERS,
+    "codec_whitelist": ACCEPTED,
     "protocol_whitelist": "file",
     "enable_drefs": "0",  # QuickTime data references point to other files.
     "use_absolute_path": "0",
@@ -61,7 +63,7 @@ def open_source(path: Path, analysed_bytes: int = 0, *, fills_in: bool = True) -
     try:
         container = av.open(str(path), options=options, metadata_errors="replace")
     except (av.error.FFmpegError, ValueError) as error:
-        raise _cannot_open(path, error) from error
+        raise _cannot_open(path, error, options) from error
     with container:
         yield container
 
@@ -71,7 +73,9 @@ def _analysis(analysed_bytes: int) -> dict[str, str]:
     return {"probesize": str(analysed_bytes), "analyzeduration": str(ANALYSED_MICROSECONDS)} if analysed_bytes else {}
 
 
-def _cannot_open(path: Path, error: Exception) -> Exception:
+def _cannot_open(path: Path, error: Exception, options: dict[str, str]) -> Exception:
+    if isinstance(error, av.error.MemoryError):
+        return _too_many_streams(path, options) or error
     if is_cut_off(path):
         message = (
             "The video is cut off: its header or its index is missing, as after an interrupted recording or transfer."
@@ -81,6 +85,20 @@ def _cannot_open(path: Path, error: Exception) -> Exception:
         return UndecodableSource("The video is damaged: its header cannot be read.", debug=str(error))
     message = "This is not a video in a format that can be read; send MP4, MOV, WebM, MKV, AVI or MPEG-TS, for example."
     return NotAVideo(message, debug=str(error))
+
+
+def _too_many_streams(path: Path, options: dict[str, str]) -> SourceTooComplex | None:
+    """FFmpeg's own limit of a thousand looks like a lack of memory; only its log tells them apart."""
+    level = av.logging.get_level()
+    av.logging.set_level(av.logging.ERROR)
+    try:
+        with av.logging.Capture() as lines, suppress(av.error.FFmpegError):
+            av.open(str(path), options=options).close()
+    finally:
+        av.logging.set_level(level)
+    if any("max_streams" in text for _, _, text in lines):
+        return SourceTooComplex("The file has more than 1,000 streams; no film has.")
+    return None
 
 
 def stream_by_index(container: InputContainer, index: int) -> VideoStream:

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from streamforge.codecs.registry import CODECS
 from streamforge.contracts.media.source import VIDEO_TIMESCALE
-from streamforge.contracts.tasks import PacketsRead
+from streamforge.contracts.tasks import PacketsRead, ProbeTask
 from streamforge.errors import TruncatedSource
 from streamforge.media.container.early_end import OVERHEAD, ReadExtent
 from streamforge.media.container.opening import open_source, packets, stream_by_index
 from streamforge.media.container.packet_clock import AnyPacket, Losses, is_hidden
+from streamforge.media.probe.complexity import not_too_dense
 from streamforge.media.probe.decoder_set_ups import SetUps
 from streamforge.media.probe.packet_log import PacketLog
 from streamforge.media.probe.tallies import Tallies
@@ -237,8 +238,10 @@ class Reading:
         return self.films.get(index) or self.sounds[index]
 
 
-def read_packets(container: InputContainer, tallies: Tallies, on_progress: Tell[PacketsRead]) -> Reading:
-    """In one pass, in which the tallies see the packets, too."""
+def read_packets(
+    container: InputContainer, tallies: Tallies, task: ProbeTask, on_progress: Tell[PacketsRead]
+) -> Reading:
+    """In one pass, in which the tallies see the packets, too. Raises SourceTooComplex for too many of them."""
     kind = container.format.name
     videos = [stream for stream in tallies.streams if isinstance(stream, VideoStream) and stream.codec_context]
     audios = [stream for stream in tallies.streams if isinstance(stream, AudioStream)]
@@ -252,7 +255,7 @@ def read_packets(container: InputContainer, tallies: Tallies, on_progress: Tell[
     for film in reading.films.values():
         film.finder.beside = [sound.finder for sound in reading.sounds.values()]
     tracks: dict[int, TrackReading] = {**reading.films, **reading.sounds}
-    for number, packet in enumerate(packets(container, *tallies.streams)):
+    for number, packet in enumerate(not_too_dense(packets(container, *tallies.streams), task)):
         tallies.take(packet)
         if (track := tracks.get(packet.stream_index)) is not None:
             track.take(packet)

@@ -21,6 +21,7 @@ from streamforge.media.container.cut_off import is_cut_off
 from streamforge.media.container.early_end import ReadExtent, refuse_early_end, unread_share
 from streamforge.media.container.late_streams import analysis_needed
 from streamforge.media.container.opening import open_source, stream_by_index
+from streamforge.media.probe.complexity import refuse_too_much
 from streamforge.media.probe.film import Film, continuing_streams
 from streamforge.media.probe.film_description import DescribedFilm
 from streamforge.media.probe.packets import (
@@ -52,7 +53,8 @@ MAX_ASPECT = 32
 
 @performs(PROBE)
 def run(task: ProbeTask, on_progress: Tell[PacketsRead]) -> Source:
-    """Raises NotAVideo, NoVideoStream, TruncatedSource, UndecodableSource, UnsupportedDimensions, SourceTooLong."""
+    """Raises NotAVideo, NoVideoStream, TruncatedSource, UndecodableSource, UnsupportedDimensions, SourceTooLong,
+    SourceTooComplex."""
     file = _read(task, on_progress)
     return _only_sound(task, file) if file.found.choice.film is None else _film(task, file, file.found.choice.film)
 
@@ -81,8 +83,9 @@ def _read(task: ProbeTask, on_progress: Tell[PacketsRead]) -> _File:
     decoded."""
     analysed_bytes = analysis_needed(task.path)
     with open_source(task.path, analysed_bytes) as container:
+        refuse_too_much(container, task)
         tallies = Tallies(container)
-        reading = read_packets(container, tallies, on_progress)
+        reading = read_packets(container, tallies, task, on_progress)
         every = [_with_repeated(stream, task.path, container) for stream in tallies.seen()]
         kind = container.format.name
         continuing = continuing_streams(reading, kind, _usable(every))

@@ -18,13 +18,11 @@ from av.video.stream import VideoStream
 from streamforge.media.container.packet_clock import AnyPacket
 from streamforge.media.container.programs import Described, described
 from streamforge.media.container.scrambling import scrambled
+from streamforge.media.decoding.accepted import CAPTIONS, is_accepted
 from streamforge.media.text.cea608 import cc_data, channels
 from streamforge.planning.stream_choice import Seen
 
 Track: TypeAlias = VideoStream | AudioStream | SubtitleStream
-
-MAX_STREAMS = 512
-"""A file with more is an attack; what is behind them is not looked at."""
 
 MAX_TRIES = 500
 """Packets of a track that are decoded to find out how its sound is made: ten seconds, should all of them be broken."""
@@ -34,9 +32,6 @@ MAX_LANGUAGE = 35
 
 HEAD_BYTES = 8192
 """Of a picture, in which its captions stand: before what is drawn."""
-
-CAPTIONS = "cc_dec"
-"""FFmpeg's name for the reader of a track of CEA-608 (`c608` in QuickTime)."""
 
 CAPTIONED = {"h264", "hevc", "mpeg2video", "av1", "libdav1d"}
 """Codecs that may have captions among their pictures, by the names of FFmpeg's decoders."""
@@ -49,6 +44,7 @@ LOCKS_EVERY = 16
 
 IS_ENCRYPTED = "it is encrypted"
 HAS_NO_DECODER = "there is no decoder for it"
+IS_NOT_ACCEPTED = "its codec is not among those that are accepted"
 SAYS_NOTHING = "nothing in it can be decoded"
 IS_EMPTY = "it is empty, or damaged beyond reading"
 
@@ -144,7 +140,7 @@ class Tallies:
     def __init__(self, container: InputContainer) -> None:
         about = described(container)
         locked = scrambled(Path(container.name)) if container.format.name == "mpegts" else frozenset()
-        tracks = [each for each in container.streams if isinstance(each, Track)][:MAX_STREAMS]
+        tracks = [each for each in container.streams if isinstance(each, Track)]
         self._tallies = {each.index: _Tally(each, _as_declared(each, about.get(each.index), locked)) for each in tracks}
         for tally in self._tallies.values():
             tally.sound = _declared_sound(tally.stream)
@@ -212,6 +208,8 @@ def _declared_obstacle(stream: Track, about: Described | None) -> str | None:
         return None
     if stream.codec_context is None:
         return HAS_NO_DECODER
+    if not is_accepted(stream.codec_context.name):
+        return IS_NOT_ACCEPTED
     return IS_ENCRYPTED if about is not None and about.fourcc in ENCRYPTED_FOURCCS else None
 
 

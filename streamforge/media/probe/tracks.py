@@ -7,7 +7,8 @@ from av.container import InputContainer
 from av.stream import Disposition
 
 from streamforge.contracts.media.source import AudioRole, AudioSource, SubtitleSource
-from streamforge.media.probe.tallies import CAPTIONS, SoundFormat
+from streamforge.media.decoding.accepted import CAPTIONS
+from streamforge.media.probe.tallies import SoundFormat
 from streamforge.planning.stream_choice import Choice, Seen
 from streamforge.planning.text.tracks import CEA_608
 
