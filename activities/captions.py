@@ -27,6 +27,7 @@ from streamforge.errors import CaptionsUnavailable, Superseded
 from streamforge.events.log import EventLog
 from streamforge.events.reporter import LAST_PROGRESS_TIMEOUT_SECONDS, Reporter
 from streamforge.media.worker.children import MediaChildren
+from streamforge.media.worker.speech import with_model_here
 from streamforge.packaging.presentation import TEXT_FILE
 from streamforge.storage import AlreadyThere, Storage, layout
 
@@ -80,7 +81,8 @@ class CaptionsActivities:
             with _noted_beginning(checkpoint), self.scratch.folder_for("captions") as folder:
                 async with self.originals.file(work.original.source_object) as path, _reporting(reporter) as progress:
                     source = await source_clocks.read(self.storage, work.source)
-                    task = TranscribeTask(path=path, source=source, transcription=work.transcription, target=folder)
+                    transcription = await with_model_here(work.transcription)
+                    task = TranscribeTask(path=path, source=source, transcription=transcription, target=folder)
                     text = await self.children.run(tasks.TRANSCRIBE, task, progress.put_nowait)
                 # No two transcriptions need be the same: one that comes late must not write over what a newer one told of.
                 if (done := await work_records.find(self.storage, record, Text)) is not None:

@@ -5,6 +5,7 @@ import sys
 
 BENCHES = {
     "startup": "`streamforge up`, from nothing and on an existing data folder",
+    "sandbox": "what it costs a media child to be confined",
     "small_job": "POST → completed of a 4-s 176×144 clip, stage by stage",
     "upload_memory": "memory of the API while 4 GiB come in",
     "playable": "upload done → the first seconds can be played, for 10 s, 10 min and 2 h",

@@ -14,7 +14,8 @@ from rich.markup import escape
 from streamforge import embedded
 from streamforge.access.exposure import require_callers_beyond_loopback
 from streamforge.access.secret import InstallationSecret
-from streamforge.contracts.tasks import GpuTrial
+from streamforge.contracts import tasks
+from streamforge.contracts.tasks import CONFINES, GpuTrial, Sandbox, SandboxTask
 from streamforge.db.pool import availability_errors
 from streamforge.db.pool import connect as connect_database
 from streamforge.db.roles import Roles, isolation
@@ -25,7 +26,7 @@ from streamforge.media.worker.children import MediaChildren
 from streamforge.media.worker.gpus import try_encoders
 from streamforge.planning.trial import trial_renditions
 from streamforge.quality.registry import METRIC
-from streamforge.settings import Settings
+from streamforge.settings import SandboxMode, Settings
 from streamforge.storage import open_storage
 from streamforge.storage.local import LocalStorage
 from streamforge.temporal.connect import connect as connect_temporal
@@ -55,12 +56,15 @@ async def examine(settings: Settings) -> list[Finding]:
     running = endpoints.read(settings.data_dir) if endpoints.is_running(settings.data_dir) else None
     if running is not None:
         settings = endpoints.with_parts(settings, running)
-    async with MediaChildren.of(settings.media) as children:
+    # What is required and missing is a finding here, beside all others.
+    as_possible = settings.media.model_copy(update={"sandbox": "off" if settings.media.sandbox == "off" else "auto"})
+    async with MediaChildren.of(as_possible) as children:
         capabilities = await detect(children)
         on_this_machine = [
             _python(),
             _encoders(settings, capabilities),
             _measuring(settings, capabilities),
+            sandbox_finding(await children.run(tasks.SANDBOX, SandboxTask()), settings.media.sandbox),
             await _gpu(settings, capabilities, children),
         ]
     return on_this_machine + [await _finding(part, check, settings) for part, check in CHECKS.items()]
@@ -98,6 +102,17 @@ def _measuring(settings: Settings, capabilities: Capabilities) -> Finding:
         f"{capabilities.ffmpeg or 'no ffmpeg is there, so it'} cannot measure {METRIC.label}",
         "`pip install --force-reinstall imageio-ffmpeg`, or set STREAMFORGE_VALIDATION__ENABLED=false.",
     )
+
+
+def sandbox_finding(found: Sandbox, mode: SandboxMode) -> Finding:
+    """What a hostile video could not do, if it took over the process that works on it."""
+    in_force = ", ".join(found.in_force) or "media processes are not confined"
+    absent = "; ".join(f"{part}: {why}" for part, why in found.missing.items())
+    says = f"{in_force}; without {absent}" if absent else in_force
+    if not CONFINES & found.missing.keys():
+        return Finding("sandbox", Level.OK, says)
+    advice = "A kernel from 5.13 on with Landlock and seccomp confines them; see “Hostile media” in docs/security.md."
+    return Finding("sandbox", Level.FAILED if mode == "required" else Level.NOTE, says, advice)
 
 
 async def _gpu(settings: Settings, capabilities: Capabilities, children: MediaChildren) -> Finding:
@@ -162,7 +177,11 @@ def _embedded_temporal() -> Finding:
     from streamforge.embedded import temporal  # noqa: PLC0415 - not there without the extra
 
     temporal.binary()
-    return Finding("Temporal", Level.OK, "Temporal is installed; `streamforge up` starts it")
+    says = "Temporal is installed; `streamforge up` starts it"
+    if temporal.can_be_guarded():
+        return Finding("Temporal", Level.OK, f"{says}, for this user and root alone")
+    advice = "No network namespaces are to be had; see docs/security.md, or run a Temporal of your own, with TLS."
+    return Finding("Temporal", Level.NOTE, f"{says}, and every user of this machine can reach it", advice)
 
 
 async def _storage(settings: Settings) -> Finding:

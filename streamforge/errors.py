@@ -281,6 +281,12 @@ class SourceTooLong(SourceError):
     code = "input.too_long"
 
 
+class SourceTooComplex(SourceError):
+    """More of something than any film has: streams, packets, data that is no media. Found before it is decoded."""
+
+    code = "input.too_complex"
+
+
 class SourceTooExpensive(SourceError):
     """The media child hit its memory or time limit on this source."""
 
@@ -305,6 +311,13 @@ class InvalidSettings(ServiceError):
 
 class MissingPart(ServiceError):
     code = "setup.missing_part"
+    retryable = False
+
+
+class SandboxMissing(ServiceError):
+    """Media processes are to be confined, and this machine cannot do it."""
+
+    code = "setup.no_sandbox"
     retryable = False
 
 

@@ -4,13 +4,14 @@ import os
 import re
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PositiveFloat,
@@ -157,6 +158,9 @@ class InputSettings(Section):
     max_width: PositiveInt = 8192
     max_height: PositiveInt = 8192
     max_duration_seconds: PositiveFloat = 12 * 3600
+    max_streams: PositiveInt = 512
+    max_packets_per_second: PositiveInt = 10_000
+    max_extra_bytes: PositiveInt = 256 * 2**20
 
 
 class CrfRanges(Section):
@@ -279,24 +283,28 @@ class CaptionsSettings(Section):
     compute_type: Literal["auto", "int8", "int8_float16", "int8_float32", "float16", "bfloat16", "float32"] = "auto"
 
 
+def _off_is_a_word(value: object) -> object:
+    """YAML takes a bare `off` for false."""
+    return "off" if value is False else value
+
+
+SandboxMode: TypeAlias = Literal["auto", "required", "off"]
+
+
 class MediaSettings(Section):
     memory_limit_bytes: PositiveInt = 6 * 2**30
+    file_limit_bytes: PositiveInt = 64 * 2**30
     cpu_limit_seconds: PositiveInt = 4 * 3600
     stall_timeout_seconds: PositiveFloat = 120
+    sandbox: Annotated[SandboxMode, BeforeValidator(_off_is_a_word)] = "auto"
 
 
 class WorkerSettings(Section):
     max_concurrent_media: PositiveInt | None = None
     media_memory_bytes: PositiveInt | None = None
     graceful_shutdown_seconds: float = Field(10, ge=0)
-    gpu: Literal["off", "auto"] = "auto"
+    gpu: Annotated[Literal["off", "auto"], BeforeValidator(_off_is_a_word)] = "auto"
     gpu_sessions: PositiveInt = 3
-
-    @field_validator("gpu", mode="before")
-    @classmethod
-    def off_is_a_word(cls, value: object) -> object:
-        """YAML takes a bare `off` for false."""
-        return "off" if value is False else value
 
 
 class StorageSettings(Section):

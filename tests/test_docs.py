@@ -25,6 +25,8 @@ ROW = re.compile(r"^\| `([\w.]+)` \| (\d+|–) \| (caller|service) \| (yes|no) \
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 QUOTED = re.compile(r"`([^`\n]+)`")
 
+NAMED_TEST = re.compile(r"`(tests/[\w/]+\.py)::(?:Test\w+::)?(test_\w+)`")
+
 ONLY_IN_JOBS = {"internal.timeout"}
 """Made where a failed workflow is told to the world; no class raises it."""
 
@@ -52,6 +54,12 @@ def test_error_table_lists_exactly_the_codes_that_exist() -> None:
     listed = {code: tuple(rest) for code, *rest in rows if code not in ONLY_IN_JOBS}
     assert listed == expected
     assert len(rows) == len(expected) + len(ONLY_IN_JOBS)
+
+
+@by_name
+def test_tests_that_are_named_exist(page: Path) -> None:
+    for file, name in NAMED_TEST.findall(page.read_text(encoding="utf-8")):
+        assert re.search(rf"^ *(async )?def {name}\(", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE), name
 
 
 @by_name

@@ -3,6 +3,8 @@
 A worker runs a task by its row (`streamforge.media.worker.children`), and a child finds what performs it by the same one.
 """
 
+import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
@@ -32,14 +34,30 @@ Out = TypeVar("Out", bound=BaseModel)
 Progress = TypeVar("Progress", bound=BaseModel)
 
 
+def _no_files(_: object) -> list[Path]:
+    return []
+
+
+def _no_gpu(_: object) -> bool:
+    return False
+
+
 @dataclass(frozen=True)
 class Task(Generic[In, Out, Progress]):
-    """`tells` is what a child says again and again while it works: a silent one is taken for stuck, and killed."""
+    """`tells` is what a child says again and again while it works: a silent one is taken for stuck, and killed.
+
+    The rest is all that a child gets to see of this machine besides what Python and FFmpeg need: files and folders that it
+    `reads`, folders that it `writes`, whether it `measures` with an ffmpeg of its own, and whether it needs a GPU.
+    """
 
     name: str
     takes: type[In]
     gives: type[Out]
     tells: type[Progress]
+    reads: Callable[[In], list[Path]] = _no_files
+    writes: Callable[[In], list[Path]] = _no_files
+    measures: bool = False
+    on_gpu: Callable[[In], bool] = _no_gpu
 
 
 # ── what children tell ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -93,6 +111,9 @@ class ProbeTask(BaseModel):
     max_width: int
     max_height: int
     max_duration: float
+    max_streams: int = 512
+    max_packets_per_second: int = 10_000
+    max_extra_bytes: int = 256 * 2**20
     keep_damaged: bool = False
 
 
@@ -242,17 +263,109 @@ class TrialResult(BaseModel):
     size_bytes: int
 
 
-PROBE = Task("probe", ProbeTask, Source, PacketsRead)
+NETWORK, PROCESSES, FILES, CALLS = "network", "processes", "files", "system calls"
+CONFINES = {FILES, CALLS}
+"""What a sandbox is none without. The others are a second lock: a filter of system calls refuses sockets, too."""
+
+
+class SandboxTask(BaseModel):
+    """Asks for nothing but what a child cannot do here."""
+
+
+class Sandbox(BaseModel):
+    """What holds a media child back. `landlock` is the version of the kernel's interface, 0 where there is none; `missing` says
+    of each part that is not in force why."""
+
+    landlock: int = 0
+    system_calls: bool = False
+    network: bool = False
+    processes: bool = False
+    missing: dict[str, str] = {}
+
+    @property
+    def in_force(self) -> list[str]:
+        parts = {
+            f"Landlock (version {self.landlock})": self.landlock > 0,
+            "system call filter": self.system_calls,
+            "no network": self.network,
+            "processes counted": self.processes,
+        }
+        return [part for part, there in parts.items() if there]
+
+
+PROBE = Task("probe", ProbeTask, Source, PacketsRead, reads=lambda task: [task.path])
 CODECS = Task("codecs", CodecsTask, Codecs, Nothing)
-SEARCH = Task("search", SearchTask, Probed, SearchRound)
-ENCODE = Task("encode", EncodeTask, EncodeResult, FramesEncoded)
-AUDIO = Task("audio", AudioTask, EncodedTrack, SoundEncoded)
-PROGRESSIVE = Task("progressive", ProgressiveTask, Progressive, PacketsRead)
-SPRITES = Task("sprites", SpritesTask, Sprites, SheetsMade)
-SUBTITLES = Task("subtitles", SubtitlesTask, Text, PacketsRead)
-TRANSCRIBE = Task("transcribe", TranscribeTask, Text, Listened)
+SEARCH = Task(
+    "search",
+    SearchTask,
+    Probed,
+    SearchRound,
+    reads=lambda task: [task.path],
+    writes=lambda task: [task.target],
+    measures=True,
+)
+ENCODE = Task(
+    "encode",
+    EncodeTask,
+    EncodeResult,
+    FramesEncoded,
+    reads=lambda task: [task.path],
+    writes=lambda task: [task.target],
+    measures=True,
+    on_gpu=lambda task: bool(task.on_gpu),
+)
+AUDIO = Task(
+    "audio",
+    AudioTask,
+    EncodedTrack,
+    SoundEncoded,
+    reads=lambda task: [task.path],
+    writes=lambda task: [task.target],
+)
+PROGRESSIVE = Task(
+    "progressive",
+    ProgressiveTask,
+    Progressive,
+    PacketsRead,
+    reads=lambda task: task.tracks,
+    writes=lambda task: [task.target.parent],
+)
+SPRITES = Task(
+    "sprites",
+    SpritesTask,
+    Sprites,
+    SheetsMade,
+    reads=lambda task: [task.tiles],
+    writes=lambda task: [task.target],
+)
+SUBTITLES = Task(
+    "subtitles",
+    SubtitlesTask,
+    Text,
+    PacketsRead,
+    reads=lambda task: [task.path],
+    writes=lambda task: [task.target],
+)
+TRANSCRIBE = Task(
+    "transcribe",
+    TranscribeTask,
+    Text,
+    Listened,
+    reads=lambda task: [task.path, Path(task.transcription.model)],
+    writes=lambda task: [task.target],
+    on_gpu=lambda task: task.transcription.device != "cpu",
+)
 LIBRARIES = Task("libraries", LibrariesTask, Libraries, Nothing)
-GPU_TRIAL = Task("gpu_trial", GpuTrialTask, GpuTrial, Nothing)
+SANDBOX = Task("sandbox", SandboxTask, Sandbox, Nothing)
+GPU_TRIAL = Task(
+    "gpu_trial",
+    GpuTrialTask,
+    GpuTrial,
+    Nothing,
+    # Its pictures are its own: there is nothing hostile in it.
+    writes=lambda _: [Path(tempfile.gettempdir())],
+    on_gpu=lambda _: True,
+)
 TRIAL = Task("trial", TrialTask, TrialResult, Nothing)
 
 ALL: tuple[Task[Any, Any, Any], ...] = tuple(row for row in vars().copy().values() if isinstance(row, Task))

@@ -1,6 +1,7 @@
 """The worker's composition root: every part is built here, handed to the activities, and closed in reverse order."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from datetime import timedelta
@@ -18,7 +19,7 @@ from activities.support.memory import MemoryBudget
 from activities.support.originals import Originals
 from activities.support.scratch import Scratch
 from streamforge.contracts import names, tasks
-from streamforge.contracts.tasks import LibrariesTask, TrialTask
+from streamforge.contracts.tasks import LibrariesTask, SandboxTask, TrialTask
 from streamforge.db.audit import AuditLog
 from streamforge.db.jobs import Jobs
 from streamforge.db.pool import Database
@@ -70,7 +71,7 @@ SANDBOX = SandboxRestrictions.default.with_passthrough_modules("streamforge", "p
 async def run_worker(settings: Settings) -> None:
     """Work until SIGTERM, SIGINT or SIGHUP.
 
-    Raises MissingPart, InvalidSettings, DatabaseUnavailable, TemporalUnavailable, StoreTaken.
+    Raises MissingPart, InvalidSettings, SandboxMissing, DatabaseUnavailable, TemporalUnavailable, StoreTaken.
     """
     # Signals end it at once until it has started, which may take a minute where a part is away, and change nothing once it
     # stops.
@@ -102,6 +103,7 @@ async def worker(settings: Settings) -> AsyncIterator[Client]:
         scratch = Scratch(settings.data_dir / "scratch")
         stack.callback(scratch.close)
         children = await stack.enter_async_context(MediaChildren.of(settings.media))
+        await _tell_sandbox(children)
         await _check_encoders(children, settings)
         gpu = await stack.enter_async_context(_gpu(children, settings))
         storage = open_storage(settings)
@@ -169,6 +171,17 @@ async def _new_jobs(client: Client, build: Build | None) -> AsyncIterator[None]:
         seeing.cancel()
         with suppress(asyncio.CancelledError):
             await seeing
+
+
+async def _tell_sandbox(children: MediaChildren) -> None:
+    """Once, at the start. Raises SandboxMissing where one is required and not to be had."""
+    found = await children.run(tasks.SANDBOX, SandboxTask())
+    log.log(
+        logging.WARNING if tasks.CONFINES & found.missing.keys() else logging.INFO,
+        "media processes are confined",
+        by=found.in_force,
+        without=found.missing,
+    )
 
 
 async def _check_encoders(children: MediaChildren, settings: Settings) -> None:

@@ -10,8 +10,8 @@ import pytest
 from commandline import environment, streamforge
 
 from streamforge import __version__
-from streamforge.contracts.tasks import GpuTrial
-from streamforge.doctor import Level, gpu_finding
+from streamforge.contracts.tasks import GpuTrial, Sandbox
+from streamforge.doctor import Level, gpu_finding, sandbox_finding
 
 VIDEO = Path(__file__).parents[1] / "media" / "bbb-720p-5s.mp4"
 
@@ -77,7 +77,18 @@ def test_several_videos_cannot_share_a_key(tmp_path: Path) -> None:
 def test_doctor_says_for_every_part_how_it_is(tmp_path: Path) -> None:
     report = streamforge("doctor", cwd=tmp_path)
     assert report.returncode == 0, report.stdout
-    for part in ("Python", "encoders", "libvmaf", "GPU", "callers", "database", "Temporal", "storage", "disk"):
+    for part in (
+        "Python",
+        "encoders",
+        "libvmaf",
+        "sandbox",
+        "GPU",
+        "callers",
+        "database",
+        "Temporal",
+        "storage",
+        "disk",
+    ):
         assert f"✓ {part}" in report.stdout
 
 
@@ -165,3 +176,21 @@ def test_what_still_waits_for_its_database_ends_when_it_is_told_to(tmp_path: Pat
         assert any("away, waiting" in line for line in waiting.stderr)
         waiting.terminate()
         assert waiting.wait(timeout=10) in {-signal.SIGTERM, 128 + signal.SIGTERM}
+
+
+def test_doctor_says_of_the_sandbox_what_is_in_force_and_what_is_not() -> None:
+    whole = Sandbox(landlock=7, system_calls=True, network=True, processes=True)
+    told = sandbox_finding(whole, "required")
+    assert (told.level, told.says) == (
+        Level.OK,
+        "Landlock (version 7), system call filter, no network, processes counted",
+    )
+    in_a_container = Sandbox(landlock=3, system_calls=True, missing={"network": "no namespaces"})
+    told = sandbox_finding(in_a_container, "required")
+    assert (told.level, told.says) == (
+        Level.OK,
+        "Landlock (version 3), system call filter; without network: no namespaces",
+    )
+    old = Sandbox(system_calls=True, missing={"files": "this kernel has no Landlock"})
+    assert (sandbox_finding(old, "auto").level, sandbox_finding(old, "required").level) == (Level.NOTE, Level.FAILED)
+    assert "docs/security.md" in sandbox_finding(old, "auto").advice

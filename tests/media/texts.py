@@ -10,6 +10,7 @@ from streamforge.contracts.media.encoded import Text
 from streamforge.contracts.media.plan import Plan
 from streamforge.contracts.tasks import Listened, SubtitlesTask, TranscribeTask
 from streamforge.media.worker.children import MediaChildren
+from streamforge.media.worker.speech import with_model_here
 from streamforge.planning.plan import make_plan
 from streamforge.planning.text.webvtt import Cue, read_webvtt
 from streamforge.settings import CaptionsSettings, Settings
@@ -30,7 +31,7 @@ async def transcribe(
     wanted = make_plan(source, Settings(captions=captions)).transcription
     assert wanted is not None
     told: list[dict[str, Any]] = []
-    task = TranscribeTask(path=clip, source=source, transcription=wanted, target=folder)
+    task = TranscribeTask(path=clip, source=source, transcription=await with_model_here(wanted), target=folder)
 
     def tell(listened: Listened) -> None:
         told.append(listened.model_dump(exclude_unset=True))

@@ -1,5 +1,6 @@
 """The tasks a media child can run, by name: pydantic in, progress on the way, pydantic or an error out."""
 
+import errno
 import importlib
 import inspect
 import pkgutil
@@ -33,12 +34,19 @@ TASKS = {task.name: (task, work) for task, work in _performers()}
 """With all their modules: whoever forks from here finds everything imported."""
 
 
-def run(name: str, task_input: str, tell: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+def understood(name: str, task_input: str) -> tuple[Task[Any, Any, Any], BaseModel]:
+    row, _ = TASKS[name]
+    return row, row.takes.model_validate_json(task_input)
+
+
+def run(
+    row: Task[Any, Any, Any], task: BaseModel, tell: Callable[[dict[str, Any]], None], confine: Callable[[], None]
+) -> dict[str, Any]:
     """`{"result": …}` or `{"error": …}`, `{"progress": …}` told on the way; nothing escapes but a crash of the process
-    itself."""
-    row, work = TASKS[name]
-    task = row.takes.model_validate_json(task_input)
+    itself. `confine` comes before the work."""
+    _, work = TASKS[row.name]
     try:
+        confine()
         return {"result": work(task, lambda progress: tell(_as_told(progress))).model_dump_json()}
     except Exception as error:
         told = _of_the_disk(error, task) or _of_the_work(error)
@@ -56,6 +64,8 @@ def _of_the_disk(error: Exception, task: BaseModel) -> StreamForgeError | None:
     """On a full disk nothing can be said about a video: encoders, muxers and ffmpeg fail there in ways of their own."""
     # FFmpeg has EIO and EPERM for broken files, too.
     says_so = is_no_room if isinstance(error, av.error.FFmpegError) else is_of_a_disk
+    if isinstance(error, OSError) and error.errno == errno.EFBIG:
+        return SourceTooExpensive("This video makes a file that is larger than one may be.", debug=str(error))
     if isinstance(error, OSError) and says_so(error):
         return disk_error(error, WORKER)
     target: Path | None = getattr(task, "target", None)

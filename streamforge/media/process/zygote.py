@@ -1,16 +1,16 @@
 """A process that has av loaded and forks: a media child costs 5 ms instead of 200 ms of imports.
 
-It is started once per worker (`python -m streamforge.media.process.zygote`, its stdin is a Unix socket to the worker). For each
-request the worker passes one end of a socket pair; the forked child reads its task there and answers in JSON lines.
-The zygote itself never touches media bytes: it writes `{"pid": …}` when it forked and `{"exit": …}` when the child is
-gone, and it dies with its worker.
+It is started once per worker (`python -m streamforge.media.process.zygote MODE`, its stdin is a Unix socket to the worker; MODE
+is `media.sandbox`). For each request the worker passes the ends of two socket pairs. One is the child's: it reads its task
+there and answers in JSON lines. The other is the zygote's own, which never touches media bytes: it writes `{"pid": …}`
+there when it forked and `{"exit": …}` when the child is gone. A taken-over child must not say which process the worker kills,
+nor that it is gone itself. The zygote dies with its worker.
 
 Children answer in JSON, never in pickle: a child reads hostile bytes, and unpickling what a taken-over child sends
 would hand the worker over, too.
 """
 
 import contextlib
-import ctypes
 import gc
 import json
 import os
@@ -21,16 +21,20 @@ import sys
 import threading
 from typing import Any
 
-from streamforge.media.process import registry
+from streamforge.kernel.syscalls import die_with_parent
+from streamforge.media.process import registry, sandbox
 from streamforge.media.process.limits import Limits, apply_limits
+from streamforge.settings import SandboxMode
 
-PR_SET_PDEATHSIG = 1
 REQUEST_BYTES = 1
+FIRST_OTHER_FILE = 3
 
 
-def main() -> None:
+def main(mode: SandboxMode) -> None:
     worker = socket.socket(fileno=sys.stdin.fileno())
-    _die_with_parent()
+    die_with_parent(signal.SIGKILL)
+    confined = sandbox.enter_zygote(mode)
+    sandbox.IN_FORCE = confined
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole terminal; the worker decides.
     gc.freeze()  # Children share these pages; a collection in a child would copy them.
     reaped_read, reaped_write = os.pipe()
@@ -38,29 +42,49 @@ def main() -> None:
     signal.set_wakeup_fd(reaped_write, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     children: dict[int, socket.socket] = {}
+    abandoned: set[int] = set()
     while True:
-        readable, _, _ = select.select([worker.fileno(), reaped_read], [], [])
+        heard = {report.fileno(): pid for pid, report in children.items() if pid not in abandoned}
+        readable, _, _ = select.select([worker.fileno(), reaped_read, *heard], [], [])
+        for pid in (heard[each] for each in readable if each in heard):
+            # The worker never says anything there: it has hung up, perhaps before it knew whom to kill.
+            abandoned.add(pid)
+            _kill(pid)
         if reaped_read in readable:
             os.read(reaped_read, 4096)
             _reap(children)
+            abandoned &= children.keys()
         if worker.fileno() in readable:
-            request, handles, _, _ = socket.recv_fds(worker, REQUEST_BYTES, 1)
+            request, handles, _, _ = socket.recv_fds(worker, REQUEST_BYTES, 2)
             if not request:
                 return  # The worker is gone; so are we, and our children notice their closed sockets.
-            for handle in handles:
-                _fork(socket.socket(fileno=handle), worker, children)
+            task, report = handles
+            _fork(task, socket.socket(fileno=report), children, mode)
 
 
-def _fork(task: socket.socket, worker: socket.socket, children: dict[int, socket.socket]) -> None:
+def _fork(task: int, report: socket.socket, children: dict[int, socket.socket], mode: SandboxMode) -> None:
     pid = os.fork()
     if pid == 0:
-        worker.close()
-        os.open(os.devnull, os.O_RDONLY)  # Becomes 0: else the next file would be taken for the standard input.
-        for other in children.values():
-            other.close()
-        _child(task)
-    children[pid] = task
-    _tell(task, {"pid": pid})
+        _keep_only(task)
+        _child(socket.socket(fileno=task), mode)
+    os.close(task)
+    children[pid] = report
+    _tell(report, {"pid": pid})
+
+
+def _keep_only(task: int) -> None:
+    """Neither the zygote's own files nor what other children report by. /dev/null becomes 0: else the next file that is opened
+    would be taken for the standard input."""
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.closerange(FIRST_OTHER_FILE, task)
+    os.closerange(task + 1, os.sysconf("SC_OPEN_MAX"))
+
+
+def _kill(pid: int) -> None:
+    """It has not been reaped yet, so the number is still its own."""
+    for kill in (os.killpg, os.kill):  # The group does not exist in the first instant of the child's life.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            kill(pid, signal.SIGKILL)
 
 
 def _reap(children: dict[int, socket.socket]) -> None:
@@ -71,29 +95,40 @@ def _reap(children: dict[int, socket.socket]) -> None:
             return
         if pid == 0:
             return
-        task = children.pop(pid, None)
-        if task is not None:
-            _tell(task, {"exit": os.waitstatus_to_exitcode(status)})
-            task.close()
+        report = children.pop(pid, None)
+        if report is not None:
+            _tell(report, {"exit": os.waitstatus_to_exitcode(status)})
+            report.close()
 
 
-def _child(task: socket.socket) -> None:
+def _child(task: socket.socket, mode: SandboxMode) -> None:
     """Runs in the fork; never returns."""
     code = 1
     try:
         os.setsid()  # A process group of its own: killing it takes the ffmpeg it may have started with it.
-        _die_with_parent()
+        die_with_parent(signal.SIGKILL)
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         reader = task.makefile("rb")
         request = json.loads(reader.readline())
-        threading.Thread(target=_die_with_worker, args=(reader,), daemon=True).start()
         apply_limits(Limits.model_validate(request["limits"]))
-        _tell(task, registry.run(request["task"], request["input"], lambda progress: _tell(task, progress)))
+        _tell(task, _worked_at(task, reader, request, mode))
         code = 0
     finally:
         sys.stderr.flush()
         os._exit(code)
+
+
+def _worked_at(task: socket.socket, reader: Any, request: dict[str, Any], mode: SandboxMode) -> dict[str, Any]:
+    row, task_input = registry.understood(request["task"], request["input"])
+
+    def confine() -> None:
+        sandbox.refuse_if_missing(mode, sandbox.IN_FORCE)
+        sandbox.enter(row, task_input, sandbox.IN_FORCE)
+        # Behind it: threads that are there before would be outside.
+        threading.Thread(target=_die_with_worker, args=(reader,), daemon=True).start()
+
+    return registry.run(row, task_input, lambda progress: _tell(task, progress), confine)
 
 
 def _die_with_worker(reader: Any) -> None:
@@ -103,16 +138,10 @@ def _die_with_worker(reader: Any) -> None:
     os.killpg(0, signal.SIGKILL)
 
 
-def _die_with_parent() -> None:
-    """Linux only; elsewhere closed sockets do it. Guards against a worker killed with -9 leaving encoders behind."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
 def _tell(task: socket.socket, message: dict[str, Any]) -> None:
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         task.sendall(json.dumps(message).encode() + b"\n")
 
 
 if __name__ == "__main__":
-    main()
+    main(sandbox.mode_of(sys.argv[1]))

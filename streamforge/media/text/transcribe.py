@@ -20,6 +20,7 @@ from streamforge.media.process.performing import Tell, performs
 from streamforge.media.sound.speech import RATE, read_speech, write_speech
 from streamforge.media.text.subtitles import write_track
 from streamforge.media.worker.capabilities import cores
+from streamforge.media.worker.speech import not_here
 from streamforge.planning.text.cues import Phrase, Word, believable, cues
 from streamforge.planning.text.languages import language_tag
 from streamforge.planning.text.tracks import caption_label
@@ -58,9 +59,7 @@ NEEDED_FILES = ("model.bin", "config.json", "tokenizer.json")
 def run(task: TranscribeTask, on_progress: Tell[Listened]) -> Text:
     """One track, or none where nobody speaks. Raises CaptionsUnavailable when the model is not here or cannot do it."""
     os.nice(NICENESS)
-    with Pulse(
-        on_progress, Listened(phase="extracting_audio", progress=0.0)
-    ):  # To fetch a model for the first time takes minutes.
+    with Pulse(on_progress, Listened(phase="extracting_audio", progress=0.0)):  # A large model takes its time to load.
         model = _load(task.transcription)
     language = _spoken_code(task.transcription.language, model)
     speech = task.target / "speech.s16"
@@ -215,27 +214,12 @@ def _loaded(folder: str, device: str, compute_type: str) -> "WhisperModel":
 
 
 def _model_folder(wanted: Transcription) -> str:
-    """A folder with everything in it. Nothing is fetched unless the settings allow it."""
-    from faster_whisper.utils import download_model  # noqa: PLC0415
-
+    """A folder with everything in it; the worker has found it."""
     folder = Path(wanted.model)
-    if not folder.is_dir():
-        try:
-            folder = Path(download_model(wanted.model, local_files_only=not wanted.allow_download))
-        except Exception as error:  # A misspelt name, no network, no disk: the hub has an error for each.
-            raise _not_here(wanted.model, str(error)) from error
     missing = [name for name in NEEDED_FILES if not (folder / name).is_file()]
     if missing:
-        raise _not_here(wanted.model, f"{folder} has no {', '.join(missing)}")
+        raise not_here(wanted.model, f"{folder} has no {', '.join(missing)}")
     return str(folder)
-
-
-def _not_here(model: str, why: str) -> CaptionsUnavailable:
-    """The name as it is set, which may be a path of the operator's machine, is for the log."""
-    return CaptionsUnavailable(
-        "The speech model of this server is not there; see captions.model and captions.allow_download.",
-        debug=f"{model}: {why}",
-    )
 
 
 def _spoken_code(tag: str | None, model: "WhisperModel") -> str | None:

@@ -17,7 +17,7 @@ from streamforge.errors import MediaChildCrashed, SourceTooExpensive, StreamForg
 from streamforge.media.process.limits import Limits
 from streamforge.observability import metrics
 from streamforge.observability.tracing import span
-from streamforge.settings import MediaSettings
+from streamforge.settings import MediaSettings, SandboxMode
 
 MAX_LINE_BYTES = 64 * 2**20
 """A result of a ten-hour film names some ten thousand segments; anything longer is not from our code."""
@@ -29,9 +29,16 @@ MAX_SAID = 20_000
 # The standard library's: commands that run children without a log, such as `plan`, print nothing but their answer.
 log = logging.getLogger(__name__)
 
+PROGRAM = ("-m", "streamforge.media.process.zygote")
+
 ENVIRONMENT = {"SVT_LOG": "1", "OPENBLAS_NUM_THREADS": "1"}
 """SVT-AV1 otherwise prints thirty lines for every chunk; numpy's linear algebra, of which a child needs next to nothing,
 otherwise keeps a thread and its memory for every core."""
+
+PASSED_ON = ("PATH", "LANG", "LANGUAGE", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "LD_PRELOAD", "IMAGEIO_FFMPEG_EXE")
+PASSED_ON_KINDS = ("LC_", "PYTHON", "CUDA_", "NVIDIA_", "OMP_", "MKL_", "KMP_", "CT2_", "MALLOC_", "GLIBC_")
+"""Of a worker's environment, by name and by how it begins. Everything else stays with the worker: passwords of databases and
+of buckets come in variables, under names that we do not all know."""
 
 
 class MediaChildren:
@@ -40,16 +47,32 @@ class MediaChildren:
     One per worker process; `async with` stops the zygote behind it.
     """
 
-    def __init__(self, memory_bytes: int, stall_seconds: float, cpu_seconds: int = 4 * 3600) -> None:
-        self._limits = Limits(memory_bytes=memory_bytes, cpu_seconds=cpu_seconds)
+    program = PROGRAM
+
+    def __init__(
+        self,
+        memory_bytes: int,
+        stall_seconds: float,
+        cpu_seconds: int = 4 * 3600,
+        file_bytes: int = 64 * 2**30,
+        sandbox: SandboxMode = "auto",
+    ) -> None:
+        self._limits = Limits(memory_bytes=memory_bytes, cpu_seconds=cpu_seconds, file_bytes=file_bytes)
         self._stall_seconds = stall_seconds
+        self._sandbox = sandbox
         self._zygote: asyncio.subprocess.Process | None = None
         self._requests: socket.socket | None = None
         self._starting = asyncio.Lock()
 
     @classmethod
     def of(cls, settings: MediaSettings) -> "MediaChildren":
-        return cls(settings.memory_limit_bytes, settings.stall_timeout_seconds, settings.cpu_limit_seconds)
+        return cls(
+            settings.memory_limit_bytes,
+            settings.stall_timeout_seconds,
+            settings.cpu_limit_seconds,
+            settings.file_limit_bytes,
+            settings.sandbox,
+        )
 
     async def __aenter__(self) -> "MediaChildren":
         await self._ensure_zygote()
@@ -77,32 +100,25 @@ class MediaChildren:
             return await self._run(task, task_input, on_progress or (lambda _: None))
 
     async def _run(self, task: Task[In, Out, Progress], task_input: In, tell: Callable[[Progress], None]) -> Out:
-        reader, writer = await self._fork()
-        child = _Child()
+        child = await self._fork()
         try:
             request = {"task": task.name, "input": task_input.model_dump_json(), "limits": self._limits.model_dump()}
-            writer.write(json.dumps(request).encode() + b"\n")
-            await writer.drain()
-            answer = await self._listen(reader, child, lambda told: tell(task.tells.model_validate(told)))
+            await child.ask(json.dumps(request).encode() + b"\n")
+            await child.learn_pid()
+            answer = await self._listen(child, lambda told: tell(task.tells.model_validate(told)))
             return task.gives.model_validate_json(answer)
         finally:
-            child.kill()
-            writer.close()
+            child.end()
 
-    async def _listen(
-        self, reader: asyncio.StreamReader, child: "_Child", on_progress: Callable[[dict[str, Any]], None]
-    ) -> str:
+    async def _listen(self, child: "_Child", on_progress: Callable[[dict[str, Any]], None]) -> str:
         while True:
             try:
-                line = await asyncio.wait_for(reader.readline(), self._stall_seconds)
+                line = await asyncio.wait_for(child.answers.readline(), self._stall_seconds)
             except TimeoutError:
                 raise SourceTooExpensive(
                     f"The video made no progress for {self._stall_seconds:.0f} seconds and was given up."
                 ) from None
-            message: dict[str, Any] = json.loads(line) if line else {"exit": None}
-            match message:
-                case {"pid": pid}:
-                    child.pid = pid
+            match json.loads(line) if line else None:
                 case {"log": str(said)}:
                     log.error("media child said", extra={"child": child.pid, "said": said[:MAX_SAID]})
                 case {"progress": dict(progress)}:
@@ -111,21 +127,19 @@ class MediaChildren:
                     return str(answer)
                 case {"error": dict(error)}:
                     raise _rebuilt(error)
-                case {"exit": code}:
-                    child.pid = None
-                    if code == -signal.SIGXCPU:
-                        raise SourceTooExpensive("A piece of the video took more computing time than it may.")
-                    raise MediaChildCrashed("The media process died while working on this video.", debug=f"exit {code}")
+                case None:
+                    raise _why_it_died(await child.exit_code(self._stall_seconds))
 
-    async def _fork(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        ours, theirs = socket.socketpair()
-        with theirs:
+    async def _fork(self) -> "_Child":
+        (answers, task), (reports, report) = socket.socketpair(), socket.socketpair()
+        with task, report:
+            handles = [task.fileno(), report.fileno()]
             try:
-                socket.send_fds(await self._ensure_zygote(), [b"f"], [theirs.fileno()])
+                socket.send_fds(await self._ensure_zygote(), [b"f"], handles)
             except (BrokenPipeError, ConnectionResetError):
                 self._zygote = None
-                socket.send_fds(await self._ensure_zygote(), [b"f"], [theirs.fileno()])
-        return await asyncio.open_unix_connection(sock=ours, limit=MAX_LINE_BYTES)
+                socket.send_fds(await self._ensure_zygote(), [b"f"], handles)
+        return await _Child.at(answers, reports)
 
     async def _ensure_zygote(self) -> socket.socket:
         async with self._starting:
@@ -136,10 +150,10 @@ class MediaChildren:
                 with theirs:
                     self._zygote = await asyncio.create_subprocess_exec(
                         sys.executable,
-                        "-m",
-                        "streamforge.media.process.zygote",
+                        *self.program,
+                        self._sandbox,
                         stdin=theirs.fileno(),
-                        env=os.environ | ENVIRONMENT,
+                        env=_environment(),
                     )
             return self._requests
 
@@ -161,17 +175,77 @@ def _measured(task: str) -> Iterator[None]:
         log.info("media child ended", extra={"task": task, "outcome": outcome, "seconds": round(seconds, 3)})
 
 
+def _environment() -> dict[str, str]:
+    """Without secrets: a child that is taken over can read its own."""
+    kept = {name: value for name, value in os.environ.items() if name in PASSED_ON or name.startswith(PASSED_ON_KINDS)}
+    return kept | ENVIRONMENT
+
+
 class _Child:
-    """`pid` is set while the process is known to live: after its exit the number may belong to somebody else."""
+    """What the child says and what the zygote says of it come by two ways. Only the latter is believed about processes."""
 
-    pid: int | None = None
+    def __init__(
+        self,
+        answers: asyncio.StreamReader,
+        requests: asyncio.StreamWriter,
+        reports: asyncio.StreamReader,
+        zygote: asyncio.StreamWriter,
+    ) -> None:
+        self.answers = answers
+        self._requests = requests
+        self._reports = reports
+        self._zygote = zygote
+        self.pid: int | None = None
+        """Set while the process is known to live: after its exit the number may belong to somebody else."""
 
-    def kill(self) -> None:
+    @classmethod
+    async def at(cls, answers: socket.socket, reports: socket.socket) -> "_Child":
+        return cls(
+            *await asyncio.open_unix_connection(sock=answers, limit=MAX_LINE_BYTES),
+            *await asyncio.open_unix_connection(sock=reports),
+        )
+
+    async def learn_pid(self) -> None:
+        """Raises MediaChildCrashed."""
+        line = await self._reports.readline()
+        if not line:
+            raise MediaChildCrashed("The media process died while working on this video.", debug="no process")
+        self.pid = int(json.loads(line)["pid"])
+
+    async def ask(self, request: bytes) -> None:
+        self._requests.write(request)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # It is dead, and its exit says why.
+            await self._requests.drain()
+
+    async def exit_code(self, timeout_seconds: float) -> int | None:
+        """None where nobody saw it, because the zygote is dead, too, or where it closed its socket and lives on."""
+        try:
+            line = await asyncio.wait_for(self._reports.readline(), timeout_seconds)
+        except TimeoutError:
+            return None
+        self.pid = None
+        return int(json.loads(line)["exit"]) if line else None
+
+    def end(self) -> None:
+        """Whoever is not known yet the zygote kills, when its socket closes."""
+        self._kill()
+        self._requests.close()
+        self._zygote.close()
+
+    def _kill(self) -> None:
         if self.pid is None:
             return
         for kill in (os.killpg, os.kill):  # The group does not exist in the first instant of the child's life.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 kill(self.pid, signal.SIGKILL)
+
+
+def _why_it_died(code: int | None) -> StreamForgeError:
+    if code == -signal.SIGXCPU:
+        return SourceTooExpensive("A piece of the video took more computing time than it may.")
+    if code == -signal.SIGXFSZ:
+        return SourceTooExpensive("This video makes a file that is larger than one may be.")
+    return MediaChildCrashed("The media process died while working on this video.", debug=f"exit {code}")
 
 
 def _rebuilt(error: dict[str, Any]) -> StreamForgeError:
