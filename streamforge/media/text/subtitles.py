@@ -60,6 +60,9 @@ class _Track:
         held = payload(self.rendition.codec, bytes(packet))[:MAX_CUE_BYTES]
         if not held.strip(b"\0 \r\n\t"):
             return  # MP4 fills the time between two cues with empty ones.
+        if self.is_full:
+            self.too_many += 1  # And nothing else: a file may have millions.
+            return
         if packet.pts is None or packet.time_base is None:
             self.without_time += 1
             return
@@ -67,8 +70,12 @@ class _Track:
         lasts = float(packet.duration * packet.time_base) if packet.duration and packet.duration > 0 else inf
         self.add(Entry(start, start + lasts, held))
 
+    @property
+    def is_full(self) -> bool:
+        return len(self.entries) >= MAX_CUES
+
     def add(self, entry: Entry) -> None:
-        if len(self.entries) >= MAX_CUES:
+        if self.is_full:
             self.too_many += 1
         else:
             self.entries.append(entry)
