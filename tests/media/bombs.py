@@ -116,9 +116,9 @@ def png(width: int, height: int, *more: bytes) -> bytes:
 
 
 def large_side_data() -> bytes:
-    """A colour profile of 2 GB in 2 MB."""
+    """A colour profile of 1 GB in 1 MB."""
     packing = zlib.compressobj(9)
-    packed = b"".join(packing.compress(b"\0" * 2**20) for _ in range(2**11)) + packing.flush()
+    packed = b"".join(packing.compress(b"\0" * 2**20) for _ in range(2**10)) + packing.flush()
     return films_of(png(64, 64, _chunk(b"iCCP", b"p\0\0" + packed)))
 
 

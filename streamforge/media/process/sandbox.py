@@ -80,6 +80,7 @@ def enter_zygote(mode: SandboxMode) -> Sandbox:
 def _prepare(found: Sandbox) -> None:
     """What each child would otherwise find out for itself."""
     always_readable()
+    _most_threads()
     if found.system_calls:
         for measures, on_gpu in product((False, True), repeat=2):
             _filter(measures, on_gpu)
@@ -124,9 +125,14 @@ def _made(folder: Path) -> Path:
     return folder.resolve()
 
 
+@cache
+def _most_threads() -> int:
+    return MOST_THREADS + THREADS_PER_CORE * cores()
+
+
 def _count_threads_alone() -> None:
+    most = _most_threads()
     namespaces.leave(namespaces.CLONE_NEWUSER)
-    most = MOST_THREADS + THREADS_PER_CORE * cores()
     resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
 
 
