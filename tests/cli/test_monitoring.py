@@ -27,7 +27,7 @@ DOCKER = Path(__file__).parents[2] / "docker"
 DASHBOARD = DOCKER / "grafana" / "streamforge.json"
 RULES = yaml.safe_load((DOCKER / "prometheus" / "alerts.yaml").read_text(encoding="utf-8"))["groups"][0]["rules"]
 CASES = yaml.safe_load((DOCKER / "prometheus" / "alerts.test.yaml").read_text(encoding="utf-8"))["tests"]
-RUNBOOK = (DOCKER.parent / "docs" / "operations.md").read_text(encoding="utf-8")
+RUNBOOK = (DOCKER.parent / "docs" / "operations.md").read_text(encoding="utf-8").partition("\n## Runbook\n")[2]
 
 needs_prometheus = pytest.mark.skipif(
     shutil.which("promtool") is None or shutil.which("prometheus") is None,
