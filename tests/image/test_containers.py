@@ -1,6 +1,7 @@
 """An API and a worker in containers, PostgreSQL and Temporal outside: a job comes through, whatever is done to them."""
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -85,8 +86,10 @@ async def deployment(database_dsn: str, temporal_address: str) -> AsyncIterator[
     settings = {
         "STREAMFORGE_DATABASE__DSN": database_dsn,
         "STREAMFORGE_TEMPORAL__ADDRESS": temporal_address,
-        "STREAMFORGE_SERVER__HOST": "127.0.0.1",
         "STREAMFORGE_SERVER__PORT": str(port),
+        # It listens on all addresses, as the image has it.
+        "STREAMFORGE_AUTH__REQUIRED": "true",
+        "STREAMFORGE_AUTH__SECRET": secrets.token_hex(32),
         # Slow enough to be caught in the middle.
         "STREAMFORGE_TRANSCODE__PRESETS__H264": "slow",
         "STREAMFORGE_WORKER__MAX_CONCURRENT_MEDIA": "2",
@@ -98,11 +101,13 @@ async def deployment(database_dsn: str, temporal_address: str) -> AsyncIterator[
         await api.run("api", data, settings)
         running = Deployment(http, api, stack, data, settings)
         await running.ready()
+        key = (await api.execute("streamforge", "api-keys", "create", "--owner", "somebody")).split()[-1]
+        http.headers["Authorization"] = f"Bearer {key}"
         yield running
 
 
 async def assert_whole(deployment: Deployment, job_id: str, frames: int = FRAMES) -> None:
-    """Completed, every event once, every picture there for a player that knows nothing of us."""
+    """Completed, every event once, every picture there for a player that has nothing but the signed address."""
     ends = [frame async for frame in deployment.frames(job_id)]
     job = await deployment.job(job_id)
     assert (job["status"], job["progress"]) == ("completed", 100), job
@@ -112,6 +117,14 @@ async def assert_whole(deployment: Deployment, job_id: str, frames: int = FRAMES
     assert sum(event["data"].get("stage") == "completed" for event in events) == 1
     master = f"{deployment.http.base_url}".rstrip("/") + job["playback"]["hls"]
     assert await ffmpeg_decodes(master) == {"frames": frames}
+
+
+async def test_without_a_key_it_gives_nothing_away(deployment: Deployment) -> None:
+    del deployment.http.headers["Authorization"]
+    with (MEDIA / "bbb-720p-5s.mp4").open("rb") as video:
+        sent = await deployment.http.post("/process", files={"video": ("film.mp4", video, "video/mp4")})
+    assert (sent.status_code, sent.json()["code"]) == (401, "auth.required")
+    assert (await deployment.http.get("/jobs")).status_code == httpx.codes.UNAUTHORIZED
 
 
 async def test_a_job_outlives_the_kill_of_all_that_works_for_it(deployment: Deployment) -> None:
