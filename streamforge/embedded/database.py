@@ -4,8 +4,8 @@ cluster, started for as long as the command takes."""
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from streamforge import embedded
 from streamforge.embedded import endpoints
-from streamforge.embedded.postgres import EmbeddedPostgres
 from streamforge.errors import MissingPart
 from streamforge.settings import Settings
 
@@ -37,6 +37,10 @@ async def _started(settings: Settings) -> AsyncIterator[str]:
             f"There is no database in {settings.data_dir}: run `streamforge up` there once, name its folder with "
             "--data-dir, or set STREAMFORGE_DATABASE__DSN."
         )
+    embedded.require()
+    # Containers have no embedded parts, and name their database.
+    from streamforge.embedded.postgres import EmbeddedPostgres  # noqa: PLC0415
+
     with endpoints.exclusive(settings.data_dir):
         server = EmbeddedPostgres(folder, log=settings.data_dir / "logs" / "postgres.log")
         try:
