@@ -218,6 +218,10 @@ class MalformedHttp(RequestError):
     code = "request.malformed_http"
 
 
+class ControlCharacter(RequestError):
+    code = "request.control_character"
+
+
 class HeadTooLarge(RequestError):
     code = "request.head_too_large"
     http_status = 431

@@ -58,6 +58,34 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+class SectionWithSecrets(Section):
+    """Whose secrets may each be in a file: `<name>_file` stands for the content of `<name>`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def read_secret_files(cls, told: Any) -> Any:
+        if not isinstance(told, dict):
+            return told
+        files = [name for name in cls.model_fields if name.endswith("_file")]
+        # What is no path at all is told as other values of a wrong kind are.
+        named = [name for name in files if isinstance(told.get(name), str | Path)]
+        for name in named:
+            secret = name.removesuffix("_file")
+            if told.get(secret) is not None:
+                raise ValueError(f"{secret} and {name} are both set; one of them is enough")
+            told = {**told, secret: _content(name, Path(told[name]))}
+        return told
+
+
+def _content(name: str, file: Path) -> str:
+    try:
+        # Editors and `echo` end a file with a line break, which the setting would not have.
+        return file.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise ValueError(f"{name} {file} cannot be read: {reason}") from error
+
+
 def _origin(text: str) -> str:
     url = urlsplit(text)
     if text not in {"*", "null"} and not (
@@ -256,9 +284,11 @@ class ProtectionSettings(Section):
     scheme: Literal["none", "aes-128", "cbcs"] = "none"
 
 
-class KeySettings(Section):
+class KeySettings(SectionWithSecrets):
     secret: SecretStr | None = Field(None, min_length=MIN_SECRET_LENGTH)
+    secret_file: Path | None = None
     token: SecretStr | None = Field(None, min_length=16)
+    token_file: Path | None = None
     url: str | None = None
 
     @field_validator("url")
@@ -320,8 +350,9 @@ def _prefix_of_roles(text: str) -> str:
     return text
 
 
-class DatabaseSettings(Section):
+class DatabaseSettings(SectionWithSecrets):
     dsn: str | None = None
+    dsn_file: Path | None = None
     pool_size: PositiveInt = 10
     roles: Annotated[str, AfterValidator(_prefix_of_roles)] = "streamforge"
     require_isolation: bool = False

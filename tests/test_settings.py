@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel
 
 from streamforge.errors import InvalidSettings
-from streamforge.settings import Settings, load
+from streamforge.settings import Settings, load, variable
 
 SHIPPED = Path(__file__).parent.parent / "config.yaml"
 
@@ -361,3 +361,27 @@ def test_a_profile_may_protect_its_jobs() -> None:
     settings = Settings.model_validate({"profiles": {"default": {}, "paid": {"protection": {"scheme": "cbcs"}}}})
     assert settings.for_profile("paid").protection.scheme == "cbcs"
     assert settings.for_profile(None).protection.scheme == "none"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("database.dsn", "postgresql://sf:pass@db/sf"),
+        ("keys.secret", "s" * 32),
+        ("keys.token", "t" * 16),
+    ],  # pragma: allowlist secret
+)
+def test_a_secret_may_be_in_a_file(name: str, content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    section, _, key = name.partition(".")
+    file = tmp_path / "secret"
+    file.write_text(f"{content}\n")
+    monkeypatch.setenv(f"{variable(name)}_FILE", str(file))
+    value = getattr(getattr(load(), section), key)
+    assert (value if isinstance(value, str) else value.get_secret_value()) == content
+    monkeypatch.setenv(variable(name), content)
+    with pytest.raises(InvalidSettings, match=f"{key} and {key}_file are both set"):
+        load()
+    monkeypatch.delenv(variable(name))
+    file.unlink()
+    with pytest.raises(InvalidSettings, match=f"{key}_file .* cannot be read: No such file"):
+        load()

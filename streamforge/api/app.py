@@ -5,12 +5,13 @@ from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 
 from streamforge.access.caller import Need
 from streamforge.api.http.auditing import Audit
 from streamforge.api.http.authentication import Authentication
+from streamforge.api.http.cors import Cors
 from streamforge.api.http.foreign_pages import OnlyKnownHosts, OnlyOwnPagesChange
+from streamforge.api.http.hardening import NoControlCharacters, SecurityHeaders
 from streamforge.api.http.middleware import AccessLog, Deadline, RealClientIp, Recovery, RelativeRedirects, RequestId
 from streamforge.api.http.origins import Traced
 from streamforge.api.http.problems import HANDLERS, nothing_here
@@ -29,17 +30,6 @@ from streamforge.api.routes.websocket import progress
 from streamforge.api.services import AppState, open_services
 from streamforge.settings import ServerSettings, Settings
 
-EXPOSED_HEADERS = [
-    "Location",
-    "X-Request-ID",
-    "Content-Range",
-    "Content-Length",
-    "Accept-Ranges",
-    "ETag",
-    "Retry-After",
-    "WWW-Authenticate",
-]
-
 
 def create_app(settings: Settings) -> Starlette:
     @asynccontextmanager
@@ -50,7 +40,11 @@ def create_app(settings: Settings) -> Starlette:
     app = Starlette(
         routes=routes(settings.server),
         middleware=[
-            *middleware(settings.server, traced=settings.tracing.endpoint is not None),
+            *middleware(
+                settings.server,
+                traced=settings.tracing.endpoint is not None,
+                are_callers_known=settings.auth.required,
+            ),
             Middleware(Authentication),
         ],
         exception_handlers=dict(HANDLERS),
@@ -107,25 +101,21 @@ def routes(settings: ServerSettings) -> list[GuardedRoute | GuardedWebSocketRout
     ]
 
 
-def middleware(settings: ServerSettings, *, traced: bool = False) -> list[Middleware]:
+def middleware(settings: ServerSettings, *, traced: bool = False, are_callers_known: bool = False) -> list[Middleware]:
     """From the outside to the inside. CORS lies around refusals and Recovery, so that a page can read a 403 or a 500, but
     not around hosts: what a page of a name that is not ours is told is nobody's. A second Recovery is for the layers
     themselves."""
     return [
+        Middleware(SecurityHeaders),
         Middleware(RequestId),
         *([Middleware(Traced)] if traced else []),
         Middleware(RealClientIp, trusted=settings.trusted_proxies),
         Middleware(AccessLog),
         Middleware(Audit),
         Middleware(Recovery),
+        Middleware(NoControlCharacters),
         Middleware(OnlyKnownHosts, settings=settings),
-        Middleware(
-            CORSMiddleware,
-            allow_origins=settings.cors_origins,
-            allow_methods=["GET", "HEAD", "POST", "DELETE", "OPTIONS"],
-            allow_headers=["*"],
-            expose_headers=EXPOSED_HEADERS,
-        ),
+        Middleware(Cors, origins=settings.cors_origins, are_callers_known=are_callers_known),
         Middleware(OnlyOwnPagesChange, settings=settings),
         Middleware(RelativeRedirects),
         Middleware(Recovery),

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 from callers import MakeKey
-from serving import Api, assert_problem
+from serving import Api, assert_problem, serving
 from starlette.routing import BaseRoute, Mount
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
@@ -15,7 +15,7 @@ from websockets.exceptions import InvalidStatus
 from streamforge.access.caller import Need
 from streamforge.api import app
 from streamforge.api.http.rules import GuardedRoute, GuardedWebSocketRoute
-from streamforge.settings import Settings
+from streamforge.settings import ServerSettings, Settings
 
 RULES = {
     "GET /": "public",
@@ -159,8 +159,10 @@ async def test_what_is_shown_and_wrong_is_told_as_such(guarded_api: Api) -> None
     assert_problem(other, 401, "auth.required")
 
 
-async def test_pages_can_read_a_refusal(guarded_api: Api) -> None:
-    refused = await guarded_api.http.get("/jobs", headers={"Origin": "https://films.example"})
+async def test_pages_that_are_named_can_read_a_refusal(settings: Settings) -> None:
+    server = ServerSettings(port=0, cors_origins=["https://films.example"])
+    async with serving(settings.model_copy(update={"server": server})) as api:
+        refused = await api.http.get("/jobs", headers={"Origin": "https://films.example"})
     assert refused.status_code == 401
-    assert refused.headers["access-control-allow-origin"]
+    assert refused.headers["access-control-allow-origin"] == "https://films.example"
     assert "WWW-Authenticate" in refused.headers["access-control-expose-headers"]

@@ -81,7 +81,7 @@ async def test_an_api_with_another_secret_has_no_key_to_give(settings: Settings)
     assert "keys.secret" in response.json()["detail"]
 
 
-@pytest.mark.parametrize("key_id", ["0", "0" * 31, "0" * 33, "g" * 32, "0" * 31 + "%0a", "%00" * 32])
+@pytest.mark.parametrize("key_id", ["0", "0" * 31, "0" * 33, "g" * 32])
 async def test_a_malformed_key_id_is_told(api: Api, key_id: str) -> None:
     assert_problem(await api.http.get(f"/keys/{JOB}/{key_id}"), 400, "request.malformed_key_id")
 

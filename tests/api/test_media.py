@@ -192,8 +192,6 @@ ESCAPES = [
     "/etc/passwd",
     "%2fetc%2fpasswd",
     "./master.m3u8",
-    "master.m3u8%00.jpg",
-    "master.m3u8%0d%0aX: y",
     "master.m3u8/",
     "720p",
     "720p/",

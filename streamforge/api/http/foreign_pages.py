@@ -3,7 +3,8 @@ machine sends, in its user's name, what any page it shows asks for, with its coo
 page can lie: `Origin` and `Sec-Fetch-Site` (Fetch, WebSockets), and in `Host` the name by which the page knows us.
 
     changes, lists of everything       our own pages, and origins that `server.cors_origins` names; `*` names none
-    what is asked for by its id        the same, and any page with `*`: no page can guess an id
+    what is asked for by its id        the same, and any page with `*`: no page can guess an id. Where callers say who they
+                                       are, `*` is for media and keys alone
     what comes without an `Origin`     everybody: it is no page, or one that cannot read the answer
 """
 
@@ -74,7 +75,8 @@ def refuse_foreign_page(connection: HTTPConnection[AppState]) -> None:
 
 def refuse_unread_page(connection: HTTPConnection[AppState]) -> None:
     """For WebSockets, which browsers let any page read. Raises ForeignPage."""
-    if ANY not in services_of(connection).settings.server.cors_origins:
+    settings = services_of(connection).settings
+    if settings.auth.required or ANY not in settings.server.cors_origins:
         refuse_foreign_page(connection)
 
 

@@ -60,6 +60,8 @@ class Part:
             value += piece
             if len(value) > MAX_TEXT_BYTES:
                 raise InvalidField(f"The field `{self.name[:64]}` is longer than {MAX_TEXT_BYTES} bytes.")
+        if 0 in value:
+            raise InvalidField(f"The field `{self.name[:64]}` has a NUL character.")
         try:
             return value.decode()
         except UnicodeDecodeError as error:

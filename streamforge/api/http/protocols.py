@@ -20,6 +20,7 @@ from websockets.datastructures import Headers
 from websockets.http11 import Response
 from websockets.server import ServerProtocol
 
+from streamforge.api.http.hardening import FOR_REFUSALS
 from streamforge.api.http.problems import MEDIA_TYPE, problem_body
 from streamforge.errors import HeadTimedOut, HeadTooLarge, MalformedHttp, StreamForgeError
 
@@ -40,6 +41,9 @@ STALLED_SECONDS = 300.0
 """A client that takes nothing of its answer for so long is gone, and TCP was never told."""
 
 _HOST = re.compile(rb"(\[[0-9a-fA-F:.]+\]|[\w.~!$&'()*+,;=%-]*)(:\d*)?", re.ASCII)
+
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+"""Which RFC 9110 §5.5 allows nowhere in a value, nor do we pass them on."""
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -125,6 +129,8 @@ class HttpProtocol(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         # Trailers would end up among the headers of a request that is being answered.
         if not self._in_body:
+            if _CONTROL.search(value) is not None:
+                raise MalformedHttp("A header of the request has a control character.")
             # The parser leaves the blanks behind a value, which are none of it (RFC 9112 §5).
             super().on_header(name, value.rstrip(b" \t"))
 
@@ -341,6 +347,7 @@ def _answer(error: StreamForgeError, default_headers: list[tuple[bytes, bytes]])
         (b"content-length", str(len(body)).encode()),
         (b"connection", b"close"),
         (b"x-request-id", request_id.encode()),
+        *FOR_REFUSALS,
     ]
     lines = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
     return STATUS_LINE[error.http_status] + lines + b"\r\n" + body
@@ -394,5 +401,6 @@ class _Handshake(ServerProtocol):
         code = CODES_OF_HANDSHAKES.get(response.status_code, MalformedHttp.code)
         response.body = problem_body(response.status_code, code, text.strip(), request_id)
         told = {"Content-Type": MEDIA_TYPE, "Content-Length": str(len(response.body)), "X-Request-ID": request_id}
+        told |= {name.decode(): value.decode() for name, value in FOR_REFUSALS}
         response.headers = Headers({**dict(response.headers.raw_items()), **told})
         return response
