@@ -2,7 +2,8 @@
 
 detect-secrets looks into every file that git has or would take. What looks like a secret and is none (a password of the
 tests, a hash) stands in .secrets.baseline, as a hash, by file; `--accept` writes there what is found now: look at it first.
-A file that had nothing is not looked at again until it changes.
+What consists of small words only is none either (placeholders of examples and tests); ruff's S105 to S107 look for passwords
+in what we ship. A file that had nothing is not looked at again until it changes.
 """
 
 import hashlib
