@@ -11,7 +11,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 RATE = 4
 """Players that fetch ten seconds ahead still have enough of them."""
 
-SEEKS = 9
+SEEKS = 13
 SEATS = 3
 
 
