@@ -443,7 +443,7 @@ HELD_BACK = {
 async def test_an_answer_is_not_cut_while_it_is_being_taken(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """A playlist is written in one piece: to the server it was answered, and the time for the next request began, while
     most of it was still to be sent."""
-    for limit, seconds in (("HEAD_SECONDS", 0.3), ("LINGER_SECONDS", 0.3), ("STALLED_SECONDS", 0.8)):
+    for limit, seconds in (("HEAD_SECONDS", 0.3), ("LINGER_SECONDS", 0.3), ("STALLED_SECONDS", 3.0)):
         monkeypatch.setattr(protocols, limit, seconds)
     with structlog.testing.capture_logs() as logs:
         taken = await asyncio.gather(*(_taken_slowly(api, logs, *how) for how in HELD_BACK.values()))
