@@ -1,6 +1,8 @@
-"""What it costs that PostgreSQL keeps owners apart, on `GET /jobs/<id>`: the same API with and without, turn by turn.
+"""What it costs that callers are known, counted and kept apart by PostgreSQL, on `GET /jobs/<id>`: the same API with and without,
+turn by turn.
 
-Without is as it was before: each query on a connection of the pool as it is, which asyncpg resets afterwards.
+Guarded is all of it: an API key, row-level security, and limits. Without is as it was before: each query on a connection of the
+pool as it is, which asyncpg resets afterwards.
 """
 
 import asyncio
@@ -20,20 +22,34 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import psutil
+from pydantic import SecretStr
 
 from bench import report
+from streamforge.access.api_keys import ApiKeys
+from streamforge.access.caller import Scope
+from streamforge.access.secret import InstallationSecret
+from streamforge.access.standing import Standing
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import Stage
 from streamforge.contracts.job_options import JobOptions
 from streamforge.db import pool
+from streamforge.db.credentials import Credentials
 from streamforge.db.jobs import EVERYONE, Jobs, NewJob
 from streamforge.db.migrations import apply_migrations
 from streamforge.db.pool import Database
 from streamforge.embedded.postgres import EmbeddedPostgres
 from streamforge.events.log import EventLog
-from streamforge.settings import DatabaseSettings, ServerSettings, Settings, TemporalSettings
+from streamforge.settings import (
+    AuthSettings,
+    DatabaseSettings,
+    LimitsSettings,
+    ServerSettings,
+    Settings,
+    TemporalSettings,
+)
 
-WITH, WITHOUT = "isolated", "as it was"
+GUARDED, WITH, WITHOUT = "guarded", "isolated", "as it was"
+SECRET = "the secret of an installation that is only measured"  # noqa: S105 - of a bench
 JOBS = 300
 EVENTS = 30
 ROUNDS = 20
@@ -73,6 +89,8 @@ async def serve(kind: str, dsn: str, folder: str) -> None:
         server=ServerSettings(port=0),
         database=DatabaseSettings(dsn=dsn),
         temporal=TemporalSettings(address="127.0.0.1:1"),
+        auth=AuthSettings(required=kind == GUARDED, secret=SecretStr(SECRET)),
+        limits=LimitsSettings(requests_per_minute=10**6 if kind == GUARDED else None),
     )
     configure_logging(settings, "api", keep=True)
     async with running(settings) as url:
@@ -100,7 +118,7 @@ def server(kind: str, dsn: str) -> Iterator[tuple[str, int]]:
 
 
 @asynccontextmanager
-async def filled() -> AsyncIterator[tuple[str, Sequence[UUID]]]:
+async def filled() -> AsyncIterator[tuple[str, Sequence[UUID], str]]:
     """A database with jobs that have a log, for the most part over."""
     with tempfile.TemporaryDirectory(prefix="streamforge-bench-") as folder:
         postgres = EmbeddedPostgres(Path(folder))
@@ -116,10 +134,17 @@ async def filled() -> AsyncIterator[tuple[str, Sequence[UUID]]]:
                 for number in range(EVENTS):
                     await events.append(job_id, JobChange(stage=Stage.TRANSCODING, progress=number, message="Working"))
             await database.fetch("mark_launched", ids[0])
+            key = await _key(database)
             await database.close()
-            yield dsn, ids[:100]
+            yield dsn, ids[:100], key
         finally:
             await postgres.stop()
+
+
+async def _key(database: Database) -> str:
+    credentials = Credentials(database)
+    secret = InstallationSecret(Settings(auth=AuthSettings(secret=SecretStr(SECRET))))
+    return await ApiKeys(credentials, Standing(credentials), secret).create(EVERYONE, [Scope.READ], None)
 
 
 def _job(job_id: UUID) -> NewJob:
@@ -132,11 +157,12 @@ def _job(job_id: UUID) -> NewJob:
 class Client:
     """One connection that is kept; no library of HTTP, whose own time would hide the difference."""
 
-    def __init__(self, url: str, pid: int) -> None:
+    def __init__(self, url: str, pid: int, key: str | None = None) -> None:
         address = urlsplit(url)
         self._socket = socket.create_connection((address.hostname, address.port))
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._process = psutil.Process(pid)
+        self._shown = f"Authorization: Bearer {key}\r\n" if key is not None else ""
 
     @property
     def cpu(self) -> float:
@@ -145,7 +171,7 @@ class Client:
 
     def seconds(self, job_id: UUID) -> float:
         began = time.perf_counter()
-        self._socket.sendall(f"GET /jobs/{job_id} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        self._socket.sendall(f"GET /jobs/{job_id} HTTP/1.1\r\nHost: localhost\r\n{self._shown}\r\n".encode())
         head, _, body = self._socket.recv(65536).partition(b"\r\n\r\n")
         length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
         while len(body) < length:
@@ -170,9 +196,9 @@ def measured(clients: dict[str, Client], ids: Sequence[UUID]) -> tuple[dict[str,
 
 async def run() -> None:
     report.machine()
-    async with filled() as (dsn, ids):
-        with server(WITH, dsn) as isolated, server(WITHOUT, dsn) as bare:
-            clients = {WITH: Client(*isolated), WITHOUT: Client(*bare)}
+    async with filled() as (dsn, ids, key):
+        with server(GUARDED, dsn) as guarded, server(WITH, dsn) as isolated, server(WITHOUT, dsn) as bare:
+            clients = {GUARDED: Client(*guarded, key), WITH: Client(*isolated), WITHOUT: Client(*bare)}
             for client in clients.values():
                 for job_id in ids:
                     client.seconds(job_id)
@@ -180,8 +206,9 @@ async def run() -> None:
     for kind in clients:
         report.number(f"GET /jobs/<id>, {kind}, median", latency[kind] * 1000, "ms")
         report.number(f"CPU of the API for each, {kind}", cpu[kind] * 1000, "ms")
-    report.number("isolated ÷ as it was, time", latency[WITH] / latency[WITHOUT], bar=BAR)
-    report.number("isolated ÷ as it was, CPU of the API", cpu[WITH] / cpu[WITHOUT])
+    for kind in (GUARDED, WITH):
+        report.number(f"{kind} ÷ as it was, time", latency[kind] / latency[WITHOUT], bar=BAR)
+        report.number(f"{kind} ÷ as it was, CPU of the API", cpu[kind] / cpu[WITHOUT])
 
 
 def main() -> None:

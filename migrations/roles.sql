@@ -1,4 +1,4 @@
--- roles 1
+-- roles 2
 -- What each role may do to each table, and to which of its rows: the one place to read and to change it. The migrator runs
 -- this file after the functions, once for each number in its first line, and again where it finds that the roles are not in
 -- force; raise the number with every change. It can be run by hand: psql -v caller=… -v worker=… -v admin=… -v schema=….
@@ -11,7 +11,7 @@
 
 GRANT USAGE ON SCHEMA :"schema" TO :"caller", :"worker", :"admin";
 REVOKE ALL ON owners, batches, jobs, progress_events, part_progress, arrivals, installation, claimed_folders, api_keys,
-       sessions, audit_log, schema_migrations
+       sessions, audit_log, rate_counters, schema_migrations
 FROM :"caller", :"worker", :"admin";
 
 -- name of a policy: "own" holds for callers, "all" for whoever sees everybody's.
@@ -31,6 +31,7 @@ DROP POLICY IF EXISTS "all" ON claimed_folders;
 DROP POLICY IF EXISTS "all" ON api_keys;
 DROP POLICY IF EXISTS "all" ON sessions;
 DROP POLICY IF EXISTS "all" ON audit_log;
+DROP POLICY IF EXISTS "all" ON rate_counters;
 
 
 -- ── owners ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -95,6 +96,9 @@ GRANT SELECT, INSERT, UPDATE (last_used_at, revoked_at) ON api_keys TO :"admin";
 GRANT SELECT, INSERT, DELETE ON sessions TO :"admin";
 CREATE POLICY "all" ON api_keys TO :"admin" USING (true);
 CREATE POLICY "all" ON sessions TO :"admin" USING (true);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON rate_counters TO :"admin";
+CREATE POLICY "all" ON rate_counters TO :"admin" USING (true);
 
 
 -- ── the audit log ───────────────────────────────────────────────────────────────────────────────────────────────────

@@ -220,6 +220,17 @@ CREATE INDEX audit_log_by_target ON audit_log (target, id DESC);
 CREATE INDEX audit_log_by_time ON audit_log USING brin (recorded_at);
 
 
+-- ── how often somebody asks ─────────────────────────────────────────────────────────────────────────────────────────
+
+CREATE UNLOGGED TABLE rate_counters (
+    key      text PRIMARY KEY,
+    hits     bigint NOT NULL,
+    ends_at  timestamptz NOT NULL
+);
+COMMENT ON TABLE rate_counters IS 'see streamforge.access.rates';
+CREATE INDEX rate_counters_by_end ON rate_counters (ends_at);
+
+
 -- ── isolation ───────────────────────────────────────────────────────────────────────────────────────────────────────
 -- Who may do what to which rows is in roles.sql.
 
@@ -234,3 +245,4 @@ ALTER TABLE claimed_folders ENABLE ROW LEVEL SECURITY;
 ALTER TABLE api_keys ENABLE ROW LEVEL SECURITY;
 ALTER TABLE sessions ENABLE ROW LEVEL SECURITY;
 ALTER TABLE audit_log ENABLE ROW LEVEL SECURITY;
+ALTER TABLE rate_counters ENABLE ROW LEVEL SECURITY;

@@ -202,6 +202,34 @@ class TooManyStreams(RequestError):
     retryable = True
 
 
+class LimitReached(RequestError):
+    """`retry_after`: seconds until there may be room again."""
+
+    code = "limits.reached"
+    http_status = 429
+    retryable = True
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class TooManyRequests(LimitReached):
+    code = "limits.requests"
+
+
+class TooManyAttempts(LimitReached):
+    code = "limits.attempts"
+
+
+class TooManyJobs(LimitReached):
+    code = "limits.unfinished_jobs"
+
+
+class BytesUsedUp(LimitReached):
+    code = "limits.bytes"
+
+
 class ForeignPage(RequestError):
     """Asked for by a web page of another origin, in the name of whoever looks at it."""
 

@@ -180,6 +180,29 @@ class AuthSettings(Section):
         return self.secret is not None or self.secret_file is not None
 
 
+Quota = int | None
+"""None: as much as anybody likes."""
+
+
+class LimitsSettings(Section):
+    """Null: what LIMITS_WITH_CALLERS says where callers say who they are, else no limit; 0: no limit."""
+
+    requests_per_minute: int | None = Field(None, ge=0)
+    requests_per_minute_without_caller: int | None = Field(None, ge=0)
+    failed_attempts_per_minute: int | None = Field(None, ge=0)
+    unfinished_jobs: int | None = Field(None, ge=0)
+    bytes_per_day: int | None = Field(None, ge=0)
+
+
+LIMITS_WITH_CALLERS = {
+    "requests_per_minute": 1200,
+    "requests_per_minute_without_caller": 300,
+    "failed_attempts_per_minute": 30,
+    "unfinished_jobs": 1000,
+    "bytes_per_day": 2**40,
+}
+
+
 class InputSettings(Section):
     max_size_bytes: PositiveInt = 20 * 2**30
     min_free_disk_bytes: int = Field(2**30, ge=0)
@@ -463,6 +486,7 @@ class Settings(BaseSettings):
     data_dir: Path = Path("./data")
     server: ServerSettings = ServerSettings()
     auth: AuthSettings = AuthSettings()
+    limits: LimitsSettings = LimitsSettings()
     input: InputSettings = InputSettings()
     transcode: TranscodeSettings = TranscodeSettings()
     audio: AudioSettings = AudioSettings()
@@ -529,6 +553,13 @@ class Settings(BaseSettings):
         if (name := name or self.profile) not in self.profiles:
             raise InvalidSettings(f"There is no profile {name!r}; there are {', '.join(sorted(self.profiles))}.")
         return self._overridden(name)
+
+    def limit(self, name: str) -> Quota:
+        """What is in force of a key of `limits`."""
+        told: int | None = getattr(self.limits, name)
+        if told is None:
+            told = LIMITS_WITH_CALLERS[name] if self.auth.required else 0
+        return told or None
 
     @property
     def is_outside(self) -> bool:

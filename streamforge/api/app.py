@@ -15,6 +15,7 @@ from streamforge.api.http.hardening import NoControlCharacters, SecurityHeaders
 from streamforge.api.http.middleware import AccessLog, Deadline, RealClientIp, Recovery, RelativeRedirects, RequestId
 from streamforge.api.http.origins import Traced
 from streamforge.api.http.problems import HANDLERS, nothing_here
+from streamforge.api.http.rate_limits import RateLimits
 from streamforge.api.http.rules import GuardedRoute, GuardedWebSocketRoute
 from streamforge.api.routes.audit import list_audit
 from streamforge.api.routes.batches import create_batch, get_batch
@@ -26,6 +27,7 @@ from streamforge.api.routes.media import media
 from streamforge.api.routes.metrics import metrics
 from streamforge.api.routes.process import process
 from streamforge.api.routes.stream import stream_of_batch, stream_of_everything, stream_of_job
+from streamforge.api.routes.usage import usage
 from streamforge.api.routes.websocket import progress
 from streamforge.api.services import AppState, open_services
 from streamforge.settings import ServerSettings, Settings
@@ -46,6 +48,7 @@ def create_app(settings: Settings) -> Starlette:
                 are_callers_known=settings.auth.required,
             ),
             Middleware(Authentication),
+            Middleware(RateLimits, settings=settings),
         ],
         exception_handlers=dict(HANDLERS),
         lifespan=lifespan,
@@ -64,6 +67,7 @@ def routes(settings: ServerSettings) -> list[GuardedRoute | GuardedWebSocketRout
         GuardedRoute("/ready", ready, needs=Need.PUBLIC, middleware=timed),
         GuardedRoute("/metrics", metrics, needs=Need.ADMIN, middleware=timed),
         GuardedRoute("/audit", list_audit, needs=Need.ADMIN, middleware=timed),
+        GuardedRoute("/usage", usage, needs=Need.READ, middleware=timed),
         GuardedRoute("/jobs", list_jobs, needs=Need.READ, middleware=timed),
         GuardedRoute("/jobs/{job_id}", get_job, needs=Need.READ, middleware=timed),
         GuardedRoute("/jobs/{job_id}", cancel_job, needs=Need.SUBMIT, methods=["DELETE"], middleware=timed),

@@ -15,6 +15,7 @@ from streamforge.access.api_keys import ApiKeys
 from streamforge.access.audit import Auditor
 from streamforge.access.authenticator import Authenticator
 from streamforge.access.caller import ANYBODY, Caller, Scope
+from streamforge.access.rates import Rates
 from streamforge.access.secret import InstallationSecret
 from streamforge.access.sessions import Sessions
 from streamforge.access.standing import CHANNEL as CALLERS_CHANNEL
@@ -26,12 +27,14 @@ from streamforge.api.http.stream_limits import StreamLimits
 from streamforge.api.launcher import Launcher
 from streamforge.api.manifests import Manifests
 from streamforge.api.playback import Playbacks
+from streamforge.api.quotas import Quotas
 from streamforge.api.readiness import CHECK_TIMEOUT, Readiness
 from streamforge.api.service_gauges import ServiceGauges
 from streamforge.api.uploads import Uploads
 from streamforge.api.workflows import Workflows
 from streamforge.checks import Check
 from streamforge.db.audit import AuditLog
+from streamforge.db.counters import Counters
 from streamforge.db.credentials import Credentials
 from streamforge.db.jobs import Jobs, OwnJobs
 from streamforge.db.listener import EVENTS_CHANNEL, Listener
@@ -101,6 +104,8 @@ class Services:
     broadcaster: Broadcaster
     streams: Streams
     limits: StreamLimits
+    rates: Rates
+    quotas: Quotas
     storage: Storage
     manifests: Manifests
     uploads: Uploads
@@ -218,6 +223,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             ),
             Launcher(jobs, workflows, cancels) as launcher,
             Auditor(AuditLog(database)) as auditor,
+            Rates(Counters(database)).shared() as rates,
             _metrics(settings, uploads, storage, gauges),
             tracing_of(settings.tracing, "api") as tracing,
         ):
@@ -238,6 +244,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 broadcaster=broadcaster,
                 streams=Streams(broadcaster),
                 limits=StreamLimits(settings.server),
+                rates=rates,
+                quotas=Quotas(settings),
                 storage=storage,
                 manifests=Manifests(storage),
                 uploads=uploads,

@@ -77,6 +77,14 @@ class OwnerState(BaseModel):
     swept_seq: int
 
 
+class Usage(BaseModel):
+    """What an owner has in hand, and has sent today (UTC), which lasts `seconds_left` more."""
+
+    unfinished_jobs: int
+    bytes_today: int
+    seconds_left: float
+
+
 class BatchState(BatchView):
     """The same for a batch; its numbers are its owner's."""
 
@@ -145,6 +153,11 @@ class OwnJobs:
             for job in jobs:
                 await session.fetch("create_job", self.owner, *_columns(job), progress, message)
         metrics.JOBS_ACCEPTED.inc(len(jobs))
+
+    async def usage(self) -> Usage:
+        row = await self._own.fetch_one("usage", self.owner)
+        assert row is not None  # It has no condition.
+        return Usage.model_validate(dict(row))
 
     async def get(self, job_id: UUID) -> JobOverview | None:
         row = await self._seen.fetch_one("get_job", self._whose, job_id)

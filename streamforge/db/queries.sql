@@ -395,3 +395,26 @@ SELECT name, checksum FROM schema_migrations ORDER BY name;
 
 -- name: record_migration
 INSERT INTO schema_migrations (name, checksum) VALUES ($1, $2);
+
+-- name: usage
+-- What an owner has in hand, and has sent since midnight (UTC).
+SELECT count(*) FILTER (WHERE status IN ('pending', 'processing')) AS unfinished_jobs,
+       coalesce(sum(size_bytes) FILTER (WHERE created_at >= midnight), 0)::bigint AS bytes_today,
+       extract(epoch FROM midnight + interval '1 day' - now())::float AS seconds_left
+FROM (SELECT date_trunc('day', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' AS midnight) AS today
+LEFT JOIN jobs ON owner = $1 AND (status IN ('pending', 'processing') OR created_at >= midnight)
+GROUP BY midnight;
+
+-- name: count_hits
+-- A window begins with its first hit, wherever that was. In the order of keys, lest two APIs wait for each other.
+INSERT INTO rate_counters (key, hits, ends_at)
+SELECT key, hits, now() + make_interval(secs => seconds)
+FROM unnest($1::text[], $2::bigint[], $3::float[]) AS told (key, hits, seconds)
+ORDER BY key
+ON CONFLICT (key) DO UPDATE SET
+    hits = CASE WHEN rate_counters.ends_at <= now() THEN 0 ELSE rate_counters.hits END + excluded.hits,
+    ends_at = CASE WHEN rate_counters.ends_at <= now() THEN excluded.ends_at ELSE rate_counters.ends_at END
+RETURNING key, hits, extract(epoch FROM ends_at - now())::float AS seconds_left;
+
+-- name: forget_hits
+DELETE FROM rate_counters WHERE ends_at < now();

@@ -23,6 +23,7 @@ RULES = {
     "GET /ready": "public",
     "GET /metrics": "admin",
     "GET /audit": "admin",
+    "GET /usage": "read",
     "GET /jobs": "read",
     "GET /jobs/{job_id}": "read",
     "DELETE /jobs/{job_id}": "submit",

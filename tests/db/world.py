@@ -70,6 +70,7 @@ async def made(database: Database, dsn: str) -> World:
     await jobs.announce([arrival])
     await jobs.remember_claim("file:///alices-folder/")
     await run_sql(dsn, "INSERT INTO batches (owner, id, total) VALUES ($1, $2, 1)", ALICE, empty)
+    await run_sql(dsn, "INSERT INTO rate_counters VALUES ('requests/alice', 1, now() - interval '1 s')")
     credentials = Credentials(database)
     now = datetime.now(UTC)
     await credentials.create_key(world.key, b"hash", ALICE, ["read"], None)

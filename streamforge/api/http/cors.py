@@ -17,6 +17,8 @@ EXPOSED_HEADERS = [
     "Accept-Ranges",
     "ETag",
     "Retry-After",
+    "RateLimit",
+    "RateLimit-Policy",
     "WWW-Authenticate",
 ]
 

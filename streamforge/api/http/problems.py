@@ -11,7 +11,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import ExceptionHandler, Receive, Scope, Send
 
-from streamforge.errors import AccessRefused, StreamForgeError
+from streamforge.errors import AccessRefused, LimitReached, StreamForgeError
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
@@ -61,6 +61,8 @@ def problem_of(request: HTTPConnection[Any], error: StreamForgeError) -> Respons
 
 
 def _headers_of(error: StreamForgeError) -> Mapping[str, str] | None:
+    if isinstance(error, LimitReached):
+        return {"Retry-After": str(error.retry_after)}
     return challenge(error) if isinstance(error, AccessRefused) else HEADERS.get(error.http_status)
 
 

@@ -54,11 +54,14 @@ async def create_batch(request: Request) -> Response:
     parameters(request)
     await services.uploads.admit_several(content_length(request))
     await admit(services, "database", "storage")
+    await services.quotas.admit(own(request).jobs, size_bytes=content_length(request) or 0)
     content_type = request.headers.get("content-type", "")
     form = Form(content_type, with_read_timeout(request.stream()), max_parts=MAX_PARTS)
     arrived = _Batch()
     async with _nothing_left_when_refused(services, arrived), _announced(services, arrived):
         await _read(services, form, arrived)
+        total = sum(video.size_bytes for video in arrived.videos)
+        await services.quotas.admit(own(request).jobs, videos=len(arrived.videos), size_bytes=total)
     batch_id = new_batch_id()
     options = options_of(arrived.fields)
     jobs = [video.job(options, origin_of(request.scope), batch_id) for video in arrived.videos]

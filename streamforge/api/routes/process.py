@@ -81,12 +81,16 @@ async def process(request: Request) -> Response:
     dry_run = _dry_run(request)
     await services.uploads.admit(content_length(request))
     await admit(services, *(["storage"] if dry_run else ["database", "storage"]))
+    if not dry_run:
+        await services.quotas.admit(own(request).jobs, size_bytes=content_length(request) or 0)
     async with services.uploads.receive(job_id) as incoming:
         form = Form(request.headers.get("content-type", ""), with_read_timeout(request.stream()))
         key, options = await _read(services, form, incoming)
         job = Arrived(job_id, key, incoming.size_bytes, incoming.sha256).job(options, origin_of(request.scope))
         if dry_run:
             return JSONResponse((await _plan(services, job, incoming)).model_dump(mode="json"))
+        # Again: a chunked body tells its length by its end, and others were sent meanwhile.
+        await services.quotas.admit(own(request).jobs, size_bytes=incoming.size_bytes)
         await _accept(services, own(request), job, incoming)
     return JSONResponse(
         {"job_id": str(job_id), "message": "Video processing started"},
