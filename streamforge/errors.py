@@ -226,6 +226,10 @@ class TooManyJobs(LimitReached):
     code = "limits.unfinished_jobs"
 
 
+class TooManyUploads(LimitReached):
+    code = "limits.uploads"
+
+
 class BytesUsedUp(LimitReached):
     code = "limits.bytes"
 

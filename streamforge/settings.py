@@ -190,6 +190,7 @@ class LimitsSettings(Section):
     requests_per_minute: int | None = Field(None, ge=0)
     requests_per_minute_without_caller: int | None = Field(None, ge=0)
     failed_attempts_per_minute: int | None = Field(None, ge=0)
+    uploads_at_once: int | None = Field(None, ge=0)
     unfinished_jobs: int | None = Field(None, ge=0)
     bytes_per_day: int | None = Field(None, ge=0)
 
@@ -198,6 +199,7 @@ LIMITS_WITH_CALLERS = {
     "requests_per_minute": 1200,
     "requests_per_minute_without_caller": 300,
     "failed_attempts_per_minute": 30,
+    "uploads_at_once": 50,
     "unfinished_jobs": 1000,
     "bytes_per_day": 2**40,
 }

@@ -1,9 +1,12 @@
 """How much an owner may have in hand, and send in a day. `GET /usage` tells what is left."""
 
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from streamforge.db.jobs import OwnJobs
-from streamforge.errors import BytesUsedUp, TooManyJobs
+from streamforge.errors import BytesUsedUp, TooManyJobs, TooManyUploads
 from streamforge.settings import Quota, Settings
 
 RETRY_SECONDS = 60
@@ -14,6 +17,24 @@ class Quotas:
     def __init__(self, settings: Settings) -> None:
         self._jobs = settings.limit("unfinished_jobs")
         self._bytes = settings.limit("bytes_per_day")
+        self._uploads = settings.limit("uploads_at_once")
+        self._uploading: Counter[str] = Counter()
+
+    @contextmanager
+    def uploading(self, owner: str) -> Iterator[None]:
+        """Count an upload at this API as long as the block lasts: one that comes byte by byte holds a file and a connection
+        for as long as it likes. Raises TooManyUploads."""
+        if self._uploads is not None and self._uploading[owner] >= self._uploads:
+            raise TooManyUploads(
+                f"You have {self._uploads} uploads under way; wait for one of them.", retry_after=RETRY_SECONDS
+            )
+        self._uploading[owner] += 1
+        try:
+            yield
+        finally:
+            self._uploading[owner] -= 1
+            if not self._uploading[owner]:
+                del self._uploading[owner]
 
     async def admit(self, jobs: OwnJobs, *, videos: int = 1, size_bytes: int = 0) -> None:
         """Raises TooManyJobs, BytesUsedUp, DatabaseUnavailable. What others of the same owner send meanwhile is not known yet."""

@@ -156,3 +156,27 @@ async def test_usage_is_asked_for_as_everything_else_is(guarded_api: Api, key_of
     assert_problem(await guarded_api.http.get(f"/usage?{query}", headers=root), 400, "request.invalid_field")
     of_alice = await guarded_api.http.get("/usage?owner=alice", headers=root)
     assert of_alice.json()["owner"] == "alice"
+
+
+async def test_an_owner_has_so_many_uploads_under_way(settings: Settings, key_of: MakeKey) -> None:
+    """One that comes byte by byte may last for ever."""
+    alice, bob = await key_of("alice"), await key_of("bob")
+    began, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield b'--b\r\nContent-Disposition: form-data; name="video"; filename="a.mp4"\r\n\r\n'
+        began.set()
+        await go_on.wait()
+        yield b"some bytes\r\n--b--\r\n"
+
+    async with limited(settings, uploads_at_once=1) as api, asyncio.timeout(20):
+        form = {"Content-Type": "multipart/form-data; boundary=b"}
+        first = asyncio.create_task(api.http.post("/process", content=slow(), headers=alice | form))
+        await began.wait()
+        while api.uploads == []:
+            await asyncio.sleep(0.01)
+        assert_limited(await send(api, alice), "limits.uploads")
+        assert (await send(api, bob)).status_code == 202
+        go_on.set()
+        assert (await first).status_code == 202
+        assert (await send(api, alice)).status_code == 202

@@ -24,7 +24,7 @@ from streamforge.api.routes.process import (
     with_read_timeout,
 )
 from streamforge.api.routes.process_fields import OPTIONS, options_of, parse_field
-from streamforge.api.services import Request, Services, own, services_of
+from streamforge.api.services import Request, Services, own, owner_of, services_of
 from streamforge.contracts.ids import key_from_filename, new_batch_id, new_job_id, parse_batch_id
 from streamforge.errors import BatchNotFound, DatabaseUnavailable, InputError, InvalidField, MissingVideo
 from streamforge.storage import layout
@@ -58,10 +58,8 @@ async def create_batch(request: Request) -> Response:
     content_type = request.headers.get("content-type", "")
     form = Form(content_type, with_read_timeout(request.stream()), max_parts=MAX_PARTS)
     arrived = _Batch()
-    async with _nothing_left_when_refused(services, arrived), _announced(services, arrived):
-        await _read(services, form, arrived)
-        total = sum(video.size_bytes for video in arrived.videos)
-        await services.quotas.admit(own(request).jobs, videos=len(arrived.videos), size_bytes=total)
+    with services.quotas.uploading(owner_of(request)):
+        await _receive_all(request, services, form, arrived)
     batch_id = new_batch_id()
     options = options_of(arrived.fields)
     jobs = [video.job(options, origin_of(request.scope), batch_id) for video in arrived.videos]
@@ -75,6 +73,13 @@ async def create_batch(request: Request) -> Response:
         "rejected": [{"key": key, "code": why.code, "message": why.message} for key, why in arrived.rejected],
     }
     return JSONResponse(answer, status_code=202, headers={"Location": f"/batches/{batch_id}"})
+
+
+async def _receive_all(request: Request, services: Services, form: Form, arrived: _Batch) -> None:
+    async with _nothing_left_when_refused(services, arrived), _announced(services, arrived):
+        await _read(services, form, arrived)
+        total = sum(video.size_bytes for video in arrived.videos)
+        await services.quotas.admit(own(request).jobs, videos=len(arrived.videos), size_bytes=total)
 
 
 async def get_batch(request: Request) -> Response:

@@ -15,7 +15,7 @@ from streamforge.api.http.forms import Form, Part
 from streamforge.api.http.origins import origin_of
 from streamforge.api.http.unknown_fields import file_name, parameters, unknown_part
 from streamforge.api.routes.process_fields import OPTIONS, options_of, parse_field
-from streamforge.api.services import Own, Request, Services, own, services_of
+from streamforge.api.services import Own, Request, Services, own, owner_of, services_of
 from streamforge.api.uploads import IncomingFile
 from streamforge.contracts.ids import key_from_filename, new_job_id, workflow_id
 from streamforge.contracts.job import Stage
@@ -83,6 +83,11 @@ async def process(request: Request) -> Response:
     await admit(services, *(["storage"] if dry_run else ["database", "storage"]))
     if not dry_run:
         await services.quotas.admit(own(request).jobs, size_bytes=content_length(request) or 0)
+    with services.quotas.uploading(owner_of(request)):
+        return await _received(request, services, job_id, dry_run=dry_run)
+
+
+async def _received(request: Request, services: Services, job_id: UUID, *, dry_run: bool) -> Response:
     async with services.uploads.receive(job_id) as incoming:
         form = Form(request.headers.get("content-type", ""), with_read_timeout(request.stream()))
         key, options = await _read(services, form, incoming)
