@@ -72,6 +72,18 @@ class Container:
     async def logs(self) -> str:
         return await podman("logs", self.name, check=False)
 
+    async def rights(self) -> list[dict[str, str]]:
+        """What /proc says of each process in there, the first one first; `namespace` is empty where that is not told."""
+        told = "grep -E '^(Uid|CapEff|CapBnd|NoNewPrivs|Seccomp):' $p/status && echo namespace: $(readlink $p/ns/user) && echo"
+        listing = await self.execute(
+            "sh", "-c", f"for p in $(ls -d /proc/[0-9]* | sort -V); do {told}; done 2> /dev/null; true"
+        )
+        blocks = [block.splitlines() for block in listing.strip().split("\n\n")]
+        return [
+            {key: " ".join(rest.split()) for key, _, rest in (line.partition(":") for line in block)}
+            for block in blocks
+        ]
+
     async def states(self) -> list[str]:
         """Name and state of each process in there, as /proc has them: `streamforge R`."""
         listing = "for status in /proc/[0-9]*/status; do sed -n 's/^Name:\\t//p; s/^State:\\t//p' $status | paste -sd ' '; done"
