@@ -21,7 +21,7 @@ from bench import clips, report
 from bench.system import System, start
 from streamforge.client import StreamForgeClient
 from streamforge.contracts import steps
-from streamforge.contracts.job import JobView
+from streamforge.contracts.job_view import JobView
 from streamforge.embedded.ports import free_port
 from streamforge.settings import TemporalSettings
 from streamforge.temporal.connect import connect

@@ -66,8 +66,8 @@ async def _jobs(system: System, video: Path, profile: str, count: int) -> Cost:
     for _ in range(count):
         watched = await process(system.url, video, profile=profile)
         assert watched.job.status == "completed", watched.job.error_message
-        pictures = (watched.job.result or {})["pictures"]
-        assert (pictures is not None) == (profile == "default")
+        assert watched.job.result is not None
+        assert (watched.job.result.pictures is not None) == (profile == "default")
         seconds += watched.seconds
     return Cost((tree_cpu(pid) - before) / count, seconds / count)
 

@@ -16,7 +16,7 @@ from types import MappingProxyType
 import psutil
 
 from streamforge.client import StreamEvent, StreamForgeClient
-from streamforge.contracts.job import JobView
+from streamforge.contracts.job_view import JobView
 from streamforge.embedded import endpoints
 from streamforge.embedded.endpoints import RunFile
 

@@ -20,7 +20,7 @@ from streamforge.errors import StreamForgeError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from streamforge.contracts.job import JobView
+    from streamforge.contracts.job_view import JobView
     from streamforge.contracts.printable_plan import PrintablePlan
     from streamforge.embedded.supervisor import UpOptions
     from streamforge.settings import Settings

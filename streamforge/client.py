@@ -15,7 +15,8 @@ from httpx_sse import ServerSentEvent, aconnect_sse
 from pydantic import BaseModel, ConfigDict, field_validator
 
 from streamforge.contracts.batch import BatchStatus, BatchView
-from streamforge.contracts.job import JobStatus, JobView, Playback, Stage
+from streamforge.contracts.job import JobStatus, Playback, Stage
+from streamforge.contracts.job_view import JobView
 from streamforge.errors import Fault, ServiceError, StreamForgeError
 
 DEFAULT_URL = "http://127.0.0.1:8081"

@@ -9,7 +9,7 @@ from rich.console import Console
 from streamforge.access.caller import Scope
 from streamforge.administration import create_key
 from streamforge.client import StreamForgeClient
-from streamforge.contracts.job import JobView
+from streamforge.contracts.job_view import JobView
 from streamforge.embedded.supervisor import UpOptions, running
 from streamforge.errors import MissingPart, OutputInvalid
 from streamforge.settings import Settings

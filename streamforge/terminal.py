@@ -9,7 +9,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from streamforge.client import StreamEvent
-from streamforge.contracts.job import JobView, RenditionView, Stage
+from streamforge.contracts.job import RenditionView, Stage
+from streamforge.contracts.job_view import JobView
 from streamforge.contracts.media.plan import PerTitleTarget
 from streamforge.contracts.media.scores import QualityScore
 from streamforge.contracts.media.source import VideoSource

@@ -10,7 +10,7 @@ import httpx
 from sse import Frame, read_frames
 
 from streamforge.api.http.server import running
-from streamforge.contracts.job import JobView
+from streamforge.contracts.job_view import JobView
 from streamforge.settings import Settings
 from streamforge.storage import ownership
 

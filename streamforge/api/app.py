@@ -21,6 +21,7 @@ from streamforge.api.routes.audit import list_audit
 from streamforge.api.routes.batches import create_batch, get_batch
 from streamforge.api.routes.callers import create_session, create_ticket, end_session, get_session
 from streamforge.api.routes.content_keys import clear_key_license, content_key
+from streamforge.api.routes.documentation import docs, openapi_document
 from streamforge.api.routes.health import health, index, ready
 from streamforge.api.routes.jobs import cancel_job, get_job, list_events, list_jobs, refresh_playback
 from streamforge.api.routes.media import media
@@ -63,6 +64,8 @@ def routes(settings: ServerSettings) -> list[GuardedRoute | GuardedWebSocketRout
     timed = [Middleware(Deadline, seconds=settings.request_timeout_seconds)]
     return [
         GuardedRoute("/", index, needs=Need.PUBLIC, middleware=timed),
+        GuardedRoute("/openapi.json", openapi_document, needs=Need.PUBLIC, middleware=timed),
+        GuardedRoute("/docs", docs, needs=Need.PUBLIC, middleware=timed),
         GuardedRoute("/health", health, needs=Need.PUBLIC, middleware=timed),
         GuardedRoute("/ready", ready, needs=Need.PUBLIC, middleware=timed),
         GuardedRoute("/metrics", metrics, needs=Need.ADMIN, middleware=timed),

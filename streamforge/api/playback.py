@@ -8,7 +8,9 @@ from uuid import UUID
 
 from streamforge.access.secret import InstallationSecret, Purpose
 from streamforge.access.signatures import MARK, Opens, Signatures, SignedAddresses, expiry_of
-from streamforge.contracts.job import JobView, Playback
+from streamforge.contracts.job import Playback
+from streamforge.contracts.job_view import JobView
+from streamforge.contracts.pipeline import ProcessVideoResult
 from streamforge.db.jobs import Film, Jobs
 from streamforge.settings import Settings
 
@@ -68,7 +70,9 @@ class Playbacks:
             return job
         expires = expiry_of(time(), self._settings.playback.expires_seconds)
         addresses = SignedAddresses(self._signatures, job.id, expires)
-        return job.model_copy(update={"playback": _signed(job.playback, addresses), "result": addresses.of(job.result)})
+        return job.model_copy(
+            update={"playback": _signed(job.playback, addresses), "result": _signed_in(job.result, addresses)}
+        )
 
 
 def _signed(playback: Playback | None, addresses: SignedAddresses) -> Playback | None:
@@ -76,6 +80,12 @@ def _signed(playback: Playback | None, addresses: SignedAddresses) -> Playback |
         return None
     signed = Playback.model_validate(addresses.of(playback.model_dump(mode="json")))
     return signed.model_copy(update={"expires_at": datetime.fromtimestamp(addresses.expires, UTC)})
+
+
+def _signed_in(result: ProcessVideoResult | None, addresses: SignedAddresses) -> ProcessVideoResult | None:
+    if result is None:
+        return None
+    return ProcessVideoResult.model_validate(addresses.of(result.model_dump(mode="json")))
 
 
 def split(path: str) -> tuple[str | None, str]:

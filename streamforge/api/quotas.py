@@ -3,7 +3,8 @@
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+
+from pydantic import BaseModel
 
 from streamforge.db.jobs import OwnJobs
 from streamforge.errors import BytesUsedUp, TooManyJobs, TooManyUploads
@@ -11,6 +12,24 @@ from streamforge.settings import Quota, Settings
 
 RETRY_SECONDS = 60
 """When a job ends nobody can say."""
+
+
+class Left(BaseModel):
+    """Of what has no limit, both are null."""
+
+    used: int
+    limit: int | None
+    left: int | None
+
+
+class LeftToday(Left):
+    resets_in_seconds: int
+
+
+class Usage(BaseModel):
+    owner: str
+    unfinished_jobs: Left
+    bytes_today: LeftToday
 
 
 class Quotas:
@@ -52,13 +71,14 @@ class Quotas:
                 retry_after=max(1, round(usage.seconds_left)),
             )
 
-    async def view(self, jobs: OwnJobs) -> dict[str, Any]:
+    async def view(self, jobs: OwnJobs) -> Usage:
         usage = await jobs.usage()
-        return {
-            "owner": jobs.owner,
-            "unfinished_jobs": _left(usage.unfinished_jobs, self._jobs),
-            "bytes_today": _left(usage.bytes_today, self._bytes) | {"resets_in_seconds": round(usage.seconds_left)},
-        }
+        seconds = round(usage.seconds_left)
+        return Usage(
+            owner=jobs.owner,
+            unfinished_jobs=Left(**_left(usage.unfinished_jobs, self._jobs)),
+            bytes_today=LeftToday(**_left(usage.bytes_today, self._bytes), resets_in_seconds=seconds),
+        )
 
 
 def _left(used: int, limit: Quota) -> dict[str, int | None]:

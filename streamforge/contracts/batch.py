@@ -27,6 +27,12 @@ class JobSummary(BaseModel):
     progress: int
 
 
+class OwnerStatus(BaseModel):
+    """What the `status` of the stream of everything says: the jobs that are not over."""
+
+    jobs: list[JobSummary]
+
+
 class BatchView(BaseModel):
     """`current` of `total` jobs are over, however they ended."""
 

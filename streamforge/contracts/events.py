@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 
 from streamforge.contracts.job import JobError, JobStatus, Playback, RenditionView, Stage
 from streamforge.contracts.stored import JsonObject
@@ -61,6 +61,38 @@ class PartProgress(BaseModel):
     low: int
     high: int
     renditions: dict[str, RenditionProgress] = {}
+
+
+class EventData(BaseModel):
+    """What one event says: `data` wherever events are told. What is null is left out."""
+
+    model_config = ConfigDict(json_schema_mode_override="validation")
+
+    job_id: UUID
+    stage: Stage
+    progress: int = Field(ge=0, le=100)
+    message: str
+    timestamp: datetime
+    error: JobError | None = Field(None, description="of the last event of a job that failed")
+    batch_id: UUID | None = None
+    details: JsonObject | None = None
+
+
+class Event(BaseModel):
+    """One event of a log: what `/events` lists and a WebSocket sends. A name that a client does not know is for newer
+    ones."""
+
+    id: int | None = Field(
+        description="its number in the log that is followed; null for what no client can resume from"
+    )
+    event: str = Field(description="`progress`, `playable`, …; on a stream `status`, `reset` and `done`, too")
+    data: dict[str, Any] = Field(description="EventData, or what the stream says of itself")
+    created_at: datetime
+
+
+class EventPage(BaseModel):
+    events: list[Event]
+    next: int | None = Field(description="the `after` of the next page; null on the last")
 
 
 class LoggedEvent(BaseModel):

@@ -1,15 +1,13 @@
-"""A job as the world sees it: the body of `GET /jobs/<id>` and of everything that speaks about a job."""
+"""The words in which a job is spoken of, and its parts as the world sees them."""
 
 from datetime import datetime
-from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from streamforge.contracts.job_options import JobOptions
 from streamforge.contracts.media.encoded import Loudness
 from streamforge.contracts.media.scores import QualityScore
 from streamforge.contracts.media.source import AudioRole
-from streamforge.contracts.stored import JsonObject, Word
+from streamforge.contracts.stored import Word
 
 
 class JobStatus(Word):
@@ -113,36 +111,3 @@ class EventView(BaseModel):
     progress: int
     message: str
     created_at: datetime
-
-
-class JobView(BaseModel):
-    """`GET /jobs/<id>`. Times are UTC."""
-
-    id: UUID
-    key: str
-    bucket: str
-    owner: str = Field("everyone", description="whose it is; everybody's, as long as nobody has to say who they are")
-    status: JobStatus
-    stage: Stage
-    progress: int
-    workflow_id: str
-    created_at: datetime
-    updated_at: datetime
-    completed_at: datetime | None = None
-    error_message: str | None = None
-    error: JobError | None = None
-    result: JsonObject | None = None
-    external_id: str | None = None
-    metadata: JsonObject | None = None
-    priority: int = 3
-    profile: str | None = None
-    options: JobOptions = Field(JobOptions(), description="what was asked for; of the webhook only its host")
-    size_bytes: int | None = None
-    eta_seconds: float | None = None
-    eta_interval: tuple[float, float] | None = Field(None, description="four of five jobs end within; in seconds")
-    queue_position: int | None = None
-    stalled_since: datetime | None = None
-    playback: Playback | None = None
-    renditions: list[RenditionView] = []
-    latest_events: list[EventView] = []
-    unreadable: list[str] = Field([], description="what another version of this service wrote and this one cannot show")

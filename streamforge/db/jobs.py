@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 from pydantic import BaseModel
 
-from streamforge.contracts.batch import BatchView, JobSummary
+from streamforge.contracts.batch import BatchView, OwnerStatus
 from streamforge.contracts.events import RenditionProgress
 from streamforge.contracts.job import EventView, JobError, JobStatus, Playback, RenditionView, Stage
 from streamforge.contracts.job_options import JobOptions
@@ -68,11 +68,10 @@ class JobState(JobProgress):
     swept_seq: int
 
 
-class OwnerState(BaseModel):
+class OwnerState(OwnerStatus):
     """Somebody's jobs that are not over, and where the log of all of them stands. Events up to the number `swept_seq` may
     have gone with their jobs."""
 
-    jobs: list[JobSummary]
     event_seq: int
     swept_seq: int
 

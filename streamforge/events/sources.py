@@ -149,7 +149,7 @@ def _of_job(job: JobState) -> Snapshot:
 
 def _of_owner(owner: OwnerState) -> Snapshot:
     return Snapshot(
-        status={"jobs": [job.model_dump(mode="json") for job in owner.jobs]},
+        status=owner.model_dump(mode="json", include={"jobs"}),
         identity={},
         latest=owner.event_seq,
         oldest=owner.swept_seq,

@@ -21,6 +21,8 @@ from streamforge.storage import layout
 EXPECTED = {
     #                                  nobody, stranger, reader, owner, admin
     "GET /": (200, 200, 200, 200, 200),
+    "GET /openapi.json": (200, 200, 200, 200, 200),
+    "GET /docs": (200, 200, 200, 200, 200),
     "GET /health": (200, 200, 200, 200, 200),
     "GET /ready": (503, 503, 503, 503, 503),
     "GET /metrics": (401, 403, 403, 403, 200),

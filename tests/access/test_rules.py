@@ -15,10 +15,13 @@ from websockets.exceptions import InvalidStatus
 from streamforge.access.caller import Need
 from streamforge.api import app
 from streamforge.api.http.rules import GuardedRoute, GuardedWebSocketRoute
+from streamforge.api.routes.health import health
 from streamforge.settings import ServerSettings, Settings
 
 RULES = {
     "GET /": "public",
+    "GET /openapi.json": "public",
+    "GET /docs": "public",
     "GET /health": "public",
     "GET /ready": "public",
     "GET /metrics": "admin",
@@ -78,7 +81,12 @@ def test_each_rule_is_the_one_that_is_meant() -> None:
 
 def test_a_route_without_a_rule_cannot_be_made() -> None:
     with pytest.raises(TypeError, match="needs"):
-        GuardedRoute("/new", lambda _: None)  # type: ignore[call-arg]
+        GuardedRoute("/new", health)  # type: ignore[call-arg]
+
+
+def test_a_route_that_nothing_describes_cannot_be_made() -> None:
+    with pytest.raises(TypeError, match="is not described"):
+        GuardedRoute("/new", lambda _: None, needs=Need.PUBLIC)
 
 
 def known(name: str) -> tuple[str, str]:

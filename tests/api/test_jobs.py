@@ -22,7 +22,8 @@ from streamforge.api.launcher import Launcher
 from streamforge.api.workflows import Workflows
 from streamforge.contracts import names, steps
 from streamforge.contracts.events import JobChange, PartProgress
-from streamforge.contracts.job import JobStatus, JobView, Playback, Stage
+from streamforge.contracts.job import JobStatus, Playback, Stage
+from streamforge.contracts.job_view import JobView
 from streamforge.contracts.pipeline import Outcome, ProcessVideo, ProcessVideoResult
 from streamforge.db.jobs import EVERYONE, JobOverview, JobRow, Jobs
 from streamforge.errors import DatabaseUnavailable, TemporalUnavailable

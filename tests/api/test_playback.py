@@ -22,6 +22,8 @@ from streamforge.access.signatures import Opens, Signatures
 from streamforge.client import StreamForgeClient
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import Playback, Stage, TextView
+from streamforge.contracts.media.stills import StillsView
+from streamforge.contracts.pipeline import DownloadView, ProcessVideoResult
 from streamforge.db.jobs import Jobs
 from streamforge.db.pool import Database
 from streamforge.embedded.ports import free_port
@@ -87,11 +89,17 @@ class Films:
         )
 
     def result(self, job_id: UUID) -> dict[str, Any]:
-        return {
-            "playback": self.playback(job_id).model_dump(mode="json"),
-            "downloads": [{"path": layout.media(job_id, "downloads/720p.mp4")}],
-            "pictures": {"sprites": [layout.media(job_id, "sprites-0.jpg")]},
-        }
+        download = DownloadView(rendition="720p", path=layout.media(job_id, "downloads/720p.mp4"), size_bytes=1024)
+        return ProcessVideoResult(
+            duration=2.0,
+            size_bytes=1024,
+            file_count=1,
+            source_sha256="0" * 64,
+            renditions=[],
+            playback=self.playback(job_id),
+            downloads=[download],
+            pictures=StillsView(sprites=[layout.media(job_id, "sprites-0.jpg")]),
+        ).model_dump(mode="json")
 
     def key_url(self, job_id: UUID) -> str:
         return f"/keys/{job_id}/{Keys(self.api.settings).of_job(job_id)['video'].key_id}"

@@ -106,6 +106,11 @@ async def test_what_a_video_says_of_itself_ends_no_job(api: Api, rows: Jobs, eve
 SCORE_OF_BEFORE = {"mean": 91.0, "harmonic_mean": 90.0, "worst": 70.0, "worst_at": 1.5, "frames_scored": 24}
 RENDITION = {"name": "720p", "width": 1280, "height": 720, "codec": "h264", "progress": 100}
 
+RESULT = {
+    "duration": 2.0, "size_bytes": 9, "file_count": 1, "source_sha256": "0" * 64, "renditions": [RENDITION],
+    "playback": {"hls": "/h", "dash": None},
+}  # fmt: skip
+
 STRANGE = {
     "scores of an older version": (
         "renditions", [RENDITION | {"vmaf": SCORE_OF_BEFORE}, RENDITION | {"name": "360p"}], ["renditions.0.vmaf"],
@@ -115,6 +120,10 @@ STRANGE = {
     "a playback without its address": ("playback", {"dash": "x"}, ["playback"]),
     "an error without a sentence": ("error", {"code": "x"}, ["error"]),
     "a result that is a list": ("result", [1], ["result"]),
+    "a result of before there were lengths": ("result", {"file_count": 1}, ["result"]),
+    "a result with downloads of a later version": (
+        "result", RESULT | {"downloads": [{"href": "/d"}], "gloss": 3}, ["result.downloads.0"],
+    ),
     "metadata that is text": ("options", {"metadata": "text"}, ["options.metadata"]),
     "metadata nobody can show": ("options", f'{{"metadata": {nested(300)}}}', ["options.metadata"]),
     "metadata Python cannot parse": ("options", f'{{"metadata": {nested(5000)}}}', ["options"]),

@@ -14,7 +14,8 @@ import pytest
 from commandline import Up, clean_up, processes_of, start, streamforge
 
 from streamforge.client import RequestRefused, StreamEvent, StreamForgeClient
-from streamforge.contracts.job import JobStatus, JobView
+from streamforge.contracts.job import JobStatus
+from streamforge.contracts.job_view import JobView
 from streamforge.contracts.receipt import RESULT
 from streamforge.verification import Listed, verify
 

@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.text import Text
 
 from streamforge.client import StreamEvent
-from streamforge.contracts.job import JobStatus, JobView, RenditionView, Stage
+from streamforge.contracts.job import JobStatus, RenditionView, Stage
+from streamforge.contracts.job_view import JobView
 from streamforge.terminal import event_reporter, progress_display, rendition_table, upload_reporter
 
 

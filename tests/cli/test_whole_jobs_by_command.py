@@ -11,7 +11,8 @@ from uuid import UUID
 from commandline import StartUp, environment, processes_of, streamforge
 
 from streamforge.client import StreamEvent, StreamForgeClient
-from streamforge.contracts.job import JobStatus, JobView, Stage
+from streamforge.contracts.job import JobStatus, Stage
+from streamforge.contracts.job_view import JobView
 
 VIDEO = Path(__file__).parents[1] / "media" / "bbb-720p-5s.mp4"
 

@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 import structlog
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
@@ -31,17 +32,21 @@ _ROUTER_SENTENCES = {
 }
 
 
+class Problem(BaseModel):
+    """Why a request was refused, or failed. `code` is stable; `detail` is one sentence a person can act on."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str | None = Field(description="by which the logs know the request")
+
+
 def problem_body(status: int, code: str, detail: str, request_id: str | None) -> bytes:
-    return json.dumps(
-        {
-            "type": "about:blank",
-            "title": HTTPStatus(status).phrase,
-            "status": status,
-            "detail": detail,
-            "code": code,
-            "request_id": request_id,
-        }
-    ).encode()
+    title = HTTPStatus(status).phrase
+    told = Problem(title=title, status=status, detail=detail, code=code, request_id=request_id)
+    return json.dumps(told.model_dump()).encode()
 
 
 def problem(

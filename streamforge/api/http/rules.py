@@ -1,4 +1,5 @@
-"""Routes that say what they need of a caller. None can be made without, and no handler runs before its rule is met."""
+"""Routes that say what they need of a caller, and what they do. None can be made without, and no handler runs before its
+rule is met."""
 
 from typing import Any
 
@@ -9,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 from streamforge.access.caller import Need
 from streamforge.access.caller import Scope as CallerScope
 from streamforge.api.http.watching import granted
+from streamforge.api.openapi.operation import operation_of
 from streamforge.api.services import AppState, require
 
 SCOPES = {
@@ -22,6 +24,7 @@ class GuardedRoute(Route):
     def __init__(self, path: str, endpoint: Any, *, needs: Need, **options: Any) -> None:
         super().__init__(path, endpoint, **options)
         self.needs = needs
+        self.operation = operation_of(endpoint)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Before the method is looked at: what is there is nobody's business either.
@@ -35,6 +38,7 @@ class GuardedWebSocketRoute(WebSocketRoute):
     def __init__(self, path: str, endpoint: Any, *, needs: Need, **options: Any) -> None:
         super().__init__(path, endpoint, **options)
         self.needs = needs
+        self.operation = operation_of(endpoint)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         await admit(HTTPConnection(scope), self.needs)

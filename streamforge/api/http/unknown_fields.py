@@ -8,6 +8,7 @@ from starlette.datastructures import QueryParams
 from starlette.requests import HTTPConnection
 
 from streamforge.api.http.forms import Part
+from streamforge.api.openapi.operation import Parameter
 from streamforge.api.routes.process_fields import OPTIONS
 from streamforge.api.services import AppState
 from streamforge.errors import InputError, InvalidField, MissingVideo
@@ -15,8 +16,10 @@ from streamforge.errors import InputError, InvalidField, MissingVideo
 MAX_SHOWN = 64
 
 
-def parameters(connection: HTTPConnection[AppState], *known: str) -> QueryParams:
-    """The query. Raises InvalidField for a name that is not among `known`, or there twice."""
+def parameters(connection: HTTPConnection[AppState], *only: Parameter) -> QueryParams:
+    """The query. Raises InvalidField for a name that is none of those that the route says it has, or of `only` these, or is
+    there twice."""
+    known = [parameter.name for parameter in only or connection.scope["route"].operation.parameters]
     query = connection.query_params
     names = [name for name, _ in query.multi_items()]
     for name in names:

@@ -5,17 +5,22 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import structlog
-from starlette.responses import JSONResponse, Response
+from pydantic import BaseModel, Field
+from starlette.responses import Response
 
+from streamforge.api.http.answers import answer
 from streamforge.api.http.forms import Form, Part
 from streamforge.api.http.origins import origin_of
 from streamforge.api.http.unknown_fields import file_name, parameters, unknown_part
+from streamforge.api.openapi.operation import Body, Operation, describes, json_of
 from streamforge.api.routes.process import (
+    ERRORS,
     Arrived,
+    FileField,
     admit,
     content_length,
     enter,
@@ -25,8 +30,18 @@ from streamforge.api.routes.process import (
 )
 from streamforge.api.routes.process_fields import OPTIONS, options_of, parse_field
 from streamforge.api.services import Request, Services, own, owner_of, services_of
+from streamforge.contracts.batch import BatchView
 from streamforge.contracts.ids import key_from_filename, new_batch_id, new_job_id, parse_batch_id
-from streamforge.errors import BatchNotFound, DatabaseUnavailable, InputError, InvalidField, MissingVideo
+from streamforge.contracts.job_options import JobOptions
+from streamforge.errors import (
+    BatchNotFound,
+    DatabaseUnavailable,
+    InputError,
+    InvalidField,
+    InvalidKey,
+    MalformedBatchId,
+    MissingVideo,
+)
 from streamforge.storage import layout
 
 MAX_VIDEOS = 1000
@@ -39,6 +54,32 @@ CONCURRENT_REMOVALS = 16
 log = structlog.stdlib.get_logger(__name__)
 
 
+class BatchForm(JobOptions):
+    """Videos, and what is asked for of all of them."""
+
+    video: list[FileField] = Field(min_length=1, max_length=MAX_VIDEOS)
+
+
+class BatchJob(BaseModel):
+    job_id: UUID
+    key: str
+
+
+class Rejected(BaseModel):
+    """A video that was not taken; the others were."""
+
+    key: str
+    code: str
+    message: str
+
+
+class BatchAccepted(BaseModel):
+    batch_id: UUID
+    message: Literal["Batch processing started"] = "Batch processing started"
+    jobs: list[BatchJob]
+    rejected: list[Rejected]
+
+
 @dataclass
 class _Batch:
     """What a form has brought so far. `fields` are for all videos alike; `stored` may have bytes in the store."""
@@ -49,6 +90,15 @@ class _Batch:
     fields: dict[str, Any] = field(default_factory=dict)
 
 
+@describes(
+    Operation(
+        tag="jobs",
+        summary="Send several videos",
+        answers=(json_of(202, "Those that are jobs now, and those that were not taken.", BatchAccepted, "Location"),),
+        errors=(InvalidField, InvalidKey, *ERRORS),
+        body=Body("multipart/form-data", BatchForm, {"metadata": "application/json"}),
+    )
+)
 async def create_batch(request: Request) -> Response:
     services = services_of(request)
     parameters(request)
@@ -66,13 +116,12 @@ async def create_batch(request: Request) -> Response:
     await enter(services, partial(own(request).jobs.create_batch, batch_id, jobs))
     for job in jobs:
         log.info("job accepted", job_id=str(job.id), batch_id=str(batch_id), size_bytes=job.size_bytes)
-    answer = {
-        "batch_id": str(batch_id),
-        "message": "Batch processing started",
-        "jobs": [{"job_id": str(job.id), "key": job.key} for job in jobs],
-        "rejected": [{"key": key, "code": why.code, "message": why.message} for key, why in arrived.rejected],
-    }
-    return JSONResponse(answer, status_code=202, headers={"Location": f"/batches/{batch_id}"})
+    accepted = BatchAccepted(
+        batch_id=batch_id,
+        jobs=[BatchJob(job_id=job.id, key=job.key) for job in jobs],
+        rejected=[Rejected(key=key, code=why.code, message=why.message) for key, why in arrived.rejected],
+    )
+    return answer(accepted, 202, {"Location": f"/batches/{batch_id}"})
 
 
 async def _receive_all(request: Request, services: Services, form: Form, arrived: _Batch) -> None:
@@ -82,11 +131,19 @@ async def _receive_all(request: Request, services: Services, form: Form, arrived
         await services.quotas.admit(own(request).jobs, videos=len(arrived.videos), size_bytes=total)
 
 
+@describes(
+    Operation(
+        tag="jobs",
+        summary="How far several videos are, together",
+        answers=(json_of(200, "The batch as it is now.", BatchView),),
+        errors=(MalformedBatchId, BatchNotFound),
+    )
+)
 async def get_batch(request: Request) -> Response:
     batch = await own(request).jobs.batch_state(parse_batch_id(request.path_params["batch_id"]))
     if batch is None:
         raise BatchNotFound("There is no such batch.")
-    return JSONResponse(batch.model_dump(mode="json", exclude={"event_seq", "swept_seq"}))
+    return answer(BatchView.model_validate(batch.model_dump()))
 
 
 @asynccontextmanager

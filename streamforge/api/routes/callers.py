@@ -1,20 +1,44 @@
 """`/tickets` and `/session`: for what can send no header, as `EventSource`, WebSockets and `<video>` in a browser."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from streamforge.access.caller import Caller
+from streamforge.access.caller import Scope as CallerScope
 from streamforge.access.tickets import PARAMETER
+from streamforge.api.http.answers import answer
 from streamforge.api.http.authentication import COOKIE, COOKIE_BEHIND_TLS, session_cookie
 from streamforge.api.http.unknown_fields import parameters
+from streamforge.api.openapi.operation import Answer, Body, Operation, describes, json_of
 from streamforge.api.services import Request, caller_of, services_of
-from streamforge.errors import AccessRefused, ForeignPage, InvalidField
+from streamforge.errors import AccessRefused, DatabaseUnavailable, ForeignPage, InvalidField
 
 MAX_REQUEST_BYTES = 8 * 1024
 NOT_KEPT = {"Cache-Control": "no-store"}
+
+
+PlainMoment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+"""In UTC, of whole seconds."""
+
+
+class Ticket(BaseModel):
+    """Good for one address, for a minute, and once."""
+
+    ticket: str
+    url: str = Field(description="the path that was asked for, with the ticket in its query")
+    expires_at: PlainMoment
+
+
+class Session(BaseModel):
+    """Who asks. `credential` says what they showed, without giving it away."""
+
+    owner: str
+    scopes: list[CallerScope]
+    credential: str
+    expires_at: PlainMoment | None
 
 
 class TicketRequest(BaseModel):
@@ -25,34 +49,73 @@ class TicketRequest(BaseModel):
     path: str = Field(pattern=r"^/[\x21-\x7e]*$", max_length=2048)
 
 
+@describes(
+    Operation(
+        tag="callers",
+        summary="For what can send no header: an address that opens for a minute",
+        answers=(json_of(201, "The address, with its ticket.", Ticket, "Cache-Control"),),
+        errors=(InvalidField,),
+        body=Body("application/json", TicketRequest),
+    )
+)
 async def create_ticket(request: Request) -> Response:
     services = services_of(request)
     parameters(request)
     path = await _asked_for(request)
     ticket, until = services.tickets.create(caller_of(request), path)
     url = f"{path}{'&' if '?' in path else '?'}{PARAMETER}={ticket}"
-    answer = {"ticket": ticket, "url": url, "expires_at": _moment(until)}
-    return JSONResponse(answer, status_code=201, headers=NOT_KEPT)
+    return answer(Ticket(ticket=ticket, url=url, expires_at=_moment(until)), 201, NOT_KEPT)
 
 
+@describes(
+    Operation(
+        tag="callers",
+        summary="Who am I",
+        answers=(json_of(200, "Whoever asks, whatever they have shown.", Session, "Cache-Control"),),
+        errors=(InvalidField,),
+    )
+)
 async def get_session(request: Request) -> Response:
     """Who asks, whatever they have shown."""
     parameters(request)
-    return JSONResponse(_view(caller_of(request)), headers=NOT_KEPT)
+    return answer(_view(caller_of(request)), headers=NOT_KEPT)
 
 
+@describes(
+    Operation(
+        tag="callers",
+        summary="Sign a browser in",
+        says="A page shows a key or a token once, and gets a cookie that no script can read.",
+        answers=(
+            json_of(201, "The session, and its cookie.", Session, "Cache-Control", "Set-Cookie"),
+            json_of(
+                200, "Nobody has to say who they are here, so there is nothing to remember.", Session, "Cache-Control"
+            ),
+        ),
+        errors=(InvalidField,),
+    )
+)
 async def create_session(request: Request) -> Response:
-    """Where nobody has to say who they are there is nothing to remember."""
     services, caller = services_of(request), caller_of(request)
     parameters(request)
     if not services.settings.auth.required:
-        return JSONResponse(_view(caller), headers=NOT_KEPT)
+        return answer(_view(caller), headers=NOT_KEPT)
     token, expires_at = await services.sessions.create(caller)
-    answer = JSONResponse({**_view(caller), "expires_at": _moment(expires_at)}, status_code=201, headers=NOT_KEPT)
-    _set_cookie(request, answer, token, expires_at)
-    return answer
+    signed_in = answer(_view(caller).model_copy(update={"expires_at": _moment(expires_at)}), 201, NOT_KEPT)
+    _set_cookie(request, signed_in, token, expires_at)
+    return signed_in
 
 
+@describes(
+    Operation(
+        tag="callers",
+        summary="Sign out",
+        answers=(
+            Answer(204, "The browser forgets it, also one that was over.", headers=("Cache-Control", "Set-Cookie")),
+        ),
+        errors=(InvalidField, DatabaseUnavailable),
+    )
+)
 async def end_session(request: Request) -> Response:
     """Also one that is over: the browser forgets it in any case."""
     parameters(request)
@@ -64,9 +127,9 @@ async def end_session(request: Request) -> Response:
         pass
     if (token := session_cookie(request.headers)) is not None:
         await services_of(request).sessions.end(token)
-    answer = Response(status_code=204, headers=NOT_KEPT)
-    _set_cookie(request, answer, "", datetime.fromtimestamp(0, UTC))
-    return answer
+    signed_out = Response(status_code=204, headers=NOT_KEPT)
+    _set_cookie(request, signed_out, "", datetime.fromtimestamp(0, UTC))
+    return signed_out
 
 
 async def _asked_for(request: Request) -> str:
@@ -83,13 +146,13 @@ async def _asked_for(request: Request) -> str:
         ) from error
 
 
-def _view(caller: Caller) -> dict[str, Any]:
-    return {
-        "owner": caller.owner,
-        "scopes": sorted(caller.scopes),
-        "credential": caller.credential,
-        "expires_at": _moment(caller.expires_at) if caller.expires_at is not None else None,
-    }
+def _view(caller: Caller) -> Session:
+    return Session(
+        owner=caller.owner,
+        scopes=sorted(caller.scopes),
+        credential=caller.credential,
+        expires_at=_moment(caller.expires_at) if caller.expires_at is not None else None,
+    )
 
 
 def _set_cookie(request: Request, answer: Response, token: str, expires_at: datetime) -> None:

@@ -3,21 +3,39 @@ for HLS, or all of a job in the JSON of the W3C's Clear Key (Encrypted Media Ext
 
 import re
 from base64 import urlsafe_b64encode
+from typing import Literal
 
 from pydantic import BaseModel, ValidationError
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
+from streamforge.api.http.answers import answer
 from streamforge.api.http.watching import no_stream
+from streamforge.api.openapi.operation import BYTES, Answer, Body, Operation, describes, json_of
 from streamforge.api.services import Request, services_of
 from streamforge.contracts.ids import parse_job_id
 from streamforge.contracts.keys import ContentKey
-from streamforge.errors import InvalidField, KeyNotFound, MalformedKeyId
+from streamforge.errors import InvalidField, KeyNotFound, KeyRefused, MalformedJobId, MalformedKeyId, StorageUnavailable
 from streamforge.packaging.presentation import HLS_MASTER
 from streamforge.storage import layout
 
 KEY_ID = re.compile(r"[0-9a-f]{32}")
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 MAX_REQUEST_BYTES = 64 * 1024
+
+
+class ClearKey(BaseModel):
+    """A JSON Web Key (RFC 7517); in base64url without padding."""
+
+    kty: Literal["oct"] = "oct"
+    kid: str
+    k: str
+
+
+class License(BaseModel):
+    """Of the W3C's Clear Key (Encrypted Media Extensions §9.1.4)."""
+
+    keys: list[ClearKey]
+    type: str
 
 
 class LicenseRequest(BaseModel):
@@ -27,6 +45,14 @@ class LicenseRequest(BaseModel):
     type: str = "temporary"
 
 
+@describes(
+    Operation(
+        tag="playback",
+        summary="A content key, for HLS",
+        answers=(Answer(200, "Its 16 bytes.", {"application/octet-stream": BYTES}, ("Cache-Control",)),),
+        errors=(MalformedJobId, MalformedKeyId, KeyNotFound, KeyRefused, StorageUnavailable),
+    )
+)
 async def content_key(request: Request) -> Response:
     key_id = request.path_params["key_id"].lower()
     if KEY_ID.fullmatch(key_id) is None:
@@ -37,14 +63,23 @@ async def content_key(request: Request) -> Response:
     return Response(keys[key_id].value, headers=HEADERS, media_type="application/octet-stream")
 
 
+@describes(
+    Operation(
+        tag="playback",
+        summary="The content keys of a job, for DASH with Clear Key",
+        answers=(json_of(200, "All keys of the job for one of them.", License, "Cache-Control"),),
+        errors=(MalformedJobId, InvalidField, KeyNotFound, KeyRefused, StorageUnavailable),
+        body=Body("application/json", LicenseRequest),
+    )
+)
 async def clear_key_license(request: Request) -> Response:
     """All keys of the job for one of them: hls.js takes the first answer for that to all it has asked."""
     keys = {_base64url(bytes.fromhex(key_id)): key for key_id, key in (await _keys(request)).items()}
     asked = await _license_request(request)
     if keys.keys().isdisjoint(asked.kids):
         raise KeyNotFound("The job has none of these keys, or this API has another keys.secret than the worker had.")
-    found = [{"kty": "oct", "kid": kid, "k": _base64url(key.value)} for kid, key in keys.items()]
-    return JSONResponse({"keys": found, "type": asked.type}, headers=HEADERS)
+    found = [ClearKey(kid=kid, k=_base64url(key.value)) for kid, key in keys.items()]
+    return answer(License(keys=found, type=asked.type), headers=HEADERS)
 
 
 async def _keys(request: Request) -> dict[str, ContentKey]:

@@ -2,48 +2,89 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
 
-from starlette.responses import JSONResponse, Response
+from pydantic import BaseModel, Field
+from starlette.responses import Response
 
+from streamforge.api.http.answers import answer
 from streamforge.api.http.foreign_pages import refuse_foreign_page
-from streamforge.api.http.query_values import moment, number
+from streamforge.api.http.query_values import Choice, Moment, Number, Text
 from streamforge.api.http.unknown_fields import parameters
+from streamforge.api.openapi.operation import Operation, describes, json_of
 from streamforge.api.routes.views import job_view, page_cursor, parse_page_cursor
 from streamforge.api.services import Own, Request, Services, own, own_of, services_of
+from streamforge.contracts.events import EventPage
 from streamforge.contracts.ids import parse_job_id
-from streamforge.contracts.job import JobStatus
+from streamforge.contracts.job import JobStatus, Playback
+from streamforge.contracts.job_view import JobView
 from streamforge.db.jobs import JobOverview
-from streamforge.errors import InvalidField, JobAlreadyOver, JobNotFound, NothingToPlay, TemporalUnavailable
+from streamforge.errors import (
+    ForeignPage,
+    InvalidField,
+    JobAlreadyOver,
+    JobNotFound,
+    MalformedJobId,
+    NothingToPlay,
+    ScopeMissing,
+    TemporalUnavailable,
+)
 from streamforge.events.frames import of_job
 
 MAX_SEQ = 2**63 - 1
 MAX_IDS = 100
 
 
+LIMIT = Number("limit", "Jobs on a page.", 1, 100, default=20)
+CURSOR = Text("cursor", "`next_cursor` of the page before.")
+STATUS = Choice("status", "Only those of this status.", tuple(JobStatus))
+OWNER = Text("owner", "Those of somebody else; for administrators, who see everybody's without it.")
+IDS = Text("ids", "Instead of a page exactly these, in this order, as `a,b,c`: at most 100. Unknown ones are left out.")
+
+AFTER = Number("after", "Only events behind this number: `next` of the page before.", 0, MAX_SEQ, default=0)
+SINCE = Moment("since", "Only what happened at that time or later.")
+EVENTS_LIMIT = Number("limit", "Events on a page.", 1, 1000, default=100)
+
+
+class JobPage(BaseModel):
+    jobs: list[JobView]
+    next_cursor: str | None = Field(description="null on the last page")
+
+
+@describes(
+    Operation(
+        tag="jobs",
+        summary="One job",
+        answers=(json_of(200, "The job as it is now.", JobView),),
+        errors=(MalformedJobId, JobNotFound),
+    )
+)
 async def get_job(request: Request) -> Response:
     services = services_of(request)
     return await _view(services, await _find(request))
 
 
+@describes(
+    Operation(
+        tag="jobs",
+        summary="Jobs, the newest first",
+        answers=(json_of(200, "A page of jobs.", JobPage),),
+        errors=(InvalidField, MalformedJobId, ForeignPage, ScopeMissing),
+        parameters=(LIMIT, CURSOR, STATUS, OWNER, IDS),
+    )
+)
 async def list_jobs(request: Request) -> Response:
     if "ids" in request.query_params:
-        return await _listed(request, parameters(request, "ids")["ids"])
+        return await _listed(request, parameters(request, IDS)["ids"])
     refuse_foreign_page(request)
-    query = parameters(request, "limit", "cursor", "status", "owner")
-    limit = number(query, "limit", default=20, lowest=1, highest=100)
-    services = services_of(request)
-    page = await own_of(request, query.get("owner")).jobs.newest(
+    query = parameters(request, LIMIT, CURSOR, STATUS, OWNER)
+    limit, status = LIMIT.of(query), STATUS.of(query)
+    page = await own_of(request, OWNER.of(query)).jobs.newest(
         limit,
         after=parse_page_cursor(query["cursor"]) if query.get("cursor") else None,
-        status=_status(query.get("status")),
+        status=JobStatus(status) if status is not None else None,
     )
-    return JSONResponse(
-        {
-            "jobs": await _views(services, page),
-            "next_cursor": page_cursor(page) if len(page) == limit else None,
-        }
-    )
+    following = page_cursor(page) if len(page) == limit else None
+    return answer(JobPage(jobs=await _views(services_of(request), page), next_cursor=following))
 
 
 async def _listed(request: Request, ids: str) -> Response:
@@ -53,14 +94,23 @@ async def _listed(request: Request, ids: str) -> Response:
         raise InvalidField(f"`ids` names more than {MAX_IDS} jobs.")
     services = services_of(request)
     jobs = await _views(services, await own(request).jobs.by_id(asked))
-    return JSONResponse({"jobs": jobs, "next_cursor": None})
+    return answer(JobPage(jobs=jobs, next_cursor=None))
 
 
-async def _views(services: Services, jobs: Sequence[JobOverview]) -> list[dict[str, Any]]:
+async def _views(services: Services, jobs: Sequence[JobOverview]) -> list[JobView]:
     model = await services.etas.model()
-    return [services.playbacks.told(job_view(job, model)).model_dump(mode="json") for job in jobs]
+    return [services.playbacks.told(job_view(job, model)) for job in jobs]
 
 
+@describes(
+    Operation(
+        tag="playback",
+        summary="Fresh addresses of a stream, where they are signed",
+        says="They are valid for the whole time from now; those told before stay so until theirs is over.",
+        answers=(json_of(200, "What a player opens.", Playback, "Cache-Control"),),
+        errors=(MalformedJobId, InvalidField, JobNotFound, NothingToPlay),
+    )
+)
 async def refresh_playback(request: Request) -> Response:
     """Addresses that are valid for the whole time from now; those that were told before stay so until theirs is over.
     Raises NothingToPlay."""
@@ -72,19 +122,25 @@ async def refresh_playback(request: Request) -> Response:
         raise NothingToPlay(
             f"There is nothing to play: the job {job.status}." if over else "There is nothing to play yet."
         )
-    return Response(
-        view.playback.model_dump_json(), headers={"Cache-Control": "no-store"}, media_type="application/json"
+    return answer(view.playback, headers={"Cache-Control": "no-store"})
+
+
+@describes(
+    Operation(
+        tag="events",
+        summary="The progress of a job so far, the oldest first",
+        answers=(json_of(200, "A page of its log.", EventPage),),
+        errors=(MalformedJobId, InvalidField, JobNotFound),
+        parameters=(AFTER, SINCE, EVENTS_LIMIT),
     )
-
-
+)
 async def list_events(request: Request) -> Response:
     """A page of the job's log after event number `after`, oldest first; `since` leaves out what is older."""
     mine = own(request)
     job_id = parse_job_id(request.path_params["job_id"])
-    query = parameters(request, "after", "since", "limit")
-    after = number(query, "after", default=0, lowest=0, highest=MAX_SEQ)
-    limit = number(query, "limit", default=100, lowest=1, highest=1000)
-    events = await mine.log.of_job(job_id, after, limit, moment(query, "since"))
+    query = parameters(request)
+    after, limit = AFTER.of(query), EVENTS_LIMIT.of(query)
+    events = await mine.log.of_job(job_id, after, limit, SINCE.of(query))
     if not events and await mine.jobs.state(job_id) is None:
         raise JobNotFound("There is no such job.")
     following = events[-1].seq if len(events) == limit else None
@@ -92,6 +148,14 @@ async def list_events(request: Request) -> Response:
     return Response(f'{{"events":[{listed}],"next":{json.dumps(following)}}}', media_type="application/json")
 
 
+@describes(
+    Operation(
+        tag="jobs",
+        summary="Cancel a job",
+        answers=(json_of(202, "A promise: it ends `cancelled`, or is that already.", JobView),),
+        errors=(MalformedJobId, InvalidField, JobNotFound, JobAlreadyOver),
+    )
+)
 async def cancel_job(request: Request) -> Response:
     """202 is a promise: the job ends `cancelled`, or is that already. One that ended otherwise is a 409."""
     services = services_of(request)
@@ -123,12 +187,4 @@ async def _find(request: Request) -> JobOverview:
 
 async def _view(services: Services, job: JobOverview, status_code: int = 200) -> Response:
     view = services.playbacks.told(job_view(job, await services.etas.model()))
-    return Response(view.model_dump_json(), status_code, media_type="application/json")
-
-
-def _status(text: str | None) -> JobStatus | None:
-    if text is None:
-        return None
-    if text not in list(JobStatus):
-        raise InvalidField(f"`status` is one of {', '.join(JobStatus)}.")
-    return JobStatus(text)
+    return answer(view, status_code)

@@ -11,12 +11,15 @@ from uuid import UUID
 from starlette.responses import Response, StreamingResponse
 
 from streamforge.api.http.problems import problem
+from streamforge.api.http.query_values import Choice
 from streamforge.api.http.ranges import ByteRange, UnsatisfiableRange, parse_range
 from streamforge.api.http.watching import grant_of, no_file
 from streamforge.api.manifests import Manifest
+from streamforge.api.openapi.operation import BYTES, Answer, Content, Header, Operation, describes
 from streamforge.api.playback import Grant, split
 from streamforge.api.services import Request, services_of
 from streamforge.contracts.ids import parse_job_id
+from streamforge.errors import MalformedJobId, MediaNotFound, RangeNotSatisfiable, StorageUnavailable
 from streamforge.storage import ObjectInfo, layout
 
 CONTENT_TYPES = {
@@ -28,10 +31,20 @@ CONTENT_TYPES = {
     ".jpg": "image/jpeg",
     ".json": "application/json",
 }
+FILES: dict[str, Content] = {
+    **dict.fromkeys([*CONTENT_TYPES.values(), "application/octet-stream"], BYTES),
+    "application/json": {},
+}
 MAX_DEPTH = 8
 MANIFESTS = {".m3u8", ".mpd"}
 SEGMENTS = {".m4s", ".mp4"}
 """Never change once written. Everything else is asked for again each time, and mostly answered with 304."""
+
+
+DOWNLOAD = Choice("download", "`1`: to be saved, under a name that tells which film it is.", ("1",))
+AS = Choice("as", "`stored`: a manifest as its receipt has it, without signatures.", ("stored",))
+
+FOLLOWS = ("Cache-Control", "ETag", "Last-Modified", "Accept-Ranges")
 
 
 @dataclass(frozen=True)
@@ -43,6 +56,28 @@ class _Asked:
     grant: Grant
 
 
+@describes(
+    Operation(
+        tag="playback",
+        summary="A stream, for players",
+        says=(
+            "Manifests, segments, subtitles and pictures. Of a signed stream the path begins with its signature, which "
+            "relative references in manifests keep: `~1-<when it expires>-<signature>/master.m3u8`."
+        ),
+        answers=(
+            Answer(200, "The file.", FILES, (*FOLLOWS, "Content-Length", "Content-Disposition")),
+            Answer(206, "The bytes that were asked for.", FILES, (*FOLLOWS, "Content-Length", "Content-Range")),
+            Answer(304, "What the client has is what is there.", headers=FOLLOWS),
+        ),
+        errors=(MalformedJobId, MediaNotFound, RangeNotSatisfiable, StorageUnavailable),
+        parameters=(DOWNLOAD, AS),
+        headers=(
+            Header("Range", "One range of bytes; of a manifest it is ignored."),
+            Header("If-Range", "The ETag or Last-Modified of the bytes that the range is meant for."),
+            Header("If-None-Match", "ETags of what the client has."),
+        ),
+    )
+)
 async def media(request: Request) -> Response:
     asked = _asked_for(request)
     if PurePosixPath(asked.name).suffix in MANIFESTS:

@@ -5,15 +5,19 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import structlog
-from starlette.responses import JSONResponse, Response
+from pydantic import BaseModel, Field, WithJsonSchema
+from starlette.responses import Response
 
+from streamforge.api.http.answers import answer
 from streamforge.api.http.forms import Form, Part
 from streamforge.api.http.origins import origin_of
+from streamforge.api.http.query_values import Flag
 from streamforge.api.http.unknown_fields import file_name, parameters, unknown_part
+from streamforge.api.openapi.operation import BYTES, Body, Operation, describes, json_of
 from streamforge.api.routes.process_fields import OPTIONS, options_of, parse_field
 from streamforge.api.services import Own, Request, Services, own, owner_of, services_of
 from streamforge.api.uploads import IncomingFile
@@ -25,19 +29,51 @@ from streamforge.contracts.pipeline import PlanVideo
 from streamforge.contracts.printable_plan import PrintablePlan
 from streamforge.db.jobs import NewJob
 from streamforge.errors import (
+    BytesUsedUp,
     DatabaseUnavailable,
     DiskFull,
     EmptyUpload,
     InvalidField,
+    InvalidKey,
+    MalformedMultipart,
     MissingVideo,
     RequestTimedOut,
+    SourceError,
     StorageUnavailable,
+    TemporalUnavailable,
+    TooManyJobs,
+    TooManyUploads,
+    UploadTooLarge,
 )
 from streamforge.progress.bands import progress_at
 from streamforge.retry import until_available
 from streamforge.storage import layout
 
+FileField = Annotated[bytes, WithJsonSchema(BYTES)]
+"""A file with a name, as `curl -F video=@clip.mp4` sends it."""
+
+ERRORS = (
+    MissingVideo, MalformedMultipart, EmptyUpload, UploadTooLarge, DiskFull, StorageUnavailable, TooManyJobs, TooManyUploads,
+    BytesUsedUp,
+)  # fmt: skip
+"""Of what sends videos, beside those of their fields."""
+
 log = structlog.stdlib.get_logger(__name__)
+
+DRY_RUN = Flag("dry_run", "Only look: nothing is kept, and the answer is what would be done.")
+
+
+class ProcessForm(JobOptions):
+    """A video, and what is asked for. Every field but the video is text, and may be left out or empty."""
+
+    video: FileField
+    key: str | None = Field(None, description="names the video for people; left out: the file's name")
+
+
+class Accepted(BaseModel):
+    job_id: UUID
+    message: Literal["Video processing started"] = "Video processing started"
+
 
 FIELDS = ("key", *OPTIONS)
 WRITE_WAIT_SECONDS = 120.0
@@ -74,11 +110,25 @@ class Arrived:
         )
 
 
+@describes(
+    Operation(
+        tag="jobs",
+        summary="Send a video",
+        says="It is streamed to disk as it comes; the answer comes when its bytes are safe.",
+        answers=(
+            json_of(202, "Accepted: it will be processed, whatever happens to this process.", Accepted, "Location"),
+            json_of(200, "With `dry_run`: what would be done.", PrintablePlan),
+        ),
+        errors=(InvalidField, InvalidKey, *ERRORS, TemporalUnavailable, SourceError, *SourceError.__subclasses__()),
+        parameters=(DRY_RUN,),
+        body=Body("multipart/form-data", ProcessForm, {"metadata": "application/json"}),
+    )
+)
 async def process(request: Request) -> Response:
     services = services_of(request)
     job_id = new_job_id()
     structlog.contextvars.bind_contextvars(job_id=str(job_id))
-    dry_run = _dry_run(request)
+    dry_run = DRY_RUN.of(parameters(request))
     await services.uploads.admit(content_length(request))
     await admit(services, *(["storage"] if dry_run else ["database", "storage"]))
     if not dry_run:
@@ -93,15 +143,11 @@ async def _received(request: Request, services: Services, job_id: UUID, *, dry_r
         key, options = await _read(services, form, incoming)
         job = Arrived(job_id, key, incoming.size_bytes, incoming.sha256).job(options, origin_of(request.scope))
         if dry_run:
-            return JSONResponse((await _plan(services, job, incoming)).model_dump(mode="json"))
+            return answer(await _plan(services, job, incoming))
         # Again: a chunked body tells its length by its end, and others were sent meanwhile.
         await services.quotas.admit(own(request).jobs, size_bytes=incoming.size_bytes)
         await _accept(services, own(request), job, incoming)
-    return JSONResponse(
-        {"job_id": str(job_id), "message": "Video processing started"},
-        status_code=202,
-        headers={"Location": f"/jobs/{job_id}"},
-    )
+    return answer(Accepted(job_id=job_id), 202, {"Location": f"/jobs/{job_id}"})
 
 
 async def _read(services: Services, form: Form, incoming: IncomingFile) -> tuple[str, JobOptions]:
@@ -174,13 +220,6 @@ async def _plan(services: Services, job: NewJob, incoming: IncomingFile) -> Prin
         return await services.workflows.plan(video, PLAN_TIMEOUT, job.origin)
     finally:
         await asyncio.shield(services.storage.delete(layout.original_folder(job.id)))
-
-
-def _dry_run(request: Request) -> bool:
-    asked = parameters(request, "dry_run").get("dry_run", "false").lower()
-    if asked not in {"true", "1", "false", "0", ""}:
-        raise InvalidField("`dry_run` is neither true nor false.")
-    return asked in {"true", "1"}
 
 
 async def with_read_timeout(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

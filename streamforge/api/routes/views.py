@@ -5,9 +5,15 @@ import binascii
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
-from streamforge.contracts.job import JobStatus, JobView, RenditionView, Stage
+from pydantic import ValidationError
+
+from streamforge.contracts.job import JobStatus, RenditionView, Stage
+from streamforge.contracts.job_view import JobView
+from streamforge.contracts.pipeline import ProcessVideoResult
+from streamforge.contracts.stored import read_as_far_as_possible
 from streamforge.db.jobs import JobOverview
 from streamforge.errors import InvalidField
 from streamforge.progress.eta import Eta, EtaModel
@@ -22,7 +28,8 @@ AT_THE_TOP = {"external_id", "metadata", "priority", "profile"}
 def job_view(job: JobOverview, model: EtaModel, now: datetime | None = None) -> JobView:
     now = now or datetime.now(UTC)
     eta = _eta(job, model, now)
-    fields = job.model_dump(include=set(JobView.model_fields) - {"renditions", "options"})
+    fields = job.model_dump(include=set(JobView.model_fields) - {"renditions", "options", "result", "unreadable"})
+    result, left_out = _result(job.result)
     fields |= job.options.model_dump(include=AT_THE_TOP)
     if job.status in {JobStatus.FAILED, JobStatus.CANCELLED}:
         fields["playback"] = None  # What could be played while the job ran is gone.
@@ -30,10 +37,23 @@ def job_view(job: JobOverview, model: EtaModel, now: datetime | None = None) -> 
         **fields,
         options=job.options.shown(),
         renditions=_renditions(job),
+        result=result,
+        unreadable=[*job.unreadable, *left_out],
         eta_seconds=eta.seconds if eta else None,
         eta_interval=(eta.low, eta.high) if eta else None,
         stalled_since=_stalled_since(job, now),
     )
+
+
+def _result(stored: dict[str, Any] | None) -> tuple[ProcessVideoResult | None, list[str]]:
+    """What another version stored, as far as it fits, and where it does not."""
+    if stored is None:
+        return None, []
+    try:
+        result, left_out = read_as_far_as_possible(ProcessVideoResult, stored)
+    except ValidationError:
+        return None, ["result"]
+    return result, [f"result.{path}" for path in left_out]
 
 
 def _eta(job: JobOverview, model: EtaModel, now: datetime) -> Eta | None:

@@ -9,9 +9,23 @@ from starlette.types import Message
 from starlette.websockets import WebSocket
 
 from streamforge.api.http.foreign_pages import refuse_foreign_page, refuse_unread_page
-from streamforge.api.routes.stream import cursor_of, everything_of
+from streamforge.api.http.query_values import Text
+from streamforge.api.openapi.operation import Answer, Operation, describes
+from streamforge.api.routes.stream import CURSORS, EVENTS, LAST_EVENT_ID, OWNER, cursor_of, everything_of
 from streamforge.api.services import AppState, caller_of, own, services_of
+from streamforge.contracts.batch import BatchView, JobSummary, OwnerStatus
+from streamforge.contracts.events import Event
 from streamforge.contracts.ids import parse_batch_id, parse_job_id
+from streamforge.errors import (
+    BatchNotFound,
+    ForeignPage,
+    InvalidField,
+    JobNotFound,
+    MalformedBatchId,
+    MalformedJobId,
+    ScopeMissing,
+    TooManyStreams,
+)
 from streamforge.events.frames import Control, Frame
 from streamforge.events.sources import Source
 
@@ -20,10 +34,45 @@ UNSUPPORTED_DATA = 1003
 """Of RFC 6455: the end of what was followed, and a binary frame."""
 
 
+JOB_ID = Text("job_id", "Only this job.", format="uuid")
+BATCH_ID = Text("batch_id", "Only this batch.", format="uuid")
+
+PROTOCOL = {
+    "subprotocols": [],
+    "sends": Event,
+    "receives": None,
+    "events": EVENTS | {"status": {"anyOf": [JobSummary, BatchView, OwnerStatus]}},
+    "closes": {
+        "1000": "Everything was told, and nothing follows.",
+        "1003": "A client sent bytes; there is nothing that it could say.",
+        "1008": "Who looks may not any more.",
+        "1012": "This process stops, or cannot reach its database: resume, here or elsewhere.",
+    },
+}
+
+
+@describes(
+    Operation(
+        tag="events",
+        summary="The same over a WebSocket; of everything, or of one job or batch",
+        says=(
+            "A handshake of RFC 6455. Each message is one event as JSON text, in the shape of `GET /jobs/{job_id}/events`. "
+            "What a client says is not listened to; the server pings. `x-websocket` has what is sent, and why it is closed."
+        ),
+        answers=(Answer(101, "Events follow."),),
+        errors=(
+            InvalidField, MalformedJobId, MalformedBatchId, JobNotFound, BatchNotFound, ForeignPage, TooManyStreams,
+            ScopeMissing,
+        ),
+        parameters=(*CURSORS, OWNER, JOB_ID, BATCH_ID),
+        headers=(LAST_EVENT_ID,),
+        extensions={"x-websocket": PROTOCOL},
+    )
+)  # fmt: skip
 async def progress(websocket: WebSocket[AppState]) -> None:
     services = services_of(websocket)
     refuse_unread_page(websocket)
-    cursor = cursor_of(websocket, "job_id", "batch_id", "owner")
+    cursor = cursor_of(websocket)
     with services.limits.admit(websocket.scope):
         watched = partial(services.standing.watched, caller_of(websocket))
         await services.streams.follow(_source(websocket), cursor, _Connection(websocket), watched)

@@ -1,0 +1,1 @@
+"""The description of this API, made of what its routes are made of."""
