@@ -8,7 +8,7 @@ LOCK_OPTIONS := --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check fuzz lint sbom image-test format bench lock clean
+.PHONY: help setup demo up test check fuzz chaos soak lint sbom image-test format bench lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -42,6 +42,12 @@ check: setup ## the quick tests: planning, contracts, workflows, database
 
 fuzz: setup ## damaged files, then files whose clocks lie, for MINUTES=10 each; new ones every time
 	FUZZ_MINUTES=$(or $(MINUTES),10) $(BIN)/python -m pytest -s tests/media/test_fuzz.py tests/law/test_law.py $(ARGS)
+
+chaos: setup ## kill, fill, stall and mislead everything while 30 jobs run, for MINUTES=10; CHAOS_SEED=… for another order
+	CHAOS_MINUTES=$(or $(MINUTES),10) $(BIN)/python -m pytest -s tests/chaos $(ARGS)
+
+soak: setup ## a mixed load for HOURS=2: fails when memory, descriptors, threads or files grow; plot in data/soak
+	HOURS=$(or $(HOURS),2) $(BIN)/python -m bench soak
 
 lint: setup ## style, types, layers, Dockerfile, secrets, known vulnerabilities
 	$(BIN)/ruff check

@@ -3,7 +3,7 @@
 import asyncio
 import subprocess
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import asyncpg
@@ -47,12 +47,25 @@ async def until_refused(dsn: str, times: int) -> None:
 @contextmanager
 def small_disk(folder: Path, size: str = "1m") -> Iterator[Path]:
     """A file system of its own at `folder`."""
+    with ExitStack() as stack:
+        try:
+            yield stack.enter_context(tmpfs(folder, size))
+        except CannotMount:
+            pytest.skip("needs the right to mount a file system")
+
+
+class CannotMount(Exception): ...
+
+
+@contextmanager
+def tmpfs(folder: Path, size: str) -> Iterator[Path]:
+    """Raises CannotMount."""
     folder.mkdir(parents=True)
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], capture_output=True, check=False
     )
     if mounted.returncode != 0:
-        pytest.skip("needs the right to mount a file system")
+        raise CannotMount
     try:
         yield folder
     finally:

@@ -11,7 +11,7 @@ from streamforge.media.worker.capabilities import cores
 PLAYERS = "players"
 """Tests that share a browser, and need a core for it all the time: what is played does not wait."""
 
-MANY_CORES = ("activities", "cli", "law", "streams", "pipeline", "media")
+MANY_CORES = ("chaos", "activities", "cli", "law", "streams", "pipeline", "media")
 """Tests that encode, decode, or start the whole system. They come when the players are done, or nearly."""
 
 
