@@ -4,6 +4,7 @@ can be moved."""
 import contextlib
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -26,10 +27,18 @@ SETTINGS = {
     "STREAMFORGE_INPUT__MIN_FREE_DISK_BYTES": str(16 * 2**20),
     **CREDENTIALS,
 }
+START_SECONDS = 60
 FAKETIME = [
     "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
     "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
 ]
+
+UNMOVED_CHILDREN = """
+import os, runpy
+os.environ.pop("LD_PRELOAD", None)
+runpy.run_module("streamforge", run_name="__main__", alter_sys=True)
+"""
+"""Media children would inherit libfaketime, and it ends a program that may not make shared memory, as in their sandbox."""
 
 
 @dataclass
@@ -50,7 +59,7 @@ class SecondWorker:
             "FAKETIME_NO_CACHE": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         }
-        command = [sys.executable, "-m", "streamforge", "worker", "--data-dir", str(self.data_dir)]
+        command = [sys.executable, "-c", UNMOVED_CHILDREN, "worker", "--data-dir", str(self.data_dir)]
         with self.clock.with_name("second-worker.log").open("ab") as log:
             self._process = subprocess.Popen(
                 command,
@@ -59,6 +68,14 @@ class SecondWorker:
                 stdout=log,
                 stderr=log,
             )
+
+    def wait_until_ready(self) -> None:
+        log, deadline = self.clock.with_name("second-worker.log"), time.monotonic() + START_SECONDS
+        while "worker ready" not in log.read_text(encoding="utf-8"):
+            assert self._process is not None
+            assert self._process.poll() is None, log.read_text(encoding="utf-8")
+            assert time.monotonic() < deadline, log.read_text(encoding="utf-8")
+            time.sleep(0.05)
 
     def keep(self) -> None:
         """As the supervisor of an operator does."""
@@ -125,6 +142,7 @@ def installed(folder: Path) -> Iterator[Installation]:
         stack.callback(clean_up, data_dir, up)
         second = SecondWorker(data_dir, settings, folder / "clock")
         second.start()
+        second.wait_until_ready()
         yield Installation(up, second, buckets / BUCKET, gateway, disk)
 
 

@@ -186,29 +186,43 @@ class Scorer:
         return self._scratch / f"scores-{position}.json"
 
 
+class _Outlet:
+    """A pipe whose reader may have gone: what is written then goes nowhere. It is not left to who writes, for an exception
+    out of a file's `write` reaches callers of PyAV as another one, without its cause."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def write(self, data: bytes) -> int:
+        with suppress(BrokenPipeError):
+            self._file.write(data)
+        return len(data)
+
+    def close(self) -> None:
+        with suppress(BrokenPipeError):
+            self._file.close()
+
+
 class _Pipe:
     """Raw pictures of several streams to ffmpeg's standard input. When ffmpeg has given up they go nowhere."""
 
     def __init__(self, file: IO[bytes], kinds: list[Output]) -> None:
-        self._file = file
-        self._container = av.open(file, "w", format="nut")
+        self._outlet = _Outlet(file)
+        self._container = av.open(self._outlet, "w", format="nut")
         self._streams = [_raw_stream(self._container, kind) for kind in kinds]
         self._sent = 0
 
     def send(self, pictures: list[list[bytes]]) -> None:
         """Equally many for each stream."""
-        with suppress(BrokenPipeError):
-            for position, side_by_side in enumerate(zip(*pictures, strict=True), start=self._sent):
-                for stream, picture in zip(self._streams, side_by_side, strict=True):
-                    self._container.mux(_packet(stream, picture, position))
+        for position, side_by_side in enumerate(zip(*pictures, strict=True), start=self._sent):
+            for stream, picture in zip(self._streams, side_by_side, strict=True):
+                self._container.mux(_packet(stream, picture, position))
         self._sent += len(pictures[0])
 
     def close(self) -> None:
         """Calling it again does nothing."""
-        with suppress(BrokenPipeError):
-            self._container.close()
-        with suppress(BrokenPipeError):
-            self._file.close()
+        self._container.close()
+        self._outlet.close()
 
 
 def _raw_stream(container: OutputContainer, kind: Output) -> VideoStream:
