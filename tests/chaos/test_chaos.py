@@ -31,7 +31,7 @@ from visitors import Crowd
 MINUTES = float(os.environ.get("CHAOS_MINUTES", "0"))
 SEED = int(os.environ.get("CHAOS_SEED", "2026"))
 JOBS = 30 if MINUTES else 6
-SETTLED_SECONDS = 240
+SETTLED_SECONDS = 360
 """After the last fault. An activity that failed often is tried again after 30 s; what is left of one that was killed goes
 to another worker after 10."""
 LONGEST_PAUSE_SECONDS = 5.0 if MINUTES else 1.5
