@@ -7,6 +7,7 @@ from av import VideoFrame
 
 from streamforge.errors import OutputInvalid
 from streamforge.media.encoding.scaling import Output, Size
+from streamforge.media.measuring import scorer
 from streamforge.media.measuring.scorer import Scorer
 from streamforge.quality.sampling import Sampling
 
@@ -18,14 +19,14 @@ def test_it_ends_with_the_words_of_ffmpeg(tmp_path: Path, monkeypatch: pytest.Mo
     program = tmp_path / "ffmpeg"
     program.write_text(GIVES_UP)
     program.chmod(0o700)
-    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(program))
+    monkeypatch.setattr(scorer, "ffmpeg_path", lambda: program)
 
-    with Scorer(SIZE, {"144p": Output(SIZE)}, Sampling(1), tmp_path) as scorer:
+    with Scorer(SIZE, {"144p": Output(SIZE)}, Sampling(1), tmp_path) as measuring:
         for number in range(40):
             picture = VideoFrame(SIZE.width, SIZE.height, "yuv420p")
-            scorer.reference(number, {"sdr": picture})
-            scorer.distorted("144p", number, picture)
+            measuring.reference(number, {"sdr": picture})
+            measuring.distorted("144p", number, picture)
         with pytest.raises(OutputInvalid) as refused:
-            scorer.finish()
+            measuring.finish()
 
     assert refused.value.debug == "No space left on device\n"
