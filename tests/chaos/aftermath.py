@@ -8,8 +8,8 @@ from hashlib import sha256
 from pathlib import Path
 from uuid import UUID
 
+from endangered import Installation
 from factories import run_sql
-from installation import Installation
 from visitors import Visitor
 
 from activities.support.scratch import DOOR

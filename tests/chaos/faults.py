@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import httpx
-from installation import Installation
+from endangered import Installation
 from outages import filled
 
 FULL_SECONDS = 4.0

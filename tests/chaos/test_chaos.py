@@ -24,8 +24,8 @@ from aftermath import (
     workflows_still_running,
 )
 from clips import Clips
+from endangered import Installation, installed, processes_left
 from faults import Faults
-from installation import Installation, installed, processes_left
 from visitors import Crowd
 
 MINUTES = float(os.environ.get("CHAOS_MINUTES", "0"))
