@@ -30,6 +30,15 @@ def _performers() -> Iterator[tuple[Task[Any, Any, Any], Callable[..., BaseModel
                     yield task, work
 
 
+def _load_av() -> None:
+    """PyAV loads its parts when they are needed first. In a child that is short of memory that looks as if they were not
+    installed."""
+    for module in pkgutil.walk_packages(av.__path__, "av."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+
+
+_load_av()
 TASKS = {task.name: (task, work) for task, work in _performers()}
 """With all their modules: whoever forks from here finds everything imported."""
 
