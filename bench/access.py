@@ -136,7 +136,6 @@ async def filled() -> AsyncIterator[tuple[str, Sequence[UUID], str]]:
             for job_id in ids[:100]:
                 for number in range(EVENTS):
                     await events.append(job_id, JobChange(stage=Stage.TRANSCODING, progress=number, message="Working"))
-            await database.fetch("mark_launched", ids[0])
             key = await _key(database)
             await database.close()
             yield dsn, ids[:100], key
