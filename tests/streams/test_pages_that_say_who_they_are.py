@@ -43,6 +43,7 @@ SIGN_IN = """async (key) => {
     return { status: answer.status, readable: document.cookie };
 }"""
 
+UNREADABLE = "TypeError: Failed to fetch"
 NOTHING = {"list": 401, "stream": "refused", "socket": "refused", "cancel": 401}
 
 
@@ -74,7 +75,8 @@ async def test_a_page_of_ours_that_is_signed_in_may_do_what_its_key_may(
     guarded: Api, key: str, browser: Browser, jobs: Jobs
 ) -> None:
     job = {"http": guarded.url, "job": str(await accepted(jobs))}
-    page = await browser.new_page()
+    # A page of ours has a policy that lets it ask; that of an answer which is data does not.
+    page = await browser.new_page(bypass_csp=True)
     await page.goto(f"{guarded.url}/health")
     assert await page.evaluate(LOOK, job) == NOTHING
     assert await page.evaluate(SIGN_IN, key) == {"status": 201, "readable": ""}
@@ -90,7 +92,7 @@ async def test_a_page_from_elsewhere_has_no_part_in_it_but_may_show_a_ticket(
 ) -> None:
     job = {"http": guarded.url, "job": str(await accepted(jobs))}
     (tmp_path / "page.html").write_text("<!doctype html><title>page</title>")
-    window = await browser.new_context()
+    window = await browser.new_context(bypass_csp=True)
     ours = await window.new_page()
     await ours.goto(f"{guarded.url}/health")
     await ours.evaluate(SIGN_IN, key)
@@ -101,8 +103,7 @@ async def test_a_page_from_elsewhere_has_no_part_in_it_but_may_show_a_ticket(
             await theirs.goto(f"{origin}/page.html")
             done = await theirs.evaluate(LOOK, job)
             assert (done["stream"], done["socket"]) == ("refused", "refused"), origin
-            assert done["list"] in {401, 403}
-            assert done["cancel"] in {401, 403}
+            assert (done["list"], done["cancel"]) == (UNREADABLE, UNREADABLE)
     assert [it.status for it in await jobs.of("everyone").newest(5)] == ["pending"]
 
 

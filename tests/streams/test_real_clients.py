@@ -111,7 +111,7 @@ HOSTILE = """async ({ http, job }) => {
 }"""
 NOTHING_BUT_PLAYED = {
     "post": 403,
-    "blind": "opaque",
+    "blind": "TypeError: Failed to fetch",  # Not even that there was an answer.
     "cancel": 403,
     "list": 403,
     "stream": "refused",
