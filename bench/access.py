@@ -74,6 +74,12 @@ class Open(Database):
     def as_caller(self, owner: str) -> Any:
         return self
 
+    async def look(self, query: str, *args: object) -> Any:
+        return await self.fetch(query, *args)
+
+    async def look_at_one(self, query: str, *args: object) -> Any:
+        return await self.fetch_one(query, *args)
+
     def as_admin(self) -> Any:
         return self
 

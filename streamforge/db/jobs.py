@@ -159,12 +159,12 @@ class OwnJobs:
         return Usage.model_validate(dict(row))
 
     async def get(self, job_id: UUID) -> JobOverview | None:
-        row = await self._seen.fetch_one("get_job", self._whose, job_id)
+        row = await self._seen.look_at_one("get_job", self._whose, job_id)
         return None if row is None else _read(JobOverview, row)
 
     async def by_id(self, ids: Sequence[UUID]) -> list[JobOverview]:
         """In the order asked for; unknown ones are left out."""
-        rows = await self._seen.fetch("jobs_by_id", self._whose, list(ids))
+        rows = await self._seen.look("jobs_by_id", self._whose, list(ids))
         found = {job.id: job for job in (_read(JobOverview, row) for row in rows)}
         return [found[job_id] for job_id in dict.fromkeys(ids) if job_id in found]
 
@@ -173,20 +173,20 @@ class OwnJobs:
     ) -> list[JobOverview]:
         """A page of jobs, newest first. `after` is (created_at, id) of the last job on the page before."""
         created_at, job_id = after or (None, None)
-        rows = await self._seen.fetch("list_jobs", self.owner, created_at, job_id, status, limit)
+        rows = await self._seen.look("list_jobs", self.owner, created_at, job_id, status, limit)
         return [_read(JobOverview, row) for row in rows]
 
     async def state(self, job_id: UUID) -> JobState | None:
-        row = await self._seen.fetch_one("job_state", self._whose, job_id)
+        row = await self._seen.look_at_one("job_state", self._whose, job_id)
         return None if row is None else JobState.model_validate(dict(row))
 
     async def batch_state(self, batch_id: UUID) -> BatchState | None:
-        row = await self._seen.fetch_one("batch_state", self._whose, batch_id)
+        row = await self._seen.look_at_one("batch_state", self._whose, batch_id)
         return None if row is None else BatchState.model_validate(dict(row))
 
     async def owner_state(self) -> OwnerState:
         """Of somebody who never had a job: nothing yet."""
-        row = await self._own.fetch_one("owner_state", self.owner)
+        row = await self._own.look_at_one("owner_state", self.owner)
         return OwnerState(jobs=[], event_seq=0, swept_seq=0) if row is None else OwnerState.model_validate(dict(row))
 
     async def request_cancel(self, job_id: UUID) -> bool:
@@ -206,7 +206,7 @@ class AllJobs(OwnJobs):
     async def newest(
         self, limit: int, *, after: tuple[datetime, UUID] | None = None, status: JobStatus | None = None
     ) -> list[JobOverview]:
-        rows = await self._seen.fetch("list_all_jobs", *(after or (None, None)), status, limit)
+        rows = await self._seen.look("list_all_jobs", *(after or (None, None)), status, limit)
         return [_read(JobOverview, row) for row in rows]
 
 

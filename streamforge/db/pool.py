@@ -4,11 +4,12 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from typing import Any, Self
 from weakref import WeakSet
 
 import asyncpg
+import structlog
 
 from streamforge.db.queries import QUERIES
 from streamforge.db.refusals import AWAY, refusal
@@ -17,6 +18,8 @@ from streamforge.errors import DatabaseUnavailable, InvalidSettings
 from streamforge.observability import metrics
 
 Row = Mapping[str, Any]
+
+log = structlog.stdlib.get_logger(__name__)
 
 CONNECT_TIMEOUT = 10.0
 COMMAND_TIMEOUT = 30.0
@@ -87,6 +90,7 @@ class Database:
         """Whether PostgreSQL holds us to the roles. Once it does it is relied on: where a role is taken away later, it is
         refused what needs it."""
         self._pool: Any = None
+        self._ending: set[asyncio.Task[None]] = set()
 
     @classmethod
     async def open(cls, dsn: str, size: int = 10, roles: Roles | None = None) -> Self:
@@ -118,6 +122,13 @@ class Database:
     def as_admin(self) -> "Restricted":
         """What administrators may see and do with all that is there."""
         return Restricted(self, self.roles.begin_as_admin())
+
+    def end_later(self, stack: AsyncExitStack) -> None:
+        """End a transaction that has told all it had to tell. Its connection stays taken meanwhile."""
+        task = asyncio.create_task(_end(stack), name="end of a transaction")
+        # The event loop itself keeps no task alive.
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
 
     @property
     def size(self) -> int:
@@ -207,6 +218,17 @@ class Restricted:
         async with self.transaction() as session:
             return await session.fetch_one(query, *args)
 
+    async def look(self, query: str, *args: object) -> Sequence[Row]:
+        """`fetch` for what only reads: nobody waits for the end of its transaction, which is a round trip."""
+        async with AsyncExitStack() as stack:
+            session = await stack.enter_async_context(self.transaction())
+            rows = await session.fetch(query, *args)
+            self._database.end_later(stack.pop_all())
+        return rows
+
+    async def look_at_one(self, query: str, *args: object) -> Row | None:
+        return next(iter(await self.look(query, *args)), None)
+
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Session]:
         async with self._database.connection() as connection:
@@ -218,6 +240,14 @@ class Restricted:
                 await _roll_back(connection)
                 raise
             await connection.execute("COMMIT")
+
+
+async def _end(stack: AsyncExitStack) -> None:
+    """A connection that dies now takes nothing along, and the pool replaces it."""
+    try:
+        await stack.aclose()
+    except DatabaseUnavailable as error:
+        log.debug("a connection died after it was read from", reason=error.debug)
 
 
 async def _roll_back(connection: Any) -> None:

@@ -51,17 +51,17 @@ class OwnLog:
 
     async def after(self, owner_seq: int, limit: int = 500) -> list[LoggedEvent]:
         """Events of all jobs of the owner with a number above `owner_seq`, in order."""
-        return _events(await self._own.fetch("owner_events_after", self.owner, owner_seq, limit))
+        return _events(await self._own.look("owner_events_after", self.owner, owner_seq, limit))
 
     async def of_job(
         self, job_id: UUID, seq: int, limit: int = 500, since: datetime | None = None
     ) -> list[LoggedEvent]:
         """Events of a job with a number above `seq`."""
-        return _events(await self._seen.fetch("job_events_after", self._whose, job_id, seq, since, limit))
+        return _events(await self._seen.look("job_events_after", self._whose, job_id, seq, since, limit))
 
     async def of_batch(self, batch_id: UUID, owner_seq: int, limit: int = 500) -> list[LoggedEvent]:
         """Events of all jobs of a batch, in the numbers of its owner."""
-        return _events(await self._seen.fetch("batch_events_after", self._whose, batch_id, owner_seq, limit))
+        return _events(await self._seen.look("batch_events_after", self._whose, batch_id, owner_seq, limit))
 
 
 class AllLogs(OwnLog):

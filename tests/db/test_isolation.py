@@ -354,6 +354,30 @@ async def test_an_owner_ends_with_its_transaction(database: Database, world: Wor
         assert await connection.fetchval("SELECT current_user") == "streamforge_worker"
 
 
+async def test_nobody_waits_for_the_end_of_what_only_reads_and_it_ends_all_the_same(
+    database_dsn: str, world: World
+) -> None:
+    database = await Database.open(database_dsn, size=1)
+    alice = database.as_caller(ALICE)
+    assert await alice.look_at_one("get_job", ALICE, world.running.id) is not None
+    # The only connection there is: it comes back when its transaction has ended.
+    async with database.connection() as connection:
+        assert not connection.is_in_transaction()
+        assert await connection.fetchval("SELECT current_user") == "streamforge_worker"
+    with pytest.raises(asyncpg.DataError):
+        await alice.look("get_job", ALICE, "no id")
+    assert await Jobs(database).of(BOB).get(world.of_bob) is not None
+    await alice.look("get_job", ALICE, world.running.id)
+    await database.close()
+    assert (
+        await run_sql(
+            database_dsn,
+            "SELECT FROM pg_stat_activity WHERE state = 'idle in transaction' AND datname = current_database()",
+        )
+        == []
+    )
+
+
 async def test_a_request_that_is_cut_off_leaves_nothing_behind(database_dsn: str, world: World) -> None:
     database = await Database.open(database_dsn, size=1)
     try:
