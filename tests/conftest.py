@@ -13,7 +13,7 @@ import pytest
 from bucket_server import BUCKET, CREDENTIALS, Gateway, bucket_server
 from clips import Clips
 from factories import run_sql
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from temporalio.testing import WorkflowEnvironment
 
 from streamforge.db.jobs import Jobs
@@ -24,7 +24,8 @@ from streamforge.events.log import EventLog
 from streamforge.media.worker.children import MediaChildren
 
 # A test that is slow on a busy machine is not wrong.
-settings.register_profile("streamforge", deadline=None)
+# On a loaded machine all examples are slow to make.
+settings.register_profile("streamforge", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("streamforge")
 
 TEMPLATE = "streamforge_template"

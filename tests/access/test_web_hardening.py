@@ -183,7 +183,9 @@ BODIES = st.sampled_from(
 KINDS = st.sampled_from(["", "application/json", "multipart/form-data; boundary=b", "multipart/form-data", "text/x; ="])
 
 
-@examples(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@examples(
+    max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None
+)
 @given(data=st.data())
 async def test_no_answer_tells_of_code_paths_or_queries(guarded_api: Api, key_of: MakeKey, data: st.DataObject) -> None:
     path = re.sub(r"\{\w+(:path)?\}", lambda _: data.draw(WORDS), data.draw(st.sampled_from(PATHS)))
@@ -216,7 +218,9 @@ WRITTEN = st.sampled_from([b"%00", b"%0a", b"%0A", b"%0d", b"%0D%0ASet-Cookie:%2
 TEXT = st.text("abc/._", max_size=6).map(str.encode)
 
 
-@examples(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@examples(
+    max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None
+)
 @given(before=TEXT, broken=WRITTEN, after=TEXT, where=st.sampled_from([b"/", b"/media/", b"/jobs?a=", b"/jobs?"]))
 async def test_nul_and_line_breaks_in_an_address_are_refused(
     guarded_api: Api, before: bytes, broken: bytes, after: bytes, where: bytes
@@ -227,7 +231,9 @@ async def test_nul_and_line_breaks_in_an_address_are_refused(
     assert "set-cookie" not in answer.headers
 
 
-@examples(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@examples(
+    max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None
+)
 @given(before=TEXT, broken=BREAKS, after=TEXT, name=st.sampled_from([b"Host", b"X-Request-ID", b"Origin", b"Cookie"]))
 async def test_nul_and_line_breaks_in_a_header_are_refused_or_no_part_of_it(
     guarded_api: Api, before: bytes, broken: bytes, after: bytes, name: bytes

@@ -97,8 +97,9 @@ class Prometheus:
         return result
 
     def alerts(self) -> set[str]:
+        """Those that fire: one that is pending may be over before its time."""
         data = httpx.get(f"{self.url}/api/v1/alerts", timeout=20).json()["data"]
-        return {alert["labels"]["alertname"] for alert in data["alerts"]}
+        return {alert["labels"]["alertname"] for alert in data["alerts"] if alert["state"] == "firing"}
 
 
 @contextmanager

@@ -167,6 +167,6 @@ async def vlc(url: str) -> bytes:
     command = ["cvlc", "-q", "--adaptive-logic=highest", "--sout", "#std{access=file,mux=ts,dst=-}", url, "vlc://quit"]
     who: dict[str, Any] = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
     done = await asyncio.to_thread(
-        subprocess.run, command, capture_output=True, check=False, timeout=30, cwd="/", **who
+        subprocess.run, command, capture_output=True, check=False, timeout=150, cwd="/", **who
     )
     return bytes(done.stdout)
