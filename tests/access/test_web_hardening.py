@@ -49,9 +49,13 @@ def assert_hardened(answer: httpx.Response) -> None:
         ("x-content-type-options", "nosniff"),
         ("referrer-policy", "no-referrer"),
         ("x-frame-options", "DENY"),
-        ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
     ):
         assert answer.headers.get_list(name) == [value], (answer.status_code, answer.headers)
+    # A page of ours, such as /docs, names what it needs; nobody may frame it either.
+    (policy,) = answer.headers.get_list("content-security-policy")
+    assert policy.startswith("default-src 'none'; ")
+    assert policy.endswith("frame-ancestors 'none'")
+    assert answer.headers.get("content-type", "").startswith("text/html") or policy.count(";") == 1
     assert answer.headers["cross-origin-resource-policy"] in {"same-origin", "cross-origin"}
 
 
@@ -206,7 +210,7 @@ async def test_no_answer_tells_of_code_paths_or_queries(guarded_api: Api, key_of
     if answer.status_code >= 400:
         found = INSIDE.search(answer.text + repr(answer.headers))
         assert found is None, (method, path, query, answer.text)
-        assert answer.status_code < 500 or answer.json()["code"] != "internal", (method, path, query)
+        assert '"internal"' not in answer.text, (method, path, query)  # /ready may well say 503.
 
 
 _headers: dict[int, dict[str, str]] = {}

@@ -96,10 +96,10 @@ class Prometheus:
         result: list[dict[str, Any]] = answer.json()["data"]["result"]
         return result
 
-    def alerts(self) -> set[str]:
-        """Those that fire: one that is pending may be over before its time."""
+    def alerts(self, *states: str) -> set[str]:
+        """One that is pending may be over before its time."""
         data = httpx.get(f"{self.url}/api/v1/alerts", timeout=20).json()["data"]
-        return {alert["labels"]["alertname"] for alert in data["alerts"] if alert["state"] == "firing"}
+        return {alert["labels"]["alertname"] for alert in data["alerts"] if alert["state"] in states}
 
 
 @contextmanager
@@ -123,7 +123,9 @@ def prometheus(folder: Path, api_port: int, worker_port: int) -> Iterator[Promet
         ]
     )
     try:
-        yield Prometheus(f"http://127.0.0.1:{port}")
+        url = f"http://127.0.0.1:{port}"
+        wait_for(lambda: httpx.get(f"{url}/-/ready", timeout=20).is_success, "Prometheus is ready")
+        yield Prometheus(url)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=20)
@@ -176,11 +178,14 @@ def test_every_panel_shows_something_of_a_streamforge_that_has_worked(
         expressions = [target["expr"] for panel in panels() for target in panel["targets"]]
         for one in expressions:
             wait_for(partial(watching.query, one.replace("$__rate_interval", "60s")), one)
-        assert watching.alerts() & {"StreamForgeApiDown", "StreamForgeNoWorkers", "StreamForgePoolExhausted"} == set()
+        assert (
+            watching.alerts("firing") & {"StreamForgeApiDown", "StreamForgeNoWorkers", "StreamForgePoolExhausted"}
+            == set()
+        )
 
         assert_logs(running, job)
         running.stop()
-        wait_for(lambda: "StreamForgeApiDown" in watching.alerts())
+        wait_for(lambda: "StreamForgeApiDown" in watching.alerts("pending", "firing"))
 
 
 def assert_logs(running: Up, job: str) -> None:

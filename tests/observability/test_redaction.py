@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import structlog
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from logged import logging_as
 
@@ -59,6 +59,7 @@ def said(redactor: Redactor, **fields: Any) -> str:
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
 @given(secret=words, before=st.text(max_size=20), after=st.sampled_from(["", " ", "\n", ", more", '"', "'"]))
 def test_a_secret_is_gone_whatever_stands_around_it(shape: Any, secret: str, before: str, after: str) -> None:
+    assume(secret not in f"{before} {shape('')}")  # Such as a part of "authorization", which may be told.
     text = f"{before.rstrip(LETTERS + '_')} {shape(secret)}{after}"
     line = said(Redactor(), event=text, details=[text, {"deep": {"deeper": (text,)}}], error=ValueError(text))
     assert secret not in line

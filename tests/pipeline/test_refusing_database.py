@@ -34,6 +34,7 @@ async def refuse(dsn: str, sqlstate: str, times: int, condition: str = "true") -
     """Of the changes of a job that meet the condition, only one in so many is taken. A sequence counts them: it is
     not rolled back."""
     await run_sql(dsn, "CREATE SEQUENCE changes")
+    await run_sql(dsn, "GRANT USAGE ON SEQUENCE changes TO PUBLIC")  # Workers have rights on no more than they need.
     await run_sql(
         dsn,
         f"""CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN

@@ -150,13 +150,21 @@ async def test_ffmpeg_plays_it(signing_api: Api, streams: Streams) -> None:
                 await ffmpeg_decodes(signing_api.url + refused.path(manifest))
 
 
+TRIES_OF_VLC = 3
+"""It keeps to the clock on the wall, and leaves out what a busy machine brings too late."""
+
+
 async def test_vlc_plays_it(signing_api: Api, streams: Streams, tmp_path: Path) -> None:
     stream = await streams.get("AES-128")
-    played = tmp_path / "played.ts"
-    played.write_bytes(await vlc(signing_api.url + signed(signing_api, stream).path(HLS)))
-    found = await asyncio.to_thread(decode, played)
+    played, counts = tmp_path / "played.ts", []
     # When there is no more, it keeps the last picture to itself.
-    assert found.frame_count >= stream.presentation.video[0].encoded.frames - 1
+    expected = stream.presentation.video[0].encoded.frames - 1
+    for _ in range(TRIES_OF_VLC):
+        played.write_bytes(await vlc(signing_api.url + signed(signing_api, stream).path(HLS)))
+        counts.append((await asyncio.to_thread(decode, played)).frame_count)
+        if counts[-1] >= expected:
+            break
+    assert counts[-1] >= expected, counts
     assert await vlc(signing_api.url + stream.path(HLS)) == b""
 
 
