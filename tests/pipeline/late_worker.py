@@ -44,7 +44,8 @@ class LateWorker:
         """It writes what it had begun to write, and wants to write more."""
         self.process.send_signal(signal.SIGCONT)
         await self._until(self.written.exists)
-        await self._until(lambda: f"'activity_type': '{activity}'" in self.log.read_text())
+        said = re.compile(rf"^(?=.*fail).*\bactivity\W+{activity}\b", re.IGNORECASE | re.MULTILINE)
+        await self._until(lambda: said.search(self.log.read_text()) is not None)
 
     async def _until(self, happened: Callable[[], bool]) -> None:
         async with asyncio.timeout(PATIENCE_SECONDS):
