@@ -118,7 +118,7 @@ def main(arguments: Sequence[str]) -> int:
     die_with_parent(signal.SIGTERM)
     cut = arguments.index("--")
     try:
-        listening = [socket.create_server((HOST, int(port)), backlog=BACKLOG) for port in arguments[:cut]]
+        listening = [_listening(int(port)) for port in arguments[:cut]]
     except OSError as error:
         return _ended(PORT_TAKEN, error)
     admitted = frozenset({ROOT, os.geteuid()})
@@ -130,6 +130,14 @@ def main(arguments: Sequence[str]) -> int:
     except OSError as error:
         return _ended(NO_NETWORK, error)
     return asyncio.run(_keep([Door(door, registry, admitted) for door in listening], arguments[cut + 1 :]))
+
+
+def _listening(port: int) -> socket.socket:
+    """Connections inherit TCP_NODELAY (tcp(7)). asyncio sets it only on sockets that were made with IPPROTO_TCP, which these
+    are not: each small answer of Temporal would wait 40 ms for the client's delayed acknowledgement."""
+    listening = socket.create_server((HOST, port), backlog=BACKLOG)
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
 
 
 def _ended(code: int, error: OSError) -> int:

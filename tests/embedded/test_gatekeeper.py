@@ -170,3 +170,11 @@ def test_namespaces_change_nothing_where_they_are_not_allowed() -> None:
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "True"
     assert namespaces.CLONE_NEWNET
+
+
+def test_an_answer_does_not_wait_for_the_one_before_it_to_be_acknowledged() -> None:
+    """With Nagle's algorithm (RFC 896) and a client's delayed acknowledgements each took 40 ms: a small job 1.1 s, not 0.8."""
+    with gatekeeper._listening(0) as door, socket.create_connection(door.getsockname()):
+        led_in, _ = door.accept()
+        with led_in:
+            assert led_in.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
