@@ -2,6 +2,7 @@
 of its own for each test."""
 
 import asyncio
+import faulthandler
 import os
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -39,6 +40,9 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 GIBIBYTE = 2**30
 
+STDERR = pytest.StashKey[int]()
+SECONDS_TO_SPARE = 60
+
 # Whatever a test database loses in a power cut, nobody will miss.
 FAST_AND_CARELESS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
 
@@ -48,6 +52,35 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         from scheduling import in_order
 
         items[:] = in_order(items)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # pytest catches what is written to 2 while a test runs.
+    config.stash[STDERR] = os.dup(2)
+
+
+def end_when_late(item: pytest.Item) -> None:
+    """pytest-timeout throws its exception into whatever runs, once. Thrown into a task that nobody waits for, it is swallowed,
+    and nothing limits the teardown after it: a run of CI stood still like that for 80 minutes. Here the process ends, with
+    all stacks, and pytest-xdist says which test it was and goes on in another."""
+    marker = item.get_closest_marker("timeout")
+    limit = float(marker.args[0]) if marker else float(item.config.getini("timeout"))
+    if limit:
+        faulthandler.dump_traceback_later(limit + SECONDS_TO_SPARE, exit=True, file=item.config.stash[STDERR])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    end_when_late(item)
+    try:
+        return (yield)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    end_when_late(item)  # Again: pytest takes back whoever waits as soon as a test fails.
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -48,3 +48,12 @@ class ByFile(LoadScopeScheduling):  # type: ignore[misc]
 
     def _split_scope(self, nodeid: str) -> Any:
         return PLAYERS if folder(nodeid).name == PLAYERS else nodeid.partition("::")[0]
+
+    def remove_node(self, node: Any) -> str | None:
+        """The test in which a process ended. It counts as done: xdist would give it to the next process, which would end, too."""
+        units = self.assigned_work[node].values()
+        unit, crashed = next(((unit, name) for unit in units for name, done in unit.items() if not done), (None, None))
+        if unit is not None and crashed is not None:
+            unit[crashed] = True
+        super().remove_node(node)
+        return crashed
