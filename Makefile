@@ -33,9 +33,11 @@ up: setup ## run everything on this machine until Ctrl-C
 
 # As many processes as tests/scheduling.py says.
 PARALLEL := --numprocesses auto
+# What fails is tried once more and told: docs/testing.md.
+TRIES := --reruns 1 --rerun-show-tracebacks
 
 test: setup ## all tests but the slow ones; SLOW=1 for those, too, ARGS=… for pytest
-	$(BIN)/python -m pytest $(PARALLEL) $(if $(SLOW),,-m "not slow") $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) $(TRIES) $(if $(SLOW),,-m "not slow") $(ARGS)
 
 check: setup ## the quick tests: planning, contracts, workflows, database
 	$(BIN)/python -m pytest $(PARALLEL) -m "not slow" tests/timeline tests/planning tests/codecs tests/quality tests/packaging tests/progress tests/contracts tests/workflows tests/db $(ARGS)

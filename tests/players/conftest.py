@@ -1,6 +1,7 @@
 """One browser, one API and one set of streams for all tests of this folder."""
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -18,6 +19,14 @@ from streamforge.keys import Keys
 from streamforge.media.worker.children import MediaChildren
 from streamforge.settings import AuthSettings, DatabaseSettings, KeySettings, ServerSettings, Settings, TemporalSettings
 from streamforge.storage import open_storage
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A browser that decodes and draws without a graphics card leaves pictures out when others need the machine."""
+    if config.getoption("reruns"):
+        for item in items:
+            if Path(__file__).parent in item.path.parents:
+                item.add_marker(pytest.mark.flaky(reruns=2))
 
 
 @pytest.fixture(scope="session")
