@@ -69,7 +69,10 @@ async def test_every_job_ends_as_in_a_calm_hour_whatever_fails_meanwhile(
         assert await contradictions(installation) == {}
         assert [wrong for visitor in crowd.visitors for wrong in await misheard(installation, visitor)] == []
         assert await workflows_still_running(installation) == 0
-        assert await orphans_in_store(installation) == []
+        # What came in full before its API was killed, and never became a job, is taken by the sweep after a day.
+        orphans = await orphans_in_store(installation)
+        assert len([name for name in orphans if name.startswith("input/")]) <= crowd.unanswered
+        assert [name for name in orphans if not name.startswith("input/")] == []
 
         installation.stop()
         assert processes_left(installation) == []
