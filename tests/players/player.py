@@ -2,12 +2,13 @@
 
 import asyncio
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import av
+import pytest
 from playwright.async_api import Browser, ConsoleMessage, Page, Response
 from streams import Stream
 
@@ -38,6 +39,21 @@ VIDEO_JS = {
     "video.js HLS": Kind("video.js", HLS, has_menus=False),
     "video.js DASH": Kind("video.js", DASH, has_menus=False),
 }
+
+
+def meetings(
+    often: Mapping[str, Iterable[str]], all_of_them: Mapping[str, Iterable[str]] | None = None
+) -> pytest.MarkDecorator:
+    """A stream and a player, all pairs of them. Each costs a second of a core or more: those that are not among `often`,
+    where every stream and every player has its place, are slow."""
+    return pytest.mark.parametrize(
+        ("name", "player_name"),
+        [
+            pytest.param(stream, player, marks=[] if player in chosen else pytest.mark.slow)
+            for stream, chosen in often.items()
+            for player in (all_of_them or dict.fromkeys(often, KINDS))[stream]
+        ],
+    )
 
 
 @dataclass(frozen=True)
