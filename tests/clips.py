@@ -153,6 +153,12 @@ class Clips:
         return self._made("small-bunny.mp4", lambda p: ffmpeg("-i", BUNNY, *coding, p))
 
     @property
+    def tiny_bunny(self) -> Path:
+        """… in a quarter of that: to encode and to measure a picture costs in proportion to its size."""
+        coding = ["-vf", "scale=320:180", *X264, "-crf", "16", "-c:a", "copy"]
+        return self._made("tiny-bunny.mp4", lambda p: ffmpeg("-i", BUNNY, *coding, p))
+
+    @property
     def short_bottles(self) -> Path:
         """The first 24 s of BOTTLES."""
         return self._made("short-bottles.mp4", lambda p: ffmpeg("-i", BOTTLES, "-t", "24", "-c", "copy", p))
@@ -186,6 +192,13 @@ class Clips:
         """12.5 fps, long enough for several chunks."""
         return self._made(
             "slow.mp4", lambda p: ffmpeg(*picture("320x180", 12.5, 14), *tone(14), *X264, "-c:a", "aac", p)
+        )
+
+    @property
+    def slow_and_short(self) -> Path:
+        """The same for 8 s."""
+        return self._made(
+            "slow-and-short.mp4", lambda p: ffmpeg(*picture("320x180", 12.5, 8), *tone(8), *X264, "-c:a", "aac", p)
         )
 
     @property

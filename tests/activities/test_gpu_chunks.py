@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clips import BUNNY, Clips
+from clips import Clips
 from factories import accepted
 from obstore.store import MemoryStore
 from outages import loses_answers
@@ -105,11 +105,12 @@ async def made(
 
 @pytest.fixture
 async def chunks(
-    events: EventLog, children: MediaChildren, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    clips: Clips, events: EventLog, children: MediaChildren, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Chunks]:
     """Enough heartbeats for a little work."""
     monkeypatch.setattr(heartbeats, "INTERVAL_SECONDS", 0.02)
-    async with made(BUNNY, events, children, tmp_path, presets={"h264": "ultrafast"}, heights=[720, 360]) as chunks:
+    transcode = {"presets": {"h264": "ultrafast"}, "heights": [360, 180]}
+    async with made(clips.small_bunny, events, children, tmp_path, **transcode) as chunks:
         yield chunks
 
 
@@ -122,7 +123,7 @@ async def test_the_cpu_encodes_what_the_gpu_cannot_and_the_receipt_and_the_log_s
     with capture_logs() as said:
         part = await environment.run(chunks.activities.transcode_chunk, work)
     [warning] = [entry for entry in said if entry["event"] == "encoded by the CPU, the GPU failed"]
-    assert warning["renditions"] == ["360p", "720p"]
+    assert warning["renditions"] == ["180p", "360p"]
     assert "h264_nvenc" in warning["reason"]
     done = await work_records.find(chunks.bucket, part.receipt, EncodedTracks)
     assert done is not None

@@ -13,7 +13,7 @@ from streamforge.media.worker.children import MediaChildren
 from streamforge.quality.scoring import ScoreBoard
 from streamforge.settings import Settings
 
-HEIGHTS = [360, 240, 144]
+HEIGHTS = [180, 120, 72]
 """Of the film that is measured, in its own size and below."""
 
 
@@ -65,7 +65,7 @@ class Measured:
 
 @pytest.fixture(scope="module")
 def measured(clips: Clips, tmp_path_factory: pytest.TempPathFactory) -> Measured:
-    return Measured(clips.small_bunny, tmp_path_factory.mktemp("measured"))
+    return Measured(clips.tiny_bunny, tmp_path_factory.mktemp("measured"))
 
 
 async def test_a_sampled_picture_has_exactly_the_score_that_it_has_when_all_are_measured(
@@ -83,7 +83,7 @@ async def test_smaller_renditions_score_lower_and_sampling_hardly_matters(
     children: MediaChildren, measured: Measured
 ) -> None:
     sampled, full = scores_of(await measured.sampled(children)), scores_of(await measured.full(children))
-    assert 99 > full["360p"].mean > full["240p"].mean > full["144p"].mean > 50
+    assert 99 > full["180p"].mean > full["120p"].mean > full["72p"].mean > 50
     for name, vmaf in sampled.items():
         assert vmaf.mean == pytest.approx(full[name].mean, abs=0.5)
         assert abs(vmaf.mean - full[name].mean) <= vmaf.margin
@@ -121,28 +121,28 @@ async def test_without_validation_nothing_is_measured(children: MediaChildren, c
 async def test_what_is_below_its_floor_is_encoded_again_and_says_so(
     children: MediaChildren, clips: Clips, tmp_path: Path, codec: str, preset: str
 ) -> None:
-    plain = await encode(children, clips.small_bunny, tmp_path / "plain", of_film([360], codec, preset, max_repairs=0))
+    plain = await encode(children, clips.tiny_bunny, tmp_path / "plain", of_film([180], codec, preset, max_repairs=0))
     before = scores_of(plain)
-    wanted = before["360p"].mean + 2.5
+    wanted = before["180p"].mean + 2.5
     repaired = await encode(
-        children, clips.small_bunny, tmp_path / "again", of_film([360], codec, preset, min_score=wanted)
+        children, clips.tiny_bunny, tmp_path / "again", of_film([180], codec, preset, min_score=wanted)
     )
-    repairs = [repair for repair in quality_of(repaired).repairs if repair.rendition == "360p"]
+    repairs = [repair for repair in quality_of(repaired).repairs if repair.rendition == "180p"]
     assert repairs
     assert all(repair.vmaf_after > repair.vmaf_before and repair.start == 0 for repair in repairs)
-    assert scores_of(repaired)["360p"].mean == pytest.approx(repairs[-1].vmaf_after, abs=0.01)
-    assert scores_of(repaired)["360p"].mean > before["360p"].mean + 1
+    assert scores_of(repaired)["180p"].mean == pytest.approx(repairs[-1].vmaf_after, abs=0.01)
+    assert scores_of(repaired)["180p"].mean > before["180p"].mean + 1
     # Other chunks of the rendition keep the CRF that they have: the decoder's set-up must not depend on it.
-    assert repaired.tracks["360p"].init_sha256 == plain.tracks["360p"].init_sha256
-    assert decode(repaired.file("360p", tmp_path)).frame_count == 132
+    assert repaired.tracks["180p"].init_sha256 == plain.tracks["180p"].init_sha256
+    assert decode(repaired.file("180p", tmp_path)).frame_count == 132
 
 
 async def test_it_is_tried_no_more_often_than_the_settings_say(
     children: MediaChildren, clips: Clips, tmp_path: Path
 ) -> None:
     encoded = await encode(
-        children, clips.small_bunny, tmp_path / "out", of_film([360, 240], min_score=100, max_repairs=1)
+        children, clips.tiny_bunny, tmp_path / "out", of_film([180, 120], min_score=100, max_repairs=1)
     )
     tried = [repair.rendition for repair in quality_of(encoded).repairs]
     assert sorted(tried) == sorted(set(tried))
-    assert "360p" in tried
+    assert "180p" in tried

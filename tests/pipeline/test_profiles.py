@@ -16,23 +16,23 @@ CODECS = {"h264": "avc1.", "hevc": "hvc1.", "av1": "av01."}
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
     """The rungs of a small ladder are enough to see what a profile does."""
-    changed = settings.transcode.model_copy(update={"heights": [360, 240]})
+    changed = settings.transcode.model_copy(update={"heights": [180, 120]})
     return settings.model_copy(update={"transcode": changed})
 
 
 @pytest.mark.parametrize(
     ("profile", "ladder"),
     [
-        ("h264", {"360p": "h264", "240p": "h264"}),
-        ("hevc", {"360p": "hevc", "240p": "hevc"}),
-        ("av1", {"360p": "av1", "240p": "av1"}),
-        ("mixed", {"360p-h264": "h264", "240p-h264": "h264", "360p-av1": "av1", "240p-av1": "av1"}),
+        ("h264", {"180p": "h264", "120p": "h264"}),
+        ("hevc", {"180p": "hevc", "120p": "hevc"}),
+        ("av1", {"180p": "av1", "120p": "av1"}),
+        ("mixed", {"180p-h264": "h264", "120p-h264": "h264", "180p-av1": "av1", "120p-av1": "av1"}),
     ],
 )
 async def test_every_rendition_of_a_profile_decodes_to_the_whole_film(
     system: System, clips: Clips, tmp_path: Path, profile: str, ladder: dict[str, str]
 ) -> None:
-    finished = await system.process(clips.small_bunny, profile=profile)
+    finished = await system.process(clips.tiny_bunny, profile=profile)
     assert finished.job["status"] == "completed", finished.job["error_message"]
     assert finished.job["profile"] == profile
     assert {r["name"]: r["codec"] for r in finished.job["renditions"]} == ladder
@@ -47,9 +47,9 @@ async def test_every_rendition_of_a_profile_decodes_to_the_whole_film(
 
 
 async def test_a_mezzanine_is_the_source_in_its_own_size_and_nearly_without_loss(system: System, clips: Clips) -> None:
-    finished = await system.process(clips.small_bunny, profile="mezzanine")
+    finished = await system.process(clips.tiny_bunny, profile="mezzanine")
     [only] = finished.job["renditions"]
-    assert (only["name"], only["width"], only["height"]) == ("360p", 640, 360)
+    assert (only["name"], only["width"], only["height"]) == ("180p", 320, 180)
     assert only["vmaf"]["mean"] > 97
 
 
