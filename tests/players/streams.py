@@ -230,6 +230,11 @@ def _written_otherwise(plan: Plan) -> Plan:
 
 KINDS: dict[str, tuple[Callable[[Clips], Path], dict[str, object]]] = {
     "four chunks": (lambda clips: clips.slow, {}),
+    "four short segments": (lambda clips: clips.slow_and_short, {"segment_seconds": 2}),
+    "four short segments of H.264 and AV1": (
+        lambda clips: clips.slow_and_short,
+        {"segment_seconds": 2, "codecs": ["h264", "av1"], "presets": {"h264": "ultrafast", "av1": 13}},
+    ),
     "captions": (lambda clips: clips.captioned, {}),
     "variable frame rate and no sound": (lambda clips: clips.variable_rate, {}),
     "colors": (lambda clips: clips.colors, {}),
