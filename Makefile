@@ -37,12 +37,13 @@ PARALLEL := --numprocesses auto
 TRIES := --reruns 1 --rerun-show-tracebacks
 
 test: setup ## all tests but the slow ones; SLOW=1 for those, too, ARGS=… for pytest
-	$(BIN)/python -m pytest $(PARALLEL) $(TRIES) $(if $(SLOW),,-m "not slow") $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) $(TRIES) $(if $(SLOW),--hypothesis-profile thorough,-m "not slow") $(ARGS)
 
 check: setup ## the quick tests: planning, contracts, workflows, database
 	$(BIN)/python -m pytest $(PARALLEL) -m "not slow" tests/timeline tests/planning tests/codecs tests/quality tests/packaging tests/progress tests/contracts tests/workflows tests/db $(ARGS)
 
-fuzz: setup ## damaged files, then files whose clocks lie, for MINUTES=10 each; new ones every time
+fuzz: setup ## damaged files, then files whose clocks lie, for MINUTES=10 each, and three times as many examples; new ones every time
+	$(BIN)/python -m pytest $(PARALLEL) --hypothesis-profile thorough -m "not slow" tests/planning tests/packaging tests/quality tests/progress tests/observability tests/api/test_described_answers.py tests/api/test_what_is_stored.py
 	FUZZ_MINUTES=$(or $(MINUTES),10) $(BIN)/python -m pytest -s tests/media/test_fuzz.py tests/law/test_law.py $(ARGS)
 
 chaos: setup ## kill, fill, stall and mislead everything while 30 jobs run, for MINUTES=10; CHAOS_SEED=… for another order

@@ -13,6 +13,7 @@ from uuid import uuid4
 import pytest
 from bucket_server import BUCKET, CREDENTIALS, Gateway, bucket_server
 from clips import Clips
+from databases import Databases
 from factories import run_sql
 from hypothesis import HealthCheck, settings
 from temporalio.testing import WorkflowEnvironment
@@ -26,8 +27,10 @@ from streamforge.media.worker.children import MediaChildren
 
 # A test that is slow on a busy machine is not wrong.
 # On a loaded machine all examples are slow to make.
-settings.register_profile("streamforge", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("streamforge")
+settings.register_profile("quick", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=30)
+# `make fuzz`, and `make test SLOW=1`.
+settings.register_profile("thorough", settings.get_profile("quick"), max_examples=100)
+settings.load_profile("quick")
 
 TEMPLATE = "streamforge_template"
 
@@ -128,6 +131,21 @@ async def empty_database_dsn(postgres_dsn: str) -> AsyncIterator[str]:
 async def database_dsn(postgres_dsn: str) -> AsyncIterator[str]:
     async for dsn in _own_database(postgres_dsn, TEMPLATE):
         yield dsn
+
+
+@pytest.fixture(scope="session")
+def databases(postgres_dsn: str) -> Iterator[Databases]:
+    databases = Databases(postgres_dsn, TEMPLATE)
+    yield databases
+    databases.close()
+
+
+@pytest.fixture
+def emptied_database_dsn(databases: Databases) -> Iterator[str]:
+    """Of a database that other tests had before. Folders whose tests only put rows into it take it for `database_dsn`."""
+    database = databases.take()
+    yield databases.dsn_of(database.name)
+    databases.give_back(database)
 
 
 async def _own_database(server: str, template: str) -> AsyncIterator[str]:

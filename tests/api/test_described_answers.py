@@ -32,9 +32,9 @@ from streamforge.settings import AuthSettings, LimitsSettings, Settings, Tempora
 from streamforge.storage import layout
 
 SEED = 20261128
-EXAMPLES = 8
-"""Of each operation, in each of two ways: with data as it is described, and otherwise."""
-STREAM_EXAMPLES = 2
+EXAMPLES = settings().max_examples // 10
+"""Of each operation, in each of three ways: with data as it is described, with other data, and with what is there."""
+STREAM_EXAMPLES = 1
 STREAM_SECONDS = (15, 0.5)
 """To be answered, and then of silence: a stream of everything never ends."""
 PATIENCE = 15

@@ -62,7 +62,10 @@ FIELDS = st.fixed_dictionaries(
 
 
 # ── what is accepted ────────────────────────────────────────────────────────────────────────────────────────────────
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=settings().max_examples // 3,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(fields=FIELDS)
 async def test_whatever_is_accepted_can_be_read_by_everybody(api: Api, fields: dict[str, str]) -> None:
     answer = await api.post(**fields)
