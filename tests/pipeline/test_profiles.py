@@ -89,7 +89,9 @@ async def test_hdr_is_shown_as_each_codec_can_and_what_was_left_out_is_told(
     tracks = hls_tracks(output / "master.m3u8")
     assert {name: track.attributes["VIDEO-RANGE"] for name, track in tracks.items()} == {
         "180p-h264": "SDR",
+        "120p-h264": "SDR",
         "180p-av1": "PQ",
+        "120p-av1": "PQ",
     }
     assert "urn:mpeg:mpegB:cicp:TransferCharacteristics" in (output / "manifest.mpd").read_text()
     for name, transfer, pixel_format in [("180p-h264", 1, "yuv420p"), ("180p-av1", 16, "yuv420p10le")]:
