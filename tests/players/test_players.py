@@ -1,10 +1,5 @@
 """Real players in a real browser play what StreamForge makes, served by its own API, as a viewer expects."""
 
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from functools import wraps
-from typing import Any
-
 import pytest
 from player import KINDS, Cinema, Kind, Report, meetings
 from streams import Stream, Streams
@@ -15,8 +10,6 @@ every_player = pytest.mark.parametrize("kind", [pytest.param(kind, id=name) for 
 WITH_MENUS = [name for name, kind in KINDS.items() if kind.has_menus]
 every_player_with_menus = pytest.mark.parametrize("kind", [pytest.param(KINDS[name], id=name) for name in WITH_MENUS])
 
-Test = Callable[..., Awaitable[None]]
-
 RATE = 4
 """Faster, and the browser itself falls behind."""
 
@@ -24,30 +17,9 @@ DULL = 20
 """The test picture's brightness has a standard deviation of about 90; a grey one has none."""
 
 
-TRIES = 3
-
-
-class Starved(AssertionError):
-    """A player had to wait for what comes next."""
-
-
 def assert_undisturbed(report: Report) -> None:
     assert report.complaints == []
-    if report.stalls:
-        raise Starved(f"it had to wait at {report.stalls} s")
-
-
-def unless_the_machine_is_busy(test: Test) -> Test:
-    """A player starves where a stream has a hole, and where it gets no core to fetch with. A hole is there again."""
-
-    @wraps(test)
-    async def tried(**fixtures: Any) -> None:
-        for left in reversed(range(TRIES)):
-            with suppress(*([Starved] if left else [])):
-                await test(**fixtures)
-                return
-
-    return tried
+    assert report.stalls == []
 
 
 def assert_whole(report: Report, stream: Stream) -> None:
@@ -70,13 +42,11 @@ def assert_whole(report: Report, stream: Stream) -> None:
         "two encoders": ["shaka-player HLS", "dash.js", "native HLS"],
     }
 )
-@unless_the_machine_is_busy
 async def test_plays_from_start_to_end(cinema: Cinema, streams: Streams, name: str, player_name: str) -> None:
     await assert_plays_to_its_end(cinema, await streams.get(name), KINDS[player_name])
 
 
 @meetings({"H.264 and AV1": ["hls.js", "shaka-player DASH"]}, {"H.264 and AV1": WITH_MENUS})
-@unless_the_machine_is_busy
 async def test_of_several_codecs_a_player_takes_one_and_stays_with_it(
     cinema: Cinema, streams: Streams, name: str, player_name: str
 ) -> None:
@@ -100,7 +70,6 @@ async def assert_plays_to_its_end(cinema: Cinema, stream: Stream, kind: Kind) ->
 
 
 @every_player
-@unless_the_machine_is_busy
 async def test_goes_where_a_viewer_points(cinema: Cinema, streams: Streams, kind: Kind) -> None:
     stream = await streams.get("four chunks")
     async with cinema.showing(stream, kind) as player:
@@ -113,7 +82,6 @@ async def test_goes_where_a_viewer_points(cinema: Cinema, streams: Streams, kind
 
 
 @every_player_with_menus
-@unless_the_machine_is_busy
 async def test_changes_between_renditions_while_it_plays(cinema: Cinema, streams: Streams, kind: Kind) -> None:
     stream = await streams.get("four chunks")
     assert stream.heights == [180, 120]
@@ -139,7 +107,6 @@ async def test_key_frames_are_seen_while_somebody_winds(cinema: Cinema, streams:
 
 
 @every_player_with_menus
-@unless_the_machine_is_busy
 async def test_speaks_the_language_that_is_chosen(cinema: Cinema, streams: Streams, kind: Kind) -> None:
     """English is 440 Hz, German 880."""
     stream = await streams.get("two languages")
@@ -155,7 +122,6 @@ async def test_speaks_the_language_that_is_chosen(cinema: Cinema, streams: Strea
 
 
 @every_player_with_menus
-@unless_the_machine_is_busy
 async def test_plays_stereo_unless_surround_sound_is_chosen(cinema: Cinema, streams: Streams, kind: Kind) -> None:
     """English and French have 5.1 with 440 and 660 Hz in front, the German commentary has only two channels of 880."""
     stream = await streams.get("surround")
@@ -178,7 +144,6 @@ async def test_plays_stereo_unless_surround_sound_is_chosen(cinema: Cinema, stre
 
 
 @every_player_with_menus
-@unless_the_machine_is_busy
 async def test_begins_with_stereo_where_sound_is_all_there_is(cinema: Cinema, streams: Streams, kind: Kind) -> None:
     stream = await streams.get("surround alone")
     async with cinema.showing(stream, kind, pictures=False) as player:

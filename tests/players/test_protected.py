@@ -9,7 +9,7 @@ from player import KINDS, Cinema, Kind, meetings
 from playwright.async_api import Browser
 from serving import Api, serving
 from streams import Streams
-from test_players import DULL, RATE, assert_undisturbed, assert_whole, unless_the_machine_is_busy
+from test_players import DULL, RATE, assert_undisturbed, assert_whole
 
 from streamforge.keys import Keys
 from streamforge.media.worker.children import MediaChildren
@@ -48,7 +48,6 @@ async def guarded_streams(
 
 
 @meetings({"cbcs": ["shaka-player HLS"], "AES-128": []}, PLAYERS_OF)
-@unless_the_machine_is_busy
 async def test_plays_from_start_to_end(cinema: Cinema, streams: Streams, name: str, player_name: str) -> None:
     """test_signed.py plays most of these pairs, too, with their keys under signed addresses."""
     stream = await streams.get(name)
@@ -74,7 +73,6 @@ async def test_plays_nothing_without_a_key(
 
 
 @meetings({"AES-128": ["hls.js"], "cbcs": ["shaka"]}, {"AES-128": ["hls.js", "shaka"], "cbcs": ["hls.js", "shaka"]})
-@unless_the_machine_is_busy
 async def test_who_joined_while_it_grew_changes_to_another_rendition_and_its_key(
     cinema: Cinema, streams: Streams, name: str, player_name: str
 ) -> None:
@@ -89,7 +87,6 @@ async def test_who_joined_while_it_grew_changes_to_another_rendition_and_its_key
     assert report.lastFrame == pytest.approx(stream.source.duration, abs=1)
 
 
-@unless_the_machine_is_busy
 async def test_a_viewer_of_an_encrypted_stream_goes_where_he_points(cinema: Cinema, streams: Streams) -> None:
     stream = await streams.get("cbcs")
     async with cinema.showing(stream, KINDS["shaka-player DASH"]) as player:

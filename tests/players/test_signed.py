@@ -19,7 +19,7 @@ from player import HLS, KINDS, Cinema
 from playwright.async_api import Browser
 from serving import Api, serving
 from streams import Stream, Streams
-from test_players import DULL, RATE, assert_undisturbed, assert_whole, unless_the_machine_is_busy
+from test_players import DULL, RATE, assert_undisturbed, assert_whole
 
 from streamforge.access.secret import InstallationSecret, Purpose
 from streamforge.access.signatures import Signatures, SignedAddresses
@@ -76,7 +76,6 @@ def signed(api: Api, stream: Stream, *, seconds: float = 60) -> SignedStream:
 
 # ── with one ────────────────────────────────────────────────────────────────────────────────────────────────────────
 @pytest.mark.parametrize(("name", "player_name"), [*PROTECTED, ("four chunks", "native HLS")])
-@unless_the_machine_is_busy
 async def test_plays_from_start_to_end_with_its_keys(
     signing_cinema: Cinema, signing_api: Api, streams: Streams, name: str, player_name: str
 ) -> None:
