@@ -1,5 +1,6 @@
 """The filter as the kernel would run it, for both architectures whatever this one is."""
 
+import os
 import re
 import struct
 from pathlib import Path
@@ -86,6 +87,28 @@ def test_memory_is_private(architecture: Architecture) -> None:
     assert verdict(architecture, "mmap", 0, 0, 0, shared_file) == RET_ALLOW
     assert verdict(architecture, "mmap", 0, 0, 0, shared_anonymous) == EPERM
     assert verdict(architecture, "mmap", 0, 0, 0, shared_validated) == EPERM
+
+
+@both
+def test_only_its_own_limits_and_priority_are_set(architecture: Architecture) -> None:
+    of_a_process, of_a_user = 0, 2
+    assert verdict(architecture, "prlimit64", 0) == RET_ALLOW
+    assert verdict(architecture, "prlimit64", 4711) == EPERM
+    assert verdict(architecture, "setpriority", of_a_process, 0) == RET_ALLOW
+    assert verdict(architecture, "setpriority", of_a_process, 4711) == EPERM
+    assert verdict(architecture, "setpriority", of_a_user, 0) == EPERM
+    for call in ("sched_setscheduler", "sched_setparam", "sched_setattr", "sched_setaffinity"):
+        assert (verdict(architecture, call, 0), verdict(architecture, call, 4711)) == (RET_ALLOW, EPERM), call
+
+
+@both
+def test_nothing_is_emptied_that_is_opened_for_reading(architecture: Architecture) -> None:
+    """Before version 3 Landlock sees no truncation: any file of the user could be emptied by its path."""
+    read, write, create, empty = os.O_RDONLY, os.O_WRONLY, os.O_CREAT, os.O_TRUNC
+    assert verdict(architecture, "openat", 0, 0, read) == RET_ALLOW
+    assert verdict(architecture, "openat", 0, 0, write | create | empty) == RET_ALLOW
+    assert verdict(architecture, "openat", 0, 0, read | empty) == EPERM
+    assert verdict(architecture, "openat2") == ENOSYS
 
 
 @both

@@ -4,6 +4,7 @@
 import ctypes
 import mmap
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -105,6 +106,32 @@ def move(task: Attack) -> str:
     return "moved"
 
 
+def change(task: Attack) -> str:
+    """What is asked of a file beside its content, and its end."""
+    way, _, path = task.at.partition(":")
+    {
+        "mode": lambda: os.chmod(path, 0o777),  # noqa: S103 - that is the attack
+        "mode of an open file": lambda: os.fchmod(os.open(path, os.O_RDONLY), 0o777),
+        "owner": lambda: os.chown(path, os.geteuid(), os.getegid()),
+        "attribute": lambda: os.setxattr(path, "user.x", b"x"),
+        "time": lambda: os.utime(path, (0, 0)),
+        "length": lambda: os.truncate(path, 0),
+        "length, while it is opened": lambda: os.open(path, os.O_RDONLY | os.O_TRUNC),
+    }[way]()
+    return "changed"
+
+
+def disturb(task: Attack) -> str:
+    """Another process of the same user."""
+    {
+        "limits": lambda: resource.prlimit(task.number, resource.RLIMIT_NOFILE, (1, 1)),
+        "priority": lambda: os.setpriority(os.PRIO_PROCESS, task.number, 19),
+        "scheduler": lambda: os.sched_setscheduler(task.number, os.SCHED_IDLE, os.sched_param(0)),
+        "cores": lambda: os.sched_setaffinity(task.number, {0}),
+    }[task.at]()
+    return "disturbed"
+
+
 def run(task: Attack) -> str:
     program = FFMPEG if task.at == "ffmpeg" else task.at
     return f"exit {subprocess.run([program, '-version'], stdout=subprocess.DEVNULL, check=False).returncode}"
@@ -204,6 +231,7 @@ ATTACKS: dict[str, Callable[[Attack], str]] = {
             eat_disk,
             kill,
         ),
+        *(change, disturb),
         *(environment, open_files, call, lie, limits, status),
     )
 }

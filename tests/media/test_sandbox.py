@@ -33,6 +33,7 @@ pytestmark = pytest.mark.skipif(
 
 SECRET = "only-the-worker-knows"
 MEMORY = 600 * 2**20
+NOT_DONE = {"PermissionError", "IsADirectoryError"}
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +116,25 @@ async def test_nothing_else_is_written(hostile: HostileChildren, files: Files) -
     assert files.source.read_bytes() == b"0123456789abc"
 
 
+OTHERWISE = [
+    *("mode", "mode of an open file", "owner", "attribute", "time"),
+    *("length", "length, while it is opened"),
+]
+
+
+@pytest.mark.parametrize("way", OTHERWISE)
+async def test_files_are_not_changed_by_ways_that_landlock_does_not_know(
+    hostile: HostileChildren, files: Files, way: str
+) -> None:
+    """Whoever may open the data folder to everybody, or close it to the service, needs to write nothing. And what is its own
+    must not become a program that gives its user's rights to whoever starts it."""
+    before = [(path, path.stat()) for path in (files.source, files.secrets, files.scratch)]
+    for path, was in before:
+        if way != "length" or path.is_file():
+            assert await outcome(hostile, "change", f"{way}:{path}", files) in NOT_DONE, path
+        assert (path.stat().st_mode, path.stat().st_size) == (was.st_mode, was.st_size)
+
+
 @pytest.mark.parametrize("kind", ["symbolic link", "hard link", "pipe", "device", "socket"])
 async def test_nothing_is_made_that_the_worker_would_follow_or_wait_at(
     hostile: HostileChildren, files: Files, kind: str
@@ -169,6 +189,17 @@ async def test_a_file_without_end_is_an_error(hostile: HostileChildren, files: F
 async def test_no_other_process_is_signalled(hostile: HostileChildren) -> None:
     for pid in (os.getpid(), 0):
         assert await outcome(hostile, "kill", number=pid) == "PermissionError"
+
+
+@pytest.mark.parametrize("way", ["limits", "priority", "scheduler", "cores"])
+async def test_no_other_process_is_disturbed(hostile: HostileChildren, way: str) -> None:
+    """By a limit of no CPU time a worker, an API or PostgreSQL of the same user ends."""
+    with subprocess.Popen(["sleep", "100"]) as victim:
+        assert (await hostile.run(ATTACK, Attack(does="disturb", at=way, number=victim.pid))).says == "PermissionError"
+        assert (
+            await hostile.run(MEASURING, Attack(does="disturb", at=way, number=victim.pid))
+        ).says == "PermissionError"
+        victim.kill()
 
 
 @pytest.mark.parametrize("lie", ['{{"pid": {pid}}}', '{{"exit": 0}}', '{{"pid": {pid}, "exit": 0}}'])
@@ -234,6 +265,8 @@ async def test_everything_is_limited(hostile: HostileChildren) -> None:
 REFUSED = [
     *("socket", "connect", "ptrace", "process_vm_readv", "mount", "unshare", "setns", "keyctl", "add_key", "bpf"),
     *("perf_event_open", "io_uring_setup", "userfaultfd", "open_by_handle_at", "symlinkat", "linkat", "mknodat"),
+    *("fchmodat", "fchmod", "fchownat", "setxattr", "fremovexattr", "utimensat", "truncate", "inotify_init1"),
+    *("ioprio_set", "migrate_pages", "semop", "msgsnd", "mq_unlink"),
     *("kexec_load", "init_module", "reboot", "syslog", "setuid", "setgroups", "capset", "shmget", "execve", "execveat"),
 ]
 

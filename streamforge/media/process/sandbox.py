@@ -207,6 +207,25 @@ NEVER = (
     *("mount_setattr", "setns", "unshare", "name_to_handle_at", "open_by_handle_at", "fanotify_init"),
     # What the worker would follow, or wait at, in a folder that it takes for one of plain files.
     *("symlink", "symlinkat", "link", "linkat", "mknod", "mknodat"),
+    # What Landlock knows nothing of, wherever a file lies: who may read it, whose it is, its times and attributes; also of one
+    # that is only open for reading. Who could change these opens a data folder to everybody, closes it to the service, or
+    # makes a program that gives its user's rights away.
+    *("chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "lchown", "fchown", "fchownat", "file_setattr"),
+    *(
+        "setxattr",
+        "lsetxattr",
+        "fsetxattr",
+        "setxattrat",
+        "removexattr",
+        "lremovexattr",
+        "fremovexattr",
+        "removexattrat",
+    ),
+    *("utime", "utimes", "futimesat", "utimensat"),
+    # Before its version 3 nor of this: any file could be emptied by its name.
+    "truncate",
+    # Names of files as they come and go, in any folder.
+    *("inotify_init", "inotify_init1", "inotify_add_watch"),
     # Large parts of the kernel in which mistakes are found every year.
     *("add_key", "request_key", "keyctl", "bpf", "perf_event_open", "userfaultfd", "modify_ldt"),
     *("io_uring_setup", "io_uring_enter", "io_uring_register", "personality", "execveat"),
@@ -229,7 +248,13 @@ NEVER = (
     ),
     # Memory that outlives the process, and that no limit counts.
     *("shmget", "shmat", "shmctl", "msgget", "semget", "mq_open", "memfd_secret"),
+    # What others of the same user have of these, by its number or name.
+    *("msgctl", "msgsnd", "msgrcv", "semctl", "semop", "semtimedop", "mq_unlink"),
+    # How others of the same user run.
+    *("ioprio_set", "migrate_pages", "move_pages"),
 )
+ONLY_ITSELF = ("prlimit64", "sched_setscheduler", "sched_setparam", "sched_setattr", "sched_setaffinity")
+"""Calls whose first argument is a process; 0 is the one that calls. A limit of no CPU time ends any other of the same user."""
 
 CLONE_VM, CLONE_VFORK, CLONE_THREAD = 0x100, 0x4000, 0x10000
 MAP_TYPE, MAP_SHARED, MAP_SHARED_VALIDATE = 0x0F, 0x01, 0x03
@@ -244,9 +269,17 @@ def _filter(measures: bool, on_gpu: bool) -> bytes:
 
 def refusals(*, measures: bool, on_gpu: bool) -> Iterator[Refused]:
     yield from map(Refused, NEVER)
+    yield from (Refused(call, argument=0, values=(0,), is_among=False) for call in ONLY_ITSELF)
+    # Of a process (0), and that is itself (0): not of a group, nor of all that its user has.
+    yield from (Refused("setpriority", argument=each, values=(0,), is_among=False) for each in (0, 1))
+    # To open a file for reading, and empty it: see `truncate`.
+    yield Refused("openat", argument=2, mask=os.O_ACCMODE | os.O_TRUNC, values=(os.O_RDONLY | os.O_TRUNC,))
+    yield Refused("open", argument=1, mask=os.O_ACCMODE | os.O_TRUNC, values=(os.O_RDONLY | os.O_TRUNC,))
+    # Its flags lie behind a pointer, where a filter cannot look.
+    yield Refused("openat2", ENOSYS)
     # The terminal that a worker may have been started from would take what is typed by these for its user's.
     yield Refused("ioctl", argument=1, values=(TIOCSTI, TIOCLINUX))
-    # Its flags lie behind a pointer, where a filter cannot look. The C library goes on with `clone`.
+    # So do the flags of this one; the C library goes on with `clone`.
     yield Refused("clone3", ENOSYS)
     thread, program = CLONE_VM | CLONE_THREAD, CLONE_VM | CLONE_VFORK
     yield Refused("fork")
