@@ -536,7 +536,7 @@ class Settings(BaseSettings):
     def callers_are_known_everywhere(self) -> "Settings":
         if self.auth.required and self.is_outside and not self.auth.has_secret:
             raise ValueError(
-                "auth.secret (or auth.secret_file) must be set where database.dsn or storage.url is: all processes need "
+                "auth.secret (or auth.secret_file) must be set where database.dsn or storage.url is: all APIs need "
                 "the same secret, and a database outlives the disk on which one would be made"
             )
         return self

@@ -1,10 +1,12 @@
 """The secret of the installation, and a key of its own for each purpose.
 
 HKDF (RFC 5869) derives each key from the one secret: what leaks from one purpose says nothing of another, and a value made
-for one is worth nothing where another is expected. All processes of an installation need the same secret.
+for one is worth nothing where another is expected. All APIs of an installation need the same secret;
+workers need none, and are not to have it.
 """
 
 from enum import StrEnum
+from typing import Final
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -13,7 +15,7 @@ from streamforge import secret_files
 from streamforge.errors import InvalidSettings
 from streamforge.settings import MIN_SECRET_LENGTH, Settings
 
-FILE_NAME = "access-secret"
+FILE_NAME: Final = "access-secret"
 KEY_BYTES = 32
 
 

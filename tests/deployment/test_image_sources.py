@@ -38,3 +38,11 @@ def test_compose_gives_containers_as_few_rights_as_they_need() -> None:
         assert services[name]["cap_drop"] == ["ALL"]
         assert services[name]["security_opt"] == ["no-new-privileges:true"]
         assert services[name]["tmpfs"]
+
+
+def test_compose_gives_workers_no_secret_by_which_callers_are_known() -> None:
+    """Whoever takes one over could sign a ticket of any administrator, and the address of any stream."""
+    services = yaml.safe_load((DOCKER / "compose.yaml").read_text(encoding="utf-8"))["services"]
+    assert services["api"]["secrets"] == ["access-secret"]
+    assert "secrets" not in services["worker"]
+    assert not [name for name in services["worker"]["environment"] if "AUTH" in name]

@@ -173,9 +173,20 @@ def test_no_secret_is_in_what_is_committed() -> None:
 
 
 def test_the_secret_file_is_where_the_settings_look_for_it(settings: Settings) -> None:
-    for _, container in containers():
+    for _, container in of_apis():
         mounts = {mount["name"]: Path(mount["mountPath"]) for mount in container["volumeMounts"]}
         assert settings.auth.secret_file == mounts["secrets"] / "access-secret"
+
+
+def test_workers_have_not_the_secret_by_which_callers_are_known() -> None:
+    """Whoever takes one over could sign a ticket of any administrator, and the address of any stream."""
+    worker = pods()["streamforge-worker"]["spec"]
+    assert not [volume for volume in worker["volumes"] if "secret" in volume]
+    assert "access-secret" not in str(worker)
+
+
+def of_apis() -> list[tuple[str, Manifest]]:
+    return [(pod, container) for pod, container in containers() if pod == "streamforge-api"]
 
 
 # ── with the rights they need ───────────────────────────────────────────────────────────────────────────────────────
@@ -274,5 +285,9 @@ def test_pods_are_spread_over_nodes_and_zones() -> None:
 
 
 def test_both_deployments_have_the_same_settings_and_secrets() -> None:
-    given = [(each["envFrom"], each["env"], each["volumeMounts"]) for _, each in containers()]
+    """But for the one that only APIs have."""
+    given = [
+        (each["envFrom"], each["env"], [mount for mount in each["volumeMounts"] if mount["name"] != "secrets"])
+        for _, each in containers()
+    ]
     assert all(one == other for one, other in pairwise(given))
