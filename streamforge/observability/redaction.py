@@ -51,11 +51,11 @@ _RULES = (
     # Authorization, whatever the scheme says.
     _rule("bearer basic", r"\b(bearer|basic)\s+[^\s,;\"'\\]+", rf"\1 {GONE}"),
     # JSON Web Tokens: `{"` in base64.
-    _rule("eyj", r"\beyJ[\w-]{4,}\.[\w-]+(?:\.[\w-]*)*", GONE),
+    _rule("eyj", r"(?<![\w-])eyJ[\w-]{4,}\.[\w-]+(?:\.[\w-]*)*", GONE),
     # API keys: their first part is a name that may be told.
     _rule("sf_", r"\b(sf_[a-z0-9]{4,16})_[a-z0-9]{8,}", rf"\1_{GONE}"),
     # user:password@ of a DSN, a bucket, a webhook.
-    _rule("@", r"(\b[a-z][a-z0-9+.-]*://)[^\s/?#\"'\\]*@", rf"\1{GONE}@"),
+    _rule("@", r"(?<=://)[^\s/?#\"'\\]*@", rf"{GONE}@"),
     # The signature in the path of a signed address.
     _rule("/~ /%7e", r"/(?:~|%7e)[^/\s?#\"'\\]+", f"/~{GONE}"),
     # Webhooks: the rest of the address is often the password.
@@ -63,18 +63,20 @@ _RULES = (
     # Of a query: ours, and those of presigned addresses of a bucket.
     _rule(
         "? & ;",
-        r"([?&;][\w.%-]*(?:token|ticket|secret|sig|password|key|session|credential|auth)[\w.%-]*=)[^&;\s\"'#\\]+",
+        r"([?&;](?=[\w.%-]*(?:token|ticket|secret|sig|password|key|session|credential|auth))[\w.%-]+=)[^&;\s\"'#\\]+",
         rf"\1{GONE}",
     ),
-    # `password=…`, `"token": "…"` in somebody's words.
+    # `password=…`, `"token": "…"` in somebody's words, whatever the name begins with.
     _rule(
         _SIGNS,
-        rf"(\b[\w.-]*{_WORDS}[\"']?\s*[:=]\s*[\"']?)(?!\*\*\*|bearer|basic)[^\s\"',;&}})\\]+",
+        rf"({_WORDS}[\"']?\s*[:=]\s*[\"']?)(?!\*\*\*|bearer|basic)[^\s\"',;&}})\\]+",
         rf"\1{GONE}",
     ),
     # Ids of keys of S3: half of a pair.
     _rule("akia asia", r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b", GONE),
 )
+"""None begins with as much as there is of something: a text of secret-secret-… would take seconds, in which nobody is served.
+What a file says of itself, or a path, comes from strangers, and this runs in the event loop."""
 
 
 class Redactor:

@@ -4,6 +4,7 @@ import base64
 import json
 import logging
 import string
+import time
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,36 @@ def test_what_may_be_told_stays() -> None:
     assert "SECRET" not in told
     for stays in ("sf_abcd2345_", "db.example/x", "https://hooks.example/", "/720p/0.m4s", '"attempt": 3', "1.5"):
         assert stays in told
+
+
+LONG = 200_000
+HOSTILE = [
+    *(
+        "secret a.",
+        "secret-",
+        "eyJ-eyJaaaa",
+        "?sig",
+        "?a&",
+        "@ a.",
+        "@ http://a",
+        "webhook ",
+        "bearer ",
+        "sf_a_",
+        "/~",
+        "token\t",
+    ),
+    *("AKIA", "eyJaaaa.", "password: ", "authorization=bearer ", "?key%", "a.b://", "token_", ". secret"),
+]
+
+
+@pytest.mark.parametrize("piece", HOSTILE)
+def test_a_text_made_to_take_long_takes_no_longer(piece: str) -> None:
+    """It would hold up all that the process does: a part that is looked for from every letter to the end took seconds for
+    10,000 characters."""
+    text = f"secret @ ? {piece[:-2]}{piece[-2:] * (LONG // 2)} {piece * (LONG // len(piece))}"
+    began = time.perf_counter()
+    Redactor().text(text)
+    assert time.perf_counter() - began < 10
 
 
 def test_what_the_settings_hold_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
