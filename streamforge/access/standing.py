@@ -38,6 +38,7 @@ class _Remembered(Generic[R]):
     def __init__(self, load: Callable[[Sequence[str]], Awaitable[Mapping[str, R]]]) -> None:
         self._load = load
         self._rows: dict[str, tuple[float, R]] = {}
+        self._changes = 0
 
     async def get(self, name: str) -> R | None:
         if self._is_fresh(name):
@@ -51,9 +52,11 @@ class _Remembered(Generic[R]):
 
     async def _loaded(self, names: Sequence[str]) -> Mapping[str, R]:
         # Before the question: it may be answered by a row that is revoked a moment later.
-        asked_at = time.monotonic()
-        self.forget(*names)
+        asked_at, changes = time.monotonic(), self._changes
+        self._drop(names)
         rows = await self._load(names)
+        if changes != self._changes:
+            return rows  # Read before something was revoked that has been heard of since, perhaps one of these.
         self._rows |= {name: (asked_at, row) for name, row in rows.items()}
         for oldest in list(itertools.islice(self._rows, max(0, len(self._rows) - MOST_REMEMBERED))):
             del self._rows[oldest]
@@ -62,12 +65,17 @@ class _Remembered(Generic[R]):
     def _is_fresh(self, name: str) -> bool:
         return name in self._rows and time.monotonic() - self._rows[name][0] < REMEMBERED_SECONDS
 
-    def forget(self, *names: str) -> None:
-        for name in names:
-            self._rows.pop(name, None)
+    def forget(self, name: str) -> None:
+        self._changes += 1
+        self._drop([name])
 
     def forget_all(self) -> None:
+        self._changes += 1
         self._rows.clear()
+
+    def _drop(self, names: Iterable[str]) -> None:
+        for name in names:
+            self._rows.pop(name, None)
 
 
 class Standing:

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Sequence
 from datetime import timedelta
 from uuid import uuid4
 
@@ -18,8 +19,9 @@ from streamforge.access.api_keys import ApiKeys
 from streamforge.access.caller import Scope
 from streamforge.access.secret import InstallationSecret
 from streamforge.access.standing import Standing
-from streamforge.db.credentials import Credentials
-from streamforge.errors import InvalidField
+from streamforge.db.credentials import Credentials, KeyRow
+from streamforge.db.pool import Database
+from streamforge.errors import CredentialInvalid, InvalidField
 from streamforge.settings import AuthSettings, Settings
 
 VIDEO = {"video": ("a.mp4", b"some bytes", "video/mp4")}
@@ -27,6 +29,20 @@ VIDEO = {"video": ("a.mp4", b"some bytes", "video/mp4")}
 
 async def submitted(api: Api, headers: dict[str, str]) -> str:
     return str((await api.http.post("/process", files=VIDEO, headers=headers)).raise_for_status().json()["job_id"])
+
+
+class SlowRows(Credentials):
+    """Whose answer to the first question is on its way for a while."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.answered, self.arrives = asyncio.Event(), asyncio.Event()
+
+    async def keys_named(self, prefixes: Sequence[str]) -> dict[str, KeyRow]:
+        rows = await super().keys_named(prefixes)
+        self.answered.set()
+        await self.arrives.wait()
+        return rows
 
 
 # ── what is kept ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -181,6 +197,22 @@ async def test_who_is_known_costs_no_question(guarded_api: Api, key_of: MakeKey,
     assert (await guarded_api.http.get("/jobs", headers=key)).status_code == 200
     await run_sql(database_dsn, "ALTER TABLE api_keys RENAME TO api_keys_elsewhere")
     assert (await guarded_api.http.get("/jobs", headers=key)).status_code == 200
+
+
+async def test_a_row_that_was_read_before_its_key_was_revoked_is_not_believed_afterwards(
+    keys: ApiKeys, credentials: Credentials, database: Database
+) -> None:
+    prefix = (await keys.create("alice", [Scope.READ]))[:11]
+    rows = SlowRows(database)
+    held = Standing(rows)
+    reading = asyncio.create_task(held.key(prefix))
+    await rows.answered.wait()
+    await credentials.revoke_key(prefix)
+    held.on_notification(f"key:{prefix}")
+    rows.arrives.set()
+    await reading
+    with pytest.raises(CredentialInvalid, match="revoked"):
+        await held.require([f"key:{prefix}"])
 
 
 async def test_an_open_stream_ends_when_its_key_is_revoked(
