@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 import structlog
-from joserfc.errors import JoseError, SecurityWarning
+from joserfc.errors import SecurityWarning
 from joserfc.jwk import Key, import_key
 
 from streamforge.errors import ProviderUnavailable
@@ -23,7 +23,8 @@ KEEP_SECONDS = 600.0
 """A key that the provider has withdrawn is believed for so long at most, while it answers."""
 KEEP_WHILE_AWAY_SECONDS = 24 * 3600.0
 COOL_DOWN_SECONDS = 30.0
-TIMEOUT_SECONDS = 5.0
+TIMEOUT_SECONDS = 10.0
+"""In all: what comes byte by byte is never silent for long."""
 MAX_BYTES = 1024 * 1024
 DISCOVERY = "/.well-known/openid-configuration"
 SIGNING = frozenset({"RSA", "EC", "OKP"})
@@ -38,37 +39,55 @@ class SigningKeys:
         self._keys: list[Key] = []
         self._fetched_at: float | None = None
         self._tried_at: float | None = None
-        self._turn = asyncio.Lock()
+        self._is_away = False
+        self._fetching: asyncio.Task[None] | None = None
 
     async def named(self, kid: str | None) -> Sequence[Key]:
         """Those of that id; all of them for a token that names none. Raises ProviderUnavailable."""
         if not _within(self._fetched_at, KEEP_SECONDS):
-            await self._fetch()
+            await self._fetched()
         if found := self._known(kid):
             return found
-        await self._fetch()
+        await self._fetched(in_any_case=True)
         return self._known(kid)
 
     def _known(self, kid: str | None) -> list[Key]:
         return [key for key in self._keys if kid is None or key.kid == kid]
 
-    async def _fetch(self) -> None:
-        """Again, unless somebody has just tried. Raises ProviderUnavailable when nothing is known."""
-        async with self._turn:
-            if not _within(self._tried_at, COOL_DOWN_SECONDS):
-                self._tried_at = time.monotonic()
-                await self._fetch_now()
+    async def _fetched(self, *, in_any_case: bool = False) -> None:
+        """Again, unless somebody has just tried. While the provider is away nobody waits for it whose key is known. Raises
+        ProviderUnavailable when nothing is known."""
+        fetching = self._begin()
+        is_known = _within(self._fetched_at, KEEP_WHILE_AWAY_SECONDS)
+        if fetching is not None and (in_any_case or not (self._is_away and is_known)):
+            await asyncio.shield(fetching)
         if not _within(self._fetched_at, KEEP_WHILE_AWAY_SECONDS):
             raise ProviderUnavailable(
                 "The provider of tokens does not answer, so none can be checked; try again later."
             )
 
-    async def _fetch_now(self) -> None:
+    def _begin(self) -> "asyncio.Task[None] | None":
+        """What is under way, or None where it is too early to try again. A task of its own: it must not end with the first who
+        asked, or whoever asks and hangs up keeps everybody from ever hearing of a new key."""
+        if self._fetching is not None and not self._fetching.done():
+            return self._fetching
+        if _within(self._tried_at, COOL_DOWN_SECONDS):
+            return None
+        self._tried_at = time.monotonic()
+        self._fetching = asyncio.create_task(self._fetch(), name="keys of the provider")
+        return self._fetching
+
+    async def _fetch(self) -> None:
+        """Whatever a provider sends is no reason to fail otherwise than by knowing nothing new."""
         try:
-            async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS, follow_redirects=False) as http:
+            async with (
+                asyncio.timeout(TIMEOUT_SECONDS),
+                httpx.AsyncClient(timeout=TIMEOUT_SECONDS, follow_redirects=False) as http,
+            ):
                 self._keys = _usable(await _json(http, await self._jwks_url(http)))
-            self._fetched_at = time.monotonic()
-        except (httpx.HTTPError, ValueError, TypeError, AttributeError) as error:
+            self._fetched_at, self._is_away = time.monotonic(), False
+        except Exception as error:
+            self._is_away = True
             log.warning("keys of the provider could not be fetched", issuer=self._settings.issuer, reason=repr(error))
 
     async def _jwks_url(self, http: httpx.AsyncClient) -> str:
@@ -102,15 +121,15 @@ def _usable(jwks: dict[str, Any]) -> list[Key]:
     return [key for each in jwks.get("keys", []) if (key := _imported(each)) is not None]
 
 
-def _imported(jwk: dict[str, Any]) -> Key | None:
-    if jwk.get("kty") not in SIGNING or jwk.get("use", "sig") != "sig":
+def _imported(jwk: object) -> Key | None:
+    if not isinstance(jwk, dict) or str(jwk.get("kty")) not in SIGNING or jwk.get("use", "sig") != "sig":
         return None
     try:
         with warnings.catch_warnings():
             # Such as RSA of 1,024 bits.
             warnings.simplefilter("error", SecurityWarning)
             return import_key({name: value for name, value in jwk.items() if name != "key_ops"})
-    except (JoseError, SecurityWarning, ValueError) as error:
+    except Exception as error:  # What is missing in a key, or of no type that it should have, is found in many ways.
         log.warning("a key of the provider cannot be used", kid=jwk.get("kid"), reason=repr(error))
         return None
 

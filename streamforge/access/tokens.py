@@ -91,7 +91,8 @@ def owner_of_claim(claim: object) -> str:
 
 
 def _escaped(letter: str) -> str:
-    return "".join(f"+{byte:02X}" for byte in letter.encode(errors="replace"))
+    """Also of half a surrogate pair, which JSON can hold: all of these would otherwise be one question mark."""
+    return "".join(f"+{byte:02X}" for byte in letter.encode(errors="surrogatepass"))
 
 
 def _signed(token: str, keys: Sequence[Key], algorithms: Sequence[str]) -> dict[str, Any]:

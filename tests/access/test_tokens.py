@@ -1,12 +1,13 @@
 """Access tokens of an OpenID provider: a real one, in a process of its own."""
 
+import asyncio
 import base64
 import hmac
 import json
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -266,6 +267,8 @@ async def test_the_provider_s_clock_may_be_off_by_a_little(running: Provider) ->
         ("a:b/c d", "a+3Ab+2Fc+20d"),
         ("ä", "+C3+A4"),
         ("Everyone", "Everyone"),
+        ("?", "+3F"),
+        ("\ud800", "+ED+A0+80"),
     ],
 )
 def test_a_subject_has_an_owner_s_name_that_is_no_other_s(subject: str, owner: str) -> None:
@@ -309,6 +312,49 @@ async def test_while_the_provider_is_away_what_is_known_holds(tmp_path: Path, mo
     monkeypatch.setattr(signing_keys, "KEEP_WHILE_AWAY_SECONDS", 0.0)
     with pytest.raises(ProviderUnavailable):
         await tokens.caller(token)
+
+
+async def test_a_provider_that_hangs_holds_up_nobody_whose_key_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signing_keys, "COOL_DOWN_SECONDS", 0.0)
+    monkeypatch.setattr(signing_keys, "KEEP_SECONDS", 0.0)
+    port = free_port()
+    with provider(new_key(), tmp_path / "log", port) as it:
+        tokens, token = Tokens(it.settings()), it.token()
+        await tokens.caller(token)
+    async with saying_nothing(port):
+        monkeypatch.setattr(signing_keys, "TIMEOUT_SECONDS", 0.1)
+        assert (await tokens.caller(token)).owner == "alice", "the first who asks finds out"
+        monkeypatch.setattr(signing_keys, "TIMEOUT_SECONDS", 600.0)
+        async with asyncio.timeout(60):
+            assert (await tokens.caller(token)).owner == "alice"
+
+
+@asynccontextmanager
+async def saying_nothing(port: int) -> AsyncIterator[None]:
+    """A server that takes connections, and no more."""
+    async with await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", port):
+        yield
+
+
+async def test_who_asks_and_hangs_up_keeps_nobody_from_hearing_of_a_key(running: Provider) -> None:
+    """Else a token that names a new key every half a minute, and a closed connection, would be enough."""
+    tokens, token = Tokens(running.settings()), running.token()
+    asking = asyncio.create_task(tokens.caller(token))
+    while tokens._keys._tried_at is None:
+        await asyncio.sleep(0)
+    asking.cancel()
+    assert (await tokens.caller(token)).owner == "alice"
+
+
+@pytest.mark.parametrize(
+    "key",
+    [{"kty": "EC", "crv": "P-0", "x": "AA", "y": "AA"}, {"kty": "RSA", "n": 7}, {"kty": "OKP"}, 7, None, {"kty": []}],
+)
+def test_a_key_that_is_none_is_no_reason_to_forget_the_others(key: object) -> None:
+    good = new_key()
+    assert [each.kid for each in signing_keys._usable({"keys": [key, good.as_dict(private=False)]})] == [good.kid]
 
 
 async def test_where_nothing_is_known_it_is_no_fault_of_the_caller(settings: Settings, running: Provider) -> None:
