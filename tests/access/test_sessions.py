@@ -70,6 +70,28 @@ async def test_behind_tls_it_is_sent_over_tls_only(
         assert (await api.http.get("/jobs", headers={"Cookie": f"a=b; {value}"})).status_code == 200
 
 
+async def test_behind_tls_no_cookie_of_another_name_is_believed(settings: Settings, key_of: MakeKey) -> None:
+    """Pages of sibling hosts can set one for us, and sign who looks at them in as themselves: the next upload would be theirs."""
+    server = ServerSettings(port=0, trusted_proxies=[ip_network("127.0.0.1")])
+    tls, mallory = {"X-Forwarded-Proto": "https"}, await key_of("mallory")
+    async with serving(settings.model_copy(update={"server": server})) as api:
+        value = (await api.http.post("/session", headers=mallory)).cookies["streamforge"]
+        api.http.cookies.clear()
+        planted = {"Cookie": f"streamforge={value}"}
+        assert (await api.http.get("/session", headers=planted)).json()["owner"] == "mallory"
+        assert_problem(await api.http.get("/session", headers={**planted, **tls}), 401, "auth.required")
+
+
+async def test_cookies_of_other_services_on_the_host_are_in_nobody_s_way(
+    guarded_api: Api, alice: dict[str, str]
+) -> None:
+    await signed_in(guarded_api, alice)
+    value = guarded_api.http.cookies["streamforge"]
+    for other in ('x={"a": [1, "b"]}', "x", "=", "a b=c", 'x="', "ä=ö"):
+        shown = {"Cookie": f"{other}; streamforge={value}".encode()}
+        assert (await guarded_api.http.get("/session", headers=shown)).status_code == 200, other
+
+
 async def test_who_is_not_trusted_says_nothing_of_tls(guarded_api: Api, alice: dict[str, str]) -> None:
     answer = await guarded_api.http.post("/session", headers={**alice, "X-Forwarded-Proto": "https"})
     assert answer.headers["set-cookie"].startswith("streamforge=")

@@ -218,7 +218,7 @@ _headers: dict[int, dict[str, str]] = {}
 
 # ── what no request may hold ────────────────────────────────────────────────────────────────────────────────────────
 BREAKS = st.sampled_from([b"\0", b"\r", b"\n", b"\r\n X", b"\x0b", b"\x7f"])
-WRITTEN = st.sampled_from([b"%00", b"%0a", b"%0A", b"%0d", b"%0D%0ASet-Cookie:%20a=b"])
+WRITTEN = st.sampled_from([b"%00", b"%0a", b"%0A", b"%0d", b"%0D%0ASet-Cookie:%20a=b", b"%1b%5b2J", b"%7F", b"%09"])
 TEXT = st.text("abc/._", max_size=6).map(str.encode)
 
 

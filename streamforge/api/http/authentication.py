@@ -1,9 +1,8 @@
 """Who asks, found out before anything else looks at the request; what a route needs decides later whether that will do."""
 
-from http.cookies import CookieError, SimpleCookie
+from typing import Any
 from urllib.parse import parse_qsl
 
-from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -36,16 +35,12 @@ class Authentication:
         await self.app(scope, receive, send)
 
 
-def session_cookie(headers: Headers) -> str | None:
-    """What the cookie of a session holds."""
-    cookies: SimpleCookie = SimpleCookie()
-    for header in headers.getlist("cookie"):
-        try:
-            cookies.load(header)
-        except CookieError:
-            continue
-    found = cookies.get(COOKIE_BEHIND_TLS) or cookies.get(COOKIE)
-    return found.value if found is not None else None
+def session_cookie(connection: HTTPConnection[Any]) -> str | None:
+    """What the cookie of a session holds. Behind TLS of no other name: pages of sibling hosts, and whoever sits in a plain
+    connection, can set one of a plain name, and so sign somebody in as themselves."""
+    is_behind_tls = connection.scope["scheme"] in {"https", "wss"}
+    names = [COOKIE_BEHIND_TLS] if is_behind_tls else [COOKIE_BEHIND_TLS, COOKIE]
+    return next((connection.cookies[name] for name in names if name in connection.cookies), None)
 
 
 async def _caller(connection: HTTPConnection[AppState], ticket: str | None) -> Caller | StreamForgeError:
@@ -67,7 +62,7 @@ def _shown(connection: HTTPConnection[AppState], ticket: str | None) -> Shown:
         return Shown(bearer=authorization[len(BEARER) :].strip())
     if ticket is not None and _only_looks(connection.scope):
         return Shown(ticket=ticket, address=_address(connection.scope))
-    return Shown(cookie=session_cookie(connection.headers))
+    return Shown(cookie=session_cookie(connection))
 
 
 def _refuse_other_pages(connection: HTTPConnection[AppState], settings: ServerSettings) -> None:

@@ -26,7 +26,7 @@ BEHIND_TLS = (b"strict-transport-security", b"max-age=31536000")
 _ANSWERS = frozenset({"http.response.start", "websocket.http.response.start"})
 _FOR_PLAYERS = ("/media/", "/keys/")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_BREAKING = re.compile(rb"[\x00-\x1f\x7f]|%(?:00|0a|0d)", re.IGNORECASE)
+_CONTROL_IN_QUERY = re.compile(rb"[\x00-\x1f\x7f]|%(?:[01][0-9a-f]|7f)", re.IGNORECASE)
 
 
 class SecurityHeaders:
@@ -62,8 +62,8 @@ def is_for_players(path: str) -> bool:
 
 
 class NoControlCharacters:
-    """Refuse NUL and line breaks in paths and queries, however they are written: behind us they may end up in a line of a log,
-    a header, a name of a file or a text of PostgreSQL, each of which takes them for an end."""
+    """Refuse NUL, line breaks and their kin in paths and queries, however they are written: behind us they may end up in a
+    line of a log, a header, a name of a file or a text of PostgreSQL, which take it for an end, or on a terminal."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -77,4 +77,4 @@ class NoControlCharacters:
 
 
 def _breaks(scope: Scope) -> bool:
-    return _CONTROL.search(scope["path"]) is not None or _BREAKING.search(scope["query_string"]) is not None
+    return _CONTROL.search(scope["path"]) is not None or _CONTROL_IN_QUERY.search(scope["query_string"]) is not None

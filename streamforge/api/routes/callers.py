@@ -25,7 +25,7 @@ PlainMoment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 
 
 class Ticket(BaseModel):
-    """Good for one address, for a minute, and once."""
+    """Good for one address, for a short time, and only to look."""
 
     ticket: str
     url: str = Field(description="the path that was asked for, with the ticket in its query")
@@ -52,7 +52,7 @@ class TicketRequest(BaseModel):
 @describes(
     Operation(
         tag="callers",
-        summary="For what can send no header: an address that opens for a minute",
+        summary="For what can send no header: an address that opens for a short time",
         answers=(json_of(201, "The address, with its ticket.", Ticket, "Cache-Control"),),
         errors=(InvalidField,),
         body=Body("application/json", TicketRequest),
@@ -125,7 +125,7 @@ async def end_session(request: Request) -> Response:
         raise
     except AccessRefused:
         pass
-    if (token := session_cookie(request.headers)) is not None:
+    if (token := session_cookie(request)) is not None:
         await services_of(request).sessions.end(token)
     signed_out = Response(status_code=204, headers=NOT_KEPT)
     _set_cookie(request, signed_out, "", datetime.fromtimestamp(0, UTC))
