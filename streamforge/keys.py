@@ -4,6 +4,7 @@ HKDF (RFC 5869) makes key and key id of each job's video and audio from `keys.se
 ones without telling each other, and a key id that differs shows that their secrets do.
 """
 
+from typing import Final
 from uuid import UUID
 
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -16,7 +17,7 @@ from streamforge.errors import InvalidSettings
 from streamforge.settings import Settings
 
 TRACK_TYPES: tuple[TrackType, ...] = ("video", "audio")
-FILE_NAME = "keys-secret"
+FILE_NAME: Final = "keys-secret"
 
 
 def derive(secret: bytes, job_id: UUID, track_type: TrackType) -> ContentKey:

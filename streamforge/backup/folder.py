@@ -24,6 +24,9 @@ OBJECTS = "objects.jsonl"
 STORE = "store"
 SECRETS = "secrets"
 
+SecretName = Literal["keys-secret", "access-secret"]
+"""Files of the data folder. No others: to restore them is to write to where their names lead."""
+
 FORMAT = 1
 """Raised when a version before could not restore what this one writes."""
 
@@ -48,7 +51,7 @@ class Receipt(BaseModel):
     unfinished_jobs: int
     objects: int
     object_bytes: int
-    secrets: list[str]
+    secrets: list[SecretName]
     damaged: list[str]
     """Objects that were not as their own stream's receipt says, already in the store."""
     files: dict[str, StoredFile]

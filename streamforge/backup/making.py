@@ -12,7 +12,7 @@ from streamforge.access import secret
 from streamforge.backup import database, folder, objects, temporal
 from streamforge.backup.aside import built_aside, is_empty
 from streamforge.backup.copies import copy_hashed, digest_of
-from streamforge.backup.folder import BackedUpObject, Backup, Receipt
+from streamforge.backup.folder import BackedUpObject, Backup, Receipt, SecretName
 from streamforge.contracts.media.encoded import StoredFile
 from streamforge.db.pool import Database
 from streamforge.db.roles import Roles
@@ -23,7 +23,7 @@ from streamforge.errors import BackupFailed
 from streamforge.settings import Settings
 from streamforge.storage import open_storage
 
-SECRETS = (keys.FILE_NAME, secret.FILE_NAME)
+SECRETS: tuple[SecretName, ...] = (keys.FILE_NAME, secret.FILE_NAME)
 """What an installation makes in its data folder where `keys.secret` and `auth.secret` say nothing."""
 UNFINISHED = ".unfinished"
 DISK = "the disk of the backup"
@@ -118,7 +118,7 @@ def _receipt(plan: Plan, building: Path, moment: Snapshot, listed: list[BackedUp
     )
 
 
-def _secrets(settings: Settings, building: Path) -> Iterator[str]:
+def _secrets(settings: Settings, building: Path) -> Iterator[SecretName]:
     for name in SECRETS:
         if (made_here := settings.data_dir / name).is_file():
             copy_hashed(made_here, building / folder.SECRETS / name)

@@ -276,6 +276,9 @@ class TestDamaged:
         (backup / "backup.json").write_text(json.dumps(receipt))
         with pytest.raises(BackupUnreadable, match=r"objects\.jsonl"):
             folder.opened(backup)
+        (backup / "backup.json").write_text(json.dumps(receipt | {"secrets": ["../../escaped"]}))
+        with pytest.raises(BackupUnreadable, match=r"backup\.json"):
+            folder.opened(backup)
 
     async def test_one_of_a_later_version_names_it(self, stocked: Stocked, tmp_path: Path) -> None:
         await stocked.backup(tmp_path / "backup")
