@@ -334,8 +334,11 @@ async def test_a_provider_that_hangs_holds_up_nobody_whose_key_is_known(
 @asynccontextmanager
 async def saying_nothing(port: int) -> AsyncIterator[None]:
     """A server that takes connections, and no more."""
-    async with await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", port):
+    taken: list[asyncio.StreamWriter] = []
+    async with await asyncio.start_server(lambda _, writer: taken.append(writer), "127.0.0.1", port):
         yield
+        for each in taken:
+            each.close()
 
 
 async def test_who_asks_and_hangs_up_keeps_nobody_from_hearing_of_a_key(running: Provider) -> None:
