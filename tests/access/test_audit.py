@@ -11,6 +11,8 @@ from factories import run_sql
 from structlog.testing import capture_logs
 
 from streamforge.access.audit import ALLOWED, REFUSALS_PER_WINDOW, Auditor
+from streamforge.access.caller import Caller
+from streamforge.api.http.auditing import MOST_IDS, entries
 from streamforge.db.audit import AuditFilter, AuditLog, NewAuditEntry
 from streamforge.db.pool import Database
 from streamforge.errors import DatabaseUnavailable
@@ -134,3 +136,10 @@ async def test_pages_and_filters(audit_log: AuditLog) -> None:
     assert [each.owner for each in limited] == ["o5", "o3", "o1"]
     assert await audit_log.newest(10, wanted=AuditFilter(owner="o1", outcome="forbidden")) == []
     assert await audit_log.newest(10, wanted=AuditFilter(until=first[-1].first_at.replace(year=2000))) == []
+
+
+def test_what_a_query_names_is_looked_at_as_far_as_a_list_goes() -> None:
+    query = "ids=" + ",".join(str(uuid4()) for _ in range(MOST_IDS + 50))
+    alice = Caller("alice", frozenset(), "key:sf_aaaaaaaa")
+    scope = {"type": "http", "method": "GET", "query_string": query.encode(), "state": {"caller": alice}}
+    assert len(list(entries(scope, 404))) == MOST_IDS

@@ -18,6 +18,9 @@ from streamforge.errors import StreamForgeError
 
 NOWHERE = "*"
 """The path of an action that has no route."""
+MOST_IDS = 100
+"""Of `ids`, as many as `GET /jobs` takes. Whoever shows nothing may send 60,000 commas, and what is looked at here is looked at
+in the event loop."""
 
 
 class Audit:
@@ -74,7 +77,7 @@ def _targets(scope: Scope) -> Iterator[dict[str, Any]]:
     """In the path or in the query."""
     query = QueryParams(scope["query_string"])
     named = {**query, **scope.get("path_params", {})}
-    for text in [named.get("job_id", ""), *query.get("ids", "").split(",")]:
+    for text in [named.get("job_id", ""), *query.get("ids", "").split(",", MOST_IDS)[:MOST_IDS]]:
         if (job_id := _id(parse_job_id, text)) is not None:
             yield {"target": f"job:{job_id}", "job_id": job_id}
     if (batch_id := _id(parse_batch_id, named.get("batch_id", ""))) is not None:
