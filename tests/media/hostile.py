@@ -196,6 +196,12 @@ def call(task: Attack) -> str:
     return "done"
 
 
+def speak(task: Attack) -> str:
+    """To whoever reads the log."""
+    os.write(task.number, task.at.encode())
+    return "said"
+
+
 def lie(task: Attack) -> str:
     """Tells its worker, by the socket that it answers at, that it is somebody else."""
     for name in _own_files():
@@ -231,7 +237,7 @@ ATTACKS: dict[str, Callable[[Attack], str]] = {
             eat_disk,
             kill,
         ),
-        *(change, disturb),
+        *(change, disturb, speak),
         *(environment, open_files, call, lie, limits, status),
     )
 }

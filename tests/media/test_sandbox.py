@@ -261,6 +261,19 @@ async def test_everything_is_limited(hostile: HostileChildren) -> None:
     assert {limits[f"Max {of}"] for of in ("core file size", "msgqueue size", "realtime priority")} == {"0"}
 
 
+@pytest.mark.parametrize("descriptor", [1, 2])
+async def test_what_it_writes_is_quoted_and_looks_like_no_line_of_the_log(
+    files: Files, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, descriptor: int
+) -> None:
+    """Whoever collects standard errors would take it for a line of the audit log, and a terminal for what moves its cursor."""
+    line = json.dumps({"logger": "streamforge.audit", "event": "audited", "owner": "alice"})
+    async with HostileChildren(memory_bytes=MEMORY, stall_seconds=60) as children:
+        await children.run(ATTACK, Attack(does="speak", at=f"{line}\n\x1b[2J\n", number=descriptor))
+    assert capfd.readouterr() == ("", "")
+    (said,) = [record.getMessage() for record in caplog.records if "wrote" in record.getMessage()]
+    assert said == "media child wrote: " + ascii(line + "\n\x1b[2J")
+
+
 # ── the kernel ──────────────────────────────────────────────────────────────────────────────────────────────────────
 REFUSED = [
     *("socket", "connect", "ptrace", "process_vm_readv", "mount", "unshare", "setns", "keyctl", "add_key", "bpf"),

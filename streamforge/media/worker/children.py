@@ -15,6 +15,7 @@ from typing import Any
 from streamforge.contracts.tasks import In, Out, Progress, Task
 from streamforge.errors import MediaChildCrashed, SourceTooExpensive, StreamForgeError, by_code
 from streamforge.media.process.limits import Limits
+from streamforge.media.worker.written import quote
 from streamforge.observability import metrics
 from streamforge.observability.tracing import span
 from streamforge.settings import MediaSettings, SandboxMode
@@ -22,6 +23,8 @@ from streamforge.settings import MediaSettings, SandboxMode
 MAX_LINE_BYTES = 64 * 2**20
 """A result of a ten-hour film names some ten thousand segments; anything longer is not from our code."""
 
+
+CLOSING_SECONDS = 2.0
 
 MAX_SAID = 20_000
 """Characters of a line that a child wants in the log: it reads hostile bytes, and may say anything."""
@@ -62,6 +65,7 @@ class MediaChildren:
         self._sandbox = sandbox
         self._zygote: asyncio.subprocess.Process | None = None
         self._requests: socket.socket | None = None
+        self._quoting: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()
 
     @classmethod
@@ -85,6 +89,10 @@ class MediaChildren:
             with contextlib.suppress(ProcessLookupError):
                 self._zygote.kill()
             await self._zygote.wait()
+        if self._quoting is not None:
+            # To the end of what was written: its children die with it.
+            await asyncio.wait({self._quoting}, timeout=CLOSING_SECONDS)
+            self._quoting.cancel()
 
     async def run(
         self,
@@ -153,8 +161,12 @@ class MediaChildren:
                         *self.program,
                         self._sandbox,
                         stdin=theirs.fileno(),
+                        stdout=asyncio.subprocess.PIPE,
+                        stderr=asyncio.subprocess.STDOUT,
                         env=_environment(),
                     )
+                assert self._zygote.stdout is not None
+                self._quoting = asyncio.create_task(quote(self._zygote.stdout), name="what media children write")
             return self._requests
 
 
