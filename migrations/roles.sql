@@ -1,4 +1,4 @@
--- roles 2
+-- roles 3
 -- What each role may do to each table, and to which of its rows: the one place to read and to change it. The migrator runs
 -- this file after the functions, once for each number in its first line, and again where it finds that the roles are not in
 -- force; raise the number with every change. It can be run by hand: psql -v caller=… -v worker=… -v admin=… -v schema=….
@@ -10,7 +10,7 @@
 -- A table that is not named here is nobody's but its owner's.
 
 GRANT USAGE ON SCHEMA :"schema" TO :"caller", :"worker", :"admin";
-REVOKE ALL ON owners, batches, jobs, progress_events, part_progress, arrivals, installation, claimed_folders, api_keys,
+REVOKE ALL ON owners, batches, jobs, uploads, progress_events, part_progress, arrivals, installation, claimed_folders, api_keys,
        sessions, audit_log, rate_counters, schema_migrations
 FROM :"caller", :"worker", :"admin";
 
@@ -18,11 +18,13 @@ FROM :"caller", :"worker", :"admin";
 DROP POLICY IF EXISTS own ON owners;
 DROP POLICY IF EXISTS own ON batches;
 DROP POLICY IF EXISTS own ON jobs;
+DROP POLICY IF EXISTS own ON uploads;
 DROP POLICY IF EXISTS own ON progress_events;
 DROP POLICY IF EXISTS own ON part_progress;
 DROP POLICY IF EXISTS "all" ON owners;
 DROP POLICY IF EXISTS "all" ON batches;
 DROP POLICY IF EXISTS "all" ON jobs;
+DROP POLICY IF EXISTS "all" ON uploads;
 DROP POLICY IF EXISTS "all" ON progress_events;
 DROP POLICY IF EXISTS "all" ON part_progress;
 DROP POLICY IF EXISTS "all" ON arrivals;
@@ -59,6 +61,15 @@ CREATE POLICY own ON jobs TO :"caller" USING (owner = current_setting('streamfor
 WITH CHECK (owner = current_setting('streamforge.owner', true)
             AND (batch_id IS NULL OR EXISTS (SELECT FROM batches WHERE batches.id = batch_id)));
 CREATE POLICY "all" ON jobs TO :"worker", :"admin" USING (true);
+
+-- Whose bytes come in is the caller's word; how many have come, the service's.
+GRANT SELECT, INSERT ON uploads TO :"caller";
+GRANT SELECT, INSERT, UPDATE, DELETE ON uploads TO :"worker";
+GRANT SELECT ON uploads TO :"admin";
+CREATE POLICY own ON uploads TO :"caller" USING (owner = current_setting('streamforge.owner', true))
+WITH CHECK (owner = current_setting('streamforge.owner', true)
+            AND (job_id IS NULL OR EXISTS (SELECT FROM jobs WHERE jobs.id = job_id)));
+CREATE POLICY "all" ON uploads TO :"worker", :"admin" USING (true);
 
 
 -- ── their log ───────────────────────────────────────────────────────────────────────────────────────────────────────

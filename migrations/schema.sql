@@ -50,7 +50,7 @@ CREATE TABLE jobs (
 
     -- how far it is
     status               text NOT NULL DEFAULT 'pending'
-                         CHECK (status IN ('pending', 'processing', 'completed', 'failed', 'cancelled')),
+                         CHECK (status IN ('uploading', 'pending', 'processing', 'completed', 'failed', 'cancelled')),
     stage                text NOT NULL DEFAULT 'uploading',
     progress             smallint NOT NULL DEFAULT 0 CHECK (progress BETWEEN 0 AND 100),
     event_seq            bigint NOT NULL DEFAULT 0,
@@ -92,7 +92,29 @@ CREATE INDEX jobs_unfinished ON jobs (status, stage) WHERE status IN ('pending',
 CREATE INDEX jobs_unlaunched ON jobs (created_at) WHERE launched_at IS NULL;
 CREATE INDEX jobs_of_a_batch ON jobs (batch_id) WHERE batch_id IS NOT NULL;
 CREATE INDEX jobs_to_cancel ON jobs (cancel_requested_at, id)
-    WHERE cancel_requested_at IS NOT NULL AND cancel_told_at IS NULL AND status IN ('pending', 'processing');
+    WHERE cancel_requested_at IS NOT NULL AND cancel_told_at IS NULL AND status IN ('uploading', 'pending', 'processing');
+
+-- Uploads that can be resumed: a job's only one, or a part of another.
+CREATE TABLE uploads (
+    id          uuid PRIMARY KEY,
+    owner       text NOT NULL REFERENCES owners,
+    job_id      uuid REFERENCES jobs ON DELETE CASCADE,
+    length      bigint CHECK (length >= 0),
+    received    bigint NOT NULL DEFAULT 0 CHECK (received >= 0),
+    made_of     uuid[],
+    metadata    text NOT NULL DEFAULT '',
+    created_at  timestamptz NOT NULL DEFAULT now(),
+    expires_at  timestamptz NOT NULL
+);
+COMMENT ON TABLE uploads IS 'by the tus protocol; one is over when its job is not uploading any more';
+COMMENT ON COLUMN uploads.job_id IS 'null = it is a part of another upload, and no video by itself';
+COMMENT ON COLUMN uploads.length IS 'in bytes; null = its sender does not know yet';
+COMMENT ON COLUMN uploads.received IS 'so many bytes lie safely in the store';
+COMMENT ON COLUMN uploads.made_of IS 'the parts that were put together';
+COMMENT ON COLUMN uploads.metadata IS 'as it was sent: Upload-Metadata';
+CREATE INDEX uploads_by_end ON uploads (expires_at);
+CREATE INDEX uploads_of_an_owner ON uploads (owner, created_at) WHERE job_id IS NULL;
+CREATE INDEX uploads_of_a_job ON uploads (job_id) WHERE job_id IS NOT NULL;
 
 
 -- ── the event log ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -237,6 +259,7 @@ CREATE INDEX rate_counters_by_end ON rate_counters (ends_at);
 ALTER TABLE owners ENABLE ROW LEVEL SECURITY;
 ALTER TABLE batches ENABLE ROW LEVEL SECURITY;
 ALTER TABLE jobs ENABLE ROW LEVEL SECURITY;
+ALTER TABLE uploads ENABLE ROW LEVEL SECURITY;
 ALTER TABLE progress_events ENABLE ROW LEVEL SECURITY;
 ALTER TABLE part_progress ENABLE ROW LEVEL SECURITY;
 ALTER TABLE arrivals ENABLE ROW LEVEL SECURITY;

@@ -167,6 +167,79 @@ class ApiKeyNotFound(RequestError):
     http_status = 404
 
 
+class UploadNotFound(RequestError):
+    code = "upload.not_found"
+    http_status = 404
+
+
+class UploadGone(RequestError):
+    """It was ended, refused or cancelled; what had come is deleted."""
+
+    code = "upload.gone"
+    http_status = 410
+
+
+class UploadExpired(RequestError):
+    code = "upload.expired"
+    http_status = 410
+
+
+class UploadOffsetMismatch(RequestError):
+    code = "upload.offset_mismatch"
+    http_status = 409
+
+
+class UploadLocked(RequestError):
+    """Another request writes to it right now, and its bytes are coming."""
+
+    code = "upload.locked"
+    http_status = 423
+    retryable = True
+
+
+class UnsupportedTusVersion(RequestError):
+    code = "upload.unsupported_version"
+    http_status = 412
+
+
+class UploadContentType(RequestError):
+    code = "upload.content_type"
+    http_status = 415
+
+
+class InvalidUploadHeader(RequestError):
+    code = "upload.invalid_header"
+
+
+class UploadLongerThanSaid(RequestError):
+    code = "upload.longer_than_said"
+    http_status = 413
+
+
+class ChecksumMismatch(RequestError):
+    """Of the tus protocol, which has a status of its own for it."""
+
+    code = "upload.checksum_mismatch"
+    http_status = 460
+
+
+class UploadUnfinished(RequestError):
+    code = "upload.unfinished"
+    http_status = 409
+
+
+class UploadComplete(RequestError):
+    code = "upload.complete"
+    http_status = 409
+
+
+class UploadIsFinal(RequestError):
+    """It was put together of others, and takes no bytes."""
+
+    code = "upload.is_final"
+    http_status = 403
+
+
 class RangeNotSatisfiable(RequestError):
     code = "media.range_not_satisfiable"
     http_status = 416

@@ -216,6 +216,10 @@ class InputSettings(Section):
     max_extra_bytes: PositiveInt = 256 * 2**20
 
 
+class UploadsSettings(Section):
+    expire_after_hours: PositiveFloat = 24
+
+
 class CrfRanges(Section):
     @model_validator(mode="after")
     def ranges_go_upwards(self) -> "CrfRanges":
@@ -490,6 +494,7 @@ class Settings(BaseSettings):
     auth: AuthSettings = AuthSettings()
     limits: LimitsSettings = LimitsSettings()
     input: InputSettings = InputSettings()
+    uploads: UploadsSettings = UploadsSettings()
     transcode: TranscodeSettings = TranscodeSettings()
     audio: AudioSettings = AudioSettings()
     validation: ValidationSettings = ValidationSettings()

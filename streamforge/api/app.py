@@ -17,6 +17,7 @@ from streamforge.api.http.origins import Traced
 from streamforge.api.http.problems import HANDLERS, nothing_here
 from streamforge.api.http.rate_limits import RateLimits
 from streamforge.api.http.rules import GuardedRoute, GuardedWebSocketRoute
+from streamforge.api.resumable.answers import SpeaksTus
 from streamforge.api.routes.audit import list_audit
 from streamforge.api.routes.batches import create_batch, get_batch
 from streamforge.api.routes.callers import create_session, create_ticket, end_session, get_session
@@ -28,6 +29,14 @@ from streamforge.api.routes.media import media
 from streamforge.api.routes.metrics import metrics
 from streamforge.api.routes.process import process
 from streamforge.api.routes.stream import stream_of_batch, stream_of_everything, stream_of_job
+from streamforge.api.routes.uploads import (
+    create_upload,
+    delete_upload,
+    get_upload,
+    patch_upload,
+    post_to_upload,
+    upload_options,
+)
 from streamforge.api.routes.usage import usage
 from streamforge.api.routes.websocket import progress
 from streamforge.api.services import AppState, open_services
@@ -62,6 +71,7 @@ def create_app(settings: Settings) -> Starlette:
 def routes(settings: ServerSettings) -> list[GuardedRoute | GuardedWebSocketRoute]:
     """Every address, and what it needs of its caller."""
     timed = [Middleware(Deadline, seconds=settings.request_timeout_seconds)]
+    tus = [Middleware(SpeaksTus)]
     return [
         GuardedRoute("/", index, needs=Need.PUBLIC, middleware=timed),
         GuardedRoute("/openapi.json", openapi_document, needs=Need.PUBLIC, middleware=timed),
@@ -99,6 +109,14 @@ def routes(settings: ServerSettings) -> list[GuardedRoute | GuardedWebSocketRout
         GuardedRoute("/session", end_session, needs=Need.PUBLIC, methods=["DELETE"], middleware=timed),
         # No deadline: these take as long as the network does.
         GuardedRoute("/process", process, needs=Need.SUBMIT, methods=["POST"]),
+        GuardedRoute("/uploads", upload_options, needs=Need.PUBLIC, methods=["OPTIONS"], middleware=[*tus, *timed]),
+        GuardedRoute("/uploads", create_upload, needs=Need.SUBMIT, methods=["POST"], middleware=tus),
+        GuardedRoute("/uploads/{upload_id}", get_upload, needs=Need.SUBMIT, middleware=tus),
+        GuardedRoute("/uploads/{upload_id}", patch_upload, needs=Need.SUBMIT, methods=["PATCH"], middleware=tus),
+        GuardedRoute(
+            "/uploads/{upload_id}", delete_upload, needs=Need.SUBMIT, methods=["DELETE"], middleware=[*tus, *timed]
+        ),
+        GuardedRoute("/uploads/{upload_id}", post_to_upload, needs=Need.SUBMIT, methods=["POST"], middleware=tus),
         GuardedRoute("/batches", create_batch, needs=Need.SUBMIT, methods=["POST"]),
         GuardedRoute("/stream", stream_of_everything, needs=Need.READ),
         GuardedRoute("/jobs/{job_id}/stream", stream_of_job, needs=Need.READ),

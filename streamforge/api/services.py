@@ -29,6 +29,9 @@ from streamforge.api.manifests import Manifests
 from streamforge.api.playback import Playbacks
 from streamforge.api.quotas import Quotas
 from streamforge.api.readiness import CHECK_TIMEOUT, Readiness
+from streamforge.api.resumable.holdings import CHANNEL as UPLOADS_CHANNEL
+from streamforge.api.resumable.holdings import Holdings
+from streamforge.api.resumable.uploads import ResumableUploads
 from streamforge.api.service_gauges import ServiceGauges
 from streamforge.api.uploads import Uploads
 from streamforge.api.workflows import Workflows
@@ -38,9 +41,12 @@ from streamforge.db.counters import Counters
 from streamforge.db.credentials import Credentials
 from streamforge.db.jobs import Jobs, OwnJobs
 from streamforge.db.listener import EVENTS_CHANNEL, Listener
+from streamforge.db.locks import UploadLocks
 from streamforge.db.migrations import apply_migrations
 from streamforge.db.pool import Database
 from streamforge.db.roles import Roles
+from streamforge.db.uploads import OwnUploads
+from streamforge.db.uploads import Uploads as UploadRows
 from streamforge.errors import (
     AccessRefused,
     DatabaseUnavailable,
@@ -75,6 +81,7 @@ class Own:
 
     jobs: OwnJobs
     log: OwnLog
+    uploads: OwnUploads
 
     def job(self, job_id: UUID) -> JobSource:
         return JobSource(job_id, self.log, self.jobs)
@@ -109,6 +116,7 @@ class Services:
     storage: Storage
     manifests: Manifests
     uploads: Uploads
+    resumable: ResumableUploads
     workflows: Workflows
     cancels: Cancels
     launcher: Launcher
@@ -204,8 +212,11 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     uploads = Uploads(settings.data_dir / "uploads", settings.input, disks=storage.disks)
     await asyncio.to_thread(uploads.prepare)
     database = await _open_database(settings)
+    locks = UploadLocks(database.dsn)
     try:
         jobs, events, credentials = Jobs(database), EventLog(database), Credentials(database)
+        rows = UploadRows(database)
+        holdings = Holdings(locks, rows)
         secret = InstallationSecret(settings)
         secret.require_readable()
         await claim_if_there(storage, jobs)
@@ -218,10 +229,23 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             Standing(credentials) as standing,
             Listener(
                 database.dsn,
-                {EVENTS_CHANNEL: broadcaster.on_notification, CALLERS_CHANNEL: standing.on_notification},
+                {
+                    EVENTS_CHANNEL: broadcaster.on_notification,
+                    CALLERS_CHANNEL: standing.on_notification,
+                    UPLOADS_CHANNEL: holdings.on_notification,
+                },
                 [broadcaster.on_reconnected, standing.on_reconnected],
             ),
             Launcher(jobs, workflows, cancels) as launcher,
+            ResumableUploads(
+                settings,
+                storage=storage,
+                disks=uploads,
+                uploads=rows,
+                events=events,
+                holdings=holdings,
+                launcher=launcher,
+            ).swept() as resumable,
             Auditor(AuditLog(database)) as auditor,
             Rates(Counters(database)).shared() as rates,
             _metrics(settings, uploads, storage, gauges),
@@ -238,8 +262,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 audit_log=AuditLog(database),
                 auditor=auditor,
                 database=database,
-                of=lambda owner: Own(jobs.of(owner), events.of(owner)),
-                of_all=lambda owner: Own(jobs.of_all(owner), events.of_all(owner)),
+                of=lambda owner: Own(jobs.of(owner), events.of(owner), rows.of(owner)),
+                of_all=lambda owner: Own(jobs.of_all(owner), events.of_all(owner), rows.of_all(owner)),
                 announce=jobs.announce,
                 broadcaster=broadcaster,
                 streams=Streams(broadcaster),
@@ -249,6 +273,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 storage=storage,
                 manifests=Manifests(storage),
                 uploads=uploads,
+                resumable=resumable,
                 workflows=workflows,
                 cancels=cancels,
                 launcher=launcher,
@@ -260,6 +285,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 tracing=tracing,
             )
     finally:
+        await locks.close()
         await database.close()
 
 

@@ -92,7 +92,8 @@ class StoreCopy:
 async def copy_ahead(copy: StoreCopy) -> None:
     """Most of it, before anybody has to wait for the rest."""
     for folder in layout.FOLDERS:
-        await copy.take(folder)
+        if folder != layout.INCOMING:  # Their senders still have them.
+            await copy.take(folder)
 
 
 async def copy_unfinished(copy: StoreCopy, jobs: Iterable[UUID]) -> None:

@@ -17,6 +17,11 @@ class JobStatus(Word):
     FAILED = "failed"
     CANCELLED = "cancelled"
 
+    @classmethod
+    def _missing_(cls, value: object) -> "JobStatus | None":
+        """The database tells apart what nobody else has to: `uploading` is a job whose bytes are still coming."""
+        return cls.PENDING if value == "uploading" else super()._missing_(value)
+
     @property
     def is_over(self) -> bool:
         return self in {JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED}

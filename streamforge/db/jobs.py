@@ -142,7 +142,7 @@ class OwnJobs:
 
     async def create(self, job: NewJob, *, progress: int, message: str) -> None:
         """Insert the row together with its first event. Calling it again with the same id changes nothing."""
-        await self._own.fetch("create_job", self.owner, *_columns(job), progress, message)
+        await self._own.fetch("create_job", self.owner, *job_columns(job), progress, message)
         metrics.JOBS_ACCEPTED.inc()
 
     async def create_batch(self, batch_id: UUID, jobs: Sequence[NewJob], *, progress: int, message: str) -> None:
@@ -150,7 +150,7 @@ class OwnJobs:
         async with self._own.transaction() as session:
             await session.fetch("create_batch", self.owner, batch_id, len(jobs))
             for job in jobs:
-                await session.fetch("create_job", self.owner, *_columns(job), progress, message)
+                await session.fetch("create_job", self.owner, *job_columns(job), progress, message)
         metrics.JOBS_ACCEPTED.inc(len(jobs))
 
     async def usage(self) -> Usage:
@@ -233,7 +233,7 @@ class Jobs:
         name = f"readiness-{probe}"
         job = NewJob(id=probe, key="readiness", workflow_id=name, source_object="", size_bytes=0, source_sha256="")
         async with self._database.rehearsal() as session:
-            await session.fetch("create_job", name, *_columns(job), 0, "")
+            await session.fetch("create_job", name, *job_columns(job), 0, "")
 
     async def unfinished(self) -> dict[tuple[JobStatus, Stage], int]:
         """How many jobs that are not over are where. From an index of these alone, however many jobs were ever there."""
@@ -335,7 +335,7 @@ class Jobs:
         return gone
 
 
-def _columns(job: NewJob) -> tuple[object, ...]:
+def job_columns(job: NewJob) -> tuple[object, ...]:
     """The parameters of `create_job` between the owner and progress and message."""
     return (
         job.id,

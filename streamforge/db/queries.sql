@@ -49,7 +49,7 @@ SELECT jobs.*, latest_events(id),
 FROM jobs
 WHERE owner = $1
   AND ($2::timestamptz IS NULL /* created_at of the cursor */ OR (created_at, id) < ($2, $3::uuid))
-  AND ($4::text IS NULL /* status */ OR status = $4)
+  AND ($4::text IS NULL /* status */ OR status = $4 OR ($4 = 'pending' AND status = 'uploading'))
 ORDER BY created_at DESC, id DESC
 LIMIT $5;
 
@@ -70,13 +70,13 @@ FROM batches WHERE ($1::text IS NULL OR owner = $1) AND id = $2;
 -- Its jobs that are not over, and where its log stands, in one look: both change in the same transactions.
 SELECT event_seq, swept_seq,
        (SELECT coalesce(jsonb_agg(job_summary(jobs) ORDER BY created_at, id), '[]') FROM jobs
-        WHERE owner = owners.id AND status IN ('pending', 'processing')) AS jobs
+        WHERE owner = owners.id AND status IN ('uploading', 'pending', 'processing')) AS jobs
 FROM owners WHERE id = $1;
 
 -- name: request_cancel
 -- Nothing when the job is over or gone. A second request keeps the time of the first.
 UPDATE jobs SET cancel_requested_at = coalesce(cancel_requested_at, clock_timestamp())
-WHERE ($1::text IS NULL OR owner = $1) AND id = $2 AND status IN ('pending', 'processing')
+WHERE ($1::text IS NULL OR owner = $1) AND id = $2 AND status IN ('uploading', 'pending', 'processing')
 RETURNING id;
 
 -- name: job_events_after
@@ -97,6 +97,30 @@ WHERE ($1::text IS NULL OR owner = $1) AND batch_id = $2 AND owner_seq > $3
 ORDER BY owner_seq
 LIMIT $4;
 
+-- name: create_uploading_job
+-- A job whose bytes are still to come: `create_job` in a status that nobody starts.
+WITH created AS (
+    INSERT INTO jobs (owner, id, key, workflow_id, source_object, size_bytes, source_sha256, options, batch_id, origin,
+                      status, stage, progress, event_seq)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'uploading', 'uploading', $11 /* progress */, 1)
+    ON CONFLICT (id) DO NOTHING
+    RETURNING jobs AS job
+), logged AS (
+    SELECT log_event(job, 'progress', $12 /* message */, NULL, NULL) AS event FROM created
+)
+SELECT pg_notify('streamforge_events', notification(event)) FROM logged;
+
+-- name: create_upload
+WITH known AS (INSERT INTO owners (id) VALUES ($1) ON CONFLICT DO NOTHING)
+INSERT INTO uploads (owner, id, job_id, length, made_of, metadata, expires_at)
+VALUES ($1, $2, $3, $4, $5, $6, clock_timestamp() + $7::interval)
+ON CONFLICT (id) DO NOTHING;
+
+-- name: get_upload
+SELECT uploads.*, jobs.status AS job_status, jobs.error_message AS job_error, expires_at < clock_timestamp() AS has_expired
+FROM uploads LEFT JOIN jobs ON jobs.id = job_id
+WHERE ($1::text IS NULL OR uploads.owner = $1) AND uploads.id = $2;
+
 
 -- ── what administrators see ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -107,7 +131,7 @@ SELECT jobs.*, latest_events(id),
        CASE status WHEN 'processing' THEN rendition_progress(jobs) ELSE '{}' END AS rendition_progress
 FROM jobs
 WHERE ($1::timestamptz IS NULL OR (created_at, id) < ($1, $2::uuid))
-  AND ($3::text IS NULL OR status = $3)
+  AND ($3::text IS NULL OR status = $3 OR ($3 = 'pending' AND status = 'uploading'))
 ORDER BY created_at DESC, id DESC
 LIMIT $4;
 
@@ -145,7 +169,7 @@ UPDATE jobs SET cancel_told_at = coalesce(cancel_told_at, clock_timestamp()) WHE
 -- name: jobs_to_cancel
 -- Cancels that Temporal was not told yet.
 SELECT * FROM jobs
-WHERE cancel_requested_at IS NOT NULL AND cancel_told_at IS NULL AND status IN ('pending', 'processing')
+WHERE cancel_requested_at IS NOT NULL AND cancel_told_at IS NULL AND status IN ('uploading', 'pending', 'processing')
   AND ($1::timestamptz IS NULL OR (cancel_requested_at, id) > ($1, $2::uuid) /* the last one of the page before */)
 ORDER BY cancel_requested_at, id
 LIMIT $3;
@@ -193,7 +217,9 @@ ON CONFLICT (job_id) DO UPDATE SET seen_at = excluded.seen_at;
 -- Those whose bytes are still coming exist, too.
 SELECT id FROM jobs WHERE id = ANY ($1::uuid[])
 UNION
-SELECT job_id FROM arrivals WHERE job_id = ANY ($1::uuid[]) AND seen_at > $2;
+SELECT job_id FROM arrivals WHERE job_id = ANY ($1::uuid[]) AND seen_at > $2
+UNION
+SELECT id FROM uploads WHERE id = ANY ($1::uuid[]);
 
 -- name: delete_old_arrivals
 DELETE FROM arrivals WHERE seen_at < $1;
@@ -214,6 +240,47 @@ SELECT id, pg_notify('streamforge_events', id || ':' || event_seq + 1) FROM gone
 
 -- name: delete_empty_batches
 DELETE FROM batches WHERE NOT EXISTS (SELECT FROM jobs WHERE batch_id = batches.id);
+
+
+-- ── uploads, whosever they are ────────────────────────────────────────────────────────────────────────────────────────
+
+-- name: record_received
+-- Nothing when another one has written since: $2 is what it was before.
+WITH recorded AS (
+    UPDATE uploads SET received = $3, length = coalesce(length, $4), expires_at = clock_timestamp() + $5::interval
+    WHERE id = $1 AND received = $2
+    RETURNING id, job_id, coalesce(length, received) AS size_bytes
+), sized AS (
+    UPDATE jobs SET size_bytes = recorded.size_bytes FROM recorded
+    WHERE jobs.id = recorded.job_id AND status = 'uploading' AND jobs.size_bytes <> recorded.size_bytes
+)
+SELECT id FROM recorded;
+
+-- name: describe_original
+-- Its bytes have come. The job is as old as its last byte: it waits from now on.
+UPDATE jobs SET size_bytes = $2, source_sha256 = $3, created_at = clock_timestamp(), moved_at = clock_timestamp()
+WHERE id = $1 AND status = 'uploading'
+RETURNING id;
+
+-- name: expired_uploads
+SELECT uploads.*, jobs.status AS job_status, jobs.error_message AS job_error, true AS has_expired
+FROM uploads LEFT JOIN jobs ON jobs.id = job_id
+WHERE expires_at < clock_timestamp() AND (job_id IS NULL OR status = 'uploading')
+ORDER BY expires_at
+LIMIT $1;
+
+-- name: delete_uploads
+DELETE FROM uploads WHERE id = ANY ($1::uuid[]);
+
+-- name: ask_for_upload
+SELECT pg_notify('streamforge_uploads', $1::text);
+
+-- name: lock_upload
+-- Held by the connection until it is given back, or the process is gone.
+SELECT pg_try_advisory_lock($1) AS granted;
+
+-- name: unlock_upload
+SELECT pg_advisory_unlock($1);
 
 
 -- ── the event log ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -407,11 +474,14 @@ INSERT INTO schema_migrations (name, checksum) VALUES ($1, $2);
 
 -- name: usage
 -- What an owner has in hand, and has sent since midnight (UTC).
-SELECT count(*) FILTER (WHERE status IN ('pending', 'processing')) AS unfinished_jobs,
-       coalesce(sum(size_bytes) FILTER (WHERE created_at >= midnight), 0)::bigint AS bytes_today,
+SELECT count(*) FILTER (WHERE status IN ('uploading', 'pending', 'processing')) AS unfinished_jobs,
+       coalesce(sum(size_bytes) FILTER (WHERE created_at >= midnight), 0)::bigint
+       -- Parts of uploads are no job's yet.
+       + (SELECT coalesce(sum(greatest(length, received)), 0)::bigint FROM uploads
+          WHERE owner = $1 AND job_id IS NULL AND created_at >= midnight) AS bytes_today,
        extract(epoch FROM midnight + interval '1 day' - now())::float AS seconds_left
 FROM (SELECT date_trunc('day', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' AS midnight) AS today
-LEFT JOIN jobs ON owner = $1 AND (status IN ('pending', 'processing') OR created_at >= midnight)
+LEFT JOIN jobs ON owner = $1 AND (status IN ('uploading', 'pending', 'processing') OR created_at >= midnight)
 GROUP BY midnight;
 
 -- name: count_hits

@@ -3,12 +3,12 @@
 from streamforge.errors import InvalidSettings
 from streamforge.settings import Settings
 from streamforge.storage.local import LocalStorage
-from streamforge.storage.protocol import AlreadyThere, ObjectInfo, Storage
+from streamforge.storage.protocol import AlreadyThere, ObjectInfo, ResumableStorage, Storage
 
-__all__ = ["AlreadyThere", "ObjectInfo", "Storage", "open_storage"]
+__all__ = ["AlreadyThere", "ObjectInfo", "ResumableStorage", "Storage", "open_storage"]
 
 
-def open_storage(settings: Settings) -> Storage:
+def open_storage(settings: Settings) -> ResumableStorage:
     """The store that `storage.url` names; a folder under the data dir when it names none. Raises InvalidSettings."""
     url = settings.storage.url
     if url is None:

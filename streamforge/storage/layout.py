@@ -14,7 +14,8 @@ ORIGINALS = "input/"
 OUTPUTS = "output/"
 WORK = "work/"
 SEARCHES = "searches/"
-OF_JOBS = (ORIGINALS, OUTPUTS, WORK)
+INCOMING = "incoming/"
+OF_JOBS = (ORIGINALS, OUTPUTS, WORK, INCOMING)
 """Those that hold a folder for each job."""
 FOLDERS = (*OF_JOBS, SEARCHES)
 """All that we write into. What lies beside them in a shared bucket is somebody else's."""
@@ -34,6 +35,11 @@ def original_folder(job_id: UUID) -> str:
 def original(job_id: UUID) -> str:
     """The uploaded bytes. A fixed name: the caller's file name never becomes part of a path."""
     return f"{original_folder(job_id)}original"
+
+
+def incoming_folder(upload_id: UUID) -> str:
+    """What has come of an upload that can be resumed. That of a job has the job's id."""
+    return f"{INCOMING}{upload_id}/"
 
 
 def output_folder(job_id: UUID) -> str:

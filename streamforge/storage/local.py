@@ -3,11 +3,12 @@
 import asyncio
 import contextlib
 import errno
+import hashlib
 import os
 import shutil
 import stat
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
@@ -24,6 +25,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 PIECE_BYTES = 256 * 1024
+COPY_BYTES = 2**20
 ASIDE = ".aside"
 """Where unfinished writes lie. On the same file system as the rest, so that the final rename is atomic."""
 SIGNS = (ASIDE, MARK)
@@ -31,6 +33,8 @@ SIGNS = (ASIDE, MARK)
 backup may have left out an empty folder.)"""
 WITHOUT_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 """What file systems answer that know no hard links. There two writers in the same moment may both pass."""
+PART = "part"
+"""The file of what comes in pieces."""
 ABANDONED_AFTER = timedelta(hours=24)
 """No write takes so long: what is older was left by a process that was killed."""
 
@@ -107,6 +111,15 @@ class LocalStorage:
 
     async def delete(self, prefix: str, check: Callable[[], None] | None = None) -> int:
         return await self._in_thread(self._delete, prefix, check)
+
+    async def write_part(self, folder: str, offset: int, data: bytes | bytearray) -> None:
+        await self._in_thread(self._write_part, f"{folder}{PART}", offset, data)
+
+    async def sync_parts(self, folder: str) -> None:
+        await self._in_thread(self._sync_part, f"{folder}{PART}")
+
+    async def put_together(self, name: str, parts: Sequence[tuple[str, int]], sha256: str | None = None) -> str:
+        return await self._in_thread(self._put_together, name, parts, sha256)
 
     async def abort_unfinished(self, before: datetime) -> int:
         """There are none: what lies aside is cleared away by every check."""
@@ -194,6 +207,54 @@ class LocalStorage:
             _sync_if_there(target.parent)
         finally:
             aside.unlink(missing_ok=True)
+
+    def _write_part(self, name: str, offset: int, data: bytes | bytearray) -> None:
+        path = self._path(name)
+        if offset == 0 and not path.exists():
+            self._aside()
+            _make(path.parent, self._folder_mode)
+            path.touch(self._file_mode)
+            _sync(path.parent)
+        with self._part(name, os.O_WRONLY) as file:
+            if os.fstat(file).st_size < offset:
+                raise _shortened(name)
+            _write_all(file, data, offset)
+
+    def _sync_part(self, name: str) -> None:
+        with self._part(name, os.O_RDONLY) as file:
+            os.fdatasync(file)
+
+    def _put_together(self, name: str, parts: Sequence[tuple[str, int]], sha256: str | None) -> str:
+        """The first folder's file grows by what is in the others, and is moved there. When that was done before, its bytes are
+        in the object."""
+        target, (first, size) = self._path(name), parts[0]
+        path, digest = self._path(f"{first}{PART}"), hashlib.sha256()
+        if not path.exists() and target.exists():
+            with target.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        with self._part(f"{first}{PART}", os.O_RDWR) as whole:
+            if os.fstat(whole).st_size < size:
+                raise _shortened(first)
+            os.ftruncate(whole, size)
+            if sha256 is None or len(parts) > 1:
+                _copy(whole, None, size, digest, first)
+            for folder, length in parts[1:]:
+                with self._part(f"{folder}{PART}", os.O_RDONLY) as part:
+                    _copy(part, whole, length, digest, folder)
+        self._put_file(name, path, True)
+        return sha256 if sha256 is not None and len(parts) == 1 else digest.hexdigest()
+
+    @contextlib.contextmanager
+    def _part(self, name: str, flags: int) -> Iterator[int]:
+        try:
+            file = os.open(self._path(name), flags)
+        except FileNotFoundError as error:
+            self._refuse_if_gone()
+            raise _shortened(name) from error
+        try:
+            yield file
+        finally:
+            os.close(file)
 
     def _get_bytes(self, name: str) -> bytes | None:
         try:
@@ -294,6 +355,31 @@ def _info(path: Path, name: str) -> ObjectInfo | None:
         # Two writes of equal length may fall into one tick of the clock; they never share an inode.
         etag=f"{found.st_ino:x}-{found.st_mtime_ns:x}-{found.st_size:x}",
     )
+
+
+def _copy(source: int, target: int | None, length: int, digest: "hashlib._Hash", name: str) -> None:
+    """So many bytes from the beginning of `source`, to where `target` stands."""
+    os.lseek(source, 0, os.SEEK_SET)
+    while length:
+        piece = os.read(source, min(length, COPY_BYTES))
+        if not piece:
+            raise _shortened(name)
+        length -= len(piece)
+        digest.update(piece)
+        if target is not None:
+            _write_all(target, piece)
+
+
+def _write_all(file: int, data: bytes | bytearray, offset: int | None = None) -> None:
+    rest = memoryview(data)
+    while rest:
+        written = os.write(file, rest) if offset is None else os.pwrite(file, rest, offset)
+        offset = None if offset is None else offset + written
+        rest = rest[written:]
+
+
+def _shortened(name: str) -> StorageCorrupted:
+    return StorageCorrupted("What had come of an upload has vanished from the media store.", debug=name)
 
 
 def _ignore_vanished(error: OSError) -> None:

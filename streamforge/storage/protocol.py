@@ -92,6 +92,27 @@ class Storage(Protocol):
         """Raise StorageUnavailable unless objects can be written."""
 
 
+class ResumableStorage(Storage, Protocol):
+    """One that takes an object in pieces, from whoever has the next."""
+
+    async def write_part(self, folder: str, offset: int, data: bytes | bytearray) -> None:
+        """Bytes of something that comes in pieces, into a folder of its own: read by nobody until it is put together. Written
+        again at the same offset, they replace what was there; nothing may be left out.
+
+        Raises StorageCorrupted when what came before has vanished.
+        """
+
+    async def sync_parts(self, folder: str) -> None:
+        """What was written there outlives a power cut. Raises as `write_part` does."""
+
+    async def put_together(self, name: str, parts: Sequence[tuple[str, int]], sha256: str | None = None) -> str:
+        """The first bytes of each of these folders, as many as are told, become the object of that name; its SHA-256, in hex,
+        which a caller may know already. Again it may be called until the folders are deleted, which is left to the caller.
+
+        Raises StorageCorrupted when there are not so many.
+        """
+
+
 def is_object_name(name: str) -> bool:
     """Names are made by streamforge.storage.layout, but a traversal in one would reach any file: stores check again."""
     parts = name.split("/")

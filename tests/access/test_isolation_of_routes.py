@@ -55,11 +55,22 @@ EXPECTED = {
     "DELETE /session": (204, 204, 204, 204, 204),
     "POST /process": (401, 202, 403, 202, 202),
     "POST /batches": (401, 202, 403, 202, 202),
+    "OPTIONS /uploads": (204, 204, 204, 204, 204),
+    "POST /uploads": (401, 201, 403, 201, 201),
+    "GET /uploads/{upload_id}": (401, 404, 403, 200, 200),
+    "PATCH /uploads/{upload_id}": (401, 404, 403, 204, 204),
+    "POST /uploads/{upload_id}": (401, 404, 403, 204, 204),
+    "DELETE /uploads/{upload_id}": (401, 404, 403, 204, 410),
     "DELETE /jobs/{job_id}": (401, 404, 403, 202, 202),
 }
 """By method, path and query. The last ones change something."""
 PERSONS = ("nobody", "stranger", "reader", "owner", "admin")
 SECRET = "alices-film.mp4"
+OF_TUS = {
+    "Tus-Resumable": "1.0.0", "Upload-Length": "10", "Upload-Offset": "0", "X-HTTP-Method-Override": "PATCH",
+    "Content-Type": "application/offset+octet-stream",
+}  # fmt: skip
+"""No byte comes along."""
 
 
 @dataclass
@@ -67,6 +78,7 @@ class World:
     api: Api
     job_id: str
     batch_id: str
+    upload_id: str
     key_id: str
     license: dict[str, Any]
     headers: dict[str, dict[str, str]]
@@ -75,7 +87,7 @@ class World:
         """Status, and what was told to begin with."""
         method, _, pattern = name.partition(" ")
         path = pattern.format(
-            job_id=self.job_id, batch_id=self.batch_id, key_id=self.key_id, path=HLS_MASTER,
+            job_id=self.job_id, batch_id=self.batch_id, upload_id=self.upload_id, key_id=self.key_id, path=HLS_MASTER,
             signature="~1-2000000000-" + "A" * 43,
         )  # fmt: skip
         if method == "WS":
@@ -85,7 +97,8 @@ class World:
     async def _by_http(self, method: str, path: str, headers: dict[str, str]) -> tuple[int, str]:
         self.api.http.cookies.clear()  # Of a session that was made just before.
         body = next((body for end, body in self.bodies.items() if path.endswith(end) and method == "POST"), {})
-        async with self.api.http.stream(method, path, headers=headers, **body) as response:
+        tus = OF_TUS if path.startswith("/uploads") else {}
+        async with self.api.http.stream(method, path, headers={**tus, **headers}, **body) as response:
             if response.headers.get("content-type", "").startswith("text/event-stream"):
                 return response.status_code, str((await anext(read_frames(response))).data)
             return response.status_code, (await response.aread()).decode(errors="replace")
@@ -122,13 +135,15 @@ async def world(guarded_api: Api, key_of: Any) -> World:
     video = {"video": (SECRET, b"some bytes", "video/mp4")}
     job = (await api.http.post("/process", files=video, headers=headers["owner"])).raise_for_status().json()
     batch = (await api.http.post("/batches", files=video, headers=headers["owner"])).raise_for_status().json()
+    begun = await api.http.post("/uploads", headers={**OF_TUS, **headers["owner"]})
+    upload_id = begun.raise_for_status().headers["location"].rpartition("/")[2]
     job_id = UUID(job["job_id"])
     master = api.settings.data_dir / "storage" / layout.output(job_id, HLS_MASTER)
     master.parent.mkdir(parents=True)
     master.write_bytes(b"#EXTM3U\n")
     key = next(iter(Keys(api.settings).of_job(job_id).values()))
     kid = urlsafe_b64encode(bytes.fromhex(key.key_id)).decode().rstrip("=")
-    return World(api, str(job_id), batch["batch_id"], key.key_id, {"kids": [kid]}, headers)
+    return World(api, str(job_id), batch["batch_id"], upload_id, key.key_id, {"kids": [kid]}, headers)
 
 
 def test_every_route_is_asked() -> None:

@@ -43,6 +43,12 @@ RULES = {
     "DELETE /session": "public",
     "POST /process": "submit",
     "POST /batches": "submit",
+    "OPTIONS /uploads": "public",
+    "POST /uploads": "submit",
+    "GET /uploads/{upload_id}": "submit",
+    "PATCH /uploads/{upload_id}": "submit",
+    "DELETE /uploads/{upload_id}": "submit",
+    "POST /uploads/{upload_id}": "submit",
     "GET /media/{job_id}/{path}": "playback",
     "GET /keys/{job_id}/{key_id}": "playback",
     "POST /keys/{job_id}/license": "playback",
@@ -92,7 +98,12 @@ def test_a_route_that_nothing_describes_cannot_be_made() -> None:
 def known(name: str) -> tuple[str, str]:
     method, _, pattern = name.partition(" ")
     return method, pattern.format(
-        job_id=uuid4(), batch_id=uuid4(), key_id="0" * 32, path="master.m3u8", signature="~1-2000000000-" + "A" * 43
+        job_id=uuid4(),
+        batch_id=uuid4(),
+        upload_id=uuid4(),
+        key_id="0" * 32,
+        path="master.m3u8",
+        signature="~1-2000000000-" + "A" * 43,
     )
 
 

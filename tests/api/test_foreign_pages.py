@@ -57,6 +57,10 @@ def test_every_address_that_changes_something_is_meant() -> None:
     assert changing == {
         ("POST", "/process"),
         ("POST", "/batches"),
+        ("POST", "/uploads"),
+        ("PATCH", "/uploads/{upload_id}"),
+        ("DELETE", "/uploads/{upload_id}"),
+        ("POST", "/uploads/{upload_id}"),
         ("DELETE", "/jobs/{job_id}"),
         ("POST", "/jobs/{job_id}/playback/refresh"),
         ("POST", "/keys/{job_id}/license"),

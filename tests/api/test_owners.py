@@ -34,6 +34,11 @@ ASKED_BY_ID = [
 ]
 
 ORDINARY = frozenset({Scope.READ, Scope.SUBMIT})
+OF_TUS = {
+    "Tus-Resumable": "1.0.0", "Upload-Length": "10", "Upload-Offset": "0", "X-HTTP-Method-Override": "PATCH",
+    "Content-Type": "application/offset+octet-stream",
+}  # fmt: skip
+"""No byte comes along."""
 ALICE, BOB = {"X-Owner": "alice"}, {"X-Owner": "bob"}
 
 
@@ -42,9 +47,10 @@ class Ids:
     job: str
     batch: str
     of_batch: str
+    upload: str
 
     def path(self, pattern: str) -> str:
-        return pattern.format(job_id=self.job, batch_id=self.batch)
+        return pattern.format(job_id=self.job, batch_id=self.batch, upload_id=self.upload)
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +66,10 @@ async def of_alice(api: Api) -> Ids:
     video = {"video": ("a.mp4", b"some bytes", "video/mp4")}
     job = (await api.http.post("/process", files=video, headers=ALICE)).raise_for_status().json()
     batch = (await api.http.post("/batches", files=video, headers=ALICE)).raise_for_status().json()
-    return Ids(job["job_id"], batch["batch_id"], batch["jobs"][0]["job_id"])
+    # A part, which has no job of its own.
+    upload = await api.http.post("/uploads", headers={**OF_TUS, **ALICE, "Upload-Concat": "partial"})
+    upload_id = upload.raise_for_status().headers["location"].rpartition("/")[2]
+    return Ids(job["job_id"], batch["batch_id"], batch["jobs"][0]["job_id"], upload_id)
 
 
 def test_there_are_addresses_to_try() -> None:
@@ -77,9 +86,10 @@ async def test_who_owns_it_finds_it(api: Api, of_alice: Ids) -> None:
 @pytest.mark.parametrize(("method", "pattern"), ASKED_BY_ID)
 async def test_by_its_id_nobody_else_does(api: Api, of_alice: Ids, rows: Jobs, method: str, pattern: str) -> None:
     """A route that is added is tried, too. And nothing has changed after it."""
-    refused = await api.http.request(method, of_alice.path(pattern), headers=BOB)
-    code = "batch.not_found" if "batch" in pattern else "job.not_found"
-    assert_problem(refused, 404, code)
+    headers = {**OF_TUS, **BOB} if "upload" in pattern else BOB
+    refused = await api.http.request(method, of_alice.path(pattern), headers=headers)
+    [kind] = [kind for kind in ("batch", "upload", "job") if kind in pattern]
+    assert_problem(refused, 404, f"{kind}.not_found")
     job = await rows.of("alice").get(UUID(of_alice.job))
     assert job is not None
     assert (job.cancel_requested_at, job.event_seq) == (None, 1)

@@ -62,6 +62,13 @@ OF_OWNERS: dict[str, Arguments] = {
     "jobs_by_id": lambda world: (ALICE, world.ids),
     "list_jobs": lambda world: (ALICE, None, None, None, 10),
     "usage": lambda world: (ALICE,),
+    "create_uploading_job": lambda world: job_row(ALICE, NEW.id, None),
+    "create_upload": lambda world: (ALICE, NEW.id, world.waiting.id, 10, None, "", timedelta(days=1)),
+    "get_upload": lambda world: (ALICE, world.upload),
+    "record_received": lambda world: (world.upload, 0, 5, 10, timedelta(days=1)),
+    "describe_original": lambda world: (world.upload, 10, "00"),
+    "expired_uploads": lambda world: (10,),
+    "delete_uploads": lambda world: ([world.upload],),
     "count_hits": lambda world: (["requests/alice"], [1], [60.0]),
     "forget_hits": lambda world: (),
     "job_state": lambda world: (ALICE, world.running.id),
@@ -118,6 +125,9 @@ OF_OWNERS: dict[str, Arguments] = {
 
 OF_NOBODY: dict[str, Arguments] = {
     "ping": lambda world: (),
+    "ask_for_upload": lambda world: (str(world.upload),),
+    "lock_upload": lambda world: (1,),
+    "unlock_upload": lambda world: (1,),
     "may_remove": lambda world: (),
     "hold_removals": lambda world: (),
     "see_one_moment": lambda world: (),
@@ -149,7 +159,7 @@ NEEDED = {
         "count_hits",
         "forget_hits",
     },
-    Roles().caller: {"create_job", "create_batch"},
+    Roles().caller: {"create_job", "create_batch", "create_uploading_job", "create_upload"},
     "NONE": {"applied_migrations", "record_migration"},
 }
 """Who may do it, other than the service itself; NONE is the owner of the tables."""
@@ -202,6 +212,7 @@ async def test_nor_for_one_who_names_nobody(database: Database, world: World, su
     """Null is what administrators give in the place of an owner."""
     for query in (
         "get_job",
+        "get_upload",
         "jobs_by_id",
         "job_state",
         "batch_state",
@@ -233,7 +244,7 @@ async def test_administrators_see_all(database: Database, world: World) -> None:
     assert {job.id for job in await jobs.newest(10)} == {*world.ids, world.of_bob}
     first = await jobs.newest(2)
     rest = await jobs.newest(10, after=(first[-1].created_at, first[-1].id))
-    assert len({job.id for job in first + rest}) == 5
+    assert len({job.id for job in first + rest}) == 6
     overview = await jobs.get(world.running.id)
     assert overview is not None
     assert (overview.owner, len(overview.latest_events)) == (ALICE, 3)

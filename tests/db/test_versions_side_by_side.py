@@ -32,6 +32,12 @@ class Version:
     async def ask(self, query: str, *arguments: object) -> list[dict[str, Any]]:
         return [dict(row) for row in await self.connection.fetch(self.queries[query], *arguments)]
 
+    async def accept(self, owner: str, job_id: UUID, priority: int) -> None:
+        options = {"priority": priority, "on_damage": "fail"}
+        origin = (None,) if "origin" in self.queries["create_job"] else ()
+        job = (owner, job_id, "a.mp4", f"workflow-{job_id}", "input/x", 9, "0" * 64, options, None, *origin)
+        await self.ask("create_job", *job, 5, "File received")
+
     async def append(self, job_id: UUID, **change: object) -> dict[str, Any]:
         told = {"job_id": str(job_id), "token": str(uuid4()), "event": "progress", "message": "Working", **change}
         [event] = await self.ask("append_events", [told], STAGES, False)
@@ -55,9 +61,8 @@ async def test_every_query_of_it_is_understood(before: Version) -> None:
 
 async def test_a_whole_job_of_it(before: Version) -> None:
     """Accepted, started, worked on, shown, completed, and removed."""
-    owner, job_id, options = "everyone", uuid4(), {"priority": 2, "on_damage": "fail"}
-    job = (owner, job_id, "a.mp4", f"workflow-{job_id}", "input/x", 9, "0" * 64, options, None, 5, "File received")
-    await before.ask("create_job", *job)
+    owner, job_id = "everyone", uuid4()
+    await before.accept(owner, job_id, priority=2)
     assert [row["id"] for row in await before.ask("unlaunched_jobs", 10)] == [job_id]
     assert (await before.ask("mark_launched", job_id)) == [{"status": "pending"}]
     part = {"stage": "transcoding", "part": "1", "done": 5, "low": 10, "high": 50, "whole": 10, "renditions": {}}
@@ -76,20 +81,7 @@ async def test_a_whole_job_of_it(before: Version) -> None:
 
 async def test_a_cancel_of_it(before: Version) -> None:
     owner, job_id = "everyone", uuid4()
-    job = (
-        owner,
-        job_id,
-        "a.mp4",
-        f"workflow-{job_id}",
-        "input/x",
-        9,
-        "0" * 64,
-        {"priority": 3},
-        None,
-        5,
-        "File received",
-    )
-    await before.ask("create_job", *job)
+    await before.accept(owner, job_id, priority=3)
     assert await before.ask("request_cancel", owner, job_id) == [{"id": job_id}]
     assert [row["id"] for row in await before.ask("jobs_to_cancel", None, None, 10)] == [job_id]
     assert (await before.append(job_id, stage="cancelled", status="cancelled"))["stage"] == "cancelled"

@@ -14,6 +14,7 @@ from streamforge.db.audit import AuditLog, NewAuditEntry
 from streamforge.db.credentials import Credentials, SessionRow
 from streamforge.db.jobs import Jobs, NewJob
 from streamforge.db.pool import Database
+from streamforge.db.uploads import NewUpload, Uploads
 from streamforge.events.log import EventLog, Report
 
 SECRET = "alices-film.mp4"
@@ -22,12 +23,14 @@ ALICE, BOB = "alice", "bob"
 
 @dataclass
 class World:
-    """Alice's. `running` has parts and is marked to be cancelled, `over` is completed, `waiting` was not launched."""
+    """Alice's. `running` has parts and is marked to be cancelled, `over` is completed, `waiting` was not launched, the upload of
+    `uploading` has expired."""
 
     waiting: NewJob
     running: NewJob
     over: NewJob
     of_batch: NewJob
+    uploading: NewJob
     batch: UUID
     empty_batch: UUID
     arrival: UUID
@@ -37,7 +40,11 @@ class World:
 
     @property
     def ids(self) -> list[UUID]:
-        return [self.waiting.id, self.running.id, self.over.id, self.of_batch.id]
+        return [self.waiting.id, self.running.id, self.over.id, self.of_batch.id, self.uploading.id]
+
+    @property
+    def upload(self) -> UUID:
+        return self.uploading.id
 
     @property
     def secrets(self) -> list[str]:
@@ -50,7 +57,7 @@ async def made(database: Database, dsn: str) -> World:
     jobs, events = Jobs(database), EventLog(database)
     batch, empty, arrival = uuid4(), uuid4(), uuid4()
     world = World(
-        new_job(key=SECRET), new_job(key=SECRET), new_job(key=SECRET), new_job(key=SECRET, batch_id=batch),
+        new_job(key=SECRET), new_job(key=SECRET), new_job(key=SECRET), new_job(key=SECRET, batch_id=batch), new_job(key=SECRET),
         batch, empty, arrival, uuid4(),
     )  # fmt: skip
     first = {"progress": 5, "message": "File received"}
@@ -58,6 +65,8 @@ async def made(database: Database, dsn: str) -> World:
         await jobs.of(ALICE).create(job, **first)
     await jobs.of(ALICE).create_batch(batch, [world.of_batch], **first)
     await jobs.of(BOB).create(new_job(id=world.of_bob, key="bobs-film.mp4"), **first)
+    upload = NewUpload(id=world.upload, length=10, metadata=SECRET, job=world.uploading)
+    await Uploads(database).of(ALICE).create(upload, "Upload began", -timedelta(seconds=1))
     part = Report(
         Stage.TRANSCODING, PartProgress.model_validate({"part": "1", "done": 5, "whole": 10, "low": 10, "high": 90})
     )
@@ -92,6 +101,7 @@ OF_OTHERS = {
     "owners": "id <> 'bob'",
     "batches": "owner <> 'bob'",
     "jobs": "owner <> 'bob'",
+    "uploads": "owner <> 'bob'",
     "progress_events": "owner <> 'bob'",
     "part_progress": "job_id NOT IN (SELECT id FROM jobs WHERE owner = 'bob')",
 }

@@ -77,7 +77,9 @@ def _targets(scope: Scope) -> Iterator[dict[str, Any]]:
     """In the path or in the query."""
     query = QueryParams(scope["query_string"])
     named = {**query, **scope.get("path_params", {})}
-    for text in [named.get("job_id", ""), *query.get("ids", "").split(",", MOST_IDS)[:MOST_IDS]]:
+    ids = query.get("ids", "").split(",", MOST_IDS)[:MOST_IDS]
+    # An upload has the id of its job.
+    for text in [named.get("job_id", ""), named.get("upload_id", ""), *ids]:
         if (job_id := _id(parse_job_id, text)) is not None:
             yield {"target": f"job:{job_id}", "job_id": job_id}
     if (batch_id := _id(parse_batch_id, named.get("batch_id", ""))) is not None:

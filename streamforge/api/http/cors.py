@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from streamforge.api.http.hardening import is_for_players
 
 ANY = "*"
-METHODS = ["GET", "HEAD", "POST", "DELETE", "OPTIONS"]
+METHODS = ["GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS"]
 EXPOSED_HEADERS = [
     "Location",
     "X-Request-ID",
@@ -20,6 +20,18 @@ EXPOSED_HEADERS = [
     "RateLimit",
     "RateLimit-Policy",
     "WWW-Authenticate",
+    "Tus-Resumable",
+    "Tus-Version",
+    "Tus-Extension",
+    "Tus-Max-Size",
+    "Tus-Checksum-Algorithm",
+    "Upload-Offset",
+    "Upload-Length",
+    "Upload-Defer-Length",
+    "Upload-Metadata",
+    "Upload-Expires",
+    "Upload-Concat",
+    "X-Job-ID",
 ]
 
 

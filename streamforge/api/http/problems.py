@@ -43,8 +43,16 @@ class Problem(BaseModel):
     request_id: str | None = Field(description="by which the logs know the request")
 
 
+PHRASES = {460: "Checksum Mismatch"}
+"""Of the tus protocol; HTTP itself knows no such status."""
+
+
+def phrase_of(status: int) -> str:
+    return PHRASES.get(status) or HTTPStatus(status).phrase
+
+
 def problem_body(status: int, code: str, detail: str, request_id: str | None) -> bytes:
-    title = HTTPStatus(status).phrase
+    title = phrase_of(status)
     told = Problem(title=title, status=status, detail=detail, code=code, request_id=request_id)
     return json.dumps(told.model_dump()).encode()
 

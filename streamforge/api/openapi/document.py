@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from http import HTTPStatus
 from typing import Any, TypeAlias
 
 from pydantic import BaseModel
@@ -11,7 +10,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 import streamforge
 from streamforge.access.caller import Need
 from streamforge.api.http.authentication import COOKIE, COOKIE_BEHIND_TLS
-from streamforge.api.http.problems import MEDIA_TYPE, Problem
+from streamforge.api.http.problems import MEDIA_TYPE, Problem, phrase_of
 from streamforge.api.http.rules import SCOPES, GuardedRoute, GuardedWebSocketRoute
 from streamforge.api.openapi.headers import ALWAYS, HEADERS, OF_STATUS
 from streamforge.api.openapi.operation import TEXT, Answer, Content, Operation, Schema
@@ -50,6 +49,7 @@ OpenAPI has no words for server-sent events and WebSockets: `x-events` and `x-we
 
 TAGS = {
     "jobs": "Send videos, look at what becomes of them, cancel them.",
+    "uploads": "Uploads that can be resumed, by the tus protocol 1.0.0: tus-js-client and Uppy speak it.",
     "events": "Every change of a job is an event in a log, which can be read in pages and followed live.",
     "playback": "What players ask for.",
     "callers": "Who asks: keys and tokens in a header; sessions and tickets for browsers, which cannot always send one.",
@@ -77,6 +77,7 @@ UUID_SCHEMA: Schema = {"type": "string", "format": "uuid"}
 PATH: dict[str, tuple[str, Schema]] = {
     "job_id": ("Of the job: a UUID with its dashes.", UUID_SCHEMA),
     "batch_id": ("Of the batch: a UUID with its dashes.", UUID_SCHEMA),
+    "upload_id": ("Of the upload: a UUID with its dashes.", UUID_SCHEMA),
     "key_id": ("32 hex digits; the playlist has it.", {"type": "string", "pattern": "^[0-9a-fA-F]{32}$"}),
     "signature": ("As it stands in a signed address.", {"type": "string", "pattern": r"^~1-\d+-[A-Za-z0-9_-]+$"}),
     "path": ("Of a file in the stream's folder, like `master.m3u8` or `720p/0.m4s`.", TEXT),
@@ -268,7 +269,7 @@ def _problem(status: int, codes: Sequence[str], models: _Models) -> Schema:
         schema = {"allOf": [schema, {"type": "object", "properties": {"code": {"enum": list(codes)}}}]}
     named = ", ".join(f"`{code}`" for code in codes)
     return {
-        "description": f"{HTTPStatus(status).phrase}: {named}.",
+        "description": f"{phrase_of(status)}: {named}.",
         "headers": _headers([*ALWAYS, *OF_STATUS.get(status, ())]),
         "content": {MEDIA_TYPE: {"schema": schema}},
     }

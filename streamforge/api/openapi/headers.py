@@ -21,6 +21,17 @@ HEADERS: dict[str, tuple[str, Schema]] = {
     "Content-Range": ("Which bytes these are, and of how many.", TEXT),
     "Content-Length": ("Bytes of the answer.", NUMBER),
     "Content-Disposition": ("With `?download=1`: the name under which browsers save it.", TEXT),
+    "Tus-Resumable": ("`1.0.0`: the version of the protocol.", TEXT),
+    "Tus-Version": ("Versions of tus that this server speaks.", TEXT),
+    "Tus-Extension": ("What it has of the protocol's extensions.", TEXT),
+    "Tus-Max-Size": ("Bytes that an upload may have.", NUMBER),
+    "Upload-Offset": ("So many bytes are here.", NUMBER),
+    "Upload-Length": ("Bytes of the whole.", NUMBER),
+    "Upload-Defer-Length": ("`1`: its sender does not know the length yet.", TEXT),
+    "Upload-Metadata": ("As it was sent.", TEXT),
+    "Upload-Concat": ("`partial`, or `final;` and the addresses of the parts.", TEXT),
+    "Upload-Expires": ("When it is deleted, unless it goes on.", TEXT),
+    "X-Job-ID": ("Of the job: the last byte starts it.", {"type": "string", "format": "uuid"}),
     "Set-Cookie": ("The cookie of the session: HttpOnly, SameSite=Strict.", TEXT),
 }
 

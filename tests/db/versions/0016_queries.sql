@@ -1,0 +1,429 @@
+-- Every query of StreamForge, by name; streamforge.db.queries reads this file once at import.
+-- Parameters are numbered; what each one is stands beside its first use.
+
+
+-- ── what one owner has: $1 is the owner, and nothing of others comes out or is changed ─────────────────────────────
+-- By row-level security too, as caller: see migrations/roles.sql. The queries ask for the owner all the same: it leads to the
+-- index, and where PostgreSQL has no roles for us it is what there is. Null is for administrators, who see what is anybody's,
+-- where an index leads to few rows without the owner.
+
+-- name: create_job
+-- The row and its first event in one statement. Idempotent: after a lost connection the caller cannot know whether it
+-- was committed, and asks again.
+WITH created AS (
+    INSERT INTO jobs (owner, id, key, workflow_id, source_object, size_bytes, source_sha256, options, batch_id, origin,
+                      stage, progress, event_seq)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'uploading', $11 /* progress */, 1)
+    ON CONFLICT (id) DO NOTHING
+    RETURNING jobs AS job
+), logged AS (
+    SELECT log_event(job, 'progress', $12 /* message */, NULL, NULL) AS event FROM created
+)
+SELECT pg_notify('streamforge_events', notification(event)) FROM logged;
+
+-- name: create_batch
+WITH known AS (INSERT INTO owners (id) VALUES ($1) ON CONFLICT DO NOTHING)
+INSERT INTO batches (owner, id, total) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING;
+
+-- name: get_job
+-- What its row rules out is not asked for, here and below: to plan it under row-level security takes longer than to do it.
+SELECT jobs.*, latest_events(id),
+       CASE WHEN work_began_at IS NULL AND status IN ('pending', 'processing') THEN queue_position(jobs) END AS queue_position,
+       CASE status WHEN 'processing' THEN rendition_progress(jobs) ELSE '{}' END AS rendition_progress
+FROM jobs
+WHERE ($1::text IS NULL OR owner = $1) AND id = $2;
+
+-- name: jobs_by_id
+SELECT jobs.*, latest_events(id),
+       CASE WHEN work_began_at IS NULL AND status IN ('pending', 'processing') THEN queue_position(jobs) END AS queue_position,
+       CASE status WHEN 'processing' THEN rendition_progress(jobs) ELSE '{}' END AS rendition_progress
+FROM jobs
+WHERE ($1::text IS NULL OR owner = $1) AND id = ANY ($2::uuid[]);
+
+-- name: list_jobs
+-- Newest first. Keyset pagination: a page begins after the last (created_at, id) of the one before, so that rows which
+-- arrive in between neither repeat nor hide others.
+SELECT jobs.*, latest_events(id),
+       CASE WHEN work_began_at IS NULL AND status IN ('pending', 'processing') THEN queue_position(jobs) END AS queue_position,
+       CASE status WHEN 'processing' THEN rendition_progress(jobs) ELSE '{}' END AS rendition_progress
+FROM jobs
+WHERE owner = $1
+  AND ($2::timestamptz IS NULL /* created_at of the cursor */ OR (created_at, id) < ($2, $3::uuid))
+  AND ($4::text IS NULL /* status */ OR status = $4)
+ORDER BY created_at DESC, id DESC
+LIMIT $5;
+
+-- name: job_state
+SELECT id, status, stage, progress, event_seq,
+       coalesce((SELECT min(seq) - 1 FROM progress_events WHERE job_id = jobs.id), event_seq) AS swept_seq
+FROM jobs WHERE ($1::text IS NULL OR owner = $1) AND id = $2;
+
+-- name: batch_state
+SELECT id AS batch_id, created_at, total, completed, failed, cancelled,
+       (SELECT coalesce(jsonb_agg(job_summary(jobs) ORDER BY created_at, id), '[]') FROM jobs
+        WHERE batch_id = batches.id) AS jobs,
+       (SELECT coalesce(max(owner_seq), 0) FROM progress_events WHERE batch_id = batches.id) AS event_seq,
+       (SELECT swept_seq FROM owners WHERE id = batches.owner) AS swept_seq
+FROM batches WHERE ($1::text IS NULL OR owner = $1) AND id = $2;
+
+-- name: owner_state
+-- Its jobs that are not over, and where its log stands, in one look: both change in the same transactions.
+SELECT event_seq, swept_seq,
+       (SELECT coalesce(jsonb_agg(job_summary(jobs) ORDER BY created_at, id), '[]') FROM jobs
+        WHERE owner = owners.id AND status IN ('pending', 'processing')) AS jobs
+FROM owners WHERE id = $1;
+
+-- name: request_cancel
+-- Nothing when the job is over or gone. A second request keeps the time of the first.
+UPDATE jobs SET cancel_requested_at = coalesce(cancel_requested_at, clock_timestamp())
+WHERE ($1::text IS NULL OR owner = $1) AND id = $2 AND status IN ('pending', 'processing')
+RETURNING id;
+
+-- name: job_events_after
+SELECT * FROM progress_events
+WHERE ($1::text IS NULL OR owner = $1) AND job_id = $2 AND seq > $3 AND ($4::timestamptz IS NULL /* since */ OR created_at >= $4)
+ORDER BY seq
+LIMIT $5;
+
+-- name: owner_events_after
+SELECT * FROM progress_events
+WHERE owner = $1 AND owner_seq > $2
+ORDER BY owner_seq
+LIMIT $3;
+
+-- name: batch_events_after
+SELECT * FROM progress_events
+WHERE ($1::text IS NULL OR owner = $1) AND batch_id = $2 AND owner_seq > $3
+ORDER BY owner_seq
+LIMIT $4;
+
+
+-- ── what administrators see ─────────────────────────────────────────────────────────────────────────────────────────────
+
+-- name: list_all_jobs
+-- For administrators: newest first, whosever they are.
+SELECT jobs.*, latest_events(id),
+       CASE WHEN work_began_at IS NULL AND status IN ('pending', 'processing') THEN queue_position(jobs) END AS queue_position,
+       CASE status WHEN 'processing' THEN rendition_progress(jobs) ELSE '{}' END AS rendition_progress
+FROM jobs
+WHERE ($1::timestamptz IS NULL OR (created_at, id) < ($1, $2::uuid))
+  AND ($3::text IS NULL OR status = $3)
+ORDER BY created_at DESC, id DESC
+LIMIT $4;
+
+
+-- ── jobs, whosever they are: for the service itself ───────────────────────────────────────────────────────────────────
+
+-- name: unfinished_jobs
+SELECT status, stage, count(*) AS jobs FROM jobs WHERE status IN ('pending', 'processing') GROUP BY status, stage;
+
+-- name: queue
+SELECT count(*) AS jobs, min(created_at) AS oldest
+FROM jobs WHERE work_began_at IS NULL AND status IN ('pending', 'processing');
+
+-- name: job_status
+SELECT status FROM jobs WHERE id = $1;
+
+-- name: film
+-- What those who watch a job's stream are served by, whosever it is.
+SELECT key, options ->> 'profile' AS profile, options ->> 'playback' AS playback FROM jobs WHERE id = $1;
+
+-- name: unlaunched_jobs
+-- Jobs that Temporal has not taken yet, the most urgent first. One that is processing comes from a backup.
+SELECT * FROM jobs
+WHERE launched_at IS NULL AND status IN ('pending', 'processing') AND cancel_requested_at IS NULL
+ORDER BY priority, created_at
+LIMIT $1;
+
+-- name: mark_launched
+-- Answers with the status, for whoever cancelled the job while it was being started.
+UPDATE jobs SET launched_at = coalesce(launched_at, clock_timestamp()) WHERE id = $1 RETURNING status;
+
+-- name: mark_cancel_told
+UPDATE jobs SET cancel_told_at = coalesce(cancel_told_at, clock_timestamp()) WHERE id = $1;
+
+-- name: jobs_to_cancel
+-- Cancels that Temporal was not told yet.
+SELECT * FROM jobs
+WHERE cancel_requested_at IS NOT NULL AND cancel_told_at IS NULL AND status IN ('pending', 'processing')
+  AND ($1::timestamptz IS NULL OR (cancel_requested_at, id) > ($1, $2::uuid) /* the last one of the page before */)
+ORDER BY cancel_requested_at, id
+LIMIT $3;
+
+-- name: launched_and_unfinished_jobs
+-- In pages by id.
+SELECT * FROM jobs
+WHERE launched_at IS NOT NULL AND status IN ('pending', 'processing') AND ($1::uuid IS NULL OR id > $1)
+ORDER BY id
+LIMIT $2;
+
+-- name: jobs_nobody_waits_for
+-- Of these workflows: jobs that have been over for so long, and jobs that somebody has wanted to end for so long.
+SELECT * FROM jobs
+WHERE workflow_id = ANY ($1::text[]) AND coalesce(completed_at, cancel_requested_at) < clock_timestamp() - $2::interval;
+
+-- name: known_workflows
+SELECT workflow_id FROM jobs WHERE workflow_id = ANY ($1::text[]);
+
+-- name: past_moments
+-- Of the jobs that completed last, some fifty events each, evenly spread: found by their numbers, however many there are.
+WITH latest AS (
+    SELECT id AS job, work_began_at, completed_at, event_seq FROM jobs
+    WHERE status = 'completed' AND work_began_at IS NOT NULL
+    ORDER BY completed_at DESC
+    LIMIT $1
+)
+SELECT job, work_began_at, completed_at, stage, progress, created_at
+FROM latest
+CROSS JOIN LATERAL generate_series(1, event_seq, greatest(1, event_seq / 50)) AS number
+JOIN progress_events ON job_id = job AND seq = number
+WHERE created_at >= work_began_at AND created_at < completed_at
+ORDER BY job, seq;
+
+-- name: expired_jobs
+SELECT id FROM jobs
+WHERE status IN ('completed', 'failed', 'cancelled') AND coalesce(completed_at, updated_at) < $1
+ORDER BY completed_at;
+
+-- name: announce_arrivals
+INSERT INTO arrivals (job_id) SELECT unnest($1::uuid[])
+ON CONFLICT (job_id) DO UPDATE SET seen_at = excluded.seen_at;
+
+-- name: existing_jobs
+-- Those whose bytes are still coming exist, too.
+SELECT id FROM jobs WHERE id = ANY ($1::uuid[])
+UNION
+SELECT job_id FROM arrivals WHERE job_id = ANY ($1::uuid[]) AND seen_at > $2;
+
+-- name: delete_old_arrivals
+DELETE FROM arrivals WHERE seen_at < $1;
+
+-- name: delete_jobs
+-- Only jobs that are over. Events go by cascade. The notification names an event that will never come: readers who
+-- look for it find the job gone, and end their streams.
+WITH gone AS (
+    DELETE FROM jobs
+    WHERE id = ANY ($1::uuid[]) AND status IN ('completed', 'failed', 'cancelled')
+    RETURNING id, owner, event_seq
+), swept AS (
+    UPDATE owners SET swept_seq = greatest(swept_seq, latest.number)
+    FROM (SELECT gone.owner, max(owner_seq) AS number FROM gone JOIN progress_events ON job_id = gone.id GROUP BY 1) AS latest
+    WHERE owners.id = latest.owner
+)
+SELECT id, pg_notify('streamforge_events', id || ':' || event_seq + 1) FROM gone;
+
+-- name: delete_empty_batches
+DELETE FROM batches WHERE NOT EXISTS (SELECT FROM jobs WHERE batch_id = batches.id);
+
+
+-- ── the event log ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+-- name: append_events
+-- See migrations/functions.sql for what it does, and streamforge.events.log for why readers miss nothing.
+SELECT * FROM append_events($1 /* changes */, $2 /* all stages in order */, $3 /* some may be there already */);
+
+-- name: latest_numbers
+-- How far the logs are that somebody follows, by what notifications call them.
+SELECT 'job:' || id AS key, event_seq AS number FROM jobs WHERE id = ANY ($1::uuid[])
+UNION ALL
+SELECT 'owner:' || id, event_seq FROM owners WHERE id = ANY ($2::text[]);
+
+
+-- ── who may ask ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+-- name: create_api_key
+INSERT INTO api_keys (prefix, hash, owner, scopes, expires_at) VALUES ($1, $2, $3, $4, $5);
+
+-- name: api_keys_named
+SELECT prefix, hash, owner, scopes, created_at, expires_at, last_used_at, revoked_at
+FROM api_keys WHERE prefix = ANY ($1::text[]);
+
+-- name: api_keys
+SELECT prefix, hash, owner, scopes, created_at, expires_at, last_used_at, revoked_at
+FROM api_keys ORDER BY created_at, prefix;
+
+-- name: revoke_api_key
+-- A second time keeps the first time, and is told again: who has missed it hears of it.
+UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE prefix = $1
+RETURNING pg_notify('streamforge_callers', 'key:' || prefix);
+
+-- name: record_uses
+UPDATE api_keys SET last_used_at = greatest(last_used_at, used.at)
+FROM unnest($1::text[] /* prefixes */, $2::timestamptz[]) AS used (prefix, at)
+WHERE api_keys.prefix = used.prefix;
+
+-- name: create_session
+WITH over AS (DELETE FROM sessions WHERE expires_at < now())
+INSERT INTO sessions (id, owner, scopes, credential, prefix, expires_at) VALUES ($1, $2, $3, $4, $5, $6);
+
+-- name: sessions_named
+SELECT id, owner, scopes, credential, prefix, expires_at FROM sessions WHERE id = ANY ($1::text[]);
+
+-- name: end_session
+DELETE FROM sessions WHERE id = $1 RETURNING pg_notify('streamforge_callers', 'session:' || id);
+
+
+-- ── the audit log ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+-- name: record_audit
+-- Whose the job or the batch is, is looked up here: of what is `only_of_others` nothing is written unless it is.
+WITH told AS (
+    SELECT entry.*, coalesce(entry.target_owner, jobs.owner, batches.owner) AS whose
+    FROM jsonb_to_recordset($1) AS entry (
+        first_at timestamptz, last_at timestamptz, count integer, owner text, credential text, action text, target text,
+        target_owner text, outcome text, code text, address text, request_id text,
+        job_id uuid, batch_id uuid, only_of_others boolean)
+    LEFT JOIN jobs ON jobs.id = entry.job_id
+    LEFT JOIN batches ON batches.id = entry.batch_id
+)
+INSERT INTO audit_log (first_at, last_at, count, owner, credential, action, target, target_owner, outcome, code, address,
+                       request_id)
+SELECT first_at, last_at, count, owner, credential, action, target, whose, outcome, code, address, request_id
+FROM told WHERE NOT only_of_others OR whose <> owner
+ORDER BY first_at
+RETURNING *;
+
+-- name: list_audit
+SELECT * FROM audit_log
+WHERE ($1::bigint IS NULL /* the last id of the page before */ OR id < $1)
+  AND ($2::text IS NULL OR owner = $2)
+  AND ($3::text IS NULL OR target = $3)
+  AND ($4::text IS NULL OR target_owner = $4)
+  AND ($5::text IS NULL OR action = $5)
+  AND ($6::text IS NULL OR outcome = $6)
+  AND ($7::timestamptz IS NULL OR last_at >= $7)
+  AND ($8::timestamptz IS NULL OR first_at < $8)
+ORDER BY id DESC
+LIMIT $9;
+
+-- name: delete_old_audit
+-- What is younger than a day is kept by a trigger, too.
+WITH gone AS (
+    DELETE FROM audit_log WHERE recorded_at < least($1, clock_timestamp() - interval '1 day') RETURNING recorded_at
+)
+SELECT count(*) AS deleted FROM gone;
+
+
+-- ── housekeeping ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+-- name: installation
+SELECT id FROM installation;
+
+-- name: is_claimed
+SELECT EXISTS (SELECT FROM claimed_folders WHERE url = $1) AS is_claimed;
+
+-- name: remember_claim
+INSERT INTO claimed_folders (url) VALUES ($1) ON CONFLICT DO NOTHING;
+
+-- name: may_remove
+-- Workers share it, each for as long as it removes something; a backup has it alone. The number is arbitrary, and ours alone.
+SELECT pg_try_advisory_xact_lock_shared(7883361208410628) AS granted;
+
+-- name: hold_removals
+SELECT pg_try_advisory_xact_lock(7883361208410628) AS granted;
+
+-- name: see_one_moment
+SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY;
+
+-- name: export_snapshot
+SELECT pg_export_snapshot() AS id;
+
+-- name: all_jobs
+SELECT id, status IN ('completed', 'failed', 'cancelled') AS is_over FROM jobs;
+
+-- name: roles_of_the_schema
+-- Whoever is named in a right or in a policy; owners are whoever restores it.
+SELECT rolname AS name, rolbypassrls AS bypasses_rls, pg_has_role(session_user, oid, 'MEMBER') AS is_ours
+FROM pg_roles
+WHERE oid IN (SELECT refobjid FROM pg_shdepend
+              WHERE refclassid = 'pg_authid'::regclass AND deptype IN ('a', 'r')
+                AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database()))
+  AND rolname NOT LIKE 'pg\_%' AND rolname <> session_user
+ORDER BY rolname;
+
+-- name: has_tables
+SELECT EXISTS (SELECT FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'm')) AS found;
+
+-- name: statements_for_a_role
+-- $1 its name, $2 whether it bypasses row-level security, $3 whether who asks may act as it.
+SELECT format('CREATE ROLE %I NOLOGIN %s', $1::text, CASE WHEN $2::boolean THEN 'BYPASSRLS' END) AS statement
+WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)
+UNION ALL
+SELECT format('GRANT %I TO CURRENT_USER', $1) WHERE $3::boolean;
+
+-- name: owe_starts
+-- $1: what the ids of their workflows end with from now on, null = they stay as they are. A cancel is owed again, too.
+UPDATE jobs SET
+    launched_at    = CASE WHEN cancel_requested_at IS NULL THEN NULL ELSE launched_at END,
+    cancel_told_at = NULL,
+    workflow_id    = CASE WHEN $1::text IS NULL THEN workflow_id
+                          ELSE regexp_replace(workflow_id, '-restored-[0-9TZ]+$', '') || $1 END
+WHERE status IN ('pending', 'processing');
+
+-- name: ping
+SELECT 1;
+
+-- name: isolation
+-- What is missing for the roles $1 (callers' first) to be in force.
+SELECT session_user::text AS login,
+       ARRAY(SELECT name FROM unnest($1::text[]) AS name WHERE to_regrole(quote_ident(name)) IS NULL) AS missing,
+       ARRAY(SELECT rolname::text FROM pg_roles WHERE rolname = ANY ($1) AND NOT
+             CASE WHEN current_setting('server_version_num')::integer < 160000 THEN pg_has_role(session_user, oid, 'MEMBER')
+                  ELSE pg_has_role(session_user, oid, 'SET') END) AS closed,
+       ARRAY(SELECT rolname::text FROM pg_roles WHERE rolname = ANY ($1) AND
+             (rolsuper OR rolbypassrls OR EXISTS (SELECT FROM pg_class WHERE oid = to_regclass('jobs')
+                                                  AND pg_has_role(pg_roles.oid, relowner, 'USAGE')))) AS mighty,
+       -- Of tables that a caller has rights to, which row-level security does not hold; and jobs, when nobody has any.
+       ARRAY(SELECT relname::text FROM pg_class
+             WHERE relkind IN ('r', 'p') AND relnamespace = current_schema()::regnamespace
+             AND to_regrole(quote_ident($1[1])) IS NOT NULL
+             AND (relname = 'jobs' OR has_any_column_privilege(to_regrole(quote_ident($1[1]))::oid, pg_class.oid,
+                                                               'SELECT, INSERT, UPDATE'))
+             AND NOT (relrowsecurity AND EXISTS (SELECT FROM pg_policy WHERE polrelid = pg_class.oid
+                                                 AND to_regrole(quote_ident($1[1]))::oid = ANY (polroles)))) AS open;
+
+-- name: schema_of_our_tables
+SELECT current_schema()::text;
+
+-- name: migrations_lock
+-- Held until its connection closes. The number is arbitrary, and ours alone.
+SELECT pg_advisory_lock(7883361208410627);
+
+-- name: has_migrations_table
+SELECT to_regclass('schema_migrations') IS NOT NULL;
+
+-- name: migrations_table
+CREATE TABLE schema_migrations (
+    name        text PRIMARY KEY,
+    checksum    text NOT NULL,
+    applied_at  timestamptz NOT NULL DEFAULT now()
+);
+
+-- name: applied_migrations
+SELECT name, checksum FROM schema_migrations ORDER BY name;
+
+-- name: record_migration
+INSERT INTO schema_migrations (name, checksum) VALUES ($1, $2);
+
+-- name: usage
+-- What an owner has in hand, and has sent since midnight (UTC).
+SELECT count(*) FILTER (WHERE status IN ('pending', 'processing')) AS unfinished_jobs,
+       coalesce(sum(size_bytes) FILTER (WHERE created_at >= midnight), 0)::bigint AS bytes_today,
+       extract(epoch FROM midnight + interval '1 day' - now())::float AS seconds_left
+FROM (SELECT date_trunc('day', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' AS midnight) AS today
+LEFT JOIN jobs ON owner = $1 AND (status IN ('pending', 'processing') OR created_at >= midnight)
+GROUP BY midnight;
+
+-- name: count_hits
+-- A window begins with its first hit, wherever that was. In the order of keys, lest two APIs wait for each other.
+INSERT INTO rate_counters (key, hits, ends_at)
+SELECT key, hits, now() + make_interval(secs => seconds)
+FROM unnest($1::text[], $2::bigint[], $3::float[]) AS told (key, hits, seconds)
+ORDER BY key
+ON CONFLICT (key) DO UPDATE SET
+    hits = CASE WHEN rate_counters.ends_at <= now() THEN 0 ELSE rate_counters.hits END + excluded.hits,
+    ends_at = CASE WHEN rate_counters.ends_at <= now() THEN excluded.ends_at ELSE rate_counters.ends_at END
+RETURNING key, hits, extract(epoch FROM ends_at - now())::float AS seconds_left;
+
+-- name: forget_hits
+DELETE FROM rate_counters WHERE ends_at < now();
