@@ -1,9 +1,8 @@
 """Everything that can fail does, while jobs run: in the end it is as if nothing had happened.
 
 Worker, API, PostgreSQL and Temporal are killed with SIGKILL, the disk is full, the store answers 500 or not at all, a worker's
-clock jumps, viewers come and go. `make test SLOW=1` does each once to a few jobs; `make chaos` goes on for MINUTES, with 30
-jobs, in another order for each CHAOS_SEED. `make test` has each fault alone: tests/pipeline, tests/streams/test_outages.py and
-tests/cli/test_up.py.
+clock jumps, viewers come and go. `make test` does each once to a few jobs; `make chaos` goes on for MINUTES, with 30 jobs, in
+another order for each CHAOS_SEED.
 """
 
 import asyncio
@@ -49,7 +48,6 @@ def videos(clips: Clips) -> dict[str, Path]:
     }
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(MINUTES * 60 + SETTLED_SECONDS + 300)
 async def test_every_job_ends_as_in_a_calm_hour_whatever_fails_meanwhile(
     tmp_path: Path, videos: dict[str, Path]
