@@ -6,6 +6,9 @@ each connection the kernel tells by whose process it was opened (sock_diag(7)), 
 are led in. That needs no certificates, no password and no word of the client: Temporal's own command line and a browser work
 as ever, for their own user.
 
+A browser does what any page says that it shows. Temporal's own page answers to every name, so what asks over HTTP/1 has to
+name this machine in `Host` (`streamforge.own_names`); gRPC is nothing that a browser speaks.
+
 A port has the same number outside and inside. It imports next to nothing, to be started quickly.
 """
 
@@ -22,11 +25,19 @@ from contextlib import suppress
 
 from streamforge.kernel import namespaces
 from streamforge.kernel.syscalls import die_with_parent
+from streamforge.own_names import name_in, stays_here
 
 HOST = "127.0.0.1"
 BACKLOG = 128
 PIECE_BYTES = 2**18
 ROOT = 0
+END_OF_HEAD = b"\r\n\r\n"
+"""Of HTTP/1, and in what every HTTP/2 connection begins with (RFC 9113, 3.4)."""
+SENTENCE = b"This is for this machine alone: ask for it as 127.0.0.1 or localhost.\n"
+MISDIRECTED = (
+    b"HTTP/1.1 421 Misdirected Request\r\nContent-Type: text/plain\r\nConnection: close\r\n"
+    b"Content-Length: %d\r\n\r\n%s" % (len(SENTENCE), SENTENCE)
+)
 
 PORT_TAKEN, NO_NETWORK = 3, 4
 """Exit codes. Behind the latter nothing has been started."""
@@ -92,16 +103,38 @@ class Door:
         if self._registry.owner(near, far) not in self._admitted:
             writer.transport.abort()
             return
+        # A browser never asks by two names on one connection.
+        head = await _head(reader)
+        if head is None or not _names_us(head):
+            writer.write(MISDIRECTED if head else b"")
+            writer.close()
+            return
         try:
             inner_reader, inner_writer = await asyncio.open_connection(HOST, self._inside, limit=PIECE_BYTES)
         except OSError:
             writer.transport.abort()  # It is still starting, or has ended.
             return
+        inner_writer.write(head)
         try:
             await asyncio.gather(_carry(reader, inner_writer), _carry(inner_reader, writer))
         finally:
             writer.close()
             inner_writer.close()
+
+
+async def _head(reader: asyncio.StreamReader) -> bytes | None:
+    """None of what has no end, or is no HTTP."""
+    try:
+        return await reader.readuntil(END_OF_HEAD)
+    except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError):
+        return None
+
+
+def _names_us(head: bytes) -> bool:
+    """What has no `Host` comes from no browser."""
+    fields = (line.partition(b":") for line in head.splitlines()[1:])
+    hosts = (value for name, _, value in fields if name.strip().lower() == b"host")
+    return all(stays_here(name_in(host.strip().decode("latin-1"))) for host in hosts)
 
 
 async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -13,6 +13,7 @@ from prometheus_client import make_wsgi_app, start_http_server
 
 from streamforge.errors import InvalidSettings, PortInUse
 from streamforge.observability.metrics import REGISTRY
+from streamforge.own_names import is_loopback, name_in, stays_here
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -33,7 +34,8 @@ def exposed(host: str, port: int | None, probes: Mapping[str, Probe] = NO_PROBES
         yield None
         return
     server, thread = _start(host, port)
-    server.set_app(_probed(make_wsgi_app(REGISTRY), probes))
+    answers = _probed(make_wsgi_app(REGISTRY), probes)
+    server.set_app(_to_own_names(answers) if is_loopback(host) else answers)
     try:
         yield f"http://{_bracketed(host)}:{server.server_port}/metrics"
     finally:
@@ -50,6 +52,19 @@ def _probed(metrics: "WSGIApplication", probes: Mapping[str, Probe]) -> "WSGIApp
         well = probe()
         start_response("200 OK" if well else "503 Service Unavailable", [("Content-Type", "text/plain")])
         return [b"yes\n" if well else b"no\n"]
+
+    return answer
+
+
+def _to_own_names(answers: "WSGIApplication") -> "WSGIApplication":
+    """No page of a browser on this machine reads them by a name of its own that points here."""
+
+    def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        host = environ.get("HTTP_HOST")
+        if host is None or stays_here(name_in(host)):
+            return answers(environ, start_response)
+        start_response("421 Misdirected Request", [("Content-Type", "text/plain")])
+        return [b"Ask for this machine by its address, or as localhost.\n"]
 
     return answer
 

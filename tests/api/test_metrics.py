@@ -104,6 +104,15 @@ def test_nothing_listens_unless_asked_for() -> None:
     assert (Settings().metrics.port, Settings().metrics.worker_port) == (None, None)
 
 
+def test_on_loopback_no_other_name_points_at_them() -> None:
+    """DNS rebinding: else a page that is looked at on this machine reads them."""
+    with exposed("127.0.0.1", 0) as url, httpx.Client() as http:
+        assert url is not None
+        assert http.get(url, headers={"Host": "localhost:9464"}).status_code == 200
+        refused = http.get(url, headers={"Host": "evil.example"})
+        assert (refused.status_code, "streamforge_" in refused.text) == (421, False)
+
+
 def test_a_busy_port_is_one_sentence() -> None:
     with exposed("127.0.0.1", 0) as url:
         assert url is not None

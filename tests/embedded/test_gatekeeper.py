@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+import pytest_asyncio
 
 from streamforge.embedded import gatekeeper, leftovers
 from streamforge.embedded.postgres import EmbeddedPostgres
@@ -46,9 +47,12 @@ def said_to_nobody(port: int, greeting: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True, cwd="/").stdout.strip()
 
 
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[EmbeddedTemporal]:
-    server = EmbeddedTemporal(tmp_path / "temporal")
+shared = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[EmbeddedTemporal]:
+    server = EmbeddedTemporal(tmp_path_factory.mktemp("temporal"))
     await server.start()
     yield server
     await server.stop()
@@ -58,12 +62,39 @@ def port_of(address: str) -> int:
     return int(address.rpartition(":")[2])
 
 
+@shared
 async def test_its_own_user_reaches_temporal_and_its_page(server: EmbeddedTemporal) -> None:
     assert (await connect(TemporalSettings(address=server.address))).namespace == "default"
     async with httpx.AsyncClient(trust_env=False) as client:
         assert "<html" in (await client.get(server.ui_url)).text
 
 
+@shared
+async def test_a_page_whose_name_points_here_reads_nothing(server: EmbeddedTemporal) -> None:
+    """DNS rebinding: Temporal's page answers to every name, and has its token in a cookie that scripts read. A page that its
+    user looks at ended every workflow with it, past the API, its keys and its owners."""
+    if not server.is_guarded:
+        pytest.skip("no network namespaces here")
+    workflows = f"{server.ui_url}/api/v1/namespaces/default/workflows"
+    async with httpx.AsyncClient(trust_env=False) as client:
+        for host in (
+            "evil.example",
+            "evil.example:8233",
+            "127.0.0.1.evil.example",
+            "localhost.evil.example",
+            "[evil",
+            "",
+        ):
+            refused = await client.get(workflows, headers={"Host": host})
+            assert refused.status_code == 421, host
+            assert "executions" not in refused.text
+            assert "set-cookie" not in refused.headers
+            assert "localhost" in refused.text
+        for host in ("localhost", "LOCALHOST:8233", "127.0.0.1:8233", "app.localhost"):
+            assert "<html" in (await client.get(server.ui_url, headers={"Host": host})).text, host
+
+
+@shared
 @as_another_user
 async def test_another_user_does_not(server: EmbeddedTemporal) -> None:
     """Not even a byte comes back. Without a gatekeeper both answer."""
@@ -73,6 +104,7 @@ async def test_another_user_does_not(server: EmbeddedTemporal) -> None:
         assert await asyncio.to_thread(said_to_nobody, port, greeting) in {"reset", "b''"}
 
 
+@shared
 async def test_it_has_no_other_door(server: EmbeddedTemporal) -> None:
     """The server listens on more ports than it is asked for: all of them are in its own network."""
     if not server.is_guarded or server.child is None:
@@ -90,7 +122,9 @@ def _listening(table: Path) -> list[str]:
     return [line for line in table.read_text(encoding="ascii").splitlines()[1:] if line.split()[3] == listening]
 
 
-async def test_it_ends_with_its_gatekeeper(server: EmbeddedTemporal) -> None:
+async def test_it_ends_with_its_gatekeeper(tmp_path: Path) -> None:
+    server = EmbeddedTemporal(tmp_path / "temporal")
+    await server.start()
     if not server.is_guarded or server.child is None:
         pytest.skip("no network namespaces here")
     (temporal,) = psutil.Process(server.child.pid).children()

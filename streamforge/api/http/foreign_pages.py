@@ -9,7 +9,6 @@ page can lie: `Origin` and `Sec-Fetch-Site` (Fetch, WebSockets), and in `Host` t
 """
 
 import re
-from ipaddress import ip_address
 
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
@@ -18,14 +17,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from streamforge.api.http.problems import problem_of
 from streamforge.api.services import AppState, services_of
 from streamforge.errors import ForeignPage, UnknownHost
+from streamforge.own_names import is_loopback, name_in, stays_here
 from streamforge.settings import ServerSettings, plain_origin
 
 ANY = "*"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 CHANGES_NOTHING = re.compile(r"/keys/[^/]+/(~[^/]+/)?license")
 """Although it is a POST: the W3C has licences asked for like that, by players on any page."""
-
-_AUTHORITY = re.compile(r"(\[(?P<address>[^\]]+)\]|(?P<name>[^:\[\]]+))(:\d*)?")
 
 
 class OnlyOwnPagesChange:
@@ -44,13 +42,12 @@ class OnlyOwnPagesChange:
 
 
 class OnlyKnownHosts:
-    """Refuse requests to a name that is not ours. The owner of a name can have it point here: to the browser, a page of
-    that name then is our own (DNS rebinding). Addresses cannot be pointed elsewhere."""
+    """Refuse requests to a name that is not ours (`own_names`)."""
 
     def __init__(self, app: ASGIApp, settings: ServerSettings) -> None:
         self.app = app
         self.names = settings.hosts
-        self.any = ANY in self.names or not (self.names or _is_loopback(settings.host))
+        self.any = ANY in self.names or not (self.names or is_loopback(settings.host))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         host = Headers(scope=scope).get("host") if scope["type"] in {"http", "websocket"} else None
@@ -61,8 +58,8 @@ class OnlyKnownHosts:
         await problem_of(HTTPConnection(scope), error)(scope, receive, send)
 
     def _is_ours(self, host: str) -> bool:
-        name = _name_in(host)
-        return name in self.names or _is_address(name) or name == "localhost" or name.endswith(".localhost")
+        name = name_in(host)
+        return name in self.names or stays_here(name)
 
 
 def refuse_foreign_page(connection: HTTPConnection[AppState]) -> None:
@@ -94,7 +91,7 @@ def is_foreign(headers: Headers, settings: ServerSettings) -> bool:
         return site is not None
     scheme, _, authority = origin.partition("://")
     own = plain_origin(f"{scheme}://{headers.get('host', '')}")
-    return origin != own and _name_in(authority) not in settings.hosts
+    return origin != own and name_in(authority) not in settings.hosts
 
 
 def is_own_page(headers: Headers, settings: ServerSettings) -> bool:
@@ -104,22 +101,4 @@ def is_own_page(headers: Headers, settings: ServerSettings) -> bool:
         return site == "same-origin"
     scheme, _, authority = plain_origin(headers["origin"]).partition("://")
     own = plain_origin(f"{scheme}://{headers.get('host', '')}")
-    return f"{scheme}://{authority}" == own or _name_in(authority) in settings.hosts
-
-
-def _name_in(authority: str) -> str:
-    """Without its port, brackets and last dot; "" where that is no name."""
-    match = _AUTHORITY.fullmatch(authority)
-    return (match["address"] or match["name"]).lower().removesuffix(".") if match else ""
-
-
-def _is_loopback(host: str) -> bool:
-    return host == "localhost" or (_is_address(host) and ip_address(host).is_loopback)
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ip_address(name)
-    except ValueError:
-        return False
-    return True
+    return f"{scheme}://{authority}" == own or name_in(authority) in settings.hosts
