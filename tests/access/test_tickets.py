@@ -160,9 +160,22 @@ async def test_none_can_be_made_or_changed(guarded_api: Api, alice: dict[str, st
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"{}", b'{"path": "jobs"}', b'{"path": "/a\\nb"}', b'{"path": "/", "x": 1}', b"[]"]
+    "body",
+    [
+        b"",
+        b"{}",
+        b'{"path": "jobs"}',
+        b'{"path": "/a\\nb"}',
+        b'{"path": "/", "x": 1}',
+        b"[]",
+        b'{"path": "//evil.example/jobs"}',
+        b'{"path": "/\\\\evil.example/jobs"}',
+        b'{"path": "/jobs#part"}',
+    ],
 )
 async def test_what_is_asked_for_is_a_path(guarded_api: Api, alice: dict[str, str], body: bytes) -> None:
+    """Of this server: a page that opened `//evil.example/jobs?ticket=…` would give the ticket away. And behind a `#`
+    no browser sends one."""
     assert_problem(await guarded_api.http.post("/tickets", content=body, headers=alice), 400, "request.invalid_field")
 
 

@@ -18,6 +18,8 @@ from streamforge.errors import AccessRefused, DatabaseUnavailable, ForeignPage, 
 
 MAX_REQUEST_BYTES = 8 * 1024
 NOT_KEPT = {"Cache-Control": "no-store"}
+ADDRESS = r"^/([\x21\x22\x24-\x2e\x30-\x5b\x5d-\x7e][\x21\x22\x24-\x7e]*)?$"
+"""Without a fragment, behind which a ticket would never be sent; and browsers take `//name` and `/\\name` for another server."""
 
 
 PlainMoment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
@@ -46,7 +48,7 @@ class TicketRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    path: str = Field(pattern=r"^/[\x21-\x7e]*$", max_length=2048)
+    path: str = Field(pattern=ADDRESS, max_length=2048)
 
 
 @describes(
