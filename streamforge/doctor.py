@@ -6,8 +6,10 @@ import shutil
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
+import httpx
 from rich.console import Console
 from rich.markup import escape
 
@@ -32,6 +34,9 @@ from streamforge.storage.local import LocalStorage
 from streamforge.temporal.connect import connect as connect_temporal
 
 GIB = 2**30
+
+API_SECONDS = 10.0
+"""What an API that is busy may take."""
 
 
 class Level(StrEnum):
@@ -67,7 +72,10 @@ async def examine(settings: Settings) -> list[Finding]:
             sandbox_finding(await children.run(tasks.SANDBOX, SandboxTask()), settings.media.sandbox),
             await _gpu(settings, capabilities, children),
         ]
-    return on_this_machine + [await _finding(part, check, settings) for part, check in CHECKS.items()]
+    checks = dict(CHECKS)
+    if running is not None:
+        checks["callers"] = partial(_callers_there, running.api_url)
+    return on_this_machine + [await _finding(part, check, settings) for part, check in checks.items()]
 
 
 async def _finding(part: str, check: Check, settings: Settings) -> Finding:
@@ -227,6 +235,19 @@ async def _callers(settings: Settings) -> Finding:
     InstallationSecret(settings).require_readable()
     provider = f", or tokens of {settings.auth.oidc.issuer}" if settings.auth.oidc.issuer else ""
     return Finding("callers", Level.OK, f"say who they are, by API keys{provider}")
+
+
+async def _callers_there(api_url: str, _: Settings) -> Finding:
+    """The word of the API that runs: it was started with settings that this command may not have."""
+    try:
+        async with httpx.AsyncClient(base_url=api_url, trust_env=False, timeout=API_SECONDS) as api:
+            answered = await api.get("/session")
+    except httpx.HTTPError as error:
+        advice = f"`streamforge up` starts it again when it has ended; see logs/api.log. Cause: {error!r}"
+        return Finding("callers", Level.FAILED, f"the API does not answer at {api_url}", advice)
+    if answered.status_code == httpx.codes.UNAUTHORIZED:
+        return Finding("callers", Level.OK, f"have to say who they are at {api_url}")
+    return Finding("callers", Level.OK, f"nobody has to say who they are at {api_url}; only this machine reaches it")
 
 
 CHECKS: dict[str, Check] = {

@@ -1,5 +1,6 @@
 """`streamforge api-keys`, and an `up` that others can reach."""
 
+import asyncio
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,9 @@ import httpx
 import pytest
 from commandline import Up, clean_up, start, streamforge
 from test_up import wait_for
+
+from streamforge.doctor import Level, _callers_there
+from streamforge.settings import Settings
 
 VIDEO = Path(__file__).parents[1] / "media" / "bbb-720p-5s.mp4"
 GUARDED = {"STREAMFORGE_AUTH__REQUIRED": "true"}
@@ -86,6 +90,14 @@ def test_a_revoked_key_is_refused_within_seconds(guarded_up: Up) -> None:
     wait_for(lambda: status(guarded_up, key) == 401)
 
 
+def test_doctor_tells_what_the_api_says_whatever_its_own_settings_are(guarded_up: Up) -> None:
+    """It said that only this machine reached an API that listened to all, because its own settings said so."""
+    there = asyncio.run(_callers_there(guarded_up.parts.api_url, Settings()))
+    assert (there.level, there.says) == (Level.OK, f"have to say who they are at {guarded_up.parts.api_url}")
+    away = asyncio.run(_callers_there("http://127.0.0.1:1", Settings()))
+    assert (away.level, away.says) == (Level.FAILED, "the API does not answer at http://127.0.0.1:1")
+
+
 def test_commands_show_the_key_that_the_environment_or_a_file_names(guarded_up: Up, tmp_path: Path) -> None:
     """Never one that stands in the command line, where everybody on the machine sees it."""
     key = created(guarded_up)
@@ -94,6 +106,7 @@ def test_commands_show_the_key_that_the_environment_or_a_file_names(guarded_up: 
     nobody = streamforge(*submit, cwd=tmp_path)
     assert (nobody.returncode, nobody.stderr.count("\n")) == (1, 1)
     assert "Say who you are" in nobody.stderr
+    assert "STREAMFORGE_API_KEY_FILE or --api-key-file" in nobody.stderr
     for arguments, settings in (
         ([], {"STREAMFORGE_API_KEY": key}),
         ([], {"STREAMFORGE_API_KEY_FILE": str(tmp_path / "key")}),

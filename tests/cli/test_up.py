@@ -94,8 +94,16 @@ class TestWhileItRuns:
         assert migrated.stdout == "The schema is up to date.\n", migrated.stderr
 
     def test_doctor_finds_its_database_and_temporal_answering(self, shared_up: Up) -> None:
-        report = streamforge("doctor", "--data-dir", str(shared_up.data_dir), cwd=shared_up.data_dir.parent)
+        report = streamforge(
+            "doctor",
+            "--data-dir",
+            str(shared_up.data_dir),
+            cwd=shared_up.data_dir.parent,
+            STREAMFORGE_AUTH__REQUIRED="true",
+        )
         assert report.returncode == 0, report.stdout
+        # What runs was started with other settings than this command, and anybody may use it.
+        assert "nobody has to say who they are" in " ".join(report.stdout.split())
         assert "PostgreSQL 18" in report.stdout
         assert f"answers at {shared_up.parts.temporal_address}" in report.stdout
 
