@@ -4,9 +4,11 @@ its own parts, so that the web process never loads media code."""
 
 import asyncio
 import os
+import shlex
 import sys
 import time
 from contextlib import suppress
+from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -44,20 +46,27 @@ DataDir = Annotated[
 Host = Annotated[str | None, typer.Option(help="Address to listen on. (default: 127.0.0.1)")]
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Port of the API; 0: any. (default: 8081)")]
 Url = Annotated[str, typer.Option(help="Where the API listens.")]
+KeyFile = partial(typer.Option, "--api-key-file", metavar="FILE", exists=True, dir_okay=False, readable=True)
+"""Never the key itself: everybody on a machine sees what programs are called with."""
 ApiKeyFile = Annotated[
     Path | None,
-    typer.Option(
-        "--api-key-file",
-        metavar="FILE",
-        exists=True,
-        dir_okay=False,
-        readable=True,
-        help="Holds an API key. (default: what STREAMFORGE_API_KEY says, or the file that STREAMFORGE_API_KEY_FILE names)",
+    KeyFile(
+        help="Holds an API key. (default: what STREAMFORGE_API_KEY says, or the file that STREAMFORGE_API_KEY_FILE names)"
     ),
 ]
-"""Never the key itself: everybody on a machine sees what programs are called with."""
+KeyForVerify = Annotated[
+    Path | None,
+    KeyFile(help="Holds an API key, where the stream is signed. That of the environment is not shown to others."),
+]
 ProfileName = Annotated[str | None, typer.Option("--profile", metavar="NAME", help="One of the server's profiles.")]
 Video = Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, readable=True)]
+
+
+HINTS = {
+    "auth.required": " This command takes it from STREAMFORGE_API_KEY, or from the file that STREAMFORGE_API_KEY_FILE or "
+    "--api-key-file names."
+}
+"""By the code of an error: what its sentence means at the command line."""
 
 
 class Server(NamedTuple):
@@ -76,7 +85,7 @@ def main() -> None:
     try:
         app()
     except StreamForgeError as error:
-        print(f"streamforge: {error.message}", file=sys.stderr)
+        print(f"streamforge: {error.message}{HINTS.get(error.code, '')}", file=sys.stderr)
         sys.exit(1)
 
 
@@ -173,6 +182,10 @@ async def _up(settings: "Settings", options: "UpOptions") -> None:
         print(f"  Temporal UI  {parts.ui_url or 'where ' + parts.temporal_address + ' has it'}")
         print(f"  data, logs   {settings.data_dir.resolve()}")
         key = '-H "Authorization: Bearer $KEY" ' if settings.auth.required else ""
+        if key:
+            print(
+                f"Make a key:    streamforge api-keys create --owner NAME --data-dir {shlex.quote(str(settings.data_dir))}"
+            )
         print(f"Try it:        curl {key}-F video=@FILE {parts.api_url}/process", flush=True)
         await asyncio.Event().wait()
 
@@ -278,7 +291,10 @@ def backup(
 ) -> None:
     """Copy a running installation as it is now: jobs, workflows, media and secrets."""
     embedded.require()
+    from streamforge import data_folder
     from streamforge.backup.making import make, plan_of
+
+    data_folder.write_for_owner_only()
 
     receipt = asyncio.run(make(plan_of(_settings(context, data_dir), target, since, with_bucket, print)))
     print(*receipt.sentences(), sep="\n")
@@ -292,9 +308,11 @@ def restore(
 ) -> None:
     """Make an installation out of a backup, where there is none yet; then start it."""
     embedded.require()
+    from streamforge import data_folder
     from streamforge.backup.folder import opened
     from streamforge.backup.restoring import restore as restored
 
+    data_folder.write_for_owner_only()
     print(*asyncio.run(restored(opened(folder), _settings(context, data_dir), print)).sentences(), sep="\n")
 
 
@@ -512,7 +530,7 @@ def doctor(context: typer.Context, data_dir: DataDir = None) -> None:
 @app.command()
 def verify(
     place: Annotated[str, typer.Argument(metavar="DIR_OR_URL", help="A job's output, or where it is served.")],
-    api_key_file: ApiKeyFile = None,
+    api_key_file: KeyForVerify = None,
 ) -> None:
     """Compare every file of a stream with what its result.json says. Needs no server. Exits with 1 when one is wrong."""
     from streamforge.verification import verify as compared

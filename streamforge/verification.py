@@ -21,6 +21,7 @@ from streamforge.access.signatures import MARK
 from streamforge.contracts.media.encoded import StoredFile
 from streamforge.contracts.receipt import RESULT
 from streamforge.errors import ReceiptUnreadable
+from streamforge.packaging.presentation import DASH_MANIFEST, HLS_MASTER
 from streamforge.storage.protocol import is_object_name
 
 PIECE_BYTES = 1 << 20
@@ -29,6 +30,14 @@ LARGEST_RECEIPT = 256 << 20
 
 AS_STORED = {"as": "stored"}
 """Behind a signed address our own API tells manifests with signed addresses of keys, which the receipt has never seen."""
+
+ANSWERS = {
+    404: "is missing",
+    410: "is missing",
+    401: "is for those who may watch (401); name its signed address, or a key with --api-key-file",
+    403: "is for those who may watch (403), and this address is not, or is over; ask for the job's playback again",
+}
+"""By status, as the end of a sentence about a file."""
 
 CONCURRENT_READS = 8
 TIMEOUT_SECONDS = 30.0
@@ -65,6 +74,12 @@ class Files(Protocol):
     def read(self, name: str, most: int) -> AsyncIterator[bytes]: ...
 
     def unlisted(self, listed: Iterable[str]) -> list[str]: ...
+
+
+def _without_name(url: str) -> str:
+    for name in (RESULT, HLS_MASTER, DASH_MANIFEST):
+        url = url.removesuffix(f"/{name}")
+    return url
 
 
 class Unreadable(Exception):
@@ -171,19 +186,18 @@ class Folder:
 
 
 class Served:
-    """Behind an address: of the folder, or of the `result.json` in it."""
+    """Behind an address: of the folder, or of what a job tells of it, or of the `result.json` in it."""
 
     def __init__(self, client: httpx.AsyncClient, url: str) -> None:
         self._client = client
-        self._base = url.removesuffix(RESULT).rstrip("/")
+        self._base = _without_name(url).rstrip("/")
         self._query = AS_STORED if f"/{MARK}" in url else None
 
     async def read(self, name: str, most: int) -> AsyncIterator[bytes]:
         try:
             async with self._client.stream("GET", f"{self._base}/{quote(name)}", params=self._query) as answer:
                 if answer.status_code != httpx.codes.OK:
-                    missing = answer.status_code in {httpx.codes.NOT_FOUND, httpx.codes.GONE}
-                    raise Unreadable("is missing" if missing else f"is answered with {answer.status_code}")
+                    raise Unreadable(ANSWERS.get(answer.status_code, f"is answered with {answer.status_code}"))
                 async for piece in answer.aiter_bytes(PIECE_BYTES):
                     yield piece[:most]
                     most -= len(piece)

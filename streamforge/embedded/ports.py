@@ -41,6 +41,11 @@ def claim(host: str, port: int, *, flag: str) -> int:
         with socket.create_server((host, port), family=family) as probe:
             return int(probe.getsockname()[1])
     except OSError as error:
+        if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+            raise PortInUse(
+                f"This machine has no address {host} to listen on; choose 127.0.0.1, 0.0.0.0 for all, or another that "
+                "`ip address` shows, with --host."
+            ) from error
         why = "is in use by another program" if error.errno == errno.EADDRINUSE else f"cannot be used: {error.strerror}"
         raise PortInUse(
             f"Port {port} on {host} {why}; choose another with {flag} N, or {flag} 0 for any free one."

@@ -14,6 +14,7 @@ from streamforge.access.signatures import Signatures, SignedAddresses
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import Playback, Stage
 from streamforge.db.jobs import Jobs
+from streamforge.errors import ReceiptUnreadable
 from streamforge.events.log import EventLog
 from streamforge.keys import Keys
 from streamforge.settings import KeySettings, PlaybackSettings, Settings
@@ -131,5 +132,7 @@ async def test_verify_works_with_a_signed_address(guarded_api: Api, film: UUID, 
     receipt = json.dumps({"job_id": str(film), "files": listed}).encode()
     await storage.put_bytes(layout.output(film, "result.json"), receipt)
     told = (await guarded_api.http.get(f"/jobs/{film}", headers=await key_of("ada", "read"))).json()["playback"]["hls"]
-    found = await verify(guarded_api.url + told.removesuffix("/master.m3u8"))
-    assert found.problems == []
+    for address in (told, told.removesuffix("/master.m3u8")):
+        assert (await verify(guarded_api.url + address)).problems == []
+    with pytest.raises(ReceiptUnreadable, match=r"name its signed address, or a key with --api-key-file"):
+        await verify(f"{guarded_api.url}/media/{film}")

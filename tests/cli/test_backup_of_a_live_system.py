@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import signal
+import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -79,6 +80,8 @@ async def test_a_job_in_flight_goes_on_where_its_backup_is_restored(machines: li
     )
     assert restored.returncode == 0, restored.stderr
     assert "1 unfinished jobs go on where they were when it is started." in restored.stdout
+    everything = [*(tmp_path / "backup").rglob("*"), *place.rglob("*")]
+    assert [path for path in everything if not path.is_symlink() and stat.S_IMODE(path.stat().st_mode) & 0o077] == []
 
     again = start(place, **QUICK)
     machines.append(again)

@@ -3,7 +3,8 @@
 import pytest
 
 from streamforge.embedded.child import PORT_TRIES, ChildDied, EndedAtStart, start_on
-from streamforge.embedded.ports import Port, free_port
+from streamforge.embedded.ports import Port, claim, free_port
+from streamforge.errors import PortInUse
 
 HOST = "127.0.0.1"
 
@@ -50,3 +51,9 @@ async def test_where_another_port_cannot_help_it_is_started_once(port: int, fail
     with pytest.raises(ChildDied):
         await start_on(part.start, part.stop, part.port)
     assert len(part.tried) == 1
+
+
+@pytest.mark.parametrize("host", ["203.0.113.1", "no such host"])
+def test_an_address_of_another_machine_is_no_matter_of_the_port(host: str) -> None:
+    with pytest.raises(PortInUse, match=rf"no address {host} to listen on; choose .* with --host"):
+        claim(host, 8081, flag="--port")
