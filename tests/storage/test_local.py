@@ -334,3 +334,14 @@ def test_a_file_url_names_an_absolute_path() -> None:
 def test_a_file_url_that_names_a_host_or_nothing_is_refused(url: str) -> None:
     with pytest.raises(InvalidSettings, match=r"storage\.url"):
         LocalStorage.from_url(url)
+
+
+async def test_an_etag_tells_nothing_of_the_disk(tmp_path: Path) -> None:
+    """Everybody who plays a stream gets it."""
+    storage = LocalStorage(tmp_path / "store")
+    await storage.put_bytes("manifest", b"content")
+    info = await storage.stat("manifest")
+    found = (tmp_path / "store" / "manifest").stat()
+    assert info is not None
+    for number in (found.st_ino, found.st_mtime_ns):
+        assert f"{number:x}" not in info.etag
