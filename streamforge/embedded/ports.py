@@ -6,6 +6,9 @@ from collections.abc import Mapping
 
 from streamforge.errors import PortInUse
 
+NOT_HERE = {errno.EADDRNOTAVAIL, socket.EAI_NONAME, socket.EAI_AGAIN, socket.EAI_FAIL}
+"""No interface has the address, or nobody knows the name: the numbers of getaddrinfo(3) come as those of an OSError."""
+
 
 def free_port(host: str = "127.0.0.1") -> int:
     """A port nobody listens on now. The kernel picks at random, so that two callers hardly ever get the same."""
@@ -41,7 +44,7 @@ def claim(host: str, port: int, *, flag: str) -> int:
         with socket.create_server((host, port), family=family) as probe:
             return int(probe.getsockname()[1])
     except OSError as error:
-        if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        if error.errno in NOT_HERE:
             raise PortInUse(
                 f"This machine has no address {host} to listen on; choose 127.0.0.1, 0.0.0.0 for all, or another that "
                 "`ip address` shows, with --host."

@@ -125,13 +125,16 @@ def _listening(table: Path) -> list[str]:
 async def test_it_ends_with_its_gatekeeper(tmp_path: Path) -> None:
     server = EmbeddedTemporal(tmp_path / "temporal")
     await server.start()
-    if not server.is_guarded or server.child is None:
-        pytest.skip("no network namespaces here")
-    (temporal,) = psutil.Process(server.child.pid).children()
-    os.kill(server.child.pid, 9)
-    async with asyncio.timeout(10):
-        while leftovers.is_alive(temporal):
-            await asyncio.sleep(0.01)
+    try:
+        if not server.is_guarded or server.child is None:
+            pytest.skip("no network namespaces here")
+        (temporal,) = psutil.Process(server.child.pid).children()
+        os.kill(server.child.pid, 9)
+        async with asyncio.timeout(10):
+            while leftovers.is_alive(temporal):
+                await asyncio.sleep(0.01)
+    finally:
+        await server.stop()
 
 
 async def test_where_the_kernel_allows_no_network_it_runs_as_before(

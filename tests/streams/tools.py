@@ -2,14 +2,22 @@
 
 import asyncio
 import socket
+import ssl
 import subprocess
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
 from pathlib import Path
 from threading import Thread
 
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from programs import program
 
 HERE = Path(__file__).parent
@@ -34,6 +42,16 @@ async def nginx(folder: Path, port: int, upstream: str | Sequence[str], location
     was away a moment ago: with `max_fails` a rolling deploy would find both left out."""
     servers = [upstream] if isinstance(upstream, str) else upstream
     apis = " ".join(f"server {each.removeprefix('http://')} max_fails=0;" for each in servers)
+    upstreams = f"upstream apis {{ {apis} }}"
+    passes = f"proxy_pass {upstream if isinstance(upstream, str) else 'http://apis'}; {location}"
+    server = f"server {{ listen 127.0.0.1:{port}; location / {{ {passes} }} }}"
+    async with nginx_with(folder, port, f"{upstreams} {server}"):
+        yield f"http://127.0.0.1:{port}"
+
+
+@asynccontextmanager
+async def nginx_with(folder: Path, port: int, servers: str) -> AsyncIterator[None]:
+    """One that has these servers, and listens on the port by then."""
     config = folder / "nginx.conf"
     config.write_text(
         f"""
@@ -43,11 +61,7 @@ async def nginx(folder: Path, port: int, upstream: str | Sequence[str], location
             access_log off;
             client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
             uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
-            upstream apis {{ {apis} }}
-            server {{
-                listen 127.0.0.1:{port};
-                location / {{ proxy_pass {upstream if isinstance(upstream, str) else "http://apis"}; {location} }}
-            }}
+            {servers}
         }}
         """
     )
@@ -55,10 +69,28 @@ async def nginx(folder: Path, port: int, upstream: str | Sequence[str], location
     process = await asyncio.create_subprocess_exec(binary, "-p", str(folder), "-c", str(config))
     try:
         await _listening(port)
-        yield f"http://127.0.0.1:{port}"
+        yield
     finally:
         process.terminate()
         await process.wait()
+
+
+def certify(folder: Path, name: str) -> ssl.SSLContext:
+    """NAME.pem and NAME.key of a server on loopback, signed by itself; and what trusts it."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    names = x509.SubjectAlternativeName([x509.DNSName(name), x509.IPAddress(ip_address("127.0.0.1"))])
+    certificate = (
+        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(names, critical=False)
+        .sign(key, SHA256())
+    )
+    pem = certificate.public_bytes(Encoding.PEM)
+    (folder / f"{name}.pem").write_bytes(pem)
+    (folder / f"{name}.key").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return ssl.create_default_context(cadata=pem.decode())
 
 
 async def _listening(port: int) -> None:
