@@ -77,6 +77,8 @@ def test_threads_are_made_and_processes_are_not(architecture: Architecture) -> N
 def test_who_measures_makes_programs_of_its_processes_at_once(architecture: Architecture) -> None:
     assert verdict(architecture, "clone", 0x4111, measures=True) == RET_ALLOW
     assert verdict(architecture, "clone", 0x11, measures=True) == EPERM
+    for namespace in (0x20000, *(1 << bit for bit in range(25, 31))):
+        assert verdict(architecture, "clone", 0x4111 | namespace, measures=True) == EPERM
     assert verdict(architecture, "execve", measures=True) == RET_ALLOW
 
 

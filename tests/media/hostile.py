@@ -202,6 +202,20 @@ def speak(task: Attack) -> str:
     return "said"
 
 
+def leave(task: Attack) -> str:
+    """The group of processes that is killed with it."""
+    {"session": os.setsid, "group": lambda: os.setpgid(0, 0)}[task.at]()
+    return "left"
+
+
+def die_beside_another(task: Attack) -> str:
+    """Of its own hand, and what it has started lives on."""
+    endless = ["-f", "lavfi", "-i", "anullsrc", "-metadata", f"title={task.at}", "-f", "null", "-"]
+    with subprocess.Popen([FFMPEG, "-re", *endless], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "survived"
+
+
 def lie(task: Attack) -> str:
     """Tells its worker, by the socket that it answers at, that it is somebody else."""
     for name in _own_files():
@@ -237,7 +251,7 @@ ATTACKS: dict[str, Callable[[Attack], str]] = {
             eat_disk,
             kill,
         ),
-        *(change, disturb, speak),
+        *(change, disturb, speak, leave, die_beside_another),
         *(environment, open_files, call, lie, limits, status),
     )
 }

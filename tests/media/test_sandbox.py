@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from uuid import uuid4
 
 import psutil
 import pytest
@@ -20,7 +21,7 @@ from test_probe import probe
 from streamforge.contracts import tasks
 from streamforge.contracts.tasks import SandboxTask
 from streamforge.embedded import leftovers
-from streamforge.errors import SandboxMissing, ServiceError, SourceTooExpensive
+from streamforge.errors import MediaChildCrashed, SandboxMissing, ServiceError, SourceTooExpensive
 from streamforge.kernel import landlock, seccomp
 from streamforge.kernel.syscalls import machine
 from streamforge.media.process.sandbox import MOST_THREADS, THREADS_PER_CORE
@@ -200,6 +201,17 @@ async def test_no_other_process_is_disturbed(hostile: HostileChildren, way: str)
             await hostile.run(MEASURING, Attack(does="disturb", at=way, number=victim.pid))
         ).says == "PermissionError"
         victim.kill()
+
+
+async def test_nothing_that_it_has_started_outlives_it(hostile: HostileChildren) -> None:
+    for way in ("session", "group"):
+        assert (await hostile.run(MEASURING, Attack(does="leave", at=way))).says == "PermissionError"
+    mark = uuid4().hex
+    with pytest.raises(MediaChildCrashed):
+        await hostile.run(MEASURING, Attack(does="die_beside_another", at=mark))
+    async with asyncio.timeout(20):
+        while any(f"title={mark}" in (each.info["cmdline"] or []) for each in psutil.process_iter(["cmdline"])):
+            await asyncio.sleep(0.05)
 
 
 @pytest.mark.parametrize("lie", ['{{"pid": {pid}}}', '{{"exit": 0}}', '{{"pid": {pid}, "exit": 0}}'])

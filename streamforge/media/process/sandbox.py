@@ -250,6 +250,8 @@ NEVER = (
     *("shmget", "shmat", "shmctl", "msgget", "semget", "mq_open", "memfd_secret"),
     # What others of the same user have of these, by its number or name.
     *("msgctl", "msgsnd", "msgrcv", "semctl", "semop", "semtimedop", "mq_unlink"),
+    # Out of the group that is killed when the task is over.
+    *("setsid", "setpgid"),
     # How others of the same user run.
     *("ioprio_set", "migrate_pages", "move_pages"),
 )
@@ -257,6 +259,8 @@ ONLY_ITSELF = ("prlimit64", "sched_setscheduler", "sched_setparam", "sched_setat
 """Calls whose first argument is a process; 0 is the one that calls. A limit of no CPU time ends any other of the same user."""
 
 CLONE_VM, CLONE_VFORK, CLONE_THREAD = 0x100, 0x4000, 0x10000
+CLONE_NAMESPACES = 0x7E020000
+"""CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID and NEWNET: in a user namespace it would have all rights again."""
 MAP_TYPE, MAP_SHARED, MAP_SHARED_VALIDATE = 0x0F, 0x01, 0x03
 TIOCSTI, TIOCLINUX = 0x5412, 0x541C
 ENOSYS = 38
@@ -283,7 +287,9 @@ def refusals(*, measures: bool, on_gpu: bool) -> Iterator[Refused]:
     yield Refused("clone3", ENOSYS)
     thread, program = CLONE_VM | CLONE_THREAD, CLONE_VM | CLONE_VFORK
     yield Refused("fork")
-    yield Refused("clone", argument=0, mask=thread | program, values=_kinds(measures), is_among=False)
+    yield Refused(
+        "clone", argument=0, mask=thread | program | CLONE_NAMESPACES, values=_kinds(measures), is_among=False
+    )
     if not measures:
         yield from (Refused("vfork"), Refused("execve"))
     if not on_gpu:

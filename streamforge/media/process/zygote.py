@@ -90,11 +90,13 @@ def _kill(pid: int) -> None:
 def _reap(children: dict[int, socket.socket]) -> None:
     while True:
         try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         except ChildProcessError:
             return
-        if pid == 0:
+        if ended is None:
             return
+        _kill(ended.si_pid)  # What it has started, before its number can be anybody else's.
+        pid, status = os.waitpid(ended.si_pid, 0)
         report = children.pop(pid, None)
         if report is not None:
             _tell(report, {"exit": os.waitstatus_to_exitcode(status)})
