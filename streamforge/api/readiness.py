@@ -8,16 +8,17 @@ from streamforge.errors import StreamForgeError
 
 CHECK_TIMEOUT = 3.0
 FRESH_SECONDS = 1.0
-"""So long a good answer counts for the next upload: those that come together are one question to each part."""
+"""So long a good answer counts for the next upload, and for strangers: those that come together are one question to each part.
+Each question writes to the database and to the store, and a bucket has its price for that."""
 
 
 class Readiness:
     def __init__(self, checks: Sequence[Check]) -> None:
         self._checks = {check.name: check for check in checks}
 
-    async def problems(self) -> dict[str, StreamForgeError | None]:
-        """What is wrong with each part; None where it is well."""
-        found = await asyncio.gather(*(check.problem() for check in self._checks.values()))
+    async def problems(self, fresh: float = 0.0) -> dict[str, StreamForgeError | None]:
+        """What is wrong with each part; None where it is well, or was so many seconds ago."""
+        found = await asyncio.gather(*(check.problem(fresh) for check in self._checks.values()))
         return dict(zip(self._checks, found, strict=True))
 
     async def require(self, *names: str) -> None:

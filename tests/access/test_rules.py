@@ -1,6 +1,7 @@
 """Every route has a rule, and nobody comes past it."""
 
 import re
+import time
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
@@ -15,8 +16,10 @@ from websockets.exceptions import InvalidStatus
 from streamforge.access.caller import Need
 from streamforge.api import app
 from streamforge.api.http.rules import GuardedRoute, GuardedWebSocketRoute
+from streamforge.api.readiness import FRESH_SECONDS
 from streamforge.api.routes.health import health
 from streamforge.settings import ServerSettings, Settings
+from streamforge.storage.local import LocalStorage
 
 RULES = {
     "GET /": "public",
@@ -141,6 +144,24 @@ async def test_a_stranger_hears_that_a_part_is_not_well_and_not_why(guarded_api:
     assert asked.json()["checks"]["temporal"] == {"ok": False, "message": "not well"}
     known = await guarded_api.http.get("/ready", headers=await key_of("alice"))
     assert "Temporal" in known.json()["checks"]["temporal"]["message"]
+
+
+async def test_strangers_do_not_have_the_store_written_to_as_often_as_they_like(
+    guarded_api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bucket has a price for each."""
+    asked, check = 0, LocalStorage.check
+
+    async def counted(storage: LocalStorage) -> None:
+        nonlocal asked
+        asked += 1
+        await check(storage)
+
+    monkeypatch.setattr(LocalStorage, "check", counted)
+    began = time.monotonic()
+    for _ in range(20):
+        await guarded_api.http.get("/ready")
+    assert 1 <= asked <= 2 + (time.monotonic() - began) / FRESH_SECONDS
 
 
 async def test_what_is_there_is_nobody_s_business(guarded_api: Api) -> None:

@@ -9,6 +9,7 @@ import streamforge
 from streamforge.api.http.answers import answer
 from streamforge.api.http.rules import GuardedRoute, GuardedWebSocketRoute
 from streamforge.api.openapi.operation import Operation, describes, json_of
+from streamforge.api.readiness import FRESH_SECONDS
 from streamforge.api.services import Request, known_caller_of, services_of
 from streamforge.errors import StreamForgeError
 
@@ -60,7 +61,7 @@ async def health(_request: Request) -> Response:
 )
 async def ready(request: Request) -> Response:
     is_known = known_caller_of(request) is not None
-    problems = await services_of(request).readiness.problems()
+    problems = await services_of(request).readiness.problems(0 if is_known else FRESH_SECONDS)
     well = not any(problems.values())
     checks = {
         name: PartHealth(ok=problem is None, message=_message(problem, is_known)) for name, problem in problems.items()
