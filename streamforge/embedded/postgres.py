@@ -16,6 +16,7 @@ from streamforge.embedded import leftovers
 from streamforge.embedded.child import Child, start_on
 from streamforge.embedded.ports import Port
 from streamforge.errors import MissingPart
+from streamforge.kernel.environment import without_secrets
 
 HOST = "127.0.0.1"
 USER = "streamforge"
@@ -86,6 +87,7 @@ class EmbeddedPostgres:
             privileges=privileges,
             # Fast shutdown: sessions are ended, everything is written. SIGTERM would wait for clients to leave.
             stop_signal=signal.SIGINT,
+            env=without_secrets(),
         )
         self.child.start()
         await self.child.wait_until(self._accepts_connections, START_SECONDS)
@@ -121,7 +123,7 @@ class EmbeddedPostgres:
         ]
         with self._log.open("ab") as log:
             made = subprocess.run(  # noqa: S603 - a list, no shell; nothing in it comes from outside
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=without_secrets(), check=False
             )
         if made.returncode != 0:
             raise MissingPart(f"The embedded PostgreSQL could not create its cluster; see {self._log}.")

@@ -14,6 +14,7 @@ from streamforge.embedded import gatekeeper
 from streamforge.embedded.child import Child, EndedAtStart, start_on
 from streamforge.embedded.ports import Port
 from streamforge.errors import MissingPart, TemporalUnavailable
+from streamforge.kernel.environment import without_secrets
 from streamforge.kernel.syscalls import IS_LINUX
 from streamforge.settings import TemporalSettings
 from streamforge.temporal.connect import connect, ensure_search_attributes
@@ -93,7 +94,9 @@ class EmbeddedTemporal:
         await self._run(self._command())
 
     async def _run(self, command: list[str]) -> None:
-        self.child = Child(self.name, command, self._log, folder=self._folder)
+        # It keeps its own settings in a home.
+        environment = without_secrets("HOME", kinds=("XDG_",))
+        self.child = Child(self.name, command, self._log, folder=self._folder, env=environment)
         self.child.start()
         await self.child.wait_until(self._takes_workflows, START_SECONDS)
 

@@ -49,11 +49,15 @@ def said_to_nobody(port: int, greeting: str) -> str:
 
 shared = pytest.mark.asyncio(loop_scope="module")
 
+SECRET = "STREAMFORGE_AUTH__SECRET"
+
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[EmbeddedTemporal]:
     server = EmbeddedTemporal(tmp_path_factory.mktemp("temporal"))
-    await server.start()
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv(SECRET, "only-the-service-knows")
+        await server.start()
     yield server
     await server.stop()
 
@@ -92,6 +96,14 @@ async def test_a_page_whose_name_points_here_reads_nothing(server: EmbeddedTempo
             assert "localhost" in refused.text
         for host in ("localhost", "LOCALHOST:8233", "127.0.0.1:8233", "app.localhost"):
             assert "<html" in (await client.get(server.ui_url, headers={"Host": host})).text, host
+
+
+@shared
+async def test_neither_it_nor_temporal_has_the_service_s_secrets(server: EmbeddedTemporal) -> None:
+    assert server.child is not None
+    gatekeeper = psutil.Process(server.child.pid)
+    for process in (gatekeeper, *gatekeeper.children()):
+        assert SECRET not in process.environ()
 
 
 @shared

@@ -16,6 +16,8 @@ from streamforge.embedded import leftovers, postgres
 from streamforge.embedded.child import ChildDied
 from streamforge.embedded.postgres import EmbeddedPostgres
 
+SECRETS = {"STREAMFORGE_AUTH__SECRET", "AWS_SECRET_ACCESS_KEY", "PGPASSWORD"}
+
 
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[EmbeddedPostgres]:
@@ -37,8 +39,14 @@ async def test_start_returns_a_dsn_that_answers_at_once(server: EmbeddedPostgres
     assert int(str(version)) >= 180000
 
 
-async def test_server_settings_reach_the_server(server: EmbeddedPostgres) -> None:
+async def test_server_settings_reach_the_server_and_the_service_s_secrets_do_not(
+    server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in SECRETS:
+        monkeypatch.setenv(name, "only-the-service-knows")
     assert await query(await server.start(), "show fsync") == "off"
+    assert server.child is not None
+    assert SECRETS.isdisjoint(psutil.Process(server.child.pid).environ())
 
 
 async def test_it_listens_on_loopback_only_and_on_no_socket_file(server: EmbeddedPostgres) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from streamforge.contracts.tasks import In, Out, Progress, Task
 from streamforge.errors import MediaChildCrashed, SourceTooExpensive, StreamForgeError, by_code
+from streamforge.kernel.environment import without_secrets
 from streamforge.media.process.limits import Limits
 from streamforge.media.worker.written import quote
 from streamforge.observability import metrics
@@ -38,10 +39,8 @@ ENVIRONMENT = {"SVT_LOG": "1", "OPENBLAS_NUM_THREADS": "1"}
 """SVT-AV1 otherwise prints thirty lines for every chunk; numpy's linear algebra, of which a child needs next to nothing,
 otherwise keeps a thread and its memory for every core."""
 
-PASSED_ON = ("PATH", "LANG", "LANGUAGE", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "LD_PRELOAD", "IMAGEIO_FFMPEG_EXE")
-PASSED_ON_KINDS = ("LC_", "PYTHON", "CUDA_", "NVIDIA_", "OMP_", "MKL_", "KMP_", "CT2_", "MALLOC_", "GLIBC_")
-"""Of a worker's environment, by name and by how it begins. Everything else stays with the worker: passwords of databases and
-of buckets come in variables, under names that we do not all know."""
+PASSED_ON_KINDS = ("CUDA_", "NVIDIA_", "OMP_", "MKL_", "KMP_", "CT2_")
+"""Of a worker's environment, beside what everybody needs, by how it begins. Everything else stays with the worker."""
 
 
 class MediaChildren:
@@ -188,9 +187,8 @@ def _measured(task: str) -> Iterator[None]:
 
 
 def _environment() -> dict[str, str]:
-    """Without secrets: a child that is taken over can read its own."""
-    kept = {name: value for name, value in os.environ.items() if name in PASSED_ON or name.startswith(PASSED_ON_KINDS)}
-    return kept | ENVIRONMENT
+    """A child that is taken over can read its own."""
+    return without_secrets("IMAGEIO_FFMPEG_EXE", kinds=PASSED_ON_KINDS) | ENVIRONMENT
 
 
 class _Child:
