@@ -73,7 +73,8 @@ class ResumableUploads:
         self._launcher = launcher
         self._digests = OrderedDict[UUID, tuple[int, Any]]()
         """By upload: of its first so many bytes, where all of them came through this process."""
-        self._told = dict[UUID, int]()
+        self._told = OrderedDict[UUID, int]()
+        """Tenths, by upload. Most go on at another API, or never: at most as many as digests, or it would grow for ever."""
 
     async def receive(
         self, upload: UploadRow, body: AsyncIterator[bytes], holding: Holding, checksum: Checksum | None
@@ -223,6 +224,8 @@ class ResumableUploads:
         if int(share * TOLD_TIMES) <= self._told.get(upload.id, 0):
             return
         self._told[upload.id] = int(share * TOLD_TIMES)
+        if len(self._told) > MAX_DIGESTS:
+            self._told.popitem(last=False)
         change = JobChange(
             stage=Stage.UPLOADING,
             progress=progress_at(Stage.UPLOADING, share * ARRIVED),
