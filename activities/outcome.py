@@ -55,6 +55,8 @@ class OutcomeActivities:
         async with heartbeats(), self.jobs.removal():
             if what.renditions:
                 await self._discard_renditions(what)
+            elif what.keep_parts:
+                await self._keep_parts(what.job_id)
             else:
                 await self._discard_job(what)
 
@@ -64,10 +66,17 @@ class OutcomeActivities:
         for rendition in what.renditions:
             await self.storage.delete(layout.output(what.job_id, f"{rendition}/"))
 
+    async def _keep_parts(self, job_id: UUID) -> None:
+        """Manifests go, so that nobody plays it."""
+        await self.storage.delete(layout.growing_folder(job_id))
+        await self.jobs.mark_parts_kept(job_id)
+
     async def _discard_job(self, what: DiscardInput) -> None:
         await self.storage.delete(layout.work_folder(what.job_id))
         # Whoever wants the rest removed may have failed only to hear that the job is completed.
-        if (what.output or what.original) and not await self._is_completed(what.job_id):
+        if not (what.output or what.original) or await self._is_completed(what.job_id):
+            return
+        if not await self.jobs.is_held(what.job_id):
             await self._discard_all_but_work(what)
 
     async def _discard_all_but_work(self, what: DiscardInput) -> None:

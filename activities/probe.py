@@ -1,5 +1,6 @@
 """Find out what the source is, and plan everything that follows from it."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -20,6 +21,8 @@ from streamforge.contracts.pipeline import PlanVideo, ProbedSource, ProbeInput
 from streamforge.contracts.printable_plan import PrintablePlan
 from streamforge.contracts.steps import PLAN, PROBE
 from streamforge.contracts.tasks import CodecsTask
+from streamforge.db.chunks import Chunks
+from streamforge.errors import DatabaseUnavailable
 from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
 from streamforge.keys import Keys
@@ -44,6 +47,7 @@ class ProbeActivities:
     settings: Settings
     keys: Keys
     gpu: GpuSessions
+    chunks: Chunks
 
     @performs(PROBE)
     async def probe(self, work: ProbeInput) -> ProbedSource:
@@ -57,6 +61,8 @@ class ProbeActivities:
             sent = await source_clocks.keep(self.storage, work.job_id, source.without_key_frames())
             probed = ProbedSource(source=sent, plan=plan, attempt=activity.info().attempt)
             await reporter.state(_planned(probed.source, probed.plan))
+            with suppress(DatabaseUnavailable):  # For people who look; nothing depends on it.
+                await self.chunks.plan(work.job_id, [(chunk.start, chunk.end) for chunk in plan.chunks])
             return probed
 
     @performs(PLAN)

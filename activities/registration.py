@@ -8,7 +8,6 @@ import inspect
 import pkgutil
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from datetime import timedelta
 from typing import Any, TypeAlias, TypeVar, get_type_hints
 
 from temporalio import activity
@@ -23,11 +22,12 @@ from streamforge.contracts import steps
 from streamforge.contracts.steps import In, Out, Step
 from streamforge.contracts.tasks import Libraries
 from streamforge.db.audit import AuditLog
+from streamforge.db.chunks import Chunks
 from streamforge.db.jobs import Jobs
 from streamforge.events.log import EventLog
 from streamforge.keys import Keys
 from streamforge.media.worker.children import MediaChildren
-from streamforge.settings import Settings
+from streamforge.settings import RetentionSettings, Settings
 from streamforge.storage import Storage
 
 Owner = TypeVar("Owner")
@@ -46,6 +46,7 @@ class Parts:
     storage: Storage
     events: EventLog
     jobs: Jobs
+    chunks: Chunks
     audit_log: AuditLog
     children: MediaChildren
     libraries: Libraries
@@ -57,14 +58,8 @@ class Parts:
     temporal: Client
 
     @property
-    def keep(self) -> timedelta:
-        """How long jobs that are over are kept."""
-        return timedelta(days=self.settings.retention.days)
-
-    @property
-    def keep_audit(self) -> timedelta:
-        """How long entries of the audit log are kept."""
-        return timedelta(days=self.settings.retention.audit_days)
+    def retention(self) -> RetentionSettings:
+        return self.settings.retention
 
 
 def performs(step: Step[In, Out]) -> Callable[[Method[Owner, In, Out]], Method[Owner, In, Out]]:

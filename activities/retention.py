@@ -14,11 +14,14 @@ from streamforge.contracts.steps import SWEEP
 from streamforge.db.audit import AuditLog
 from streamforge.db.jobs import Jobs
 from streamforge.errors import StorageUnavailable
+from streamforge.settings import RetentionSettings
 from streamforge.storage import Storage, layout
 from streamforge.storage.ownership import claim_and_remember
 
 ORPHAN_GRACE = timedelta(hours=24)
 """An upload lies in the store a moment before its row is written; only what is older than this can be nobody's."""
+A_DAY_AHEAD = timedelta(days=1)
+"""Who follows a job is told so long before it goes, at the sweep before at the latest."""
 UNFINISHED_GRACE = timedelta(days=2)
 """No upload into the store lives so long: its client gives up after one."""
 
@@ -29,9 +32,8 @@ log = structlog.stdlib.get_logger(__name__)
 class RetentionActivities:
     storage: Storage
     jobs: Jobs
-    keep: timedelta
+    retention: RetentionSettings
     audit_log: AuditLog
-    keep_audit: timedelta
 
     @performs(SWEEP)
     async def sweep(self, _: SweepInput) -> SweepResult:
@@ -39,24 +41,47 @@ class RetentionActivities:
 
         Raises StoreTaken: what looks like nobody's may be another installation's.
         """
-        now = datetime.now(UTC)
+        now, keep = datetime.now(UTC), timedelta(days=self.retention.days)
         async with heartbeats() as checkpoint:
             await claim_and_remember(self.storage, self.jobs)
-            expired = await self.jobs.expired(now - self.keep)
+            expired = await self.jobs.expired(now - keep)
             for number, job_id in enumerate(expired, start=1):
                 await self._remove_files(job_id)
                 checkpoint.set({"jobs": number})
             await self.jobs.delete(expired)
-            await self.audit_log.forget(now - self.keep_audit)
-            await self._remove_searches(now - self.keep)
+            await self._remove_originals_and_outputs(now)
+            await self._remove_kept_parts(now - timedelta(hours=self.retention.failed_parts_hours))
+            soon = A_DAY_AHEAD + timedelta(hours=self.retention.sweep_every_hours)
+            await self.jobs.tell_expiring(keep, soon, "It is about to be removed")
+            await self.audit_log.forget(now - timedelta(days=self.retention.audit_days))
+            await self._remove_searches(now - keep)
             orphans = await self._remove_orphans(now - ORPHAN_GRACE, checkpoint)
             await self.jobs.forget_announced(now - ORPHAN_GRACE)
+            await self.jobs.forget_answers()
             await self._abort_uploads(now - UNFINISHED_GRACE)
         return SweepResult(jobs_removed=len(expired), orphans_removed=orphans)
 
     async def _remove_files(self, job_id: UUID) -> None:
         for folder in layout.job_folders(job_id):
             await self.storage.delete(folder)
+
+    async def _remove_originals_and_outputs(self, now: datetime) -> None:
+        """Of jobs that stay, where one of the two has a shorter time of its own."""
+        if (days := self.retention.originals_days) is not None:
+            for job_id in await self.jobs.originals_past(now - timedelta(days=days)):
+                await self.storage.delete(layout.original_folder(job_id))
+                await self.jobs.mark_original_removed(job_id)
+        if (days := self.retention.outputs_days) is not None:
+            for job_id in await self.jobs.outputs_past(now - timedelta(days=days)):
+                await self.storage.delete(layout.output_folder(job_id))
+                await self.jobs.mark_output_removed(job_id)
+
+    async def _remove_kept_parts(self, before: datetime) -> None:
+        """Of jobs that failed and were not tried again. Records first: they must not speak of what is gone."""
+        for job_id in await self.jobs.with_parts_kept_before(before):
+            await self.storage.delete(layout.work_folder(job_id))
+            await self.storage.delete(layout.output_folder(job_id))
+            await self.jobs.forget_kept_parts(job_id)
 
     async def _remove_orphans(self, before: datetime, checkpoint: Checkpoint) -> int:
         removed = 0

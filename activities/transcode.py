@@ -3,14 +3,17 @@
 import asyncio
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import UUID
 
 import structlog
 from temporalio import activity
 
 from activities.registration import performs
 from activities.support import source_clocks, work_records
+from activities.support.chunk_book import ChunkBook
 from activities.support.chunk_progress import ChunkProgress, sound_progress
 from activities.support.gpu_sessions import GpuSessions
 from activities.support.heartbeats import FIRST_ATTEMPT, heartbeats
@@ -21,11 +24,14 @@ from activities.support.scratch import Scratch
 from activities.support.waiting_puts import retry_while_store_is_away
 from streamforge.contracts import tasks
 from streamforge.contracts.media.encoded import EncodedTrack, EncodedTracks
+from streamforge.contracts.media.scores import PartQuality
 from streamforge.contracts.media.stills import TileSet
 from streamforge.contracts.pipeline import EncodeAudioInput, EncodeChunkInput, EncodedPart, StoredSource
 from streamforge.contracts.steps import ENCODE_AUDIO, ENCODE_CHUNK
 from streamforge.contracts.tasks import TILES_FOLDER, AudioTask, EncodeResult, EncodeTask, FramesEncoded, SoundEncoded
-from streamforge.errors import ChunksDoNotFit, Superseded
+from streamforge.db.chunks import Chunks
+from streamforge.db.jobs import Jobs
+from streamforge.errors import ChunksDoNotFit, DatabaseUnavailable, JobPaused, Superseded
 from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
 from streamforge.keys import Keys
@@ -54,13 +60,17 @@ class TranscodeActivities:
     room: MemoryBudget
     keys: Keys
     gpu: GpuSessions
+    jobs: Jobs
+    chunks: Chunks
 
     @performs(ENCODE_CHUNK)
     async def transcode_chunk(self, work: EncodeChunkInput) -> EncodedPart:
-        """Some or all renditions of one chunk. What is already in the store is not encoded again."""
+        """Some or all renditions of one chunk. What is already in the store is not encoded again. Raises JobPaused."""
+        await self._require_unpaused(work.job_id)
         names_ = _PartNames(work)
         async with heartbeats() as checkpoint, Reporter(self.events, work.job_id) as reporter:
-            progress = ChunkProgress(work)
+            progress, book = ChunkProgress(work), ChunkBook(self.chunks)
+            begun = await book.begin(work)
 
             def on_progress(told: FramesEncoded) -> None:
                 checkpoint.set(told.model_dump() | self.gpu.utilisation())
@@ -68,6 +78,12 @@ class TranscodeActivities:
 
             if (done := await self._found(names_)) is None:
                 done = await self._encode_chunk(work, names_, on_progress, reporter)
+            quality = (
+                await work_records.find(self.storage, names_.quality, PartQuality)
+                if work.plan.quality.enabled
+                else None
+            )
+            await book.end(begun, done, quality)
             # Told when it is published, and as the whole chunk, also where the probe had expected another frame count.
             reporter.report(*progress.finished())
             return names_.part(work, done)
@@ -149,6 +165,12 @@ class TranscodeActivities:
                 reason=encoded.gpu_failure,
             )
         return encoded, not on_gpu or encoded.gpu_failure is not None
+
+    async def _require_unpaused(self, job_id: UUID) -> None:
+        """Of a part that was queued before: the workflow cannot take it back. A database that is away pauses nobody."""
+        with suppress(DatabaseUnavailable):
+            if await self.jobs.is_paused(job_id):
+                raise JobPaused("The job is paused.")
 
     @performs(ENCODE_AUDIO)
     async def transcode_audio(self, work: EncodeAudioInput) -> EncodedPart:

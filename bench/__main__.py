@@ -24,6 +24,7 @@ BENCHES = {
     "observed": "what metrics, traces and log files cost a small job",
     "fanout": "events to 1,000 clients: CPU, latency, memory, replay; beside sse-starlette and Nchan",
     "log_rows": "rows a second into the log, 8 writers",
+    "listing": "`GET /jobs` of a million jobs: each filter, page by page",
     "access": "what isolation of owners costs on GET /jobs/<id>",
     "soak": "two hours of mixed load: what grows (`make soak`)",
     "whole_job": "CPU of a whole job ÷ CPU of the bare encode of its ladder",

@@ -1,4 +1,4 @@
--- functions 3
+-- functions 4
 -- All functions of the database, as they are now: the one place to read and to change them. The migrator runs this file
 -- after the numbered migrations, once for each number in its first line. Raise that with every change; a database never
 -- goes back to a lower one, whichever version of the service starts last. What is called by a version before must go on
@@ -66,6 +66,96 @@ BEGIN
 END $$;
 CREATE OR REPLACE TRIGGER options_in_step BEFORE INSERT OR UPDATE OF options ON jobs
 FOR EACH ROW EXECUTE FUNCTION keep_options_in_step();
+
+
+-- ── finding jobs ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+-- A digest: of one size, however long what it stands for, and equal where that is equal.
+CREATE OR REPLACE FUNCTION job_term(kind text, content text) RETURNS uuid IMMUTABLE LANGUAGE sql AS $$
+    SELECT md5(kind || ':' || content)::uuid
+$$;
+
+-- Everything beyond ASCII counts as a letter, whatever the locale of the database knows of it.
+CREATE OR REPLACE FUNCTION words_of(content text) RETURNS SETOF text IMMUTABLE LANGUAGE sql AS $$
+    SELECT DISTINCT word FROM regexp_split_to_table(lower(content), '[^a-z0-9\u0080-\U0010ffff]+') AS word
+    WHERE word <> '' ORDER BY word LIMIT 64
+$$;
+
+CREATE OR REPLACE FUNCTION metadata_terms(metadata jsonb) RETURNS SETOF uuid IMMUTABLE LANGUAGE sql AS $$
+    SELECT job_term('metadata', jsonb_build_object(name, value)::text)
+    FROM jsonb_each(CASE jsonb_typeof(metadata) WHEN 'object' THEN metadata ELSE '{}' END) AS each_one (name, value)
+    WHERE jsonb_typeof(value) NOT IN ('object', 'array')
+    ORDER BY name LIMIT 64
+$$;
+COMMENT ON FUNCTION metadata_terms IS 'of its first 64 names whose values are no objects and no lists';
+
+CREATE OR REPLACE FUNCTION terms_of(key text, options jsonb) RETURNS SETOF uuid IMMUTABLE LANGUAGE sql AS $$
+    SELECT job_term('key', key)
+    UNION SELECT job_term('external_id', options ->> 'external_id') WHERE options ->> 'external_id' IS NOT NULL
+    UNION SELECT job_term('word', word) FROM words_of(key) AS word
+    UNION SELECT term FROM metadata_terms(options -> 'metadata') AS term
+$$;
+COMMENT ON FUNCTION terms_of IS 'what a job is found by; a change of it needs a migration that writes job_terms anew';
+
+CREATE OR REPLACE FUNCTION keep_terms_in_step() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP <> 'INSERT' THEN
+        DELETE FROM job_terms
+        WHERE term IN (SELECT terms_of(OLD.key, OLD.options)) AND owner = OLD.owner AND created_at = OLD.created_at AND job_id = OLD.id;
+    END IF;
+    IF TG_OP <> 'DELETE' THEN
+        INSERT INTO job_terms (term, owner, created_at, job_id)
+        SELECT term, NEW.owner, NEW.created_at, NEW.id FROM terms_of(NEW.key, NEW.options) AS term;
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE OR REPLACE TRIGGER terms_in_step AFTER INSERT OR DELETE OR UPDATE OF key, options, created_at ON jobs
+FOR EACH ROW EXECUTE FUNCTION keep_terms_in_step();
+
+-- A page of jobs, the newest first. `whose`: null for everybody's. `wanted` holds what they have to be; what is not in it does
+-- not matter. Planned for each question anew: one plan for all of them reads a million rows for a rare status. With the
+-- rights of whoever calls it, as everything here: row-level security holds.
+CREATE OR REPLACE FUNCTION find_jobs(whose text, wanted jsonb, most integer) RETURNS SETOF jobs STABLE LANGUAGE plpgsql AS $$
+DECLARE
+    terms       uuid[] := ARRAY(
+        SELECT job_term('key', wanted ->> 'key') WHERE wanted ? 'key'
+        UNION SELECT job_term('external_id', wanted ->> 'external_id') WHERE wanted ? 'external_id'
+        UNION SELECT job_term('word', word) FROM words_of(wanted ->> 'q') AS word
+        UNION SELECT term FROM metadata_terms(wanted -> 'metadata') AS term);
+    stage       text := wanted ->> 'stage';
+    last_one    boolean := stage IN ('completed', 'failed', 'cancelled');
+    asked       text := 'SELECT jobs.* FROM jobs';
+    conditions  text[] := ARRAY['true'];
+    source      text;
+    id          text;
+BEGIN
+    -- What is about times is said of each table: the planner knows that they are equal, not that both are therefore earlier.
+    FOREACH source IN ARRAY ARRAY['jobs'] || ARRAY(SELECT 'term_' || n FROM generate_series(1, cardinality(terms)) AS n) LOOP
+        id := CASE source WHEN 'jobs' THEN 'jobs.id' ELSE source || '.job_id' END;
+        IF source <> 'jobs' THEN
+            asked := asked || format(' JOIN job_terms AS %1$s ON %1$s.owner = jobs.owner '
+                                     'AND %1$s.created_at = jobs.created_at AND %1$s.job_id = jobs.id', source);
+            conditions := conditions || format('%s.term = ($4)[%s]', source, ltrim(source, 'term_'));
+        END IF;
+        conditions := conditions
+            || CASE WHEN wanted ? 'since' THEN source || '.created_at >= $5' END
+            || CASE WHEN wanted ? 'until' THEN source || '.created_at < $6' END
+            || CASE WHEN wanted ? 'before' THEN format('(%s.created_at, %s) < ($7, $8)', source, id) END;
+    END LOOP;
+    conditions := conditions
+        || CASE WHEN whose IS NOT NULL THEN 'jobs.owner = $1' END
+        -- A job whose video is still being sent waits, for people.
+        || CASE WHEN wanted ->> 'status' = 'pending' THEN 'jobs.status IN (''uploading'', ''pending'')'
+                WHEN wanted ? 'status' THEN 'jobs.status = $2' END
+        || CASE WHEN stage IS NOT NULL THEN 'jobs.stage = $9' END
+        -- The last stage is called like the status of a job that is over; in the others only those are that are not.
+        || CASE WHEN last_one THEN 'jobs.status = $9'
+                WHEN NOT last_one THEN 'jobs.status IN (''uploading'', ''pending'', ''processing'')' END;
+    RETURN QUERY EXECUTE asked || ' WHERE ' || array_to_string(conditions, ' AND ')
+                         || ' ORDER BY jobs.created_at DESC, jobs.id DESC LIMIT $3'
+    USING whose, wanted ->> 'status', most, terms, (wanted ->> 'since')::timestamptz, (wanted ->> 'until')::timestamptz,
+          (wanted #>> '{before,0}')::timestamptz, (wanted #>> '{before,1}')::uuid, stage;
+END $$;
 
 
 -- ── writing the log; streamforge.events.log says why no reader ever misses an event ─────────────────────────────────

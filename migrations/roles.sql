@@ -1,4 +1,4 @@
--- roles 3
+-- roles 4
 -- What each role may do to each table, and to which of its rows: the one place to read and to change it. The migrator runs
 -- this file after the functions, once for each number in its first line, and again where it finds that the roles are not in
 -- force; raise the number with every change. It can be run by hand: psql -v caller=… -v worker=… -v admin=… -v schema=….
@@ -10,8 +10,8 @@
 -- A table that is not named here is nobody's but its owner's.
 
 GRANT USAGE ON SCHEMA :"schema" TO :"caller", :"worker", :"admin";
-REVOKE ALL ON owners, batches, jobs, uploads, progress_events, part_progress, arrivals, installation, claimed_folders, api_keys,
-       sessions, audit_log, rate_counters, schema_migrations
+REVOKE ALL ON owners, batches, jobs, uploads, job_terms, progress_events, part_progress, job_chunks, arrivals, installation,
+       claimed_folders, api_keys, sessions, audit_log, rate_counters, idempotency_keys, workers, schema_migrations
 FROM :"caller", :"worker", :"admin";
 
 -- name of a policy: "own" holds for callers, "all" for whoever sees everybody's.
@@ -19,14 +19,19 @@ DROP POLICY IF EXISTS own ON owners;
 DROP POLICY IF EXISTS own ON batches;
 DROP POLICY IF EXISTS own ON jobs;
 DROP POLICY IF EXISTS own ON uploads;
+DROP POLICY IF EXISTS own ON job_terms;
 DROP POLICY IF EXISTS own ON progress_events;
 DROP POLICY IF EXISTS own ON part_progress;
+DROP POLICY IF EXISTS own ON job_chunks;
+DROP POLICY IF EXISTS own ON idempotency_keys;
 DROP POLICY IF EXISTS "all" ON owners;
 DROP POLICY IF EXISTS "all" ON batches;
 DROP POLICY IF EXISTS "all" ON jobs;
 DROP POLICY IF EXISTS "all" ON uploads;
+DROP POLICY IF EXISTS "all" ON job_terms;
 DROP POLICY IF EXISTS "all" ON progress_events;
 DROP POLICY IF EXISTS "all" ON part_progress;
+DROP POLICY IF EXISTS "all" ON job_chunks;
 DROP POLICY IF EXISTS "all" ON arrivals;
 DROP POLICY IF EXISTS "all" ON installation;
 DROP POLICY IF EXISTS "all" ON claimed_folders;
@@ -34,6 +39,8 @@ DROP POLICY IF EXISTS "all" ON api_keys;
 DROP POLICY IF EXISTS "all" ON sessions;
 DROP POLICY IF EXISTS "all" ON audit_log;
 DROP POLICY IF EXISTS "all" ON rate_counters;
+DROP POLICY IF EXISTS "all" ON idempotency_keys;
+DROP POLICY IF EXISTS "all" ON workers;
 
 
 -- ── owners ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -53,9 +60,11 @@ GRANT SELECT ON batches TO :"admin";
 CREATE POLICY own ON batches TO :"caller" USING (owner = current_setting('streamforge.owner', true));
 CREATE POLICY "all" ON batches TO :"worker", :"admin" USING (true);
 
-GRANT SELECT, INSERT, UPDATE (cancel_requested_at) ON jobs TO :"caller";
+GRANT SELECT, INSERT, UPDATE (cancel_requested_at, purge_requested_at, paused_at, control_number, options, retain_until,
+                             legal_hold, expiring_told_at, updated_at) ON jobs TO :"caller";
 GRANT SELECT, INSERT, UPDATE, DELETE ON jobs TO :"worker";
-GRANT SELECT, UPDATE (cancel_requested_at) ON jobs TO :"admin";
+GRANT SELECT, UPDATE (cancel_requested_at, purge_requested_at, paused_at, control_number, options, retain_until,
+                     legal_hold, expiring_told_at, updated_at) ON jobs TO :"admin";
 -- Into the batch of somebody else no job can be put: its owner would count it.
 CREATE POLICY own ON jobs TO :"caller" USING (owner = current_setting('streamforge.owner', true))
 WITH CHECK (owner = current_setting('streamforge.owner', true)
@@ -71,6 +80,10 @@ WITH CHECK (owner = current_setting('streamforge.owner', true)
             AND (job_id IS NULL OR EXISTS (SELECT FROM jobs WHERE jobs.id = job_id)));
 CREATE POLICY "all" ON uploads TO :"worker", :"admin" USING (true);
 
+GRANT SELECT, INSERT, DELETE ON job_terms TO :"caller", :"worker", :"admin";
+CREATE POLICY own ON job_terms TO :"caller" USING (owner = current_setting('streamforge.owner', true));
+CREATE POLICY "all" ON job_terms TO :"worker", :"admin" USING (true);
+
 
 -- ── their log ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -84,10 +97,16 @@ WITH CHECK (owner = current_setting('streamforge.owner', true) AND EXISTS (SELEC
 CREATE POLICY "all" ON progress_events TO :"worker", :"admin" USING (true);
 
 GRANT SELECT ON part_progress TO :"caller";
-GRANT SELECT, INSERT, UPDATE ON part_progress TO :"worker";
+GRANT SELECT, INSERT, UPDATE, DELETE ON part_progress TO :"worker";
 GRANT SELECT ON part_progress TO :"admin";
 CREATE POLICY own ON part_progress TO :"caller" USING (EXISTS (SELECT FROM jobs WHERE jobs.id = job_id));
 CREATE POLICY "all" ON part_progress TO :"worker", :"admin" USING (true);
+
+GRANT SELECT ON job_chunks TO :"caller";
+GRANT SELECT, INSERT, UPDATE, DELETE ON job_chunks TO :"worker";
+GRANT SELECT ON job_chunks TO :"admin";
+CREATE POLICY own ON job_chunks TO :"caller" USING (EXISTS (SELECT FROM jobs WHERE jobs.id = job_id));
+CREATE POLICY "all" ON job_chunks TO :"worker", :"admin" USING (true);
 
 
 -- ── the store ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -110,6 +129,19 @@ CREATE POLICY "all" ON sessions TO :"admin" USING (true);
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON rate_counters TO :"admin";
 CREATE POLICY "all" ON rate_counters TO :"admin" USING (true);
+
+-- Of administrators, too, each has those of the owner they are.
+GRANT SELECT, INSERT, UPDATE, DELETE ON idempotency_keys TO :"caller";
+GRANT SELECT (created_at), DELETE ON idempotency_keys TO :"worker";
+CREATE POLICY own ON idempotency_keys TO :"caller" USING (owner = current_setting('streamforge.owner', true));
+CREATE POLICY "all" ON idempotency_keys TO :"worker" USING (true);
+
+
+-- ── workers ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON workers TO :"worker";
+GRANT SELECT, UPDATE (drain_requested_at) ON workers TO :"admin";
+CREATE POLICY "all" ON workers TO :"worker", :"admin" USING (true);
 
 
 -- ── the audit log ───────────────────────────────────────────────────────────────────────────────────────────────────

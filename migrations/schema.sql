@@ -74,7 +74,20 @@ CREATE TABLE jobs (
     cancel_told_at       timestamptz,
     completed_at         timestamptz,
 
-    origin               jsonb
+    origin               jsonb,
+
+    -- what callers change of it
+    retain_until         timestamptz,
+    legal_hold           boolean NOT NULL DEFAULT false,
+    purge_requested_at   timestamptz,
+    paused_at            timestamptz,
+    control_number       bigint NOT NULL DEFAULT 0,
+    control_told         bigint NOT NULL DEFAULT 0,
+    retries              integer NOT NULL DEFAULT 0,
+    parts_kept_at        timestamptz,
+    original_removed_at  timestamptz,
+    output_removed_at    timestamptz,
+    expiring_told_at     timestamptz
 );
 COMMENT ON COLUMN jobs.options IS 'what the caller asked for; see streamforge.contracts.job_options';
 COMMENT ON COLUMN jobs.launched_at IS 'when Temporal took the workflow; null = the API still owes it the start';
@@ -83,9 +96,23 @@ COMMENT ON COLUMN jobs.moved_at IS 'when it last got any further';
 COMMENT ON COLUMN jobs.cancel_requested_at IS 'when somebody was told that the job will be cancelled';
 COMMENT ON COLUMN jobs.cancel_told_at IS 'when Temporal took the request; null = the API still owes it';
 COMMENT ON COLUMN jobs.origin IS 'request id and trace of the request that brought it; see streamforge.contracts.origin';
+COMMENT ON COLUMN jobs.retain_until IS 'when it may be removed; null = when the settings say';
+COMMENT ON COLUMN jobs.legal_hold IS 'nothing of it is removed, by whomever';
+COMMENT ON COLUMN jobs.purge_requested_at IS 'when somebody was told that it goes, with its media';
+COMMENT ON COLUMN jobs.paused_at IS 'since when no part of it is begun';
+COMMENT ON COLUMN jobs.control_number IS 'raised with each change that its workflow must hear of';
+COMMENT ON COLUMN jobs.control_told IS 'the number that its workflow has heard of; smaller = the API still owes it';
+COMMENT ON COLUMN jobs.retries IS 'how often it was tried again on request';
+COMMENT ON COLUMN jobs.parts_kept_at IS 'when it failed with what was encoded of it kept for another try; null = nothing is';
+COMMENT ON COLUMN jobs.expiring_told_at IS 'when it was told that the job is about to go';
 
 CREATE INDEX jobs_newest ON jobs (owner, created_at DESC, id DESC);
 CREATE INDEX jobs_newest_of_all ON jobs (created_at DESC, id DESC);
+CREATE INDEX jobs_by_status ON jobs (owner, status, created_at DESC, id DESC);
+CREATE INDEX jobs_by_status_of_all ON jobs (status, created_at DESC, id DESC);
+CREATE INDEX jobs_by_stage ON jobs (owner, stage, created_at DESC, id DESC)
+    WHERE status IN ('uploading', 'pending', 'processing');
+CREATE INDEX jobs_by_end ON jobs (completed_at DESC) WHERE completed_at IS NOT NULL;
 CREATE INDEX jobs_waiting ON jobs (priority, created_at, id)
     WHERE work_began_at IS NULL AND status IN ('pending', 'processing');
 CREATE INDEX jobs_unfinished ON jobs (status, stage) WHERE status IN ('pending', 'processing');
@@ -93,6 +120,9 @@ CREATE INDEX jobs_unlaunched ON jobs (created_at) WHERE launched_at IS NULL;
 CREATE INDEX jobs_of_a_batch ON jobs (batch_id) WHERE batch_id IS NOT NULL;
 CREATE INDEX jobs_to_cancel ON jobs (cancel_requested_at, id)
     WHERE cancel_requested_at IS NOT NULL AND cancel_told_at IS NULL AND status IN ('uploading', 'pending', 'processing');
+CREATE INDEX jobs_to_purge ON jobs (purge_requested_at, id) WHERE purge_requested_at IS NOT NULL;
+CREATE INDEX jobs_to_control ON jobs (id) WHERE control_told < control_number AND status IN ('pending', 'processing');
+CREATE INDEX jobs_with_kept_parts ON jobs (parts_kept_at) WHERE parts_kept_at IS NOT NULL;
 
 -- Uploads that can be resumed: a job's only one, or a part of another.
 CREATE TABLE uploads (
@@ -115,6 +145,17 @@ COMMENT ON COLUMN uploads.metadata IS 'as it was sent: Upload-Metadata';
 CREATE INDEX uploads_by_end ON uploads (expires_at);
 CREATE INDEX uploads_of_an_owner ON uploads (owner, created_at) WHERE job_id IS NULL;
 CREATE INDEX uploads_of_a_job ON uploads (job_id) WHERE job_id IS NOT NULL;
+
+-- Kept by a trigger, terms_in_step in functions.sql. Each is an equality that row-level security lets an index answer:
+-- `@>`, `@@` and LIKE are not LEAKPROOF.
+CREATE TABLE job_terms (
+    term        uuid NOT NULL,
+    owner       text NOT NULL,
+    created_at  timestamptz NOT NULL,
+    job_id      uuid NOT NULL,
+    PRIMARY KEY (term, owner, created_at, job_id)
+);
+COMMENT ON TABLE job_terms IS 'what jobs are found by: digests of their keys, words of these, external ids and metadata; see terms_of() in functions.sql';
 
 
 -- ── the event log ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -156,6 +197,28 @@ CREATE TABLE part_progress (
     PRIMARY KEY (job_id, stage, part)
 );
 COMMENT ON COLUMN part_progress.renditions IS '{"720p": {"frames": done, "fps": now, or null when its encoder is not at work}}';
+
+CREATE TABLE job_chunks (
+    job_id      uuid NOT NULL REFERENCES jobs ON DELETE CASCADE,
+    chunk       integer NOT NULL,
+    part        text NOT NULL,
+    starts_at   double precision NOT NULL,
+    ends_at     double precision,
+    renditions  text[] NOT NULL DEFAULT '{}',
+    state       text NOT NULL DEFAULT 'waiting',
+    attempts    integer NOT NULL DEFAULT 0,
+    worker      text,
+    began_at    timestamptz,
+    ended_at    timestamptz,
+    frames      bigint,
+    size_bytes  bigint,
+    vmaf        jsonb,
+    segments    jsonb,
+    PRIMARY KEY (job_id, chunk, part)
+);
+COMMENT ON TABLE job_chunks IS 'a row for each chunk that is planned, with no part, and one for each part of it that was begun';
+COMMENT ON COLUMN job_chunks.part IS 'its first rendition; empty = the chunk itself';
+COMMENT ON COLUMN job_chunks.starts_at IS 'in seconds from the start of the film, as ends_at, which is null for the last';
 
 
 -- ── the store ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -253,6 +316,46 @@ COMMENT ON TABLE rate_counters IS 'see streamforge.access.rates';
 CREATE INDEX rate_counters_by_end ON rate_counters (ends_at);
 
 
+-- ── workers ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+CREATE TABLE workers (
+    id                  text PRIMARY KEY,
+    host                text NOT NULL,
+    version             text NOT NULL,
+    about               jsonb NOT NULL,
+    started_at          timestamptz NOT NULL,
+    seen_at             timestamptz NOT NULL DEFAULT clock_timestamp(),
+    drain_requested_at  timestamptz
+);
+COMMENT ON TABLE workers IS 'those that run, or did a moment ago: each tells of itself every few seconds';
+COMMENT ON COLUMN workers.about IS 'slots, what runs, memory, GPUs; see streamforge.contracts.worker_view';
+
+
+-- ── POSTs that name themselves ──────────────────────────────────────────────────────────────────────────────────────────
+
+CREATE TABLE idempotency_keys (
+    owner        text NOT NULL,
+    key          text NOT NULL,
+    action       text NOT NULL,
+    token        uuid NOT NULL,
+    made_id      uuid NOT NULL DEFAULT gen_random_uuid(),
+    created_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
+    lease_until  timestamptz NOT NULL,
+    fingerprint  bytea,
+    size_bytes   bigint,
+    status       smallint,
+    headers      jsonb,
+    body         bytea,
+    PRIMARY KEY (owner, key)
+);
+COMMENT ON TABLE idempotency_keys IS 'see streamforge.api.http.idempotency; kept for a day';
+COMMENT ON COLUMN idempotency_keys.token IS 'of the request that works on it';
+COMMENT ON COLUMN idempotency_keys.made_id IS 'of what it makes: the next try of one that a killed process left makes the same';
+COMMENT ON COLUMN idempotency_keys.lease_until IS 'while it is worked on: renewed until then, by whoever does';
+COMMENT ON COLUMN idempotency_keys.fingerprint IS 'of the body that was answered';
+CREATE INDEX idempotency_keys_by_age ON idempotency_keys (created_at);
+
+
 -- ── isolation ───────────────────────────────────────────────────────────────────────────────────────────────────────
 -- Who may do what to which rows is in roles.sql.
 
@@ -260,7 +363,9 @@ ALTER TABLE owners ENABLE ROW LEVEL SECURITY;
 ALTER TABLE batches ENABLE ROW LEVEL SECURITY;
 ALTER TABLE jobs ENABLE ROW LEVEL SECURITY;
 ALTER TABLE uploads ENABLE ROW LEVEL SECURITY;
+ALTER TABLE job_terms ENABLE ROW LEVEL SECURITY;
 ALTER TABLE progress_events ENABLE ROW LEVEL SECURITY;
+ALTER TABLE job_chunks ENABLE ROW LEVEL SECURITY;
 ALTER TABLE part_progress ENABLE ROW LEVEL SECURITY;
 ALTER TABLE arrivals ENABLE ROW LEVEL SECURITY;
 ALTER TABLE installation ENABLE ROW LEVEL SECURITY;
@@ -268,4 +373,6 @@ ALTER TABLE claimed_folders ENABLE ROW LEVEL SECURITY;
 ALTER TABLE api_keys ENABLE ROW LEVEL SECURITY;
 ALTER TABLE sessions ENABLE ROW LEVEL SECURITY;
 ALTER TABLE audit_log ENABLE ROW LEVEL SECURITY;
+ALTER TABLE idempotency_keys ENABLE ROW LEVEL SECURITY;
+ALTER TABLE workers ENABLE ROW LEVEL SECURITY;
 ALTER TABLE rate_counters ENABLE ROW LEVEL SECURITY;

@@ -11,7 +11,7 @@ from contextlib import suppress
 from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 from uuid import UUID
 
 import typer
@@ -19,9 +19,14 @@ import typer
 from streamforge import __version__, embedded
 from streamforge.errors import StreamForgeError
 
+T = TypeVar("T")
+
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from rich.console import Console
 
+    from streamforge.client import StreamForgeClient
     from streamforge.contracts.job_view import JobView
     from streamforge.contracts.printable_plan import PrintablePlan
     from streamforge.embedded.supervisor import UpOptions
@@ -39,6 +44,9 @@ app = typer.Typer(
 
 api_keys = typer.Typer(help="Who may use the API: create keys, list them, revoke them.", no_args_is_help=True)
 app.add_typer(api_keys, name="api-keys")
+
+worker_commands = typer.Typer(invoke_without_command=True)
+app.add_typer(worker_commands, name="worker")
 
 DataDir = Annotated[
     Path | None, typer.Option("--data-dir", metavar="DIR", help="Uploads, output, databases and logs lie here.")
@@ -59,6 +67,8 @@ KeyForVerify = Annotated[
     KeyFile(help="Holds an API key, where the stream is signed. That of the environment is not shown to others."),
 ]
 ProfileName = Annotated[str | None, typer.Option("--profile", metavar="NAME", help="One of the server's profiles.")]
+Job = Annotated[UUID, typer.Argument(metavar="JOB")]
+AsJson = Annotated[bool, typer.Option("--json", help="As the API says it.")]
 Video = Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, readable=True)]
 
 
@@ -200,12 +210,31 @@ def api(context: typer.Context, host: Host = None, port: Port = None, data_dir: 
     uvloop.run(serve(_service_settings("api", context, data_dir, host, port)))
 
 
-@app.command()
+@worker_commands.callback()
 def worker(context: typer.Context, data_dir: DataDir = None) -> None:
     """Run a worker; any number, on any machine. Joins the `up` on the same data folder."""
+    if context.invoked_subcommand is not None:
+        return
     from streamforge.worker.run import run_worker
 
     asyncio.run(run_worker(_service_settings("worker", context, data_dir)))
+
+
+@worker_commands.command("drain")
+def drain_worker(
+    name: Annotated[
+        str, typer.Argument(metavar="WORKER", help="As `streamforge workers` calls it, like 4711@encoder-3.")
+    ],
+    url: Url = LOCAL_API,
+    api_key_file: ApiKeyFile = None,
+) -> None:
+    """Have a worker stop: it takes no more work, and gets its grace for what it runs."""
+    asyncio.run(_drain(name, Server(url, _api_key(api_key_file))))
+
+
+async def _drain(name: str, server: Server) -> None:
+    worker = await _with_client(server, lambda client: client.drain(name))
+    print(f"{worker.id} takes no more work; it runs {len(worker.running)} activities.")
 
 
 @app.command()
@@ -491,6 +520,117 @@ def _print_result(console: "Console", url: str, job: "JobView") -> None:
 
 
 @app.command()
+def jobs(
+    *,
+    status: Annotated[str | None, typer.Option(help="Only those of this status.")] = None,
+    stage: Annotated[str | None, typer.Option(help="Only those in this stage.")] = None,
+    words: Annotated[
+        str | None, typer.Option("--find", metavar="WORDS", help="Only keys with all of these words.")
+    ] = None,
+    external_id: Annotated[str | None, typer.Option(metavar="ID", help="Only what was sent with it.")] = None,
+    metadata: Annotated[str | None, typer.Option(metavar="JSON", help="Only jobs with all of this.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100)] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="A line of JSON for each job.")] = False,
+    url: Url = LOCAL_API,
+    api_key_file: ApiKeyFile = None,
+) -> None:
+    """List jobs, the newest first."""
+    asked = {"status": status, "stage": stage, "q": words, "external_id": external_id, "metadata": metadata}
+    filters = {name: value for name, value in asked.items() if value is not None}
+    asyncio.run(_jobs(filters, limit, as_json, Server(url, _api_key(api_key_file))))
+
+
+async def _jobs(filters: dict[str, str], limit: int, as_json: bool, server: Server) -> None:
+    page = await _with_client(server, lambda client: client.find(limit=limit, **filters))
+    for job in page.jobs:
+        _print_job(job, as_json)
+
+
+@app.command()
+def cancel(
+    job: Job,
+    *,
+    purge: Annotated[
+        bool, typer.Option("--purge", help="Remove it with its media, too, also when it is over.")
+    ] = False,
+    url: Url = LOCAL_API,
+    api_key_file: ApiKeyFile = None,
+) -> None:
+    """Cancel a job."""
+    asyncio.run(
+        _with_client(
+            Server(url, _api_key(api_key_file)), lambda client: (client.purge if purge else client.cancel)(job)
+        )
+    )
+
+
+@app.command()
+def pause(job: Job, as_json: AsJson = False, url: Url = LOCAL_API, api_key_file: ApiKeyFile = None) -> None:
+    """Pause a job: what is being encoded comes to its end, and nothing else is begun."""
+    _print_job(
+        asyncio.run(_with_client(Server(url, _api_key(api_key_file)), lambda client: client.pause(job))), as_json
+    )
+
+
+@app.command()
+def resume(job: Job, as_json: AsJson = False, url: Url = LOCAL_API, api_key_file: ApiKeyFile = None) -> None:
+    """Let a paused job go on."""
+    _print_job(
+        asyncio.run(_with_client(Server(url, _api_key(api_key_file)), lambda client: client.resume(job))), as_json
+    )
+
+
+@app.command()
+def retry(
+    job: Job,
+    *,
+    first: Annotated[
+        str | None, typer.Option("--from", metavar="STAGE", help="All again from there on. (default: what is missing)")
+    ] = None,
+    as_json: AsJson = False,
+    url: Url = LOCAL_API,
+    api_key_file: ApiKeyFile = None,
+) -> None:
+    """Try a job again that failed."""
+    from streamforge.contracts.job import Stage
+
+    stage = None if first is None else Stage(first)
+    server = Server(url, _api_key(api_key_file))
+    _print_job(asyncio.run(_with_client(server, lambda client: client.retry(job, first=stage))), as_json)
+
+
+@app.command()
+def queue(url: Url = LOCAL_API, api_key_file: ApiKeyFile = None) -> None:
+    """Show how much there is to do, as JSON."""
+    import json
+
+    stats = asyncio.run(_with_client(Server(url, _api_key(api_key_file)), lambda client: client.queue()))
+    print(json.dumps(stats, indent=2))
+
+
+@app.command()
+def workers(as_json: AsJson = False, url: Url = LOCAL_API, api_key_file: ApiKeyFile = None) -> None:
+    """List the workers that run, and what they do."""
+    from streamforge.terminal import worker_line
+
+    for each in asyncio.run(_with_client(Server(url, _api_key(api_key_file)), lambda client: client.workers())):
+        print(each.model_dump_json() if as_json else worker_line(each))
+
+
+async def _with_client(server: Server, ask: "Callable[[StreamForgeClient], Awaitable[T]]") -> "T":
+    from streamforge.client import StreamForgeClient
+
+    async with StreamForgeClient(server.url, api_key=server.api_key) as client:
+        return await ask(client)
+
+
+def _print_job(job: "JobView", as_json: bool) -> None:
+    from streamforge.terminal import job_line
+
+    print(job.model_dump_json() if as_json else job_line(job))
+
+
+@app.command()
 def logs(
     context: typer.Context,
     job: Annotated[UUID, typer.Argument(metavar="JOB")],
@@ -500,7 +640,7 @@ def logs(
     data_dir: DataDir = None,
 ) -> None:
     """Show what all processes on the data folder said of a job, in order. Exits with 1 when none said anything."""
-    from streamforge import job_logs
+    from streamforge.observability import job_logs
 
     folder = _settings(context, data_dir).data_dir
     lines = job_logs.follow(folder, job) if follow else job_logs.lines_of(folder, job)

@@ -8,6 +8,7 @@ from contextlib import ExitStack, aclosing
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 from uuid import UUID
 
 import httpx
@@ -15,8 +16,10 @@ from httpx_sse import ServerSentEvent, aconnect_sse
 from pydantic import BaseModel, ConfigDict, field_validator
 
 from streamforge.contracts.batch import BatchStatus, BatchView
+from streamforge.contracts.chunks import ChunkPage
 from streamforge.contracts.job import JobStatus, Playback, Stage
 from streamforge.contracts.job_view import JobView
+from streamforge.contracts.worker_view import WorkerView
 from streamforge.errors import Fault, ServiceError, StreamForgeError
 
 DEFAULT_URL = "http://127.0.0.1:8081"
@@ -73,6 +76,13 @@ class SubmittedBatch(BaseModel):
     batch_id: UUID
     jobs: list[Job]
     rejected: list[Rejected]
+
+
+class FoundJobs(BaseModel):
+    """A page; `next_cursor` is None on the last."""
+
+    jobs: list[JobView]
+    next_cursor: str | None
 
 
 class StreamEvent(BaseModel):
@@ -149,6 +159,64 @@ class StreamForgeClient:
 
     async def cancel(self, job_id: UUID) -> None:
         await self._request("DELETE", f"/jobs/{job_id}")
+
+    async def purge(self, job_id: UUID) -> None:
+        """Remove the job with its media: at once when it is over, else as soon as it is cancelled."""
+        await self._request("DELETE", f"/jobs/{job_id}", params={"purge": "true"})
+
+    async def change(self, job_id: UUID, **changes: Any) -> JobView:
+        """Of `priority`, `metadata`, `retain_until` (ISO 8601), `legal_hold`; None takes away."""
+        return await self._job("PATCH", f"/jobs/{job_id}", json=changes)
+
+    async def pause(self, job_id: UUID) -> JobView:
+        return await self._job("POST", f"/jobs/{job_id}/pause")
+
+    async def resume(self, job_id: UUID) -> JobView:
+        return await self._job("POST", f"/jobs/{job_id}/resume")
+
+    async def retry(self, job_id: UUID, *, first: Stage | None = None) -> JobView:
+        """Begin a failed job again: from `first` on all is done again, else only what is missing."""
+        body = {} if first is None else {"from": first}
+        return await self._job("POST", f"/jobs/{job_id}/retry", json=body)
+
+    async def reprocess(self, job_id: UUID, **options: Any) -> UUID:
+        """Make another job of the same video, with other options; its id."""
+        answer = await self._request("POST", f"/jobs/{job_id}/reprocess", json=options, timeout=UPLOAD_TIMEOUT)
+        return UUID(answer.json()["job_id"])
+
+    async def find(self, *, cursor: str | None = None, limit: int = 20, **filters: str) -> FoundJobs:
+        """A page of jobs, the newest first. `filters` are the parameters of `GET /jobs`."""
+        params = {"limit": str(limit), **filters} | ({} if cursor is None else {"cursor": cursor})
+        return FoundJobs.model_validate_json((await self._request("GET", "/jobs", params=params)).content)
+
+    async def chunks(self, job_id: UUID, *, after: int = 0, limit: int = 100) -> ChunkPage:
+        params = {"after": str(after), "limit": str(limit)}
+        return ChunkPage.model_validate_json(
+            (await self._request("GET", f"/jobs/{job_id}/chunks", params=params)).content
+        )
+
+    async def logs(self, job_id: UUID, **filters: str) -> list[dict[str, Any]]:
+        """What was said of it on the machine of the API; `filters` are the parameters of `GET /jobs/<id>/logs`."""
+        lines: list[dict[str, Any]] = (await self._request("GET", f"/jobs/{job_id}/logs", params=filters)).json()[
+            "lines"
+        ]
+        return lines
+
+    async def queue(self) -> dict[str, Any]:
+        """How much there is to do, as `GET /queue/stats` says it."""
+        return dict((await self._request("GET", "/queue/stats")).json())
+
+    async def workers(self) -> list[WorkerView]:
+        answer = await self._request("GET", "/workers")
+        return [WorkerView.model_validate(worker) for worker in answer.json()["workers"]]
+
+    async def drain(self, worker: str) -> WorkerView:
+        """Have a worker stop."""
+        answer = await self._request("POST", f"/workers/{quote(worker, safe='@')}/drain")
+        return WorkerView.model_validate_json(answer.content)
+
+    async def _job(self, method: str, path: str, **options: Any) -> JobView:
+        return JobView.model_validate_json((await self._request(method, path, **options)).content)
 
     async def jobs(self, ids: Sequence[UUID]) -> list[JobView]:
         """These jobs, in this order; unknown ones are left out."""

@@ -262,6 +262,33 @@ class JobAlreadyOver(RequestError):
     http_status = 409
 
 
+class JobHeld(RequestError):
+    code = "job.held"
+    http_status = 409
+
+
+class WorkerNotFound(RequestError):
+    code = "worker.not_found"
+    http_status = 404
+
+
+class CannotBeRetried(RequestError):
+    code = "job.cannot_be_retried"
+    http_status = 409
+
+
+class OriginalGone(RequestError):
+    code = "job.original_gone"
+    http_status = 409
+
+
+class JobPaused(RequestError):
+    """Of a part that was queued when its job was paused; it is begun again when that goes on."""
+
+    code = "job.paused"
+    http_status = 409
+
+
 class CancelRequested(RequestError):
     """Somebody was promised that the job ends cancelled; the log takes no other ending."""
 
@@ -305,6 +332,16 @@ class TooManyUploads(LimitReached):
 
 class BytesUsedUp(LimitReached):
     code = "limits.bytes"
+
+
+class IdempotencyInFlight(RequestError):
+    code = "request.idempotency_in_flight"
+    http_status = 409
+
+
+class IdempotencyKeyReused(RequestError):
+    code = "request.idempotency_key_reused"
+    http_status = 422
 
 
 class ForeignPage(RequestError):

@@ -420,6 +420,9 @@ class TemporalSettings(Section):
 
 class RetentionSettings(Section):
     days: Annotated[float, Field(gt=0, le=36_500)] = 7
+    originals_days: Annotated[float, Field(gt=0, le=36_500)] | None = None
+    outputs_days: Annotated[float, Field(gt=0, le=36_500)] | None = None
+    failed_parts_hours: Annotated[float, Field(ge=0, le=876_000)] = 24
     audit_days: Annotated[float, Field(ge=1, le=36_500)] = 365
     sweep_every_hours: Annotated[float, Field(gt=0, le=8760)] = 24
 

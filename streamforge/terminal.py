@@ -16,6 +16,7 @@ from streamforge.contracts.media.scores import QualityScore
 from streamforge.contracts.media.source import VideoSource
 from streamforge.contracts.media.timeline import TimelineNote
 from streamforge.contracts.printable_plan import PrintablePlan
+from streamforge.contracts.worker_view import WorkerView
 from streamforge.db.credentials import KeyRow
 from streamforge.progress.bands import BANDS
 from streamforge.quality.registry import METRIC
@@ -25,6 +26,21 @@ Report = Callable[[Stage, int, str], None]
 
 UPLOAD_BAND_END = 5
 """Percent when all bytes have arrived; the server goes on from there."""
+
+
+def job_line(job: JobView) -> str:
+    """What a stranger wrote must not move the cursor of a terminal."""
+    key = job.key if job.key.isprintable() else ascii(job.key)
+    state = "paused" if job.paused_at is not None and not job.status.is_over else job.status
+    why = f"  {job.error.code}: {job.error.message}" if job.error else ""
+    return f"{job.id}  {job.created_at:%Y-%m-%d %H:%M}  {state:<10} {job.progress:>3} %  {key}{why}"
+
+
+def worker_line(worker: WorkerView) -> str:
+    runs = ", ".join(work.activity for work in worker.running) or "nothing"
+    draining = "  draining" if worker.draining else ""
+    memory = f"{worker.memory_used_bytes / 2**30:.1f} of {worker.memory_bytes / 2**30:.1f} GiB"
+    return f"{worker.id}  {worker.version}  {worker.cores} cores  {memory}  runs {runs}{draining}"
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 with workflow.unsafe.imports_passed_through():
     from streamforge.contracts import names, steps
     from streamforge.contracts.job import Stage
+    from streamforge.contracts.job_control import JobControl
     from streamforge.contracts.media.encoded import Text, TextTrack
     from streamforge.contracts.media.per_title import PerTitleResult
     from streamforge.contracts.media.plan import (
@@ -47,7 +48,7 @@ with workflow.unsafe.imports_passed_through():
         ValidatedStream,
         ValidateInput,
     )
-    from streamforge.errors import CancelRequested, CannotBeCopied, ChunksDoNotFit, Fault, QualityBelowMinimum
+    from streamforge.errors import CancelRequested, CannotBeCopied, ChunksDoNotFit, DiskFull, Fault, QualityBelowMinimum
     from streamforge.planning.chunk_parts import parts_of, publishing_steps, weight_of
     from streamforge.planning.per_title.search import with_search_result
     from streamforge.quality.floors import below_floor
@@ -77,12 +78,20 @@ class ProcessVideoWorkflow:
         self._job = job
         self._runner = StepRunner(job.priority)
         self._stage = Stage.UPLOADING
+        self._control = 0
         self._parts_encoded = 0
         self._publications = 0
         self._encoded_before = 0
         self._began = {Stage.UPLOADING: workflow.now()}
         self._per_title: PerTitleResult | None = None
         self._room = asyncio.Semaphore(MOST_AT_ONCE)
+
+    @workflow.signal(name=names.CONTROL_SIGNAL)
+    def control(self, state: JobControl) -> None:
+        """How it is to go on, from the next step on. What was told before may come later."""
+        if state.number > self._control:
+            self._control = state.number
+            self._runner.paused, self._runner.priority = state.paused, state.priority
 
     @workflow.run
     async def run(self, job: ProcessVideo) -> ProcessVideoResult:
@@ -376,7 +385,10 @@ class ProcessVideoWorkflow:
             await self._end_cancelled()
             return
         self._enter(Stage.FAILED)
-        await self._discard(output=True, original=job_error.fault == Fault.CALLER)
+        is_theirs = job_error.fault == Fault.CALLER
+        # A disk that is full needs room more than another try needs what was done.
+        keep_parts = not is_theirs and job_error.code != DiskFull.code
+        await self._discard(output=True, original=is_theirs, keep_parts=keep_parts)
 
     async def _end_cancelled(self) -> None:
         await self._record(Outcome.cancelled(self._job.job_id, self._stage))
@@ -388,8 +400,8 @@ class ProcessVideoWorkflow:
             self._runner.run(steps.RECORD_OUTCOME, outcome, f"Record: {outcome.message}"), hands_on_cancel=False
         )
 
-    async def _discard(self, *, output: bool, original: bool) -> None:
-        work = DiscardInput(job_id=self._job.job_id, output=output, original=original)
+    async def _discard(self, *, output: bool, original: bool, keep_parts: bool = False) -> None:
+        work = DiscardInput(job_id=self._job.job_id, output=output, original=original, keep_parts=keep_parts)
         removing = self._runner.run(steps.DISCARD, work, "Remove what is no longer needed")
         try:
             await self._runner.to_its_end(removing, hands_on_cancel=False)

@@ -10,6 +10,7 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from streamforge.contracts.steps import In, Out, Step
+    from streamforge.errors import JobPaused
     from streamforge.temporal.failures import failure_of
     from workflows.policies import MOST_URGENT, options_of
 
@@ -19,23 +20,39 @@ CANCELS_ARE_KEPT = "cancels-are-kept"
 """Jobs that were under way when this came replay what they did before: a cancel that met an activity just completing was
 lost. Can go when no job is left that began before 2026-12."""
 
+PAUSE_LOOK_SECONDS = 1.0
+
 DISTURBED = (Exception, asyncio.CancelledError)
 """All that ends work from within; a workflow that is merely taken down, by GeneratorExit, can await nothing more."""
 
 
 class StepRunner:
     """Runs the steps of one workflow, all with the same `priority`. `cancelled` says whether it was asked to cancel, and
-    `warnings` what it went on without."""
+    `warnings` what it went on without. While it is `paused` no step of a stage is begun."""
 
     def __init__(self, priority: int) -> None:
-        self._priority = priority
+        self.priority = priority
+        self.paused = False
         self.cancelled = False
         self.warnings: list[str] = []
 
     async def run(self, step: Step[In, Out], work: In, summary: str, *, urgent: bool = False) -> Out:
         """The step's result; ActivityError when it cannot succeed. `urgent` goes before other work of the same priority.
         `summary` is for the Temporal web UI."""
-        options = options_of(step, max(MOST_URGENT, self._priority - 1) if urgent else self._priority)
+        while True:
+            # Asked first: to wait for what is there already would change the order of what recorded histories began.
+            if self.paused and step.stage is not None:
+                await workflow.wait_condition(lambda: not self.paused)
+            try:
+                return await self._once(step, work, summary, urgent=urgent)
+            except ActivityError as error:
+                if failure_of(error).code != JobPaused.code:
+                    raise
+                # Its row says so; what is told of it is on its way, or is overtaken already.
+                await workflow.sleep(PAUSE_LOOK_SECONDS)
+
+    async def _once(self, step: Step[In, Out], work: In, summary: str, *, urgent: bool) -> Out:
+        options = options_of(step, max(MOST_URGENT, self.priority - 1) if urgent else self.priority)
         try:
             answer: Out = await workflow.execute_activity(
                 step.name, work, result_type=step.gives, summary=summary, **options

@@ -18,16 +18,21 @@ from streamforge.api.http.problems import HANDLERS, nothing_here
 from streamforge.api.http.rate_limits import RateLimits
 from streamforge.api.http.rules import GuardedRoute, GuardedWebSocketRoute
 from streamforge.api.resumable.answers import SpeaksTus
+from streamforge.api.routes.again import reprocess_job, retry_job
 from streamforge.api.routes.audit import list_audit
 from streamforge.api.routes.batches import create_batch, get_batch
+from streamforge.api.routes.bulk import change_many
 from streamforge.api.routes.callers import create_session, create_ticket, end_session, get_session
 from streamforge.api.routes.content_keys import clear_key_license, content_key
+from streamforge.api.routes.control import cancel_job, change_job, pause_job, resume_job
 from streamforge.api.routes.documentation import docs, openapi_document
 from streamforge.api.routes.health import health, index, ready
-from streamforge.api.routes.jobs import cancel_job, get_job, list_events, list_jobs, refresh_playback
+from streamforge.api.routes.insight import list_chunks, list_logs, refresh_chunks
+from streamforge.api.routes.jobs import get_job, list_events, list_jobs, refresh_playback
 from streamforge.api.routes.media import media
 from streamforge.api.routes.metrics import metrics
 from streamforge.api.routes.process import process
+from streamforge.api.routes.queue import drain_worker, list_workers, queue_stats
 from streamforge.api.routes.stream import stream_of_batch, stream_of_everything, stream_of_job
 from streamforge.api.routes.uploads import (
     create_upload,
@@ -81,10 +86,26 @@ def routes(settings: ServerSettings) -> list[GuardedRoute | GuardedWebSocketRout
         GuardedRoute("/metrics", metrics, needs=Need.ADMIN, middleware=timed),
         GuardedRoute("/audit", list_audit, needs=Need.ADMIN, middleware=timed),
         GuardedRoute("/usage", usage, needs=Need.READ, middleware=timed),
+        GuardedRoute("/queue/stats", queue_stats, needs=Need.READ, middleware=timed),
+        GuardedRoute("/workers", list_workers, needs=Need.ADMIN, middleware=timed),
+        GuardedRoute("/workers/{worker_id}/drain", drain_worker, needs=Need.ADMIN, methods=["POST"], middleware=timed),
         GuardedRoute("/jobs", list_jobs, needs=Need.READ, middleware=timed),
+        # No deadline: to make jobs again copies their videos.
+        GuardedRoute("/jobs/bulk", change_many, needs=Need.SUBMIT, methods=["POST"]),
         GuardedRoute("/jobs/{job_id}", get_job, needs=Need.READ, middleware=timed),
         GuardedRoute("/jobs/{job_id}", cancel_job, needs=Need.SUBMIT, methods=["DELETE"], middleware=timed),
+        GuardedRoute("/jobs/{job_id}", change_job, needs=Need.SUBMIT, methods=["PATCH"], middleware=timed),
+        GuardedRoute("/jobs/{job_id}/retry", retry_job, needs=Need.SUBMIT, methods=["POST"], middleware=timed),
+        # No deadline: it copies the video.
+        GuardedRoute("/jobs/{job_id}/reprocess", reprocess_job, needs=Need.SUBMIT, methods=["POST"]),
+        GuardedRoute("/jobs/{job_id}/pause", pause_job, needs=Need.SUBMIT, methods=["POST"], middleware=timed),
+        GuardedRoute("/jobs/{job_id}/resume", resume_job, needs=Need.SUBMIT, methods=["POST"], middleware=timed),
         GuardedRoute("/jobs/{job_id}/events", list_events, needs=Need.READ, middleware=timed),
+        GuardedRoute("/jobs/{job_id}/logs", list_logs, needs=Need.READ, middleware=timed),
+        GuardedRoute("/jobs/{job_id}/chunks", list_chunks, needs=Need.READ, middleware=timed),
+        GuardedRoute(
+            "/jobs/{job_id}/chunks/refresh", refresh_chunks, needs=Need.READ, methods=["POST"], middleware=timed
+        ),
         GuardedRoute(
             "/jobs/{job_id}/playback/refresh",
             refresh_playback,

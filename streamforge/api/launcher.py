@@ -1,4 +1,4 @@
-"""Tells Temporal what it does not know yet: workflows to start, and workflows to cancel."""
+"""Does what was promised and is not done yet: workflows to start, to cancel and to tell of changes, and jobs to remove."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -9,6 +9,8 @@ from typing import Self
 import structlog
 
 from streamforge.api.cancels import Cancels
+from streamforge.api.controls import Controls
+from streamforge.api.purges import Purges
 from streamforge.api.workflows import Workflows
 from streamforge.db.jobs import JobRow, Jobs
 from streamforge.errors import DatabaseUnavailable, TemporalUnavailable
@@ -20,16 +22,18 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class Launcher:
-    """A background task that owes every pending row its workflow, and every cancel that was accepted its delivery. It
+    """A background task that owes every pending row its workflow, and every change that was accepted its delivery. It
     looks at start-up, for what a killed process left; whenever it is woken, after an upload or a cancel; and again, with
     growing pauses, while Temporal does not answer. Several processes may do this for the same rows: the workflow's id
     belongs to the job, so one start wins and the others change nothing.
     """
 
-    def __init__(self, jobs: Jobs, workflows: Workflows, cancels: Cancels) -> None:
+    def __init__(self, jobs: Jobs, workflows: Workflows, cancels: Cancels, controls: Controls, purges: Purges) -> None:
         self._jobs = jobs
         self._workflows = workflows
         self._cancels = cancels
+        self._controls = controls
+        self._purges = purges
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -47,7 +51,7 @@ class Launcher:
             await self._task
 
     def wake(self) -> None:
-        """A job was accepted, or a cancel could not be delivered."""
+        """A job was accepted, or something else was promised."""
         self._wake.set()
 
     async def _run(self) -> None:
@@ -55,19 +59,13 @@ class Launcher:
             await self._wake.wait()
             for delay in backoff(first=0.2):
                 self._wake.clear()
-                if all([await self._cancel_all(), await self._launch_all()]):
+                owed = (self._cancels.deliver_all, self._launch_pages, self._controls.deliver_all, self._purges.do_all)
+                if all([await _done(each()) for each in owed]):
                     break
                 await asyncio.sleep(delay)
 
-    async def _cancel_all(self) -> bool:
-        """Whether nothing is left to do."""
-        return await _done(self._cancels.deliver_all())
-
-    async def _launch_all(self) -> bool:
-        """Whether nothing is left to do."""
-        return await _done(self._launch_pages())
-
     async def _launch_pages(self) -> bool:
+        """Whether nothing is left to do."""
         while jobs := await self._jobs.unlaunched(PAGE):
             # One job that cannot be started must not hold up the others.
             launched = [await self._launch(job) for job in jobs]

@@ -8,7 +8,9 @@ from uuid import UUID
 
 from streamforge.access.secret import InstallationSecret, Purpose
 from streamforge.access.signatures import MARK, Opens, Signatures, SignedAddresses, expiry_of
+from streamforge.contracts.chunks import ChunkPage
 from streamforge.contracts.job import Playback
+from streamforge.contracts.job_options import JobOptions
 from streamforge.contracts.job_view import JobView
 from streamforge.contracts.pipeline import ProcessVideoResult
 from streamforge.db.jobs import Film, Jobs
@@ -66,13 +68,27 @@ class Playbacks:
 
     def told(self, job: JobView) -> JobView:
         """A job as it is told now: with fresh addresses where they need a signature."""
-        if not self._is_signed(job.options.profile, job.options.playback):
+        addresses = self._addresses(job.id, job.options)
+        if addresses is None:
             return job
-        expires = expiry_of(time(), self._settings.playback.expires_seconds)
-        addresses = SignedAddresses(self._signatures, job.id, expires)
         return job.model_copy(
             update={"playback": _signed(job.playback, addresses), "result": _signed_in(job.result, addresses)}
         )
+
+    def chunks_told(self, page: ChunkPage, job_id: UUID, options: JobOptions) -> ChunkPage:
+        """The same of its segments."""
+        addresses = self._addresses(job_id, options)
+        if addresses is None:
+            return page
+        signed = ChunkPage.model_validate(addresses.of(page.model_dump(mode="json")))
+        return signed.model_copy(update={"expires_at": datetime.fromtimestamp(addresses.expires, UTC)})
+
+    def _addresses(self, job_id: UUID, options: JobOptions) -> SignedAddresses | None:
+        """None where a stream needs no signature."""
+        if not self._is_signed(options.profile, options.playback):
+            return None
+        expires = expiry_of(time(), self._settings.playback.expires_seconds)
+        return SignedAddresses(self._signatures, job_id, expires)
 
 
 def _signed(playback: Playback | None, addresses: SignedAddresses) -> Playback | None:

@@ -22,16 +22,20 @@ from streamforge.access.standing import CHANNEL as CALLERS_CHANNEL
 from streamforge.access.standing import Standing
 from streamforge.access.tickets import Tickets
 from streamforge.api.cancels import Cancels
+from streamforge.api.controls import Controls
 from streamforge.api.etas import Etas
 from streamforge.api.http.stream_limits import StreamLimits
 from streamforge.api.launcher import Launcher
 from streamforge.api.manifests import Manifests
 from streamforge.api.playback import Playbacks
+from streamforge.api.purges import Purges
+from streamforge.api.queue_stats import QueueWatch
 from streamforge.api.quotas import Quotas
 from streamforge.api.readiness import CHECK_TIMEOUT, Readiness
 from streamforge.api.resumable.holdings import CHANNEL as UPLOADS_CHANNEL
 from streamforge.api.resumable.holdings import Holdings
 from streamforge.api.resumable.uploads import ResumableUploads
+from streamforge.api.retries import Retries
 from streamforge.api.service_gauges import ServiceGauges
 from streamforge.api.uploads import Uploads
 from streamforge.api.workflows import Workflows
@@ -47,6 +51,7 @@ from streamforge.db.pool import Database
 from streamforge.db.roles import Roles
 from streamforge.db.uploads import OwnUploads
 from streamforge.db.uploads import Uploads as UploadRows
+from streamforge.db.workers import Workers
 from streamforge.errors import (
     AccessRefused,
     DatabaseUnavailable,
@@ -108,6 +113,9 @@ class Services:
     of: Callable[[str], Own]
     of_all: Callable[[str], Own]
     announce: Callable[[Iterable[UUID]], Awaitable[None]]
+    retries: Retries
+    queue: QueueWatch
+    workers: Workers
     broadcaster: Broadcaster
     streams: Streams
     limits: StreamLimits
@@ -119,6 +127,8 @@ class Services:
     resumable: ResumableUploads
     workflows: Workflows
     cancels: Cancels
+    controls: Controls
+    purges: Purges
     launcher: Launcher
     etas: Etas
     keys: Keys
@@ -222,6 +232,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         await claim_if_there(storage, jobs)
         workflows = Workflows(temporal)
         cancels = Cancels(jobs, events, workflows, storage)
+        controls, purges = Controls(jobs, events, workflows), Purges(jobs, storage)
         readiness = _readiness(uploads, jobs, workflows, storage)
         gauges = ServiceGauges(jobs, workflows, readiness)
         async with (
@@ -236,7 +247,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 },
                 [broadcaster.on_reconnected, standing.on_reconnected],
             ),
-            Launcher(jobs, workflows, cancels) as launcher,
+            Launcher(jobs, workflows, cancels, controls, purges) as launcher,
             ResumableUploads(
                 settings,
                 storage=storage,
@@ -265,6 +276,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 of=lambda owner: Own(jobs.of(owner), events.of(owner), rows.of(owner)),
                 of_all=lambda owner: Own(jobs.of_all(owner), events.of_all(owner), rows.of_all(owner)),
                 announce=jobs.announce,
+                retries=Retries(jobs, workflows, storage),
+                queue=QueueWatch(database),
+                workers=Workers(database),
                 broadcaster=broadcaster,
                 streams=Streams(broadcaster),
                 limits=StreamLimits(settings.server),
@@ -276,6 +290,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 resumable=resumable,
                 workflows=workflows,
                 cancels=cancels,
+                controls=controls,
+                purges=purges,
                 launcher=launcher,
                 etas=Etas(jobs),
                 keys=Keys(settings),

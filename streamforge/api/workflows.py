@@ -21,6 +21,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from streamforge.contracts import names
 from streamforge.contracts.job import Stage
+from streamforge.contracts.job_control import JobControl
 from streamforge.contracts.origin import Origin
 from streamforge.contracts.pipeline import PlanVideo, ProcessVideo, ProcessVideoResult
 from streamforge.contracts.printable_plan import PrintablePlan
@@ -115,6 +116,31 @@ class Workflows:
             raise _unavailable(error) from error
         except RuntimeError as error:
             raise _unavailable(error) from error
+
+    async def is_running(self, workflow_id: str) -> bool:
+        try:
+            described = await self._client.get_workflow_handle(workflow_id).describe(rpc_timeout=RPC_TIMEOUT)
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return False
+            raise _unavailable(error) from error
+        except RuntimeError as error:
+            raise _unavailable(error) from error
+        return described.status is WorkflowExecutionStatus.RUNNING
+
+    async def control(self, job: JobRow) -> bool:
+        """Tell the workflow how it is to go on. False when Temporal knows none of that name that still runs."""
+        state = JobControl(number=job.control_number, paused=job.paused_at is not None, priority=job.options.priority)
+        try:
+            handle = self._client.get_workflow_handle(job.workflow_id)
+            await handle.signal(names.CONTROL_SIGNAL, state, rpc_timeout=RPC_TIMEOUT)
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return False
+            raise _unavailable(error) from error
+        except RuntimeError as error:
+            raise _unavailable(error) from error
+        return True
 
     async def check(self) -> None:
         try:

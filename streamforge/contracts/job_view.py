@@ -38,6 +38,10 @@ class JobView(BaseModel):
     eta_interval: tuple[float, float] | None = Field(None, description="four of five jobs end within; in seconds")
     queue_position: int | None = None
     stalled_since: datetime | None = None
+    retries: int = Field(0, description="how often it was tried again on request")
+    paused_at: datetime | None = Field(None, description="since when no part of it is begun")
+    retain_until: datetime | None = Field(None, description="when it may be removed; null: when the settings say")
+    legal_hold: bool = Field(False, description="nothing of it is removed")
     playback: Playback | None = None
     renditions: list[RenditionView] = []
     latest_events: list[EventView] = []

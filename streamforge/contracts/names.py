@@ -15,6 +15,8 @@ CAPTIONS_TASK_QUEUE: Final = "video-processing-captions"
 """Listening to sound: slow, never urgent, and it must not take an encoder's place."""
 
 PROCESS_VIDEO: Final = "ProcessVideo"
+CONTROL_SIGNAL: Final = "control"
+"""Tells ProcessVideo a JobControl."""
 PLAN_VIDEO: Final = "PlanVideo"
 SWEEP_RETENTION: Final = "SweepRetention"
 RETENTION_SCHEDULE_ID: Final = "streamforge-retention"

@@ -320,6 +320,7 @@ class DiscardInput(BaseModel):
     output: bool
     original: bool
     renditions: list[str] = []
+    keep_parts: bool = Field(default=False, description="for another try: what was encoded stays, and is not shown")
 
 
 class SweepInput(BaseModel):

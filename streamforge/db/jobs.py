@@ -13,9 +13,12 @@ from pydantic import BaseModel
 from streamforge.contracts.batch import BatchView, OwnerStatus
 from streamforge.contracts.events import RenditionProgress
 from streamforge.contracts.job import EventView, JobError, JobStatus, Playback, RenditionView, Stage
+from streamforge.contracts.job_control import JobPatch
+from streamforge.contracts.job_filter import JobFilter
 from streamforge.contracts.job_options import JobOptions
 from streamforge.contracts.origin import Origin
 from streamforge.contracts.stored import JsonObject, read_as_far_as_possible
+from streamforge.db.chunks import ChunkRow
 from streamforge.db.pool import Database, Row
 from streamforge.db.snapshot import removal
 from streamforge.observability import metrics
@@ -25,6 +28,8 @@ R = TypeVar("R", bound="JobRow")
 
 REMOVALS_AT_ONCE = 2
 """Of one process: each has a connection of its own."""
+
+ANYTHING = JobFilter()
 
 EVERYONE = "everyone"
 """Whose jobs are, as long as nobody has to say who they are."""
@@ -105,6 +110,11 @@ class JobRow(JobProgress, NewJob):
     started_at: datetime | None
     launched_at: datetime | None
     cancel_requested_at: datetime | None = None
+    retain_until: datetime | None = None
+    legal_hold: bool = False
+    paused_at: datetime | None = None
+    control_number: int = 0
+    retries: int = 0
     work_began_at: datetime | None
     moved_at: datetime
     source: JsonObject | None = None
@@ -169,11 +179,13 @@ class OwnJobs:
         return [found[job_id] for job_id in dict.fromkeys(ids) if job_id in found]
 
     async def newest(
-        self, limit: int, *, after: tuple[datetime, UUID] | None = None, status: JobStatus | None = None
+        self, limit: int, wanted: JobFilter = ANYTHING, *, after: tuple[datetime, UUID] | None = None
     ) -> list[JobOverview]:
         """A page of jobs, newest first. `after` is (created_at, id) of the last job on the page before."""
-        created_at, job_id = after or (None, None)
-        rows = await self._seen.look("list_jobs", self.owner, created_at, job_id, status, limit)
+        asked = wanted.model_dump(mode="json", exclude_none=True)
+        if after is not None:
+            asked["before"] = [after[0].isoformat(), str(after[1])]
+        rows = await self._seen.look("list_jobs", self._whose, asked, limit)
         return [_read(JobOverview, row) for row in rows]
 
     async def state(self, job_id: UUID) -> JobState | None:
@@ -193,6 +205,29 @@ class OwnJobs:
         """Mark the job: from now on `cancelled` is the only way it can end. False when it is over or gone."""
         return await self._seen.fetch_one("request_cancel", self._whose, job_id) is not None
 
+    async def chunks(self, job_id: UUID, after: int, limit: int) -> list[ChunkRow]:
+        """Of the chunks behind that number, in the order of the film: each with all its parts."""
+        rows = await self._seen.look("list_chunks", self._whose, job_id, after, limit)
+        return [ChunkRow.model_validate(dict(row)) for row in rows]
+
+    async def request_purge(self, job_id: UUID) -> bool:
+        """Mark the job: it goes with its media, as soon as it is over. False when it is held, or gone."""
+        return await self._seen.fetch_one("request_purge", self._whose, job_id) is not None
+
+    async def change(self, job_id: UUID, change: JobPatch) -> bool:
+        """False when it is gone, or over and the priority was to change."""
+        told = change.model_fields_set
+        options = change.model_dump(mode="json", include=told & {"priority", "metadata"}) or None
+        hold = change.legal_hold if "legal_hold" in told else None
+        row = await self._seen.fetch_one(
+            "change_job", self._whose, job_id, options, "retain_until" in told, change.retain_until, hold
+        )
+        return row is not None
+
+    async def set_paused(self, job_id: UUID, paused: bool) -> bool:
+        """False when it is over, gone, or about to be cancelled."""
+        return await self._seen.fetch_one("set_paused", self._whose, job_id, paused) is not None
+
 
 class AllJobs(OwnJobs):
     """What an administrator has: what is anybody's by its id, and the list of all. What they send in is their own, as
@@ -202,12 +237,6 @@ class AllJobs(OwnJobs):
         super().__init__(owner, database)
         self._seen = database.as_admin()
         self._whose = None
-
-    async def newest(
-        self, limit: int, *, after: tuple[datetime, UUID] | None = None, status: JobStatus | None = None
-    ) -> list[JobOverview]:
-        rows = await self._seen.look("list_all_jobs", *(after or (None, None)), status, limit)
-        return [_read(JobOverview, row) for row in rows]
 
 
 class Jobs:
@@ -274,6 +303,43 @@ class Jobs:
         rows = await self._database.fetch("jobs_to_cancel", *last, limit)
         return [_read(JobRow, row) for row in rows]
 
+    async def retry(self, job_id: UUID, *, progress: int, message: str) -> bool:
+        """Make a job that failed begin again, with another workflow. False where it is not failed, or is to go."""
+        return await self._database.fetch_one("retry_job", job_id, progress, message) is not None
+
+    async def mark_parts_kept(self, job_id: UUID) -> None:
+        """Record that what was encoded of a job that failed is still there."""
+        await self._database.fetch("mark_parts_kept", job_id)
+
+    async def with_parts_kept_before(self, moment: datetime) -> list[UUID]:
+        return _ids(await self._database.fetch("jobs_with_parts_kept_before", moment))
+
+    async def forget_kept_parts(self, job_id: UUID) -> None:
+        await self._database.fetch("forget_kept_parts", job_id)
+
+    async def to_purge(self, limit: int) -> list[JobRow]:
+        """Jobs that were promised to go, whether they are over or not."""
+        rows = await self._database.fetch("jobs_to_purge", limit)
+        return [_read(JobRow, row) for row in rows]
+
+    async def to_control(self, limit: int, after: JobRow | None = None) -> list[JobRow]:
+        """A page of the jobs whose workflow was not told of all changes."""
+        rows = await self._database.fetch("jobs_to_control", after.id if after else None, limit)
+        return [_read(JobRow, row) for row in rows]
+
+    async def mark_control_told(self, job: JobRow) -> None:
+        """Record that the workflow knows of all that is in this row."""
+        await self._database.fetch("mark_control_told", job.id, job.control_number)
+
+    async def is_paused(self, job_id: UUID) -> bool:
+        row = await self._database.fetch_one("is_paused", job_id)
+        return row is not None and bool(row["is_paused"])
+
+    async def is_held(self, job_id: UUID) -> bool:
+        """Whether nothing of it may be removed."""
+        row = await self._database.fetch_one("is_held", job_id)
+        return row is not None and bool(row["is_held"])
+
     async def launched_and_unfinished(self, limit: int, after: JobRow | None = None) -> list[JobRow]:
         """A page of the jobs that Temporal took and that are not over."""
         rows = await self._database.fetch("launched_and_unfinished_jobs", after.id if after else None, limit)
@@ -304,6 +370,28 @@ class Jobs:
         """Jobs that were over before that moment. Running ones never expire."""
         return _ids(await self._database.fetch("expired_jobs", before))
 
+    async def originals_past(self, before: datetime) -> list[UUID]:
+        """Jobs that stay, and were over before that moment."""
+        return _ids(await self._database.fetch("originals_past_their_time", before))
+
+    async def outputs_past(self, before: datetime) -> list[UUID]:
+        return _ids(await self._database.fetch("outputs_past_their_time", before))
+
+    async def mark_original_removed(self, job_id: UUID) -> None:
+        await self._database.fetch("mark_original_removed", job_id)
+
+    async def mark_output_removed(self, job_id: UUID) -> None:
+        """There is nothing to play any more."""
+        await self._database.fetch("mark_output_removed", job_id)
+
+    async def tell_expiring(self, keep: timedelta, within: timedelta, message: str) -> int:
+        """Tell those who follow the log of jobs that go so soon, each once; how many. `keep` is how long jobs stay."""
+        expiring = _ids(await self._database.fetch("expiring_jobs", keep, within))
+        # One by one: whoever writes events locks jobs and owners in an order.
+        for job_id in expiring:
+            await self._database.fetch("tell_expiring", job_id, keep, message)
+        return len(expiring)
+
     async def installation(self) -> UUID:
         """Of all that work on this database."""
         [row] = await self._database.fetch("installation")
@@ -327,6 +415,10 @@ class Jobs:
 
     async def forget_announced(self, before: datetime) -> None:
         await self._database.fetch("delete_old_arrivals", before)
+
+    async def forget_answers(self) -> None:
+        """Of POSTs that named themselves, when their day is over."""
+        await self._database.fetch("delete_old_idempotent")
 
     async def delete(self, ids: Iterable[UUID]) -> list[UUID]:
         """Delete the jobs that are over, with their events; which ones went. Open streams of theirs end."""

@@ -42,16 +42,12 @@ WHERE ($1::text IS NULL OR owner = $1) AND id = ANY ($2::uuid[]);
 
 -- name: list_jobs
 -- Newest first. Keyset pagination: a page begins after the last (created_at, id) of the one before, so that rows which
--- arrive in between neither repeat nor hide others.
+-- arrive in between neither repeat nor hide others. See find_jobs() in migrations/functions.sql for what may be in $2.
 SELECT jobs.*, latest_events(id),
        CASE WHEN work_began_at IS NULL AND status IN ('pending', 'processing') THEN queue_position(jobs) END AS queue_position,
        CASE status WHEN 'processing' THEN rendition_progress(jobs) ELSE '{}' END AS rendition_progress
-FROM jobs
-WHERE owner = $1
-  AND ($2::timestamptz IS NULL /* created_at of the cursor */ OR (created_at, id) < ($2, $3::uuid))
-  AND ($4::text IS NULL /* status */ OR status = $4 OR ($4 = 'pending' AND status = 'uploading'))
-ORDER BY created_at DESC, id DESC
-LIMIT $5;
+FROM find_jobs($1, $2, $3) AS jobs
+ORDER BY created_at DESC, id DESC;
 
 -- name: job_state
 SELECT id, status, stage, progress, event_seq,
@@ -78,6 +74,43 @@ FROM owners WHERE id = $1;
 UPDATE jobs SET cancel_requested_at = coalesce(cancel_requested_at, clock_timestamp())
 WHERE ($1::text IS NULL OR owner = $1) AND id = $2 AND status IN ('uploading', 'pending', 'processing')
 RETURNING id;
+
+-- name: request_purge
+-- It goes with its media as soon as it is over; one that is not is cancelled. Nothing where it is held, or gone.
+UPDATE jobs SET
+    purge_requested_at  = coalesce(purge_requested_at, clock_timestamp()),
+    cancel_requested_at = CASE WHEN status IN ('uploading', 'pending', 'processing')
+                               THEN coalesce(cancel_requested_at, clock_timestamp()) ELSE cancel_requested_at END
+WHERE ($1::text IS NULL OR owner = $1) AND id = $2 AND NOT legal_hold
+RETURNING id;
+
+-- name: change_job
+-- $3: what changes of its options, null = nothing. $4: whether $5 is told. A change of the priority is for jobs that are not over.
+UPDATE jobs SET
+    options        = CASE WHEN $3::jsonb IS NULL THEN options ELSE options || $3 END,
+    retain_until   = CASE WHEN $4::boolean THEN $5::timestamptz ELSE retain_until END,
+    expiring_told_at = CASE WHEN $4 THEN NULL ELSE expiring_told_at END,
+    legal_hold     = coalesce($6::boolean, legal_hold),
+    control_number = control_number + coalesce($3 ? 'priority', false)::integer,
+    updated_at     = clock_timestamp()
+WHERE ($1::text IS NULL OR owner = $1) AND id = $2
+  AND (NOT coalesce($3 ? 'priority', false) OR status IN ('uploading', 'pending', 'processing'))
+RETURNING id;
+
+-- name: set_paused
+-- Nothing when the job is over, gone, or about to be cancelled. To pause it again keeps the time of the first.
+UPDATE jobs SET
+    paused_at      = CASE WHEN $3::boolean THEN coalesce(paused_at, clock_timestamp()) END,
+    control_number = control_number + ((paused_at IS NOT NULL) <> $3)::integer,
+    updated_at     = clock_timestamp()
+WHERE ($1::text IS NULL OR owner = $1) AND id = $2 AND status IN ('uploading', 'pending', 'processing') AND cancel_requested_at IS NULL
+RETURNING id;
+
+-- name: list_chunks
+-- Those behind number $3, some $4 of them, with all their parts.
+SELECT job_chunks.* FROM job_chunks JOIN jobs ON jobs.id = job_id
+WHERE ($1::text IS NULL OR owner = $1) AND job_id = $2 AND chunk > $3 AND chunk <= $3 + $4
+ORDER BY chunk, part;
 
 -- name: job_events_after
 SELECT * FROM progress_events
@@ -122,18 +155,70 @@ FROM uploads LEFT JOIN jobs ON jobs.id = job_id
 WHERE ($1::text IS NULL OR uploads.owner = $1) AND uploads.id = $2;
 
 
--- ── what administrators see ─────────────────────────────────────────────────────────────────────────────────────────────
+-- ── POSTs that name themselves: $1 is the owner ───────────────────────────────────────────────────────────────────
 
--- name: list_all_jobs
--- For administrators: newest first, whosever they are.
-SELECT jobs.*, latest_events(id),
-       CASE WHEN work_began_at IS NULL AND status IN ('pending', 'processing') THEN queue_position(jobs) END AS queue_position,
-       CASE status WHEN 'processing' THEN rendition_progress(jobs) ELSE '{}' END AS rendition_progress
+-- name: begin_idempotent
+-- Nothing where somebody works on it, or it was answered within a day. One whose process died is taken over.
+INSERT INTO idempotency_keys AS known (owner, key, action, token, lease_until)
+VALUES ($1, $2, $3, $4, clock_timestamp() + $5::interval /* how long a lease is */)
+ON CONFLICT (owner, key) DO UPDATE SET
+    token       = excluded.token,
+    lease_until = excluded.lease_until,
+    action      = excluded.action,
+    made_id     = CASE WHEN known.status IS NULL AND known.action = excluded.action THEN known.made_id ELSE gen_random_uuid() END,
+    created_at  = clock_timestamp(),
+    fingerprint = NULL, size_bytes = NULL, status = NULL, headers = NULL, body = NULL
+WHERE known.created_at < clock_timestamp() - interval '1 day' OR (known.status IS NULL AND known.lease_until < clock_timestamp())
+RETURNING made_id;
+
+-- name: idempotent_answer
+SELECT action, fingerprint, size_bytes, status, headers, body FROM idempotency_keys WHERE owner = $1 AND key = $2;
+
+-- name: renew_idempotent
+UPDATE idempotency_keys SET lease_until = clock_timestamp() + $4::interval
+WHERE owner = $1 AND key = $2 AND token = $3 AND status IS NULL
+RETURNING key;
+
+-- name: end_idempotent
+UPDATE idempotency_keys SET fingerprint = $4, size_bytes = $5, status = $6, headers = $7, body = $8
+WHERE owner = $1 AND key = $2 AND token = $3
+RETURNING key;
+
+-- name: release_idempotent
+DELETE FROM idempotency_keys WHERE owner = $1 AND key = $2 AND token = $3 AND status IS NULL RETURNING key;
+
+-- name: delete_old_idempotent
+DELETE FROM idempotency_keys WHERE created_at < clock_timestamp() - interval '1 day';
+
+
+-- ── the queue and workers ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+-- name: queue_counts
+-- Jobs of $1 (null = of all) that are not over.
+SELECT status, stage, priority, count(*) AS jobs, count(*) FILTER (WHERE work_began_at IS NULL) AS waiting,
+       count(*) FILTER (WHERE paused_at IS NOT NULL) AS paused, min(created_at) FILTER (WHERE work_began_at IS NULL) AS oldest
 FROM jobs
-WHERE ($1::timestamptz IS NULL OR (created_at, id) < ($1, $2::uuid))
-  AND ($3::text IS NULL OR status = $3 OR ($3 = 'pending' AND status = 'uploading'))
-ORDER BY created_at DESC, id DESC
-LIMIT $4;
+WHERE ($1::text IS NULL OR owner = $1) AND status IN ('pending', 'processing')
+GROUP BY status, stage, priority;
+
+-- name: queue_pace
+-- What ended within the last hour, and how long a worker was at the last hundred that completed, in seconds.
+SELECT count(*) FILTER (WHERE status = 'completed') AS completed, count(*) FILTER (WHERE status = 'failed') AS failed,
+       (SELECT avg(seconds) FROM (
+           SELECT extract(epoch FROM completed_at - work_began_at)::double precision AS seconds FROM jobs
+           WHERE ($1::text IS NULL OR owner = $1) AND status = 'completed' AND completed_at IS NOT NULL AND work_began_at IS NOT NULL
+           ORDER BY completed_at DESC LIMIT 100) AS latest) AS seconds_each
+FROM jobs
+WHERE ($1::text IS NULL OR owner = $1) AND completed_at > clock_timestamp() - interval '1 hour';
+
+-- name: workers
+-- Those who were seen within $1.
+SELECT * FROM workers WHERE seen_at > clock_timestamp() - $1::interval ORDER BY host, id;
+
+-- name: drain_worker
+UPDATE workers SET drain_requested_at = coalesce(drain_requested_at, clock_timestamp())
+WHERE id = $1 AND seen_at > clock_timestamp() - $2::interval
+RETURNING *;
 
 
 -- ── jobs, whosever they are: for the service itself ───────────────────────────────────────────────────────────────────
@@ -155,7 +240,7 @@ SELECT key, options ->> 'profile' AS profile, options ->> 'playback' AS playback
 -- name: unlaunched_jobs
 -- Jobs that Temporal has not taken yet, the most urgent first. One that is processing comes from a backup.
 SELECT * FROM jobs
-WHERE launched_at IS NULL AND status IN ('pending', 'processing') AND cancel_requested_at IS NULL
+WHERE launched_at IS NULL AND status IN ('pending', 'processing') AND cancel_requested_at IS NULL AND paused_at IS NULL
 ORDER BY priority, created_at
 LIMIT $1;
 
@@ -165,6 +250,60 @@ UPDATE jobs SET launched_at = coalesce(launched_at, clock_timestamp()) WHERE id 
 
 -- name: mark_cancel_told
 UPDATE jobs SET cancel_told_at = coalesce(cancel_told_at, clock_timestamp()) WHERE id = $1;
+
+-- name: retry_job
+-- Nothing where it is not failed, or is to go. $2: how far it is; $3 the event that says so. Of its batch it is counted again.
+WITH anew AS (
+    UPDATE jobs SET
+        status = 'pending', stage = 'uploading', progress = $2, event_seq = event_seq + 1, retries = retries + 1,
+        workflow_id = regexp_replace(workflow_id, '-retry-[0-9]+$', '') || '-retry-' || retries + 1,
+        error = NULL, error_message = NULL, result = NULL, playback = NULL, renditions = NULL,
+        launched_at = NULL, started_at = NULL, work_began_at = NULL, completed_at = NULL, paused_at = NULL,
+        cancel_requested_at = NULL, cancel_told_at = NULL, control_told = control_number, parts_kept_at = NULL,
+        moved_at = clock_timestamp(), updated_at = clock_timestamp()
+    WHERE id = $1 AND status = 'failed' AND purge_requested_at IS NULL
+    RETURNING jobs AS job
+), forgotten AS (
+    DELETE FROM part_progress WHERE job_id IN (SELECT (job).id FROM anew)
+), counted AS (
+    UPDATE batches SET failed = failed - 1 WHERE id IN (SELECT (job).batch_id FROM anew) RETURNING id
+), logged AS (
+    -- The batch before the owner, as whoever writes events locks them.
+    SELECT log_event(job, 'progress', $3, NULL, NULL) AS event FROM anew WHERE (SELECT count(*) FROM counted) >= 0
+)
+SELECT (event).job_id AS id, pg_notify('streamforge_events', notification(event)) FROM logged;
+
+-- name: mark_parts_kept
+UPDATE jobs SET parts_kept_at = clock_timestamp() WHERE id = $1 AND status = 'failed';
+
+-- name: jobs_with_parts_kept_before
+SELECT id FROM jobs WHERE parts_kept_at < $1 AND status = 'failed' ORDER BY parts_kept_at;
+
+-- name: forget_kept_parts
+UPDATE jobs SET parts_kept_at = NULL WHERE id = $1;
+
+-- name: jobs_to_purge
+-- Those that are over first: they can go now, however many others are still to be cancelled.
+SELECT * FROM jobs WHERE purge_requested_at IS NOT NULL AND NOT legal_hold
+ORDER BY status IN ('completed', 'failed', 'cancelled') DESC, purge_requested_at, id
+LIMIT $1;
+
+-- name: jobs_to_control
+-- Changes that a workflow was not told yet; one that is not started yet begins with them.
+SELECT * FROM jobs
+WHERE control_told < control_number AND status IN ('pending', 'processing') AND launched_at IS NOT NULL
+  AND ($1::uuid IS NULL OR id > $1 /* the last one of the page before */)
+ORDER BY id
+LIMIT $2;
+
+-- name: mark_control_told
+UPDATE jobs SET control_told = greatest(control_told, $2) WHERE id = $1;
+
+-- name: is_paused
+SELECT paused_at IS NOT NULL AS is_paused FROM jobs WHERE id = $1;
+
+-- name: is_held
+SELECT legal_hold AS is_held FROM jobs WHERE id = $1;
 
 -- name: jobs_to_cancel
 -- Cancels that Temporal was not told yet.
@@ -189,6 +328,27 @@ WHERE workflow_id = ANY ($1::text[]) AND coalesce(completed_at, cancel_requested
 -- name: known_workflows
 SELECT workflow_id FROM jobs WHERE workflow_id = ANY ($1::text[]);
 
+-- name: plan_chunks
+-- $2, $3: where each begins and ends. What is left of another plan goes.
+WITH gone AS (DELETE FROM job_chunks WHERE job_id = $1 AND (part <> '' OR chunk >= cardinality($2::double precision[])))
+INSERT INTO job_chunks (job_id, chunk, part, starts_at, ends_at)
+SELECT jobs.id, planned.number - 1, '', planned.starts_at, planned.ends_at
+FROM jobs, unnest($2::double precision[], $3::double precision[]) WITH ORDINALITY AS planned (starts_at, ends_at, number)
+WHERE jobs.id = $1
+ON CONFLICT (job_id, chunk, part) DO UPDATE SET starts_at = excluded.starts_at, ends_at = excluded.ends_at;
+
+-- name: begin_chunk
+INSERT INTO job_chunks (job_id, chunk, part, starts_at, ends_at, renditions, state, attempts, worker, began_at)
+SELECT id, $2, $3::text, $4::double precision, $5::double precision, $6::text[], 'running', $7, $8, clock_timestamp()
+FROM jobs WHERE id = $1
+ON CONFLICT (job_id, chunk, part) DO UPDATE SET
+    renditions = excluded.renditions, state = excluded.state, attempts = greatest(job_chunks.attempts, excluded.attempts),
+    worker = excluded.worker, began_at = excluded.began_at, ended_at = NULL;
+
+-- name: end_chunk
+UPDATE job_chunks SET state = 'done', ended_at = clock_timestamp(), frames = $4, size_bytes = $5, vmaf = coalesce($6, vmaf), segments = $7
+WHERE job_id = $1 AND chunk = $2 AND part = $3;
+
 -- name: past_moments
 -- Of the jobs that completed last, some fifty events each, evenly spread: found by their numbers, however many there are.
 WITH latest AS (
@@ -206,8 +366,49 @@ ORDER BY job, seq;
 
 -- name: expired_jobs
 SELECT id FROM jobs
-WHERE status IN ('completed', 'failed', 'cancelled') AND coalesce(completed_at, updated_at) < $1
+WHERE status IN ('completed', 'failed', 'cancelled') AND NOT legal_hold
+  AND CASE WHEN retain_until IS NULL THEN coalesce(completed_at, updated_at) < $1 ELSE retain_until < clock_timestamp() END
 ORDER BY completed_at;
+
+-- name: originals_past_their_time
+-- Of jobs that stay; one that is to be kept until a moment is kept whole.
+SELECT id FROM jobs
+WHERE status IN ('completed', 'failed', 'cancelled') AND NOT legal_hold AND retain_until IS NULL
+  AND original_removed_at IS NULL AND coalesce(completed_at, updated_at) < $1
+ORDER BY completed_at;
+
+-- name: outputs_past_their_time
+SELECT id FROM jobs
+WHERE status = 'completed' AND NOT legal_hold AND retain_until IS NULL
+  AND output_removed_at IS NULL AND coalesce(completed_at, updated_at) < $1
+ORDER BY completed_at;
+
+-- name: mark_original_removed
+UPDATE jobs SET original_removed_at = clock_timestamp() WHERE id = $1;
+
+-- name: mark_output_removed
+UPDATE jobs SET output_removed_at = clock_timestamp(), playback = NULL WHERE id = $1;
+
+-- name: expiring_jobs
+-- Completed ones that go within $2 where they are kept for $1, and were not told of.
+SELECT id FROM jobs
+WHERE status = 'completed' AND NOT legal_hold AND expiring_told_at IS NULL AND purge_requested_at IS NULL
+  AND coalesce(retain_until, coalesce(completed_at, updated_at) + $1::interval) < clock_timestamp() + $2::interval
+ORDER BY completed_at;
+
+-- name: tell_expiring
+-- An event of a job that is over: it changes nothing of it.
+WITH told AS (
+    UPDATE jobs SET event_seq = event_seq + 1, expiring_told_at = clock_timestamp()
+    WHERE id = $1 AND status = 'completed' AND NOT legal_hold AND expiring_told_at IS NULL
+    RETURNING jobs AS job, coalesce(retain_until, coalesce(completed_at, updated_at) + $2::interval) AS expires_at
+), logged AS (
+    SELECT log_event(job, 'asset_expiring', $3 /* message */,
+                     jsonb_build_object('expires_at', to_char(expires_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')),
+                     NULL) AS event
+    FROM told
+)
+SELECT (event).job_id AS id, pg_notify('streamforge_events', notification(event)) FROM logged;
 
 -- name: announce_arrivals
 INSERT INTO arrivals (job_id) SELECT unnest($1::uuid[])
@@ -229,7 +430,7 @@ DELETE FROM arrivals WHERE seen_at < $1;
 -- look for it find the job gone, and end their streams.
 WITH gone AS (
     DELETE FROM jobs
-    WHERE id = ANY ($1::uuid[]) AND status IN ('completed', 'failed', 'cancelled')
+    WHERE id = ANY ($1::uuid[]) AND status IN ('completed', 'failed', 'cancelled') AND NOT legal_hold
     RETURNING id, owner, event_seq
 ), swept AS (
     UPDATE owners SET swept_seq = greatest(swept_seq, latest.number)
@@ -372,6 +573,19 @@ SELECT count(*) AS deleted FROM gone;
 
 
 -- ── housekeeping ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+-- name: beat
+-- A worker tells of itself, and hears whether it is to stop. One that starts anew under an old name is not.
+INSERT INTO workers (id, host, version, about, started_at) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (id) DO UPDATE SET
+    host = excluded.host, version = excluded.version, about = excluded.about, started_at = excluded.started_at,
+    seen_at = clock_timestamp(),
+    drain_requested_at = CASE WHEN workers.started_at = excluded.started_at THEN workers.drain_requested_at END
+RETURNING drain_requested_at IS NOT NULL AS is_to_drain;
+
+-- name: forget_worker
+-- It stops; and whoever was not seen for a day.
+DELETE FROM workers WHERE id = $1 OR seen_at < clock_timestamp() - interval '1 day';
 
 -- name: installation
 SELECT id FROM installation;

@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
+import socket
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
-from datetime import timedelta
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
 
 import structlog
 from temporalio import activity, workflow
@@ -18,12 +19,16 @@ from activities.support.gpu_sessions import GpuSessions
 from activities.support.memory import MemoryBudget
 from activities.support.originals import Originals
 from activities.support.scratch import Scratch
+from streamforge import __version__
 from streamforge.contracts import names, tasks
 from streamforge.contracts.tasks import LibrariesTask, SandboxTask, TrialTask
+from streamforge.contracts.worker_view import AboutWorker, own_identity
 from streamforge.db.audit import AuditLog
+from streamforge.db.chunks import Chunks
 from streamforge.db.jobs import Jobs
 from streamforge.db.pool import Database
 from streamforge.db.roles import Roles
+from streamforge.db.workers import Beats
 from streamforge.errors import MissingPart
 from streamforge.events.log import EventLog
 from streamforge.keys import Keys
@@ -43,6 +48,7 @@ from streamforge.temporal.connect import connect, ensure_search_attributes
 from streamforge.temporal.deployments import Build, keep_new_jobs_going, this_build, warn_if_new_jobs_go_elsewhere
 from streamforge.temporal.schedule import ensure_schedules
 from streamforge.temporal.trails import HandsOnOrigins
+from streamforge.worker.beat import Work, beating, memory_used
 from streamforge.worker.context import ContextInterceptor
 from streamforge.worker.interceptor import FailureInterceptor
 from streamforge.worker.measuring import MeasuringInterceptor
@@ -76,16 +82,25 @@ async def run_worker(settings: Settings) -> None:
     # Signals end it at once until it has started, which may take a minute where a part is away, and change nothing once it
     # stops.
     with ExitStack() as signals:
-        async with worker(settings):
+        drain = asyncio.Event()
+        async with worker(settings, drain):
             asked_to_stop = signals.enter_context(stop_requests())
             log.info("worker ready", queues=[names.TASK_QUEUE, names.MEDIA_TASK_QUEUE, names.CAPTIONS_TASK_QUEUE])
-            await asked_to_stop.wait()
+            await _first_of(asked_to_stop, drain)
             log.info("worker stopping")
 
 
+async def _first_of(*events: asyncio.Event) -> None:
+    waiting = [asyncio.ensure_future(event.wait()) for event in events]
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for each in waiting:
+        each.cancel()
+
+
 @asynccontextmanager
-async def worker(settings: Settings) -> AsyncIterator[Client]:
-    """All task queues, served until the block ends; then running activities get their grace and go back."""
+async def worker(settings: Settings, drain: asyncio.Event | None = None) -> AsyncIterator[Client]:
+    """All task queues, served until the block ends; then running activities get their grace and go back. `drain` is set when
+    somebody asks this worker to stop."""
     if (dsn := settings.database.dsn) is None:
         raise MissingPart("No database is configured: run `streamforge up`, or set STREAMFORGE_DATABASE__DSN.")
     # What they would write into the message stands in fields of its own.
@@ -121,6 +136,7 @@ async def worker(settings: Settings) -> AsyncIterator[Client]:
             storage=FencedStorage(storage),
             events=events,
             jobs=Jobs(database),
+            chunks=Chunks(database),
             audit_log=AuditLog(database),
             children=children,
             libraries=await children.run(tasks.LIBRARIES, LibrariesTask()),
@@ -134,8 +150,11 @@ async def worker(settings: Settings) -> AsyncIterator[Client]:
         _watch(parts, url)
         build = this_build(settings.temporal)
         tracing = await stack.enter_async_context(tracing_of(settings.tracing, "worker"))
+        work = Work()
+        await stack.enter_async_context(_beating(database, parts, work, drain or asyncio.Event()))
         # From the outside to the inside.
         interceptors: list[Interceptor] = [
+            work,
             HandsOnOrigins(tracing),
             ContextInterceptor(tracing),
             MeasuringInterceptor(),
@@ -146,6 +165,23 @@ async def worker(settings: Settings) -> AsyncIterator[Client]:
         await stack.enter_async_context(_new_jobs(client, build))
         stack.enter_context(pulse.taking_work())
         yield client
+
+
+def _beating(database: Database, parts: Parts, work: Work, drain: asyncio.Event) -> AbstractAsyncContextManager[None]:
+    slots = slots_of(parts.settings.worker)
+
+    def about() -> AboutWorker:
+        return AboutWorker(
+            slots=slots,
+            running=work.running,
+            cores=cores(),
+            memory_bytes=memory_bytes(),
+            memory_used_bytes=memory_used(),
+            gpu_encoders=list(parts.gpu.encoders),
+        )
+
+    beats = Beats(database, own_identity(), socket.gethostname(), __version__, datetime.now(UTC))
+    return beating(beats, about, drain)
 
 
 def _watch(parts: Parts, url: str | None) -> None:
@@ -225,9 +261,14 @@ def _workers(client: Client, parts: Parts, interceptors: Sequence[Interceptor], 
             max_heartbeat_throttle_interval=CANCEL_DELIVERY,
             graceful_shutdown_timeout=timedelta(seconds=settings.graceful_shutdown_seconds),
         )
-        for queue, at_once in {
-            names.TASK_QUEUE: MAX_CONCURRENT_LIGHT_ACTIVITIES,
-            names.MEDIA_TASK_QUEUE: media_slots(settings),
-            names.CAPTIONS_TASK_QUEUE: MAX_CONCURRENT_TRANSCRIPTIONS,
-        }.items()
+        for queue, at_once in slots_of(settings).items()
     ]
+
+
+def slots_of(settings: WorkerSettings) -> dict[str, int]:
+    """How many activities run at once, by task queue."""
+    return {
+        names.TASK_QUEUE: MAX_CONCURRENT_LIGHT_ACTIVITIES,
+        names.MEDIA_TASK_QUEUE: media_slots(settings),
+        names.CAPTIONS_TASK_QUEUE: MAX_CONCURRENT_TRANSCRIPTIONS,
+    }

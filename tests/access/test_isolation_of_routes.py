@@ -29,11 +29,17 @@ EXPECTED = {
     "GET /audit": (401, 403, 403, 403, 200),
     "GET /usage": (401, 200, 200, 200, 200),
     "GET /usage?owner=alice": (401, 403, 200, 200, 200),
+    "GET /queue/stats": (401, 200, 200, 200, 200),
+    "GET /workers": (401, 403, 403, 403, 200),
+    "POST /workers/{worker_id}/drain": (401, 403, 403, 403, 404),
     "GET /jobs": (401, 200, 200, 200, 200),
     "GET /jobs?owner=alice": (401, 403, 200, 200, 200),
     "GET /jobs?ids={job_id}": (401, 200, 200, 200, 200),
     "GET /jobs/{job_id}": (401, 404, 200, 200, 200),
     "GET /jobs/{job_id}/events": (401, 404, 200, 200, 200),
+    "GET /jobs/{job_id}/logs": (401, 404, 200, 200, 200),
+    "GET /jobs/{job_id}/chunks": (401, 404, 200, 200, 200),
+    "POST /jobs/{job_id}/chunks/refresh": (401, 404, 200, 200, 200),
     "GET /jobs/{job_id}/stream": (401, 404, 200, 200, 200),
     "GET /batches/{batch_id}": (401, 404, 200, 200, 200),
     "GET /batches/{batch_id}/stream": (401, 404, 200, 200, 200),
@@ -61,7 +67,14 @@ EXPECTED = {
     "PATCH /uploads/{upload_id}": (401, 404, 403, 204, 204),
     "POST /uploads/{upload_id}": (401, 404, 403, 204, 204),
     "DELETE /uploads/{upload_id}": (401, 404, 403, 204, 410),
+    "POST /jobs/bulk": (401, 200, 403, 200, 200),
+    "PATCH /jobs/{job_id}": (401, 404, 403, 200, 200),
+    "POST /jobs/{job_id}/retry": (401, 404, 403, 409, 409),
+    "POST /jobs/{job_id}/reprocess": (401, 404, 403, 202, 202),
+    "POST /jobs/{job_id}/pause": (401, 404, 403, 202, 202),
+    "POST /jobs/{job_id}/resume": (401, 404, 403, 202, 202),
     "DELETE /jobs/{job_id}": (401, 404, 403, 202, 202),
+    "DELETE /jobs/{job_id}?purge=true": (401, 404, 403, 204, 404),
 }
 """By method, path and query. The last ones change something."""
 PERSONS = ("nobody", "stranger", "reader", "owner", "admin")
@@ -88,6 +101,7 @@ class World:
         method, _, pattern = name.partition(" ")
         path = pattern.format(
             job_id=self.job_id, batch_id=self.batch_id, upload_id=self.upload_id, key_id=self.key_id, path=HLS_MASTER,
+            worker_id="1@here",
             signature="~1-2000000000-" + "A" * 43,
         )  # fmt: skip
         if method == "WS":
@@ -98,6 +112,8 @@ class World:
         self.api.http.cookies.clear()  # Of a session that was made just before.
         body = next((body for end, body in self.bodies.items() if path.endswith(end) and method == "POST"), {})
         tus = OF_TUS if path.startswith("/uploads") else {}
+        if method == "PATCH" and not tus:
+            body = {"json": {"metadata": {"a": 1}}}
         async with self.api.http.stream(method, path, headers={**tus, **headers}, **body) as response:
             if response.headers.get("content-type", "").startswith("text/event-stream"):
                 return response.status_code, str((await anext(read_frames(response))).data)
@@ -115,7 +131,14 @@ class World:
         """By how the path ends."""
         video = {"files": {"video": ("x.mp4", b"some bytes", "video/mp4")}}
         ticket = {"json": {"path": "/jobs"}}
-        return {"/process": video, "/batches": video, "/tickets": ticket, "/license": {"json": self.license}}
+        bulk = {"json": {"action": "pause", "ids": ["00000000-0000-4000-8000-000000000000"]}}
+        return {
+            "/bulk": bulk,
+            "/process": video,
+            "/batches": video,
+            "/tickets": ticket,
+            "/license": {"json": self.license},
+        }
 
     @property
     def secrets(self) -> list[str]:

@@ -28,6 +28,7 @@ from streamforge.contracts import tasks
 from streamforge.contracts.media.encoded import EncodedTracks
 from streamforge.contracts.pipeline import EncodeChunkInput, EncodedPart, StoredSource
 from streamforge.contracts.tasks import EncodeResult, EncodeTask
+from streamforge.db.chunks import Chunks as ChunkRows
 from streamforge.db.jobs import Jobs
 from streamforge.errors import Superseded
 from streamforge.events.log import EventLog
@@ -70,6 +71,8 @@ class Chunks:
             room=MemoryBudget(2**32),
             keys=Keys(settings),
             gpu=GpuSessions(NVENC, 3, meter),
+            jobs=Jobs(events._database),
+            chunks=ChunkRows(events._database),
         )
 
     async def work(self, jobs: Jobs) -> EncodeChunkInput:

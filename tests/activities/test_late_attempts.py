@@ -37,6 +37,7 @@ from streamforge.contracts.pipeline import (
     StoredSource,
 )
 from streamforge.contracts.tasks import AudioTask, SoundEncoded
+from streamforge.db.chunks import Chunks
 from streamforge.db.jobs import Jobs
 from streamforge.errors import MediaChildCrashed, Superseded
 from streamforge.events.log import EventLog
@@ -287,6 +288,8 @@ async def test_sound_that_was_playable_stays_playable_while_another_worker_begin
             room=MemoryBudget(2**32),
             keys=Keys(Settings(data_dir=tmp_path)),
             gpu=GpuSessions([], 1, GpuMeter()),
+            jobs=Jobs(events._database),
+            chunks=Chunks(events._database),
         )
         with pytest.raises(MediaChildCrashed):
             await attempt(number).run(activities.transcode_audio, sound)

@@ -25,6 +25,7 @@ from streamforge.contracts.events import JobChange
 from streamforge.contracts.media.encoded import EncodedTracks
 from streamforge.contracts.pipeline import EncodeAudioInput, EncodeChunkInput, StoredSource
 from streamforge.contracts.tasks import Task
+from streamforge.db.chunks import Chunks
 from streamforge.db.jobs import EVERYONE, Jobs
 from streamforge.errors import StorageUnavailable
 from streamforge.events.log import EventLog
@@ -138,6 +139,8 @@ async def desk(
             room=MemoryBudget(2**32),
             keys=Keys(settings),
             gpu=GpuSessions([], 1, GpuMeter()),
+            jobs=Jobs(events._database),
+            chunks=Chunks(events._database),
         ),
     )
     await originals.close()

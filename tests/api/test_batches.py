@@ -20,6 +20,7 @@ from streamforge.contracts.pipeline import SweepInput
 from streamforge.db.audit import AuditLog
 from streamforge.db.jobs import EVERYONE, Jobs
 from streamforge.events.log import EventLog
+from streamforge.settings import RetentionSettings
 from streamforge.storage import open_storage
 
 BOUNDARY = {"Content-Type": "multipart/form-data; boundary=b"}
@@ -137,9 +138,7 @@ async def test_a_batch_that_takes_a_day_to_arrive_is_announced_to_the_sweep(
     api: Api, rows: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streamforge.api.routes.batches.ANNOUNCE_EVERY_SECONDS", 0.01)
-    sweep = RetentionActivities(
-        open_storage(api.settings), rows, timedelta(days=7), AuditLog(rows._database), timedelta(days=365)
-    )
+    sweep = RetentionActivities(open_storage(api.settings), rows, RetentionSettings(), AuditLog(rows._database))
 
     async def body() -> AsyncIterator[bytes]:
         yield OPEN + part("video", "a.mp4") + NEXT

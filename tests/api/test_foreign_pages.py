@@ -57,6 +57,14 @@ def test_every_address_that_changes_something_is_meant() -> None:
     assert changing == {
         ("POST", "/process"),
         ("POST", "/batches"),
+        ("PATCH", "/jobs/{job_id}"),
+        ("POST", "/jobs/bulk"),
+        ("POST", "/jobs/{job_id}/retry"),
+        ("POST", "/jobs/{job_id}/reprocess"),
+        ("POST", "/jobs/{job_id}/pause"),
+        ("POST", "/jobs/{job_id}/resume"),
+        ("POST", "/jobs/{job_id}/chunks/refresh"),
+        ("POST", "/workers/{worker_id}/drain"),
         ("POST", "/uploads"),
         ("PATCH", "/uploads/{upload_id}"),
         ("DELETE", "/uploads/{upload_id}"),
@@ -95,7 +103,7 @@ async def test_a_player_elsewhere_gets_its_media_and_its_licence(api: Api, rows:
 @pytest.mark.parametrize("page", FOREIGN, ids=str)
 async def test_a_page_from_elsewhere_learns_no_ids(api: Api, rows: Jobs, page: dict[str, str]) -> None:
     job_id = await accepted(rows)
-    for path in ("/jobs", "/stream"):
+    for path in ("/jobs", "/stream", "/queue/stats", "/workers"):
         assert_problem(await api.http.get(path, headers=page), 403, "request.foreign_page")
     assert await _websocket(api, "", page) == 403
     assert await _websocket(api, f"?job_id={job_id}", page) == 101

@@ -18,7 +18,9 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from streamforge.api.cancels import PAGE, Cancels
+from streamforge.api.controls import Controls
 from streamforge.api.launcher import Launcher
+from streamforge.api.purges import Purges
 from streamforge.api.workflows import Workflows
 from streamforge.contracts import names, steps
 from streamforge.contracts.events import JobChange, PartProgress
@@ -410,7 +412,9 @@ async def test_a_cancel_that_cannot_be_told_holds_up_no_start(rows: Jobs, events
 
     temporal = Temporal(unreachable=[stuck.workflow_id])
     cancels = Cancels(rows, events, temporal, open_storage(settings))  # type: ignore[arg-type]
-    async with Launcher(rows, temporal, cancels):  # type: ignore[arg-type]
+    store = open_storage(settings)
+    controls = Controls(rows, events, temporal)  # type: ignore[arg-type]
+    async with Launcher(rows, temporal, cancels, controls, Purges(rows, store)):  # type: ignore[arg-type]
         await launched(rows, str(waiting))
     assert len(temporal) == 1
 
@@ -472,7 +476,9 @@ async def test_a_job_cancelled_while_it_is_being_started_does_not_run(
     before = (await rows.unlaunched())[0]
     await events.append(job_id, CANCELLED)
     workflows = Workflows(temporal)
-    launcher = Launcher(rows, workflows, Cancels(rows, events, workflows, open_storage(settings)))
+    store = open_storage(settings)
+    cancels, controls = Cancels(rows, events, workflows, store), Controls(rows, events, workflows)
+    launcher = Launcher(rows, workflows, cancels, controls, Purges(rows, store))
     assert await launcher._launch(before)
     assert await asked_to_cancel(temporal.get_workflow_handle(before.workflow_id))
 

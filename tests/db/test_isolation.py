@@ -60,7 +60,7 @@ OF_OWNERS: dict[str, Arguments] = {
     "create_batch": lambda world: (ALICE, NEW.id, 1),
     "get_job": lambda world: (ALICE, world.running.id),
     "jobs_by_id": lambda world: (ALICE, world.ids),
-    "list_jobs": lambda world: (ALICE, None, None, None, 10),
+    "list_jobs": lambda world: (ALICE, {"q": SECRET}, 10),
     "usage": lambda world: (ALICE,),
     "create_uploading_job": lambda world: job_row(ALICE, NEW.id, None),
     "create_upload": lambda world: (ALICE, NEW.id, world.waiting.id, 10, None, "", timedelta(days=1)),
@@ -75,10 +75,43 @@ OF_OWNERS: dict[str, Arguments] = {
     "batch_state": lambda world: (ALICE, world.batch),
     "owner_state": lambda world: (ALICE,),
     "request_cancel": lambda world: (ALICE, world.waiting.id),
+    "request_purge": lambda world: (ALICE, world.over.id),
+    "change_job": lambda world: (ALICE, world.of_batch.id, {"priority": 1}, True, LATER, True),
+    "set_paused": lambda world: (ALICE, world.of_batch.id, True),
+    "jobs_to_purge": lambda world: (10,),
+    "jobs_to_control": lambda world: (None, 10),
+    "mark_control_told": lambda world: (world.running.id, 5),
+    "is_paused": lambda world: (world.running.id,),
+    "is_held": lambda world: (world.running.id,),
+    "list_chunks": lambda world: (ALICE, world.running.id, -1, 10),
+    "plan_chunks": lambda world: (world.running.id, [0.0], [4.0]),
+    "begin_chunk": lambda world: (world.running.id, 0, "480p", 0.0, 4.0, ["480p"], 2, "1@them"),
+    "end_chunk": lambda world: (world.running.id, 0, "480p", 100, 1000, None, {}),
+    "retry_job": lambda world: (world.failed.id, 5, "Again"),
+    "mark_parts_kept": lambda world: (world.failed.id,),
+    "jobs_with_parts_kept_before": lambda world: (LATER,),
+    "forget_kept_parts": lambda world: (world.failed.id,),
+    "originals_past_their_time": lambda world: (LATER,),
+    "outputs_past_their_time": lambda world: (LATER,),
+    "mark_original_removed": lambda world: (world.over.id,),
+    "mark_output_removed": lambda world: (world.over.id,),
+    "expiring_jobs": lambda world: (timedelta(0), timedelta(days=1)),
+    "tell_expiring": lambda world: (world.completed.id, timedelta(0), "Soon"),
+    "queue_counts": lambda world: (ALICE,),
+    "queue_pace": lambda world: (ALICE,),
+    "workers": lambda world: (timedelta(days=1),),
+    "drain_worker": lambda world: ("1@alices-machine", timedelta(days=1)),
+    "beat": lambda world: ("1@alices-machine", "alices-machine", "1", {}, LATER),
+    "forget_worker": lambda world: ("1@alices-machine",),
+    "begin_idempotent": lambda world: (ALICE, "old", "POST /process", uuid4(), timedelta(seconds=30)),
+    "idempotent_answer": lambda world: (ALICE, "old"),
+    "renew_idempotent": lambda world: (ALICE, "old", world.batch, timedelta(seconds=30)),
+    "end_idempotent": lambda world: (ALICE, "old", world.batch, b"", 1, 202, [], b""),
+    "release_idempotent": lambda world: (ALICE, "old", world.batch),
+    "delete_old_idempotent": lambda world: (),
     "job_events_after": lambda world: (ALICE, world.running.id, 0, None, 10),
     "owner_events_after": lambda world: (ALICE, 0, 10),
     "batch_events_after": lambda world: (ALICE, world.batch, 0, 10),
-    "list_all_jobs": lambda world: (None, None, None, 10),
     "job_status": lambda world: (world.running.id,),
     "film": lambda world: (world.running.id,),
     "unlaunched_jobs": lambda world: (10,),
@@ -145,7 +178,8 @@ OF_NOBODY: dict[str, Arguments] = {
 
 NEEDED = {
     Roles().admin: {
-        "list_all_jobs",
+        "workers",
+        "drain_worker",
         "record_audit",
         "list_audit",
         "create_api_key",
@@ -159,7 +193,17 @@ NEEDED = {
         "count_hits",
         "forget_hits",
     },
-    Roles().caller: {"create_job", "create_batch", "create_uploading_job", "create_upload"},
+    Roles().caller: {
+        "create_job",
+        "create_batch",
+        "create_uploading_job",
+        "create_upload",
+        "begin_idempotent",
+        "idempotent_answer",
+        "renew_idempotent",
+        "end_idempotent",
+        "release_idempotent",
+    },
     "NONE": {"applied_migrations", "record_migration"},
 }
 """Who may do it, other than the service itself; NONE is the owner of the tables."""
@@ -214,9 +258,14 @@ async def test_nor_for_one_who_names_nobody(database: Database, world: World, su
         "get_job",
         "get_upload",
         "jobs_by_id",
+        "list_jobs",
         "job_state",
         "batch_state",
+        "list_chunks",
         "request_cancel",
+        "request_purge",
+        "change_job",
+        "set_paused",
         "job_events_after",
         "batch_events_after",
     ):
@@ -244,7 +293,7 @@ async def test_administrators_see_all(database: Database, world: World) -> None:
     assert {job.id for job in await jobs.newest(10)} == {*world.ids, world.of_bob}
     first = await jobs.newest(2)
     rest = await jobs.newest(10, after=(first[-1].created_at, first[-1].id))
-    assert len({job.id for job in first + rest}) == 6
+    assert len({job.id for job in first + rest}) == 8
     overview = await jobs.get(world.running.id)
     assert overview is not None
     assert (overview.owner, len(overview.latest_events)) == (ALICE, 3)

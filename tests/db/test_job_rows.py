@@ -8,6 +8,7 @@ from factories import CANCELLED, COMPLETED, FAILED, PROCESSING, accepted, new_jo
 
 from streamforge.contracts.events import PartProgress
 from streamforge.contracts.job import JobStatus, Stage
+from streamforge.contracts.job_filter import JobFilter
 from streamforge.contracts.job_options import JobOptions
 from streamforge.db.jobs import EVERYONE, Jobs
 from streamforge.events.log import EventLog, Report
@@ -71,7 +72,7 @@ async def test_a_page_can_hold_one_status_only(jobs: Jobs, events: EventLog) -> 
     await accepted(jobs)
     failed = await accepted(jobs)
     await events.append(failed, FAILED)
-    assert [job.id for job in await jobs.of(EVERYONE).newest(10, status=JobStatus.FAILED)] == [failed]
+    assert [job.id for job in await jobs.of(EVERYONE).newest(10, JobFilter(status=JobStatus.FAILED))] == [failed]
 
 
 async def test_queue_position_counts_who_goes_first_urgency_before_age(jobs: Jobs, events: EventLog) -> None:

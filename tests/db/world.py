@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
-from factories import COMPLETED, new_job, progress, run_sql
+from factories import COMPLETED, FAILED, new_job, progress, run_sql
 
 from streamforge.contracts.events import PartProgress
 from streamforge.contracts.job import Stage
@@ -23,14 +23,16 @@ ALICE, BOB = "alice", "bob"
 
 @dataclass
 class World:
-    """Alice's. `running` has parts and is marked to be cancelled, `over` is completed, `waiting` was not launched, the upload of
-    `uploading` has expired."""
+    """Alice's. `running` has parts and is marked to be cancelled, `over` is completed and is to go, `waiting` not launched, the
+    upload of `uploading` has expired."""
 
     waiting: NewJob
     running: NewJob
     over: NewJob
     of_batch: NewJob
     uploading: NewJob
+    failed: NewJob
+    completed: NewJob
     batch: UUID
     empty_batch: UUID
     arrival: UUID
@@ -40,7 +42,10 @@ class World:
 
     @property
     def ids(self) -> list[UUID]:
-        return [self.waiting.id, self.running.id, self.over.id, self.of_batch.id, self.uploading.id]
+        return [
+            self.waiting.id, self.running.id, self.over.id, self.of_batch.id, self.uploading.id, self.failed.id,
+            self.completed.id,
+        ]  # fmt: skip
 
     @property
     def upload(self) -> UUID:
@@ -50,7 +55,7 @@ class World:
     def secrets(self) -> list[str]:
         """What nobody else is told."""
         ids = [*self.ids, self.batch, self.empty_batch, self.arrival]
-        return [SECRET, ALICE, self.key, self.session, *map(str, ids)]
+        return [SECRET, ALICE, "alices-machine", self.key, self.session, *map(str, ids)]
 
 
 async def made(database: Database, dsn: str) -> World:
@@ -58,10 +63,10 @@ async def made(database: Database, dsn: str) -> World:
     batch, empty, arrival = uuid4(), uuid4(), uuid4()
     world = World(
         new_job(key=SECRET), new_job(key=SECRET), new_job(key=SECRET), new_job(key=SECRET, batch_id=batch), new_job(key=SECRET),
-        batch, empty, arrival, uuid4(),
+        new_job(key=SECRET), new_job(key=SECRET), batch, empty, arrival, uuid4(),
     )  # fmt: skip
     first = {"progress": 5, "message": "File received"}
-    for job in (world.waiting, world.running, world.over):
+    for job in (world.waiting, world.running, world.over, world.failed, world.completed):
         await jobs.of(ALICE).create(job, **first)
     await jobs.of(ALICE).create_batch(batch, [world.of_batch], **first)
     await jobs.of(BOB).create(new_job(id=world.of_bob, key="bobs-film.mp4"), **first)
@@ -76,10 +81,29 @@ async def made(database: Database, dsn: str) -> World:
         await events.append(job.id, progress(30, "Encoding"))
     await jobs.of(ALICE).request_cancel(world.running.id)
     await events.append(world.over.id, COMPLETED)
+    await events.append(world.completed.id, COMPLETED)
+    await events.append(world.failed.id, FAILED)
+    await jobs.mark_parts_kept(world.failed.id)
+    await run_sql(dsn, "UPDATE jobs SET control_number = 1 WHERE id = $1", world.running.id)
+    await run_sql(dsn, "UPDATE jobs SET purge_requested_at = now() WHERE id = $1", world.over.id)
     await jobs.announce([arrival])
     await jobs.remember_claim("file:///alices-folder/")
     await run_sql(dsn, "INSERT INTO batches (owner, id, total) VALUES ($1, $2, 1)", ALICE, empty)
     await run_sql(dsn, "INSERT INTO rate_counters VALUES ('requests/alice', 1, now() - interval '1 s')")
+    await run_sql(
+        dsn,
+        "INSERT INTO idempotency_keys (owner, key, action, token, created_at, lease_until) "
+        "VALUES ($1, 'old', 'POST /process', $2, now() - interval '2 days', now())",
+        ALICE,
+        batch,
+    )
+    await run_sql(
+        dsn,
+        "INSERT INTO job_chunks (job_id, chunk, part, starts_at, worker) VALUES ($1, 0, '480p', 0, $2)",
+        world.running.id,
+        f"1@{SECRET}",
+    )
+    await run_sql(dsn, "INSERT INTO workers VALUES ('1@alices-machine', 'alices-machine', '1', '{}', now())")
     credentials = Credentials(database)
     now = datetime.now(UTC)
     await credentials.create_key(world.key, b"hash", ALICE, ["read"], None)
@@ -102,7 +126,9 @@ OF_OTHERS = {
     "batches": "owner <> 'bob'",
     "jobs": "owner <> 'bob'",
     "uploads": "owner <> 'bob'",
+    "job_terms": "owner <> 'bob'",
     "progress_events": "owner <> 'bob'",
+    "job_chunks": "job_id NOT IN (SELECT id FROM jobs WHERE owner = 'bob')",
     "part_progress": "job_id NOT IN (SELECT id FROM jobs WHERE owner = 'bob')",
 }
 """What bob may change is left out. Of every other table all rows are whole."""

@@ -9,8 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import UUID
 
-from streamforge.job_logs import as_text, follow, lines_of
 from streamforge.observability import metrics
+from streamforge.observability.job_logs import as_text, follow, lines_of
 from streamforge.observability.log_files import LogFile, folder_of
 
 JOB, OTHER = UUID("550e8400-e29b-41d4-a716-446655440000"), UUID("550e8400-e29b-41d4-a716-446655440001")

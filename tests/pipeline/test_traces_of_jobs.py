@@ -16,7 +16,7 @@ from temporalio.client import WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
-from streamforge.job_logs import as_text, lines_of
+from streamforge.observability.job_logs import as_text, lines_of
 from streamforge.observability.tracing import tracing_of
 from streamforge.settings import Settings, TracingSettings
 from streamforge.temporal.trails import HandsOnOrigins

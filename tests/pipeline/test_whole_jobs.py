@@ -48,6 +48,22 @@ def assert_plays(tracks: dict[str, Track], folder: Path, frames: int, seconds: f
         assert played.samples / played.rate == pytest.approx(seconds, abs=0.2)
 
 
+async def assert_told_of_chunks(system: System, finished: Finished) -> None:
+    """Who encoded what, and what it came to; the addresses of segments are those of the stream."""
+    page = (await system.api.http.get(f"/jobs/{finished.id}/chunks")).raise_for_status().json()
+    [worker] = (await system.api.http.get("/workers")).raise_for_status().json()["workers"]
+    assert [(chunk["state"], chunk["start"], chunk["end"]) for chunk in page["chunks"]] == [("done", 0, None)]
+    parts = page["chunks"][0]["parts"]
+    assert sorted(name for part in parts for name in part["renditions"]) == ["360p", "480p", "720p"]
+    for part in parts:
+        assert (part["state"], part["attempts"], part["worker"], part["frames"]) == ("done", 1, worker["id"], 132)
+        assert part["vmaf"].keys() == part["segments"].keys() == set(part["renditions"])
+        assert part["seconds"] > 0
+        sizes = [(system.storage / path.replace("/media/", "output/")).stat().st_size
+                 for paths in part["segments"].values() for path in paths]  # fmt: skip
+        assert sum(sizes) == part["bytes"]
+
+
 async def test_a_film(system: System, tmp_path: Path) -> None:
     finished = await system.process(BUNNY, name="bunny.mp4")
     assert_told_truthfully(finished)
@@ -67,6 +83,7 @@ async def test_a_film(system: System, tmp_path: Path) -> None:
         assert 50 < vmaf["percentile_1"] <= vmaf["worst_5_seconds"]["mean"] <= vmaf["mean"] <= 100
         assert (vmaf["frames"], vmaf["frames_scored"]) == (132, 19)
         assert 0 < vmaf["margin"] < 2
+    await assert_told_of_chunks(system, finished)
     output = system.output(finished.id)
     for tracks in (hls_tracks(output / "master.m3u8"), dash_tracks(output / "manifest.mpd")):
         assert set(tracks) == {"720p", "480p", "360p", "audio-0", "audio-0-surround"}

@@ -21,6 +21,8 @@ NOWHERE = "*"
 MOST_IDS = 100
 """Of `ids`, as many as `GET /jobs` takes. Whoever shows nothing may send 60,000 commas, and what is looked at here is looked at
 in the event loop."""
+NAMED_JOBS = "named_jobs"
+"""In the state of a request: ids that its body names."""
 
 
 class Audit:
@@ -74,12 +76,13 @@ def _seen_by_an_administrator(scope: Scope, caller: Caller) -> Iterator[dict[str
 
 
 def _targets(scope: Scope) -> Iterator[dict[str, Any]]:
-    """In the path or in the query."""
+    """In the path, in the query, or as the handler says."""
     query = QueryParams(scope["query_string"])
     named = {**query, **scope.get("path_params", {})}
-    ids = query.get("ids", "").split(",", MOST_IDS)[:MOST_IDS]
+    of_body: list[str] = scope["state"].get(NAMED_JOBS, [])
+    of_query = query.get("ids", "").split(",", MOST_IDS)[:MOST_IDS]
     # An upload has the id of its job.
-    for text in [named.get("job_id", ""), named.get("upload_id", ""), *ids]:
+    for text in [named.get("job_id", ""), named.get("upload_id", ""), *of_query, *of_body]:
         if (job_id := _id(parse_job_id, text)) is not None:
             yield {"target": f"job:{job_id}", "job_id": job_id}
     if (batch_id := _id(parse_batch_id, named.get("batch_id", ""))) is not None:

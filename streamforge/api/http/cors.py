@@ -32,6 +32,7 @@ EXPOSED_HEADERS = [
     "Upload-Expires",
     "Upload-Concat",
     "X-Job-ID",
+    "Idempotency-Replayed",
 ]
 
 

@@ -9,6 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from streamforge.access.caller import Need
 from streamforge.access.caller import Scope as CallerScope
+from streamforge.api.http.idempotency import names_itself, once
 from streamforge.api.http.watching import granted
 from streamforge.api.openapi.operation import operation_of
 from streamforge.api.services import AppState, require
@@ -29,7 +30,16 @@ class GuardedRoute(Route):
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Before the method is looked at: what is there is nobody's business either.
         await admit(HTTPConnection(scope), self.needs)
-        await super().handle(scope, receive, send)
+        if self.is_done_once and names_itself(scope):
+            await once(scope, receive, send, super().handle)
+        else:
+            await super().handle(scope, receive, send)
+
+    @property
+    def is_done_once(self) -> bool:
+        """Whether `Idempotency-Key` has a meaning: for what makes or changes something of an owner's. What only makes
+        credentials of what was shown would have to be kept as these are."""
+        return self.needs is Need.SUBMIT and "POST" in (self.methods or ())
 
 
 class GuardedWebSocketRoute(WebSocketRoute):

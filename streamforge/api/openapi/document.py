@@ -10,10 +10,11 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 import streamforge
 from streamforge.access.caller import Need
 from streamforge.api.http.authentication import COOKIE, COOKIE_BEHIND_TLS
+from streamforge.api.http.idempotency import HEADER
 from streamforge.api.http.problems import MEDIA_TYPE, Problem, phrase_of
 from streamforge.api.http.rules import SCOPES, GuardedRoute, GuardedWebSocketRoute
 from streamforge.api.openapi.headers import ALWAYS, HEADERS, OF_STATUS
-from streamforge.api.openapi.operation import TEXT, Answer, Content, Operation, Schema
+from streamforge.api.openapi.operation import TEXT, Answer, Content, Header, Operation, Schema
 from streamforge.errors import (
     ControlCharacter,
     CredentialInvalid,
@@ -22,6 +23,9 @@ from streamforge.errors import (
     ForeignPage,
     HeadTimedOut,
     HeadTooLarge,
+    IdempotencyInFlight,
+    IdempotencyKeyReused,
+    InvalidField,
     MalformedHttp,
     PlaybackExpired,
     PlaybackRefused,
@@ -78,6 +82,10 @@ PATH: dict[str, tuple[str, Schema]] = {
     "job_id": ("Of the job: a UUID with its dashes.", UUID_SCHEMA),
     "batch_id": ("Of the batch: a UUID with its dashes.", UUID_SCHEMA),
     "upload_id": ("Of the upload: a UUID with its dashes.", UUID_SCHEMA),
+    "worker_id": (
+        "As `GET /workers` calls it, like `4711@encoder-3`.",
+        {"type": "string", "pattern": "^[0-9]+@[A-Za-z0-9.-]+$"},
+    ),
     "key_id": ("32 hex digits; the playlist has it.", {"type": "string", "pattern": "^[0-9a-fA-F]{32}$"}),
     "signature": ("As it stands in a signed address.", {"type": "string", "pattern": r"^~1-\d+-[A-Za-z0-9_-]+$"}),
     "path": ("Of a file in the stream's folder, like `master.m3u8` or `720p/0.m4s`.", TEXT),
@@ -185,7 +193,7 @@ def _operation(route: GuardedRoute | GuardedWebSocketRoute, models: _Models, are
         "tags": [operation.tag],
         "summary": operation.summary,
         "description": "\n\n".join(part for part in (operation.says, _rule(route.needs)) if part),
-        "parameters": [*_path_parameters(route), *_query_parameters(operation), *_header_parameters(operation)],
+        "parameters": [*_path_parameters(route), *_query_parameters(operation), *_header_parameters(route)],
         "requestBody": _body(operation, models),
         "responses": _responses(route, models),
         "security": _security(route, are_callers_known),
@@ -218,9 +226,17 @@ def _query_parameters(operation: Operation) -> Iterator[Schema]:
         yield {"name": parameter.name, "in": "query", "description": parameter.says, "schema": parameter.schema}
 
 
-def _header_parameters(operation: Operation) -> Iterator[Schema]:
-    for header in operation.headers:
-        yield {"name": header.name, "in": "header", "description": header.says, "schema": TEXT}
+IDEMPOTENCY_KEY = Header(
+    HEADER,
+    "A name for this request, such as a new UUID: sent again within a day with the same body it is answered the same.",
+    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+)
+
+
+def _header_parameters(route: GuardedRoute | GuardedWebSocketRoute) -> Iterator[Schema]:
+    named = (IDEMPOTENCY_KEY,) if isinstance(route, GuardedRoute) and route.is_done_once else ()
+    for header in (*named, *route.operation.headers):
+        yield {"name": header.name, "in": "header", "description": header.says, "schema": header.schema}
 
 
 def _body(operation: Operation, models: _Models) -> Schema | None:
@@ -257,7 +273,9 @@ def _codes(route: GuardedRoute | GuardedWebSocketRoute) -> dict[int, list[str]]:
 
 
 def _of_rule(route: GuardedRoute | GuardedWebSocketRoute) -> Errors:
-    changes = (ForeignPage,) if method_of(route) != "get" else ()
+    changes: Errors = (ForeignPage,) if method_of(route) != "get" else ()
+    if isinstance(route, GuardedRoute) and route.is_done_once:
+        changes = (*changes, InvalidField, IdempotencyInFlight, IdempotencyKeyReused)
     if route.needs is Need.PUBLIC:
         return changes
     return (*changes, *(PLAYBACK if route.needs is Need.PLAYBACK else SOMEBODY))

@@ -35,6 +35,7 @@ class Header:
 
     name: str
     says: str
+    schema: Schema = field(default_factory=lambda: TEXT)
 
 
 @dataclass(frozen=True)

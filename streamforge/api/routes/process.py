@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from streamforge.api.http.answers import answer
 from streamforge.api.http.forms import Form, Part
+from streamforge.api.http.idempotency import made_id_of
 from streamforge.api.http.origins import origin_of
 from streamforge.api.http.query_values import Flag
 from streamforge.api.http.unknown_fields import file_name, parameters, unknown_part
@@ -33,6 +34,7 @@ from streamforge.errors import (
     DatabaseUnavailable,
     DiskFull,
     EmptyUpload,
+    IdempotencyKeyReused,
     InvalidField,
     InvalidKey,
     MalformedMultipart,
@@ -126,7 +128,7 @@ class Arrived:
 )
 async def process(request: Request) -> Response:
     services = services_of(request)
-    job_id = new_job_id()
+    job_id = made_id_of(request.scope) or new_job_id()
     structlog.contextvars.bind_contextvars(job_id=str(job_id))
     dry_run = DRY_RUN.of(parameters(request))
     await services.uploads.admit(content_length(request))
@@ -144,10 +146,20 @@ async def _received(request: Request, services: Services, job_id: UUID, *, dry_r
         job = Arrived(job_id, key, incoming.size_bytes, incoming.sha256).job(options, origin_of(request.scope))
         if dry_run:
             return answer(await _plan(services, job, incoming))
-        # Again: a chunked body tells its length by its end, and others were sent meanwhile.
-        await services.quotas.admit(own(request).jobs, size_bytes=incoming.size_bytes)
-        await _accept(services, own(request), job, incoming)
+        if not await _was_accepted(request, job):
+            # Again: a chunked body tells its length by its end, and others were sent meanwhile.
+            await services.quotas.admit(own(request).jobs, size_bytes=incoming.size_bytes)
+            await accept(services, own(request), job, incoming)
     return answer(Accepted(job_id=job_id), 202, {"Location": f"/jobs/{job_id}"})
+
+
+async def _was_accepted(request: Request, job: NewJob) -> bool:
+    """By a process that died before it could say so. Raises IdempotencyKeyReused where that was another video."""
+    if made_id_of(request.scope) is None or (known := await own(request).jobs.get(job.id)) is None:
+        return False
+    if known.source_sha256 != job.source_sha256:
+        raise IdempotencyKeyReused("Another video was accepted under this `Idempotency-Key`; give each its own.")
+    return True
 
 
 async def _read(services: Services, form: Form, incoming: IncomingFile) -> tuple[str, JobOptions]:
@@ -177,7 +189,7 @@ async def receive(video: Part, incoming: IncomingFile) -> None:
     await incoming.finish()
 
 
-async def _accept(services: Services, mine: Own, job: NewJob, incoming: IncomingFile) -> None:
+async def accept(services: Services, mine: Own, job: NewJob, incoming: IncomingFile) -> None:
     """First the bytes, then the row: a row always has its bytes. Bytes whose row could not be written belong to nobody,
     and the retention sweep takes them; to delete them here could rob a row that was committed unheard."""
     await keep(services, job.source_object, incoming)

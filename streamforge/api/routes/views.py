@@ -58,14 +58,14 @@ def _result(stored: dict[str, Any] | None) -> tuple[ProcessVideoResult | None, l
 
 def _eta(job: JobOverview, model: EtaModel, now: datetime) -> Eta | None:
     began_at = job.work_began_at or job.started_at
-    if job.status is not JobStatus.PROCESSING or began_at is None:
+    if job.status is not JobStatus.PROCESSING or began_at is None or job.paused_at is not None:
         return None
     return model.estimate(job.stage, job.progress, began_at, now)
 
 
 def _stalled_since(job: JobOverview, now: datetime) -> datetime | None:
     """One that waits for its first worker is not stalled; it has a place in the queue."""
-    working = job.status is JobStatus.PROCESSING and job.work_began_at is not None
+    working = job.status is JobStatus.PROCESSING and job.work_began_at is not None and job.paused_at is None
     return job.moved_at if working and now - job.moved_at > STALLED_AFTER else None
 
 

@@ -1,0 +1,44 @@
+"""Jobs that failed, tried again under their own id: what is there of them is not done again."""
+
+from streamforge.api.workflows import Workflows
+from streamforge.contracts.job import JobStatus, Stage
+from streamforge.db.jobs import JobRow, Jobs
+from streamforge.errors import CannotBeRetried, OriginalGone
+from streamforge.progress.bands import progress_at
+from streamforge.storage import Storage, layout
+
+ENCODED_IN = frozenset({Stage.UPLOADING, Stage.TRANSCODING})
+"""To begin with these is to encode anew."""
+
+
+class Retries:
+    def __init__(self, jobs: Jobs, workflows: Workflows, storage: Storage) -> None:
+        self._jobs = jobs
+        self._workflows = workflows
+        self._storage = storage
+
+    async def begin(self, job: JobRow, first: Stage | None) -> None:
+        """From `first` on all is done again; what lies before it, and all where it is None, only as far as it is missing.
+
+        Raises CannotBeRetried, OriginalGone, TemporalUnavailable, StorageUnavailable, DatabaseUnavailable.
+        """
+        if job.status is not JobStatus.FAILED:
+            raise CannotBeRetried(f"Only a job that failed can be tried again; this one is {job.status}.")
+        # It records that it failed first, and clears away after: what begins now would be cleared away, too.
+        if await self._workflows.is_running(job.workflow_id):
+            raise CannotBeRetried("What the job left is being cleared away; try again in a moment.")
+        await require_original(self._storage, job)
+        if first in ENCODED_IN:
+            # Records first: they must not speak of what is gone.
+            await self._storage.delete(layout.work_folder(job.id))
+            await self._storage.delete(layout.output_folder(job.id))
+        message = f"Tried again from {first}" if first else "Tried again"
+        if not await self._jobs.retry(job.id, progress=progress_at(Stage.UPLOADING, 0.5), message=message):
+            raise CannotBeRetried("The job is not failed any more, or is about to be removed.")
+
+
+async def require_original(storage: Storage, job: JobRow) -> None:
+    """Raises OriginalGone, StorageUnavailable."""
+    found = await storage.stat(job.source_object)
+    if found is None or found.size_bytes != job.size_bytes:
+        raise OriginalGone("The video itself is not kept any more; send it again.")
