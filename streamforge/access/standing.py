@@ -38,7 +38,8 @@ class _Remembered(Generic[R]):
     def __init__(self, load: Callable[[Sequence[str]], Awaitable[Mapping[str, R]]]) -> None:
         self._load = load
         self._rows: dict[str, tuple[float, R]] = {}
-        self._changes = 0
+        self._reading: dict[object, set[str]] = {}
+        """By question that is under way: the names of which nothing was heard since it was put."""
 
     async def get(self, name: str) -> R | None:
         if self._is_fresh(name):
@@ -52,12 +53,14 @@ class _Remembered(Generic[R]):
 
     async def _loaded(self, names: Sequence[str]) -> Mapping[str, R]:
         # Before the question: it may be answered by a row that is revoked a moment later.
-        asked_at, changes = time.monotonic(), self._changes
+        asked_at, question = time.monotonic(), object()
         self._drop(names)
-        rows = await self._load(names)
-        if changes != self._changes:
-            return rows  # Read before something was revoked that has been heard of since, perhaps one of these.
-        self._rows |= {name: (asked_at, row) for name, row in rows.items()}
+        self._reading[question] = set(names)
+        try:
+            rows = await self._load(names)
+        finally:
+            unchanged = self._reading.pop(question)
+        self._rows |= {name: (asked_at, row) for name, row in rows.items() if name in unchanged}
         for oldest in list(itertools.islice(self._rows, max(0, len(self._rows) - MOST_REMEMBERED))):
             del self._rows[oldest]
         return rows
@@ -66,11 +69,13 @@ class _Remembered(Generic[R]):
         return name in self._rows and time.monotonic() - self._rows[name][0] < REMEMBERED_SECONDS
 
     def forget(self, name: str) -> None:
-        self._changes += 1
+        for names in self._reading.values():
+            names.discard(name)
         self._drop([name])
 
     def forget_all(self) -> None:
-        self._changes += 1
+        for names in self._reading.values():
+            names.clear()
         self._rows.clear()
 
     def _drop(self, names: Iterable[str]) -> None:
