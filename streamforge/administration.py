@@ -17,6 +17,7 @@ from streamforge.db.credentials import Credentials, KeyRow
 from streamforge.db.migrations import apply_migrations
 from streamforge.db.pool import Database
 from streamforge.db.roles import Roles
+from streamforge.embedded.agreement import require_same_secret
 from streamforge.embedded.database import database_of
 from streamforge.errors import ApiKeyNotFound, InvalidSettings
 from streamforge.settings import Settings
@@ -95,12 +96,13 @@ def scopes_of(text: str) -> list[Scope]:
 
 
 def _require_shared_secret(settings: Settings) -> None:
-    """One that was made on this machine would hash the key so that no API elsewhere knows it."""
+    """With another one the key would be hashed so that no API knows it. None is made for that: a later `up` would take it."""
     if settings.database.dsn is not None and not settings.auth.has_secret:
         raise InvalidSettings(
             "Set auth.secret (STREAMFORGE_AUTH__SECRET) or auth.secret_file first, the same as for every API: keys are "
             "hashed with it."
         )
+    require_same_secret(settings)
 
 
 @asynccontextmanager

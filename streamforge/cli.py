@@ -206,8 +206,11 @@ def api(context: typer.Context, host: Host = None, port: Port = None, data_dir: 
     import uvloop
 
     from streamforge.api.http.server import serve
+    from streamforge.embedded.agreement import require_same_callers
 
-    uvloop.run(serve(_service_settings("api", context, data_dir, host, port)))
+    settings = _service_settings("api", context, data_dir, host, port)
+    require_same_callers(settings)
+    uvloop.run(serve(settings))
 
 
 @worker_commands.callback()

@@ -5,6 +5,7 @@ for one is worth nothing where another is expected. All APIs of an installation 
 workers need none, and are not to have it.
 """
 
+import hmac
 from enum import StrEnum
 from typing import Final
 
@@ -26,6 +27,7 @@ class Purpose(StrEnum):
     SESSIONS = "sessions"
     TICKETS = "tickets"
     PLAYBACK = "playback"
+    FINGERPRINT = "fingerprint"
 
 
 class InstallationSecret:
@@ -41,6 +43,15 @@ class InstallationSecret:
             self._secret = _secret_of(self._settings)
         info = b"streamforge access 1 " + purpose.encode()
         return HKDF(SHA256(), KEY_BYTES, salt=None, info=info).derive(self._secret)
+
+    def fingerprint(self) -> str:
+        """Tells whether two have the same secret, and nothing else of it."""
+        return self.key(Purpose.FINGERPRINT).hex()
+
+    def is_known(self, fingerprint: str) -> bool:
+        """Whether it is this one's. None is made for it. Raises InvalidSettings."""
+        there = self._settings.auth.has_secret or (self._settings.data_dir / FILE_NAME).exists()
+        return there and hmac.compare_digest(self.fingerprint(), fingerprint)
 
     def require_readable(self) -> None:
         """Where one is given; none is made. Raises InvalidSettings."""

@@ -29,6 +29,7 @@ class RunFile(BaseModel):
     temporal_address: str
     api_url: str
     ui_url: str | None = None
+    secret_fingerprint: str | None = None
     processes: list[ProcessRecord] = []
 
 

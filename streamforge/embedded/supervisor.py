@@ -17,6 +17,7 @@ import psutil
 import structlog
 
 from streamforge.access.exposure import require_callers_beyond_loopback
+from streamforge.access.secret import InstallationSecret
 from streamforge.disks import SERVER, disk_error
 from streamforge.embedded import endpoints, leftovers, ports, printed
 from streamforge.embedded.child import Child, ChildDied
@@ -107,6 +108,8 @@ class _Supervisor:
             temporal_address=settings.temporal.address or "",
             api_url=url_of(self._port),
             ui_url=self._temporal.ui_url if self._temporal else None,
+            # A secret that cannot be read is told here, before anything has started.
+            secret_fingerprint=InstallationSecret(settings).fingerprint() if settings.auth.required else None,
         )
         config = ["--config", str(options.config_file)] if options.config_file else []
         place = ["--data-dir", str(data_dir)]

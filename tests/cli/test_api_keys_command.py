@@ -90,6 +90,31 @@ def test_a_revoked_key_is_refused_within_seconds(guarded_up: Up) -> None:
     wait_for(lambda: status(guarded_up, key) == 401)
 
 
+def test_a_key_that_the_api_would_not_know_is_not_made(guarded_up: Up) -> None:
+    """As where a service has `auth.secret` in its environment, and an administrator's shell has another one, or none: the key
+    was shown, and opened nothing."""
+    create = ("api-keys", "create", "--owner", "ada", "--data-dir", str(guarded_up.data_dir))
+    another = streamforge(*create, cwd=guarded_up.data_dir.parent, STREAMFORGE_AUTH__SECRET="x" * 32)
+    secret = guarded_up.data_dir / "access-secret"
+    aside = secret.rename(secret.with_suffix(".aside"))
+    none = streamforge(*create, cwd=guarded_up.data_dir.parent)
+    was_made = secret.exists()
+    aside.rename(secret)
+    assert not was_made
+    for refused in (another, none):
+        assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+        assert "was started with another secret, by which it knows API keys" in refused.stderr
+
+
+def test_another_api_beside_it_asks_callers_too(guarded_up: Up) -> None:
+    """Else, with the environment forgotten, all that the first one guards is anybody's on this machine; and with a proxy
+    there, everybody's."""
+    beside = ("api", "--port", "0", "--data-dir", str(guarded_up.data_dir))
+    refused = streamforge(*beside, cwd=guarded_up.data_dir.parent)
+    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+    assert "set auth.required to true" in refused.stderr
+
+
 def test_doctor_tells_what_the_api_says_whatever_its_own_settings_are(guarded_up: Up) -> None:
     """It said that only this machine reached an API that listened to all, because its own settings said so."""
     there = asyncio.run(_callers_there(guarded_up.parts.api_url, Settings()))
