@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import socket
 import subprocess
@@ -13,6 +14,7 @@ from uuid import uuid4
 
 import psutil
 import pytest
+import structlog
 from clips import Clips
 from hostile import ATTACK, MEASURING, Attack, ChildrenOnAnOldKernel, HostileChildren
 from processes import living_children
@@ -284,6 +286,24 @@ async def test_what_it_writes_is_quoted_and_looks_like_no_line_of_the_log(
     assert capfd.readouterr() == ("", "")
     (said,) = [record.getMessage() for record in caplog.records if "wrote" in record.getMessage()]
     assert said == "media child wrote: " + ascii(line + "\n\x1b[2J")
+
+
+async def test_what_it_writes_is_not_said_of_the_job_that_needed_the_first_child() -> None:
+    """Its owner reads what the log says of it: of the films of others, too, if their children's words were among that."""
+    said_of: list[dict[str, object]] = []
+
+    class Contexts(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if "wrote" in record.getMessage():
+                said_of.append(structlog.contextvars.get_contextvars())
+
+    contexts, log = Contexts(), logging.getLogger("streamforge.media.worker.written")
+    log.addHandler(contexts)
+    with structlog.contextvars.bound_contextvars(job_id="of the first"):
+        async with HostileChildren(memory_bytes=MEMORY, stall_seconds=60) as children:
+            await children.run(ATTACK, Attack(does="speak", at="a title", number=2))
+    log.removeHandler(contexts)
+    assert said_of == [{}]
 
 
 # ── the kernel ──────────────────────────────────────────────────────────────────────────────────────────────────────

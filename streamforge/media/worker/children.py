@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import contextvars
 import json
 import logging
 import os
@@ -165,7 +166,11 @@ class MediaChildren:
                         env=_environment(),
                     )
                 assert self._zygote.stdout is not None
-                self._quoting = asyncio.create_task(quote(self._zygote.stdout), name="what media children write")
+                # Out of any context: that of the job which first needs a zygote would be said of what the children of all others
+                # write, and its owner may read what is said of it.
+                self._quoting = asyncio.create_task(
+                    quote(self._zygote.stdout), name="what media children write", context=contextvars.Context()
+                )
             return self._requests
 
 
