@@ -1,4 +1,4 @@
-"""Runs the real `streamforge` command, in a process of its own and away from this checkout's settings."""
+"""Runs the real `streamforge` command, away from this checkout's settings."""
 
 import os
 import signal
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from forked_command import ForkedCommands
 
 from streamforge.embedded import endpoints, leftovers
 from streamforge.embedded.endpoints import RunFile
@@ -22,7 +23,16 @@ def environment(**settings: str) -> dict[str, str]:
     return inherited | settings
 
 
+FORKED = ForkedCommands()
+
+
 def streamforge(*arguments: str, cwd: Path, **settings: str) -> "subprocess.CompletedProcess[str]":
+    """In a fork of a process that has loaded it already: a fifth of the work."""
+    return FORKED.run(list(arguments), cwd, environment(**settings))
+
+
+def fresh_streamforge(*arguments: str, cwd: Path, **settings: str) -> "subprocess.CompletedProcess[str]":
+    """In a process of its own, as a shell starts it."""
     command = [sys.executable, "-m", "streamforge", *arguments]
     return subprocess.run(command, cwd=cwd, env=environment(**settings), capture_output=True, text=True, check=False)
 

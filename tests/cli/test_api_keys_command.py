@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from commandline import Up, clean_up, start, streamforge
+from commandline import Up, clean_up, fresh_streamforge, start, streamforge
 from test_up import wait_for
 
 from streamforge.doctor import Level, _callers_there
@@ -128,7 +128,7 @@ def test_commands_show_the_key_that_the_environment_or_a_file_names(guarded_up: 
     key = created(guarded_up)
     (tmp_path / "key").write_text(f"{key}\n")
     submit = ["submit", str(VIDEO), "--url", guarded_up.parts.api_url]
-    nobody = streamforge(*submit, cwd=tmp_path)
+    nobody = fresh_streamforge(*submit, cwd=tmp_path)
     assert (nobody.returncode, nobody.stderr.count("\n")) == (1, 1)
     assert "Say who you are" in nobody.stderr
     assert "STREAMFORGE_API_KEY_FILE or --api-key-file" in nobody.stderr
@@ -168,7 +168,7 @@ def test_what_cannot_be_is_told(guarded_up: Up, arguments: tuple[str, ...], sent
 
 
 def test_where_no_database_ever_was_it_says_so(tmp_path: Path) -> None:
-    refused = streamforge("api-keys", "list", "--data-dir", "data", cwd=tmp_path)
+    refused = fresh_streamforge("api-keys", "list", "--data-dir", "data", cwd=tmp_path)
     assert refused.returncode == 1
     assert refused.stderr.startswith("streamforge: There is no database in ")
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from commandline import environment, streamforge
+from commandline import environment, fresh_streamforge, streamforge
 
 from streamforge import __version__
 from streamforge.contracts.tasks import GpuTrial, Sandbox
@@ -25,7 +25,7 @@ def assert_one_sentence(failed: "subprocess.CompletedProcess[str]", *words: str)
 
 
 def test_version(tmp_path: Path) -> None:
-    assert streamforge("--version", cwd=tmp_path).stdout == f"streamforge {__version__}\n"
+    assert fresh_streamforge("--version", cwd=tmp_path).stdout == f"streamforge {__version__}\n"
 
 
 def test_the_command_line_loads_nothing_heavy_before_a_command_needs_it() -> None:
@@ -36,14 +36,14 @@ def test_the_command_line_loads_nothing_heavy_before_a_command_needs_it() -> Non
 
 
 def test_every_command_is_in_the_help(tmp_path: Path) -> None:
-    text = streamforge("--help", cwd=tmp_path).stdout
+    text = fresh_streamforge("--help", cwd=tmp_path).stdout
     for command in ("up", "api", "worker", "migrate", "demo", "submit", "plan", "watch", "doctor"):
         assert f" {command} " in text
 
 
 @pytest.mark.parametrize("command", ["api", "worker", "migrate"])
 def test_without_an_up_to_join_it_says_how_to_get_one(tmp_path: Path, command: str) -> None:
-    refused = streamforge(command, "--data-dir", "data", cwd=tmp_path)
+    refused = fresh_streamforge(command, "--data-dir", "data", cwd=tmp_path)
     assert_one_sentence(refused, "streamforge up", "--data-dir", "STREAMFORGE_DATABASE__DSN")
 
 
@@ -75,7 +75,7 @@ def test_several_videos_cannot_share_a_key(tmp_path: Path) -> None:
 
 
 def test_doctor_says_for_every_part_how_it_is(tmp_path: Path) -> None:
-    report = streamforge("doctor", cwd=tmp_path)
+    report = fresh_streamforge("doctor", cwd=tmp_path)
     assert report.returncode == 0, report.stdout
     for part in (
         "Python",
@@ -108,7 +108,7 @@ def test_doctor_changes_nothing_on_disk(tmp_path: Path, there: list[str]) -> Non
 
 
 def test_a_terminal_that_is_not_utf_8_gets_what_it_can_show(tmp_path: Path) -> None:
-    report = streamforge("doctor", cwd=tmp_path, PYTHONIOENCODING="ascii")
+    report = fresh_streamforge("doctor", cwd=tmp_path, PYTHONIOENCODING="ascii")
     assert report.returncode == 0, report.stderr
     assert "\\N{CHECK MARK} Python" in report.stdout
 

@@ -4,13 +4,13 @@ import json
 from pathlib import Path
 
 from clips import Clips, ffmpeg, picture
-from commandline import processes_of, streamforge
+from commandline import fresh_streamforge, processes_of, streamforge
 
 VIDEO = Path(__file__).parents[1] / "media" / "bbb-720p-5s.mp4"
 
 
 def test_a_plan_for_people(tmp_path: Path) -> None:
-    shown = streamforge("plan", str(VIDEO), cwd=tmp_path)
+    shown = fresh_streamforge("plan", str(VIDEO), cwd=tmp_path)
     assert shown.returncode == 0, shown.stderr
     assert "1280×720 h264, 25.00 fps, 5.3 s" in shown.stdout
     for rendition in ("720p", "480p", "360p", "audio-0"):

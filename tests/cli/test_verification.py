@@ -8,7 +8,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from commandline import streamforge
+from commandline import fresh_streamforge, streamforge
 from sources import source
 
 from streamforge.contracts.media.encoded import StoredFile
@@ -156,7 +156,7 @@ async def test_a_server_that_does_not_answer_is_said_in_a_sentence() -> None:
 
 
 def test_the_command_says_one_line_for_each_and_ends_with_1(stream: Path) -> None:
-    whole = streamforge("verify", "stream", cwd=stream.parent)
+    whole = fresh_streamforge("verify", "stream", cwd=stream.parent)
     assert (whole.returncode, whole.stderr) == (0, "")
     assert whole.stdout.startswith("All 4 files (2,057 bytes) are as the receipt of job ")
     flipped(stream)

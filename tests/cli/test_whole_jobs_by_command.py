@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from uuid import UUID
 
-from commandline import StartUp, environment, processes_of, streamforge
+from commandline import StartUp, environment, fresh_streamforge, processes_of
 
 from streamforge.client import StreamEvent, StreamForgeClient
 from streamforge.contracts.job import JobStatus, Stage
@@ -21,7 +21,7 @@ QUICK = {"STREAMFORGE_TRANSCODE__PRESETS__H264": "ultrafast", "STREAMFORGE_TRANS
 
 
 def test_the_demo_shows_stages_and_a_table_leaves_the_stream_and_no_process(tmp_path: Path) -> None:
-    demo = streamforge("demo", cwd=tmp_path, **QUICK)
+    demo = fresh_streamforge("demo", cwd=tmp_path, **QUICK)
 
     assert demo.returncode == 0, demo.stderr
     stages = re.findall(r"^(\w+) +\d+ %", demo.stdout, re.MULTILINE)
@@ -44,7 +44,7 @@ def test_the_demo_shows_stages_and_a_table_leaves_the_stream_and_no_process(tmp_
 def test_the_demo_of_something_else_fails_with_the_sentence_of_the_job(tmp_path: Path) -> None:
     (tmp_path / "notes.mp4").write_text("This is not a video. " * 1000)
 
-    demo = streamforge("demo", "notes.mp4", cwd=tmp_path)
+    demo = fresh_streamforge("demo", "notes.mp4", cwd=tmp_path)
 
     assert demo.returncode == 1
     assert demo.stderr.startswith("streamforge: ")
@@ -56,10 +56,12 @@ def test_the_demo_of_something_else_fails_with_the_sentence_of_the_job(tmp_path:
 def test_a_video_is_sent_with_what_its_job_is_to_be_done_by(up: StartUp, tmp_path: Path) -> None:
     running = up()
     url = ["--url", running.parts.api_url]
-    sent = streamforge("submit", str(VIDEO), "--profile", "audio", "--captions", "none", "--watch", *url, cwd=tmp_path)
+    sent = fresh_streamforge(
+        "submit", str(VIDEO), "--profile", "audio", "--captions", "none", "--watch", *url, cwd=tmp_path
+    )
     assert sent.returncode == 0, sent.stderr
     assert "Transcoding sound" in sent.stdout
-    refused = streamforge("submit", str(VIDEO), "--profile", "cinema", *url, cwd=tmp_path)
+    refused = fresh_streamforge("submit", str(VIDEO), "--profile", "cinema", *url, cwd=tmp_path)
     assert refused.returncode == 1
     assert "`profile` names no profile of this server; it has audio, av1," in refused.stderr
     assert running.stop() == 0
