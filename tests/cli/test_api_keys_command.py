@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 from commandline import Up, clean_up, fresh_streamforge, start, streamforge
+from serving import AUTHORITIES
 from test_up import wait_for
 
 from streamforge.doctor import Level, _callers_there
@@ -39,7 +40,7 @@ def created(up: Up, *options: str) -> str:
 
 def status(up: Up, key: str | None = None) -> int:
     headers = {} if key is None else {"Authorization": f"Bearer {key}"}
-    return httpx.get(f"{up.parts.api_url}/jobs", headers=headers, trust_env=False).status_code
+    return httpx.get(f"{up.parts.api_url}/jobs", headers=headers, trust_env=False, verify=AUTHORITIES).status_code
 
 
 @pytest.mark.parametrize("command", ["up", "api"])

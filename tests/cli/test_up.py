@@ -15,6 +15,7 @@ import httpx
 import pytest
 from commandline import StartUp, Up, processes_of, streamforge
 from processes import runs
+from serving import AUTHORITIES
 
 from streamforge.embedded import endpoints, leftovers
 from streamforge.embedded.postgres import EmbeddedPostgres
@@ -32,7 +33,7 @@ def wait_for(state: Callable[[], bool]) -> None:
 
 def is_ready(api_url: str) -> bool:
     try:
-        return httpx.get(f"{api_url}/ready").status_code == 200
+        return httpx.get(f"{api_url}/ready", verify=AUTHORITIES).status_code == 200
     except httpx.TransportError:
         return False
 
