@@ -128,7 +128,8 @@ async def empty_database_dsn(postgres_dsn: str) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-async def database_dsn(postgres_dsn: str) -> AsyncIterator[str]:
+async def fresh_database_dsn(postgres_dsn: str) -> AsyncIterator[str]:
+    """Of a database that no test had before."""
     async for dsn in _own_database(postgres_dsn, TEMPLATE):
         yield dsn
 
@@ -141,8 +142,8 @@ def databases(postgres_dsn: str) -> Iterator[Databases]:
 
 
 @pytest.fixture
-def emptied_database_dsn(databases: Databases) -> Iterator[str]:
-    """Of a database that other tests had before. Folders whose tests only put rows into it take it for `database_dsn`."""
+def database_dsn(databases: Databases) -> Iterator[str]:
+    """Of a database that may have been another test's, and is as good as new."""
     database = databases.take()
     yield databases.dsn_of(database.name)
     databases.give_back(database)

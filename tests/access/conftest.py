@@ -26,11 +26,6 @@ from streamforge.settings import (
 
 
 @pytest.fixture
-def database_dsn(emptied_database_dsn: str) -> str:
-    return emptied_database_dsn
-
-
-@pytest.fixture
 def settings(tmp_path: Path, database_dsn: str) -> Settings:
     return Settings(
         data_dir=tmp_path / "data",

@@ -16,11 +16,6 @@ from streamforge.settings import DatabaseSettings, InputSettings, ServerSettings
 
 
 @pytest.fixture
-def database_dsn(emptied_database_dsn: str) -> str:
-    return emptied_database_dsn
-
-
-@pytest.fixture
 def settings(tmp_path: Path, database_dsn: str) -> Settings:
     """Temporal is away unless a test says otherwise: most of the API must not mind."""
     return Settings(
