@@ -3,13 +3,14 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from datetime import timedelta
 from typing import Any
 
 from temporalio import activity
 
+from streamforge.background import beside
 from streamforge.errors import Superseded
 
 LEAST_TIMEOUT = timedelta(seconds=5)
@@ -69,12 +70,9 @@ async def heartbeats() -> AsyncIterator[Checkpoint]:
             checkpoint.beat()
             await asyncio.sleep(INTERVAL_SECONDS)
 
-    beating = asyncio.create_task(beat())
-    outer = _current.set(checkpoint)
-    try:
-        yield checkpoint
-    finally:
-        _current.reset(outer)
-        beating.cancel()
-        with suppress(asyncio.CancelledError):
-            await beating
+    async with beside({"heartbeats": beat()}):
+        outer = _current.set(checkpoint)
+        try:
+            yield checkpoint
+        finally:
+            _current.reset(outer)

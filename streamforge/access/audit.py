@@ -10,11 +10,10 @@ import asyncio
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from contextlib import suppress
-from types import TracebackType
-from typing import Self
 
 import structlog
 
+from streamforge.background import Background, Work
 from streamforge.db.audit import AuditLog, NewAuditEntry
 from streamforge.errors import DatabaseUnavailable
 
@@ -34,7 +33,7 @@ THE_REST = "*"
 log = structlog.stdlib.get_logger("streamforge.audit")
 
 
-class Auditor:
+class Auditor(Background):
     """Tell it from anywhere in the event loop; hold it open with `async with`. What was told is written when that ends."""
 
     def __init__(
@@ -48,20 +47,12 @@ class Auditor:
         self._again: dict[Hashable, NewAuditEntry] = {}
         self._refused: Counter[str | None] = Counter()
         self._window_ends = 0.0
-        self._task: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> Self:
+    def work(self) -> Work:
         self._window_ends = asyncio.get_running_loop().time() + self._window
-        self._task = asyncio.create_task(self._keep_writing(), name="audit log")
-        return self
+        return {"audit log": self._keep_writing()}
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        assert self._task is not None
-        self._task.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._task
+    async def finish(self) -> None:
         self._end_window()
         with suppress(DatabaseUnavailable):
             await self._write()

@@ -8,16 +8,16 @@ let through too much by each API, and no more.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Self
 
 import structlog
 from limits import RateLimitItem, RateLimitItemPerMinute
 from limits.aio.storage import Storage
 from limits.aio.strategies import FixedWindowRateLimiter
 
+from streamforge.background import Background, Work
 from streamforge.db.counters import Counters
 from streamforge.errors import DatabaseUnavailable
 
@@ -114,8 +114,8 @@ class SharedStorage(Storage):
         self._windows.pop(key, None)
 
 
-class Rates:
-    """A context: while it is open, counters are shared."""
+class Rates(Background):
+    """While its block runs, counters are shared."""
 
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
@@ -131,15 +131,8 @@ class Rates:
         reset = max(1, round(stats.reset_time - time.time()))
         return Rate(name, limit, item.get_expiry(), max(0, stats.remaining), reset, within)
 
-    @asynccontextmanager
-    async def shared(self) -> AsyncIterator[Self]:
-        task = asyncio.create_task(self._go_on())
-        try:
-            yield self
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+    def work(self) -> Work:
+        return {"counters": self._go_on()}
 
     async def _go_on(self) -> None:
         forgotten = time.monotonic()

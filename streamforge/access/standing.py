@@ -11,12 +11,12 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Generic, TypeVar
 
 import structlog
 
 from streamforge.access.caller import KEY, SESSION, Caller
+from streamforge.background import Background, Work
 from streamforge.db.credentials import Credentials, KeyRow, SessionRow
 from streamforge.errors import CredentialInvalid, DatabaseUnavailable
 
@@ -83,7 +83,7 @@ class _Remembered(Generic[R]):
             self._rows.pop(name, None)
 
 
-class Standing:
+class Standing(Background):
     """Give `on_notification` and `on_reconnected` to a Listener, and hold it open with `async with`."""
 
     def __init__(self, rows: Credentials) -> None:
@@ -94,22 +94,11 @@ class Standing:
         self._watched: dict[str, dict[object, Callable[[], None]]] = {}
         """By the name of what it stands on: how each stream is ended."""
         self._wake = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
 
-    async def __aenter__(self) -> Self:
-        self._tasks = [
-            asyncio.create_task(self._keep_checking(), name="standing"),
-            asyncio.create_task(self._keep_recording(), name="uses of keys"),
-        ]
-        return self
+    def work(self) -> Work:
+        return {"standing": self._keep_checking(), "uses of keys": self._keep_recording()}
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for task in self._tasks:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+    async def finish(self) -> None:
         await self._record_uses()
 
     # ── what is asked ───────────────────────────────────────────────────────────────────────────────────────────────

@@ -2,9 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable
-from contextlib import suppress
-from types import TracebackType
-from typing import Self
 
 import structlog
 
@@ -12,6 +9,7 @@ from streamforge.api.cancels import Cancels
 from streamforge.api.controls import Controls
 from streamforge.api.purges import Purges
 from streamforge.api.workflows import Workflows
+from streamforge.background import Background, Work
 from streamforge.db.jobs import JobRow, Jobs
 from streamforge.errors import DatabaseUnavailable, TemporalUnavailable
 from streamforge.retry import backoff
@@ -21,7 +19,7 @@ PAGE = 100
 log = structlog.stdlib.get_logger(__name__)
 
 
-class Launcher:
+class Launcher(Background):
     """A background task that owes every pending row its workflow, and every change that was accepted its delivery. It
     looks at start-up, for what a killed process left; whenever it is woken, after an upload or a cancel; and again, with
     growing pauses, while Temporal does not answer. Several processes may do this for the same rows: the workflow's id
@@ -35,20 +33,10 @@ class Launcher:
         self._controls = controls
         self._purges = purges
         self._wake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> Self:
+    def work(self) -> Work:
         self._wake.set()
-        self._task = asyncio.create_task(self._run(), name="launcher")
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        assert self._task is not None
-        self._task.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._task
+        return {"launcher": self._run()}
 
     def wake(self) -> None:
         """A job was accepted, or something else was promised."""

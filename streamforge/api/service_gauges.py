@@ -4,13 +4,14 @@ seconds at most, however often Prometheus comes; and only where somebody may com
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import datetime
 
 import structlog
 
 from streamforge.api.readiness import Readiness
 from streamforge.api.workflows import Workflows
+from streamforge.background import beside
 from streamforge.contracts import names
 from streamforge.db.jobs import Jobs
 from streamforge.errors import DatabaseUnavailable, TemporalUnavailable
@@ -34,13 +35,8 @@ class ServiceGauges:
     @asynccontextmanager
     async def kept_fresh(self) -> AsyncIterator[None]:
         """While the block runs."""
-        keeping = asyncio.create_task(self._keep_looking(), name="service gauges")
-        try:
+        async with beside({"service gauges": self._keep_looking()}):
             yield
-        finally:
-            keeping.cancel()
-            with suppress(asyncio.CancelledError):
-                await keeping
 
     async def look(self) -> None:
         """Unless somebody did a moment ago."""

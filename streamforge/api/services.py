@@ -258,7 +258,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 launcher=launcher,
             ).swept() as resumable,
             Auditor(AuditLog(database)) as auditor,
-            Rates(Counters(database)).shared() as rates,
+            Rates(Counters(database)) as rates,
             _metrics(settings, uploads, storage, gauges),
             tracing_of(settings.tracing, "api") as tracing,
         ):

@@ -2,12 +2,11 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import structlog
 
+from streamforge.background import Background, Work
 from streamforge.db.pool import availability_errors, connect
 from streamforge.db.queries import QUERIES
 from streamforge.errors import DatabaseUnavailable
@@ -20,7 +19,7 @@ LIVENESS_TIMEOUT = 5.0
 log = structlog.stdlib.get_logger(__name__)
 
 
-class Listener:
+class Listener(Background):
     """LISTEN on a dedicated connection: on a pooled one it would be lost at the first release.
 
     Notifications are not kept for who is not connected. So each `on_reconnected` is called each time the connection begins
@@ -42,19 +41,9 @@ class Listener:
         self._on_reconnected = list(on_reconnected)
         self._liveness_interval = liveness_interval
         self._liveness_timeout = liveness_timeout
-        self._task: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._keep_listening(), name="listener")
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+    def work(self) -> Work:
+        return {"listener": self._keep_listening()}
 
     async def _keep_listening(self) -> None:
         delays = backoff()

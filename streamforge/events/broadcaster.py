@@ -5,13 +5,12 @@ import itertools
 import time
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
-from types import TracebackType
-from typing import Self
+from contextlib import asynccontextmanager
 from uuid import UUID
 
 import structlog
 
+from streamforge.background import Background, Work
 from streamforge.errors import DatabaseUnavailable
 from streamforge.events import frames
 from streamforge.events.clients import Client
@@ -145,7 +144,7 @@ class Channel:
             del self._recent[:RECENT_FRAMES_KEPT]
 
 
-class Broadcaster:
+class Broadcaster(Background):
     """Give `on_notification` and `on_reconnected` to a Listener, and hold it open with `async with`.
 
     A client subscribes first and reads the table second. Its channel was opened before: everything up to the point
@@ -159,22 +158,12 @@ class Broadcaster:
         self._channels: dict[str, dict[str, Channel]] = {}
         """By what notifications call them, and as whom they are read."""
         self._leaving = False
-        self._tasks: list[asyncio.Task[None]] = []
 
-    async def __aenter__(self) -> Self:
-        self._tasks = [
-            asyncio.create_task(_every(self._heartbeat_seconds, self._beat), name="heartbeats"),
-            asyncio.create_task(_every(CATCH_UP_SECONDS, self._look), name="catch up"),
-        ]
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for task in self._tasks:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+    def work(self) -> Work:
+        return {
+            "heartbeats": _every(self._heartbeat_seconds, self._beat),
+            "catch up": _every(CATCH_UP_SECONDS, self._look),
+        }
 
     @asynccontextmanager
     async def subscribe(self, source: Source, client: Client) -> AsyncIterator[Channel]:

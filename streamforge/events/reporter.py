@@ -1,7 +1,6 @@
 """How a worker's activity tells its progress: cheap to call, coalesced, and never a reason for a job to fail."""
 
 import asyncio
-from contextlib import suppress
 from types import TracebackType
 from typing import Self
 from uuid import UUID
@@ -9,6 +8,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import structlog
 
+from streamforge.background import stop
 from streamforge.contracts.events import JobChange, LoggedEvent, PartProgress
 from streamforge.contracts.job import Stage
 from streamforge.errors import DatabaseUnavailable
@@ -90,9 +90,7 @@ class _Progress:
         self._users -= 1
         if self._users == 0 and self._writer is not None:
             writer, self._writer = self._writer, None
-            writer.cancel()
-            with suppress(asyncio.CancelledError):
-                await writer
+            await stop(writer)
         try:
             async with asyncio.timeout(LAST_PROGRESS_TIMEOUT_SECONDS):
                 await until_available(self.flush)

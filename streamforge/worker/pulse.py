@@ -3,7 +3,9 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
+
+from streamforge.background import beside
 
 BEAT_SECONDS = 1
 STILL_SECONDS = 30
@@ -28,13 +30,8 @@ class Pulse:
 
     @asynccontextmanager
     async def beating(self) -> AsyncIterator[None]:
-        beats = asyncio.create_task(self._beats())
-        try:
+        async with beside({"pulse": self._beats()}):
             yield
-        finally:
-            beats.cancel()
-            with suppress(asyncio.CancelledError):
-                await beats
 
     @contextmanager
     def taking_work(self) -> Iterator[None]:

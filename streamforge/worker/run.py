@@ -4,7 +4,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -20,6 +20,7 @@ from activities.support.memory import MemoryBudget
 from activities.support.originals import Originals
 from activities.support.scratch import Scratch
 from streamforge import __version__
+from streamforge.background import beside
 from streamforge.contracts import names, tasks
 from streamforge.contracts.tasks import LibrariesTask, SandboxTask, TrialTask
 from streamforge.contracts.worker_view import AboutWorker, own_identity
@@ -200,13 +201,9 @@ def media_slots(settings: WorkerSettings) -> int:
 @asynccontextmanager
 async def _new_jobs(client: Client, build: Build | None) -> AsyncIterator[None]:
     """Sees to it, while the block runs, that new jobs go where they are worked on."""
-    seeing = asyncio.create_task(keep_new_jobs_going(client, build) if build else warn_if_new_jobs_go_elsewhere(client))
-    try:
+    seeing = keep_new_jobs_going(client, build) if build else warn_if_new_jobs_go_elsewhere(client)
+    async with beside({"new jobs": seeing}):
         yield
-    finally:
-        seeing.cancel()
-        with suppress(asyncio.CancelledError):
-            await seeing
 
 
 async def _tell_sandbox(children: MediaChildren) -> None:
@@ -234,14 +231,8 @@ async def _gpu(children: MediaChildren, settings: Settings) -> AsyncIterator[Gpu
         log.info("GPU encoder tried", encoder=trial.encoder, works=trial.failure is None, reason=trial.failure)
     working = [trial.encoder for trial in trials if trial.failure is None]
     meter = GpuMeter()
-    watching = asyncio.create_task(meter.watch()) if trials else None
-    try:
+    async with beside({"GPU meter": meter.watch()} if trials else {}):
         yield GpuSessions(working, settings.worker.gpu_sessions, meter)
-    finally:
-        if watching is not None:
-            watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await watching
 
 
 def _workers(client: Client, parts: Parts, interceptors: Sequence[Interceptor], build: Build | None) -> list[Worker]:

@@ -4,12 +4,11 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from types import TracebackType
-from typing import Self
 from uuid import UUID
 
 import structlog
 
+from streamforge.background import Background, Work
 from streamforge.checks import Check
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import Stage
@@ -24,7 +23,7 @@ ANSWER_WITHIN = 4.0
 log = structlog.stdlib.get_logger(__name__)
 
 
-class StoreWatch:
+class StoreWatch(Background):
     """What fails is tried again, and says so; but a request that hangs, or an encoder that will need the store only in an
     hour, says nothing for as long."""
 
@@ -41,19 +40,9 @@ class StoreWatch:
         self._check = Check("media store", storage.check, StorageUnavailable, timeout=answer_within)
         self._jobs: Counter[UUID] = Counter()
         self._told: set[UUID] = set()
-        self._looking: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> Self:
-        self._looking = asyncio.create_task(self._keep_looking(), name="store watch")
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        assert self._looking is not None
-        self._looking.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._looking
+    def work(self) -> Work:
+        return {"store watch": self._keep_looking()}
 
     @contextmanager
     def working_on(self, job_id: UUID) -> Iterator[None]:
