@@ -13,6 +13,8 @@ from streamforge.embedded import postgres
 from streamforge.errors import BackupFailed, MissingPart
 
 _PASSWORD = re.compile(r"^(\w+://[^/?#@:]*):([^@/?#]*)@")
+_PASSWORD_IN_QUERY = re.compile(r"(?<=[?&])password=([^&#]*)&?")
+"""libpq takes it there, too, and takes it rather than the other."""
 
 
 async def dump(dsn: str, snapshot: str, target: Path) -> None:
@@ -57,7 +59,6 @@ def _path_of(tool: str) -> str:
 
 def _without_password(dsn: str) -> tuple[str, dict[str, str]]:
     """Every user of a machine reads the command lines of all others; environments only their own."""
-    found = _PASSWORD.match(dsn)
-    if found is None:
-        return dsn, dict(os.environ)
-    return _PASSWORD.sub(r"\1@", dsn), os.environ | {"PGPASSWORD": unquote(found[2])}
+    passwords = [found[2] for found in _PASSWORD.finditer(dsn)] + _PASSWORD_IN_QUERY.findall(dsn)
+    address = _PASSWORD_IN_QUERY.sub("", _PASSWORD.sub(r"\1@", dsn)).rstrip("?&")
+    return address, os.environ | ({"PGPASSWORD": unquote(passwords[-1])} if passwords else {})

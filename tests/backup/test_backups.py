@@ -354,3 +354,17 @@ class TestABucket:
         for name in stocked.objects:
             found = await open_storage(other).get_bytes(name)
             assert found == await open_storage(stocked.settings).get_bytes(name), name
+
+
+@pytest.mark.parametrize(
+    ("dsn", "address"),
+    [
+        ("postgresql://ann:p%40ss@db:5432/video?sslmode=require", "postgresql://ann@db:5432/video?sslmode=require"),
+        ("postgresql://ann@db/video?password=p%40ss&sslmode=require", "postgresql://ann@db/video?sslmode=require"),
+        ("postgresql://db/video?user=ann&password=p%40ss", "postgresql://db/video?user=ann"),
+        ("postgresql://ann:other@one,two/video?password=p%40ss", "postgresql://ann@one,two/video"),
+    ],
+)
+def test_a_password_is_on_no_command_line_wherever_the_dsn_has_it(dsn: str, address: str) -> None:
+    found, environment = database_tools._without_password(dsn)
+    assert (found, environment["PGPASSWORD"]) == (address, "p@ss")

@@ -7,11 +7,13 @@ import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from uuid import UUID
+from urllib.parse import urlsplit
+from uuid import UUID, uuid4
 
 import httpx
 import psutil
 import pytest
+from command_lines import CommandLines
 from commandline import Up, clean_up, processes_of, start, streamforge
 
 from streamforge.client import RequestRefused, StreamEvent, StreamForgeClient
@@ -27,6 +29,11 @@ QUICK = {
     "STREAMFORGE_VALIDATION__ENABLED": "false",
     "STREAMFORGE_PICTURES__ENABLED": "false",
 }
+GIVEN = {
+    "STREAMFORGE_AUTH__SECRET": "the secret of this installation " + uuid4().hex,
+    "STREAMFORGE_KEYS__TOKEN": "the token for its keys " + uuid4().hex,
+}
+PROGRAMS = {"postgres", "temporal", "pg_dump"}
 
 
 @pytest.fixture
@@ -61,9 +68,25 @@ def encoded(data_dir: Path, job_id: UUID) -> dict[str, str]:
     return {name: file.sha256 for name, file in Listed.model_validate_json(receipt).files.items()}
 
 
+@pytest.fixture
+def command_lines() -> Iterator[CommandLines]:
+    with CommandLines() as lines:
+        yield lines
+
+
+def secrets_of(up: Up) -> set[str]:
+    """All that it was given, or has made for itself."""
+    made = [path.read_text() for path in up.data_dir.iterdir() if path.is_file() and "secret" in path.name]
+    password = urlsplit(up.parts.dsn).password
+    assert password
+    return {*GIVEN.values(), password, *(secret.strip() for secret in made)}
+
+
 @pytest.mark.timeout(600)
-async def test_a_job_in_flight_goes_on_where_its_backup_is_restored(machines: list[Up], tmp_path: Path) -> None:
-    lost = start(tmp_path / "d\u00e4ta #1?x=%20", **QUICK)
+async def test_a_job_in_flight_goes_on_where_its_backup_is_restored(
+    machines: list[Up], tmp_path: Path, command_lines: CommandLines
+) -> None:
+    lost = start(tmp_path / "d\u00e4ta #1?x=%20", **QUICK, **GIVEN)
     machines.append(lost)
     async with StreamForgeClient(lost.parts.api_url) as client:
         calm = await client.submit(VIDEO)
@@ -76,6 +99,7 @@ async def test_a_job_in_flight_goes_on_where_its_backup_is_restored(machines: li
         assert backup.returncode == 0, backup.stderr
         assert "with 1 unfinished jobs." in backup.stdout
         late = await client.submit(VIDEO)
+        secrets = secrets_of(lost)
     await lose(lost)
     shutil.rmtree(lost.data_dir)
 
@@ -88,7 +112,7 @@ async def test_a_job_in_flight_goes_on_where_its_backup_is_restored(machines: li
     everything = [*(tmp_path / "backup").rglob("*"), *place.rglob("*")]
     assert [path for path in everything if not path.is_symlink() and stat.S_IMODE(path.stat().st_mode) & 0o077] == []
 
-    again = start(place, **QUICK)
+    again = start(place, **QUICK, **GIVEN)
     machines.append(again)
     async with StreamForgeClient(again.parts.api_url) as client:
         await completed(client, in_flight, [])
@@ -105,6 +129,9 @@ async def test_a_job_in_flight_goes_on_where_its_backup_is_restored(machines: li
     assert str(late) not in stored
     assert again.stop() == 0
     assert processes_of(place) == []
+    assert {program for program in PROGRAMS if command_lines.has_run(program)} == PROGRAMS
+    told = [line for line in command_lines.seen if any(secret in line for secret in secrets)]
+    assert told == [], "any user of the machine reads these"
 
 
 async def lose(machine: Up) -> None:
