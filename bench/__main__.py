@@ -25,7 +25,7 @@ BENCHES = {
     "fanout": "events to 1,000 clients: CPU, latency, memory, replay; beside sse-starlette and Nchan",
     "log_rows": "rows a second into the log, 8 writers",
     "listing": "`GET /jobs` of a million jobs: each filter, page by page",
-    "access": "what isolation of owners costs on GET /jobs/<id>",
+    "access": "what callers, limits and isolation cost on GET /jobs/<id> and on a delivered event",
     "soak": "two hours of mixed load: what grows (`make soak`)",
     "whole_job": "CPU of a whole job ÷ CPU of the bare encode of its ladder",
 }

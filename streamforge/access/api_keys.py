@@ -5,12 +5,12 @@ import re
 import secrets
 from collections.abc import Iterable
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import sha256
 
 from streamforge.access.caller import Caller, Scope, key_of, scopes_named
 from streamforge.access.secret import InstallationSecret, Purpose
-from streamforge.access.standing import Standing
+from streamforge.access.standing import Standing, require_key
 from streamforge.db.credentials import Credentials
 from streamforge.errors import CredentialInvalid, InvalidField
 
@@ -52,11 +52,9 @@ class ApiKeys:
         is_right = hmac.compare_digest(self._hash(key), row.hash if row else _NO_HASH)
         if row is None or not is_right:
             raise CredentialInvalid("This API key is not known here.")
-        await self._standing.require([key_of(row.prefix)])
+        require_key(row)
         self._standing.used(row.prefix)
-        return Caller(
-            row.owner, scopes_named(row.scopes), key_of(row.prefix), row.expires_at, frozenset([key_of(row.prefix)])
-        )
+        return _caller(row.prefix, row.owner, tuple(row.scopes), row.expires_at)
 
     @cached_property
     def _hash_key(self) -> bytes:
@@ -65,6 +63,13 @@ class ApiKeys:
 
     def _hash(self, key: str) -> bytes:
         return hmac.digest(self._hash_key, key.encode(errors="replace"), sha256)
+
+
+@lru_cache(maxsize=1024)
+def _caller(prefix: str, owner: str, scopes: tuple[str, ...], expires_at: datetime | None) -> Caller:
+    """Remembered: to make one for each request takes longer than to check its key."""
+    name = key_of(prefix)
+    return Caller(owner, scopes_named(scopes), name, expires_at, frozenset([name]))
 
 
 def _fresh() -> tuple[str, str]:

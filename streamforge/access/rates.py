@@ -8,7 +8,7 @@ let through too much by each API, and no more.
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -46,6 +46,8 @@ class _Window:
     ends_at: float
     shared: int = 0
     unshared: int = 0
+    is_told: bool = False
+    """Just now: what is on its way must not be told twice."""
 
 
 class SharedStorage(Storage):
@@ -80,9 +82,26 @@ class SharedStorage(Storage):
         window = self._windows.get(key)
         return time.time() if window is None else window.ends_at
 
+    def standing(self, key: str) -> tuple[int, float]:
+        """Hits in the window, and the seconds it still lasts."""
+        window = self._windows.get(key)
+        if window is None:  # It ended while the database was told of it.
+            return 0, 0.0
+        return window.shared + window.unshared, window.ends_at - time.time()
+
     async def share(self, keys: Iterable[str]) -> None:
         """Add what is counted here to the common counters. While the database is away each process counts alone."""
-        told = {key: window for key in keys if (window := self._windows.get(key)) and window.unshared}
+        found = {key: window for key in keys if (window := self._windows.get(key)) is not None}
+        told = {key: window for key, window in found.items() if window.unshared and not window.is_told}
+        for window in told.values():
+            window.is_told = True
+        try:
+            await self._tell(told)
+        finally:
+            for window in told.values():
+                window.is_told = False
+
+    async def _tell(self, told: Mapping[str, _Window]) -> None:
         if not told:
             return
         hits = {key: (window.unshared, max(0.001, window.ends_at - time.time())) for key, window in told.items()}
@@ -125,11 +144,12 @@ class Rates(Background):
 
     async def hit(self, name: str, who: str, limit: int) -> Rate:
         """One more, of `limit` a minute."""
-        item = self._items.setdefault(limit, RateLimitItemPerMinute(limit))
+        item = self._items.get(limit)
+        if item is None:
+            item = self._items[limit] = RateLimitItemPerMinute(limit)
         within = await self._limiter.hit(item, name, who)
-        stats = await self._limiter.get_window_stats(item, name, who)
-        reset = max(1, round(stats.reset_time - time.time()))
-        return Rate(name, limit, item.get_expiry(), max(0, stats.remaining), reset, within)
+        hits, reset = self._storage.standing(item.key_for(name, who))
+        return Rate(name, limit, item.get_expiry(), max(0, limit - hits), max(1, round(reset)), within)
 
     def work(self) -> Work:
         return {"counters": self._go_on()}

@@ -113,7 +113,7 @@ class Standing(Background):
         for name in names:
             kind, _, rest = name.partition(":")
             if kind == KEY:
-                _require_key(await self._keys.get(rest))
+                require_key(await self._keys.get(rest))
             elif kind == SESSION:
                 _require_session(await self._sessions.get(rest))
 
@@ -194,7 +194,8 @@ class Standing(Background):
             log.exception("uses of keys could not be recorded")
 
 
-def _require_key(row: KeyRow | None) -> None:
+def require_key(row: KeyRow | None) -> None:
+    """Raises CredentialInvalid when it stands no more."""
     if row is None:
         raise CredentialInvalid("This API key is not known here.")
     if row.revoked_at is not None:
