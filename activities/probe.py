@@ -22,7 +22,8 @@ from streamforge.contracts.printable_plan import PrintablePlan
 from streamforge.contracts.steps import PLAN, PROBE
 from streamforge.contracts.tasks import CodecsTask
 from streamforge.db.chunks import Chunks
-from streamforge.errors import DatabaseUnavailable
+from streamforge.db.jobs import Jobs
+from streamforge.errors import DatabaseUnavailable, FilmBeyondQuota
 from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
 from streamforge.keys import Keys
@@ -34,6 +35,7 @@ from streamforge.planning.plan import make_plan
 from streamforge.planning.prediction import printable
 from streamforge.planning.text.tracks import with_captions_option
 from streamforge.progress.bands import progress_at
+from streamforge.retry import until_available
 from streamforge.settings import Settings
 from streamforge.storage import Storage
 
@@ -42,6 +44,7 @@ from streamforge.storage import Storage
 class ProbeActivities:
     storage: Storage
     events: EventLog
+    jobs: Jobs
     children: MediaChildren
     originals: Originals
     settings: Settings
@@ -51,9 +54,10 @@ class ProbeActivities:
 
     @performs(PROBE)
     async def probe(self, work: ProbeInput) -> ProbedSource:
-        """Raises the errors of streamforge.media.probe.probe: what is wrong with the file is found here, in seconds."""
+        """What is wrong with the file is found here, in seconds. Raises FilmBeyondQuota, and what the probe raises."""
         async with heartbeats(), Reporter(self.events, work.job_id) as reporter:
             source = await self._source(work.original.source_object, work)
+            await until_available(lambda: self._admit(work.job_id, source.duration))
             plan = make_plan(source, self._settings_for(work), work.copy_failed)
             plan = with_gpu(plan, self.gpu.encoders)
             codecs = await self.children.run(tasks.CODECS, CodecsTask(source=source, plan=plan))
@@ -72,6 +76,16 @@ class ProbeActivities:
             source = await self._source(work.source_object, work)
             plan = make_plan(source, self._settings_for(work))
             return printable(source_clocks.without_long(source), plan, cores())
+
+    async def _admit(self, job_id: UUID, seconds: float) -> None:
+        """Raises FilmBeyondQuota, DatabaseUnavailable."""
+        minutes = self.settings.limit("minutes_per_month")
+        so_far = await self.jobs.admit_film(job_id, seconds, None if minutes is None else minutes * 60)
+        if so_far is not None:
+            raise FilmBeyondQuota(
+                f"The film is {seconds / 60:.2f} minutes long, and {so_far / 60:.2f} of the {minutes} minutes that you may have "
+                "processed in a month (UTC) are used up or being processed."
+            )
 
     def _with_keys(self, plan: Plan, job_id: UUID) -> Plan:
         """Their ids, not themselves."""

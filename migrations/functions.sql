@@ -1,4 +1,4 @@
--- functions 4
+-- functions 5
 -- All functions of the database, as they are now: the one place to read and to change them. The migrator runs this file
 -- after the numbered migrations, once for each number in its first line. Raise that with every change; a database never
 -- goes back to a lower one, whichever version of the service starts last. What is called by a version before must go on
@@ -211,6 +211,59 @@ CREATE OR REPLACE FUNCTION count_in_batch(batch uuid, ending text) RETURNS jsonb
                                  'completed', completed, 'failed', failed, 'cancelled', cancelled)
 $$;
 
+-- What a job that is over has had processed, in seconds of film: all of it when it is completed; nothing when it failed, and not
+-- of its owner's doing; else as much as was encoded, of sound alone all as soon as any was. Workers of every version end jobs:
+-- what they wrote of the source may lack a number, and that must not keep a job from its end.
+CREATE OR REPLACE FUNCTION film_processed(job jobs) RETURNS double precision STABLE LANGUAGE sql AS $$
+    SELECT greatest(0, film) * CASE
+        WHEN job.status = 'completed' THEN 1
+        WHEN job.error ->> 'fault' = 'service' OR job.work_began_at IS NULL THEN 0
+        ELSE coalesce(least(1, encoded / nullif(whole, 0)), 1)
+    END
+    FROM (
+        SELECT coalesce(CASE jsonb_typeof(job.source -> 'duration') WHEN 'number' THEN (job.source -> 'duration')::double precision END,
+                        job.counted_seconds, 0) AS film,
+               (SELECT sum(frames::double precision)
+                FROM jsonb_path_query(job.renditions, '$[*].frames ? (@.type() == "number")') AS frames) AS whole,
+               (SELECT coalesce(sum(frames::double precision), 0)
+                FROM part_progress, jsonb_path_query(part_progress.renditions, '$.*.frames ? (@.type() == "number")') AS frames
+                WHERE job_id = job.id) AS encoded
+    ) AS told
+$$;
+
+-- Put a job with so many seconds into its owner's month: that in which it was first counted. Counted again, it is corrected.
+CREATE OR REPLACE FUNCTION count_film(job jobs, film double precision) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    month_of  date := coalesce(job.counted_month, date_trunc('month', now() AT TIME ZONE 'UTC')::date);
+    more      double precision := film - coalesce(job.counted_seconds, 0);
+BEGIN
+    IF more = 0 THEN RETURN; END IF;
+    INSERT INTO months_of_film (owner, month, seconds) VALUES (job.owner, month_of, greatest(0, more))
+    ON CONFLICT (owner, month) DO UPDATE SET seconds = greatest(0, months_of_film.seconds + more);
+    UPDATE jobs SET counted_seconds = film, counted_month = month_of WHERE id = job.id;
+END $$;
+
+-- Before a film is encoded: count all of it, unless its owner's month would come to more than `most` seconds (null: as much as
+-- anybody likes). Null when it is counted, else what the month has come to. What is counted already is not refused any more, and
+-- a job that is over or gone not counted. One job's row is locked before the month, as where events are appended.
+CREATE OR REPLACE FUNCTION admit_film(wanted uuid, film double precision, most double precision) RETURNS double precision
+LANGUAGE plpgsql AS $$
+DECLARE
+    job     jobs;
+    so_far  double precision;
+BEGIN
+    SELECT * INTO job FROM jobs
+    WHERE id = wanted AND status NOT IN ('completed', 'failed', 'cancelled') FOR NO KEY UPDATE;
+    IF NOT FOUND THEN RETURN NULL; END IF;
+    INSERT INTO months_of_film (owner, month, seconds)
+    VALUES (job.owner, date_trunc('month', now() AT TIME ZONE 'UTC')::date, 0)
+    ON CONFLICT (owner, month) DO UPDATE SET seconds = months_of_film.seconds
+    RETURNING seconds INTO so_far;
+    IF job.counted_month IS NULL AND so_far + film > most THEN RETURN so_far; END IF;
+    PERFORM count_film(job, film);
+    RETURN NULL;
+END $$;
+
 -- One event and what it changes. Progress never goes down, the stage never goes back (a report from an attempt that was
 -- already replaced may arrive late), and a job that is over stays as it is: then nothing comes out. Of a job that somebody
 -- was promised would be cancelled the only last word is 'cancelled'. With `again` an event that is there already comes out
@@ -271,6 +324,9 @@ BEGIN
         playback      = coalesce(change -> 'playback', playback)
     WHERE id = before.id
     RETURNING * INTO job;
+    IF ending IN ('completed', 'failed', 'cancelled') THEN
+        PERFORM count_film(job, film_processed(job));
+    END IF;
     IF job.batch_id IS NOT NULL AND ending IN ('completed', 'failed', 'cancelled') THEN
         details := coalesce(details, '{}') || jsonb_build_object('batch', count_in_batch(job.batch_id, ending));
     END IF;
@@ -298,6 +354,32 @@ BEGIN
         END IF;
     END LOOP;
     PERFORM pg_notify('streamforge_events', payload) FROM jsonb_each_text(told) AS each_job (job, payload);
+END $$;
+
+
+-- ── how many go on at once ──────────────────────────────────────────────────────────────────────────────────────────
+
+-- How many of each name a process holds, and that it lives; what others hold of these comes out. One process after the other: two
+-- that ask for the last one at the same time do not both get it. Those whose lease is over hold nothing.
+CREATE OR REPLACE FUNCTION hold_slots(process uuid, names text[], numbers integer[], lease interval) RETURNS jsonb
+LANGUAGE plpgsql AS $$
+DECLARE
+    was_known  boolean;
+BEGIN
+    PERFORM pg_advisory_xact_lock(7883361208410629);  -- Arbitrary, and ours alone.
+    INSERT INTO slot_holders (id, renewed_at) VALUES (process, clock_timestamp())
+    ON CONFLICT (id) DO UPDATE SET renewed_at = clock_timestamp()
+    RETURNING xmax <> 0 INTO was_known;
+    DELETE FROM slot_holders WHERE renewed_at < clock_timestamp() - lease;
+    DELETE FROM held_slots USING unnest(names, numbers) AS told (slot, number)
+    WHERE holder = process AND name = slot AND number = 0;
+    INSERT INTO held_slots (name, holder, held)
+    SELECT slot, process, number FROM unnest(names, numbers) AS told (slot, number) WHERE number > 0
+    ON CONFLICT (name, holder) DO UPDATE SET held = excluded.held;
+    RETURN jsonb_build_object('was_known', was_known, 'others', coalesce(
+        (SELECT jsonb_object_agg(slot, others)
+         FROM (SELECT name AS slot, sum(held) AS others FROM held_slots
+               WHERE name = ANY (names) AND holder <> process GROUP BY name) AS summed), '{}'));
 END $$;
 
 

@@ -1,4 +1,4 @@
--- roles 4
+-- roles 5
 -- What each role may do to each table, and to which of its rows: the one place to read and to change it. The migrator runs
 -- this file after the functions, once for each number in its first line, and again where it finds that the roles are not in
 -- force; raise the number with every change. It can be run by hand: psql -v caller=… -v worker=… -v admin=… -v schema=….
@@ -11,7 +11,8 @@
 
 GRANT USAGE ON SCHEMA :"schema" TO :"caller", :"worker", :"admin";
 REVOKE ALL ON owners, batches, jobs, uploads, job_terms, progress_events, part_progress, job_chunks, arrivals, installation,
-       claimed_folders, api_keys, sessions, audit_log, rate_counters, idempotency_keys, workers, schema_migrations
+       claimed_folders, api_keys, sessions, audit_log, rate_counters, months_of_film, slot_holders, held_slots, idempotency_keys,
+       workers, schema_migrations
 FROM :"caller", :"worker", :"admin";
 
 -- name of a policy: "own" holds for callers, "all" for whoever sees everybody's.
@@ -24,6 +25,7 @@ DROP POLICY IF EXISTS own ON progress_events;
 DROP POLICY IF EXISTS own ON part_progress;
 DROP POLICY IF EXISTS own ON job_chunks;
 DROP POLICY IF EXISTS own ON idempotency_keys;
+DROP POLICY IF EXISTS own ON months_of_film;
 DROP POLICY IF EXISTS "all" ON owners;
 DROP POLICY IF EXISTS "all" ON batches;
 DROP POLICY IF EXISTS "all" ON jobs;
@@ -41,6 +43,9 @@ DROP POLICY IF EXISTS "all" ON audit_log;
 DROP POLICY IF EXISTS "all" ON rate_counters;
 DROP POLICY IF EXISTS "all" ON idempotency_keys;
 DROP POLICY IF EXISTS "all" ON workers;
+DROP POLICY IF EXISTS "all" ON months_of_film;
+DROP POLICY IF EXISTS "all" ON slot_holders;
+DROP POLICY IF EXISTS "all" ON held_slots;
 
 
 -- ── owners ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -109,6 +114,15 @@ CREATE POLICY own ON job_chunks TO :"caller" USING (EXISTS (SELECT FROM jobs WHE
 CREATE POLICY "all" ON job_chunks TO :"worker", :"admin" USING (true);
 
 
+-- ── how much is processed ───────────────────────────────────────────────────────────────────────────────────────────
+
+GRANT SELECT ON months_of_film TO :"caller";
+GRANT SELECT, INSERT, UPDATE ON months_of_film TO :"worker";
+GRANT SELECT ON months_of_film TO :"admin";
+CREATE POLICY own ON months_of_film TO :"caller" USING (owner = current_setting('streamforge.owner', true));
+CREATE POLICY "all" ON months_of_film TO :"worker", :"admin" USING (true);
+
+
 -- ── the store ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON arrivals TO :"worker";
@@ -128,7 +142,10 @@ CREATE POLICY "all" ON api_keys TO :"admin" USING (true);
 CREATE POLICY "all" ON sessions TO :"admin" USING (true);
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON rate_counters TO :"admin";
+GRANT SELECT, INSERT, UPDATE, DELETE ON slot_holders, held_slots TO :"admin";
 CREATE POLICY "all" ON rate_counters TO :"admin" USING (true);
+CREATE POLICY "all" ON slot_holders TO :"admin" USING (true);
+CREATE POLICY "all" ON held_slots TO :"admin" USING (true);
 
 -- Of administrators, too, each has those of the owner they are.
 GRANT SELECT, INSERT, UPDATE, DELETE ON idempotency_keys TO :"caller";

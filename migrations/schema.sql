@@ -87,7 +87,11 @@ CREATE TABLE jobs (
     parts_kept_at        timestamptz,
     original_removed_at  timestamptz,
     output_removed_at    timestamptz,
-    expiring_told_at     timestamptz
+    expiring_told_at     timestamptz,
+
+    -- what it is in its owner's month with
+    counted_seconds      double precision,
+    counted_month        date
 );
 COMMENT ON COLUMN jobs.options IS 'what the caller asked for; see streamforge.contracts.job_options';
 COMMENT ON COLUMN jobs.launched_at IS 'when Temporal took the workflow; null = the API still owes it the start';
@@ -95,6 +99,7 @@ COMMENT ON COLUMN jobs.work_began_at IS 'when a worker did its first frame; unti
 COMMENT ON COLUMN jobs.moved_at IS 'when it last got any further';
 COMMENT ON COLUMN jobs.cancel_requested_at IS 'when somebody was told that the job will be cancelled';
 COMMENT ON COLUMN jobs.cancel_told_at IS 'when Temporal took the request; null = the API still owes it';
+COMMENT ON COLUMN jobs.counted_seconds IS 'what the job is in months_of_film with; null = it is not in there';
 COMMENT ON COLUMN jobs.origin IS 'request id and trace of the request that brought it; see streamforge.contracts.origin';
 COMMENT ON COLUMN jobs.retain_until IS 'when it may be removed; null = when the settings say';
 COMMENT ON COLUMN jobs.legal_hold IS 'nothing of it is removed, by whomever';
@@ -356,6 +361,36 @@ COMMENT ON COLUMN idempotency_keys.fingerprint IS 'of the body that was answered
 CREATE INDEX idempotency_keys_by_age ON idempotency_keys (created_at);
 
 
+-- ── how many go on at once ──────────────────────────────────────────────────────────────────────────────────────────
+
+CREATE UNLOGGED TABLE slot_holders (
+    id          uuid PRIMARY KEY,
+    renewed_at  timestamptz NOT NULL
+);
+COMMENT ON TABLE slot_holders IS 'processes that live; see streamforge.access.slots';
+
+CREATE UNLOGGED TABLE held_slots (
+    name    text NOT NULL,
+    holder  uuid NOT NULL REFERENCES slot_holders ON DELETE CASCADE,
+    held    integer NOT NULL CHECK (held > 0),
+    PRIMARY KEY (name, holder)
+);
+COMMENT ON TABLE held_slots IS 'how many of what a process holds';
+CREATE INDEX held_slots_of_a_holder ON held_slots (holder);
+
+
+-- ── how much is processed ───────────────────────────────────────────────────────────────────────────────────────────
+-- Sums, which stay when jobs and their rows go.
+
+CREATE TABLE months_of_film (
+    owner    text NOT NULL,
+    month    date NOT NULL CHECK (extract(day FROM month) = 1),
+    seconds  double precision NOT NULL CHECK (seconds >= 0),
+    PRIMARY KEY (owner, month)
+);
+COMMENT ON TABLE months_of_film IS 'what was processed for an owner, together with what is being processed; see count_film()';
+
+
 -- ── isolation ───────────────────────────────────────────────────────────────────────────────────────────────────────
 -- Who may do what to which rows is in roles.sql.
 
@@ -376,3 +411,6 @@ ALTER TABLE audit_log ENABLE ROW LEVEL SECURITY;
 ALTER TABLE idempotency_keys ENABLE ROW LEVEL SECURITY;
 ALTER TABLE workers ENABLE ROW LEVEL SECURITY;
 ALTER TABLE rate_counters ENABLE ROW LEVEL SECURITY;
+ALTER TABLE months_of_film ENABLE ROW LEVEL SECURITY;
+ALTER TABLE slot_holders ENABLE ROW LEVEL SECURITY;
+ALTER TABLE held_slots ENABLE ROW LEVEL SECURITY;

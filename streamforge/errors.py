@@ -344,6 +344,12 @@ class IdempotencyKeyReused(RequestError):
     http_status = 422
 
 
+class MinutesUsedUp(LimitReached):
+    """Of film, in this month."""
+
+    code = "limits.minutes"
+
+
 class ForeignPage(RequestError):
     """Asked for by a web page of another origin, in the name of whoever looks at it."""
 
@@ -375,10 +381,26 @@ class HeadTimedOut(RequestError):
     retryable = True
 
 
+class UploadTooSlow(StreamForgeError):
+    """No RequestError: of a batch it ends all of it, not one video."""
+
+    code = "request.too_slow"
+    http_status = 408
+    fault = Fault.CALLER
+    retryable = True
+
+
 class RequestTimedOut(StreamForgeError):
     code = "request.timeout"
     http_status = 504
     retryable = True
+
+
+class FilmBeyondQuota(InputError):
+    """Told by the probe: how long a film is nobody knows before."""
+
+    code = "limits.minutes_exceeded"
+    http_status = 422
 
 
 # ── wrong inside the video ──────────────────────────────────────────────────────────────────────────────────────────

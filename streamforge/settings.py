@@ -116,6 +116,9 @@ class ServerSettings(Section):
     cors_origins: list[Annotated[str, AfterValidator(_origin)]] = ["*"]
     hosts: list[Annotated[str, AfterValidator(_host_name)]] = []
     trusted_proxies: list[IPv4Network | IPv6Network] = []
+    head_timeout_seconds: PositiveFloat = 30
+    slow_client_seconds: PositiveFloat = 120
+    min_bytes_per_second: int = Field(500, ge=0)
     heartbeat_seconds: Annotated[float, Field(gt=0, le=30)] = 15
     max_streams: PositiveInt = 10_000
     max_streams_per_client: PositiveInt = 200
@@ -190,18 +193,24 @@ class LimitsSettings(Section):
     requests_per_minute: int | None = Field(None, ge=0)
     requests_per_minute_without_caller: int | None = Field(None, ge=0)
     failed_attempts_per_minute: int | None = Field(None, ge=0)
+    streams_at_once: int | None = Field(None, ge=0)
     uploads_at_once: int | None = Field(None, ge=0)
+    uploads_at_once_per_address: int | None = Field(None, ge=0)
     unfinished_jobs: int | None = Field(None, ge=0)
     bytes_per_day: int | None = Field(None, ge=0)
+    minutes_per_month: int | None = Field(None, ge=0)
 
 
 LIMITS_WITH_CALLERS = {
     "requests_per_minute": 1200,
     "requests_per_minute_without_caller": 300,
     "failed_attempts_per_minute": 30,
+    "streams_at_once": 1000,
     "uploads_at_once": 50,
+    "uploads_at_once_per_address": 100,
     "unfinished_jobs": 1000,
     "bytes_per_day": 2**40,
+    "minutes_per_month": 100_000,
 }
 
 

@@ -18,6 +18,7 @@ from streamforge.access.caller import ANYBODY, Caller, Scope
 from streamforge.access.rates import Rates
 from streamforge.access.secret import InstallationSecret
 from streamforge.access.sessions import Sessions
+from streamforge.access.slots import Slots
 from streamforge.access.standing import CHANNEL as CALLERS_CHANNEL
 from streamforge.access.standing import Standing
 from streamforge.access.tickets import Tickets
@@ -259,6 +260,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             ).swept() as resumable,
             Auditor(AuditLog(database)) as auditor,
             Rates(Counters(database)) as rates,
+            Slots(database) as slots,
             _metrics(settings, uploads, storage, gauges),
             tracing_of(settings.tracing, "api") as tracing,
         ):
@@ -281,9 +283,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 workers=Workers(database),
                 broadcaster=broadcaster,
                 streams=Streams(broadcaster),
-                limits=StreamLimits(settings.server),
+                limits=StreamLimits(settings, slots),
                 rates=rates,
-                quotas=Quotas(settings),
+                quotas=Quotas(settings, slots),
                 storage=storage,
                 manifests=Manifests(storage),
                 uploads=uploads,

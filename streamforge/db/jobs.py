@@ -82,11 +82,13 @@ class OwnerState(OwnerStatus):
 
 
 class Usage(BaseModel):
-    """What an owner has in hand, and has sent today (UTC), which lasts `seconds_left` more."""
+    """What an owner has in hand, has sent today (UTC), which lasts `seconds_left` more, and has had processed this month."""
 
     unfinished_jobs: int
     bytes_today: int
     seconds_left: float
+    film_seconds: float
+    month_seconds_left: float
 
 
 class BatchState(BatchView):
@@ -286,6 +288,13 @@ class Jobs:
         """Jobs that Temporal has not taken, or may not have: those from a backup. The most urgent first."""
         rows = await self._database.fetch("unlaunched_jobs", limit)
         return [_read(JobRow, row) for row in rows]
+
+    async def admit_film(self, job_id: UUID, seconds: float, most: float | None) -> float | None:
+        """Count a film before it is encoded, once however often this is called. None, unless its owner's month (UTC) would come
+        to more than `most` seconds: then how many it has come to without it, and nothing is counted."""
+        [row] = await self._database.fetch("admit_film", job_id, seconds, most)
+        so_far: float | None = row["so_far"]
+        return so_far
 
     async def mark_launched(self, job_id: UUID) -> JobStatus | None:
         """Record that Temporal has the workflow. The job's status now, for it may have been cancelled meanwhile;

@@ -486,6 +486,9 @@ SELECT pg_advisory_unlock($1);
 
 -- ── the event log ───────────────────────────────────────────────────────────────────────────────────────────────────
 
+-- name: admit_film
+SELECT admit_film($1 /* job */, $2 /* seconds of film */, $3 /* that its owner may have in a month */) AS so_far;
+
 -- name: append_events
 -- See migrations/functions.sql for what it does, and streamforge.events.log for why readers miss nothing.
 SELECT * FROM append_events($1 /* changes */, $2 /* all stages in order */, $3 /* some may be there already */);
@@ -687,16 +690,19 @@ SELECT name, checksum FROM schema_migrations ORDER BY name;
 INSERT INTO schema_migrations (name, checksum) VALUES ($1, $2);
 
 -- name: usage
--- What an owner has in hand, and has sent since midnight (UTC).
+-- What an owner has in hand, has sent since midnight (UTC), and has had processed since the month began.
 SELECT count(*) FILTER (WHERE status IN ('uploading', 'pending', 'processing')) AS unfinished_jobs,
        coalesce(sum(size_bytes) FILTER (WHERE created_at >= midnight), 0)::bigint
        -- Parts of uploads are no job's yet.
        + (SELECT coalesce(sum(greatest(length, received)), 0)::bigint FROM uploads
           WHERE owner = $1 AND job_id IS NULL AND created_at >= midnight) AS bytes_today,
-       extract(epoch FROM midnight + interval '1 day' - now())::float AS seconds_left
-FROM (SELECT date_trunc('day', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' AS midnight) AS today
+       extract(epoch FROM midnight + interval '1 day' - now())::float AS seconds_left,
+       coalesce((SELECT seconds FROM months_of_film WHERE owner = $1 AND month = this_month), 0)::float AS film_seconds,
+       extract(epoch FROM (this_month + interval '1 month') AT TIME ZONE 'UTC' - now())::float AS month_seconds_left
+FROM (SELECT date_trunc('day', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' AS midnight,
+             date_trunc('month', now() AT TIME ZONE 'UTC')::date AS this_month) AS today
 LEFT JOIN jobs ON owner = $1 AND (status IN ('uploading', 'pending', 'processing') OR created_at >= midnight)
-GROUP BY midnight;
+GROUP BY midnight, this_month;
 
 -- name: count_hits
 -- A window begins with its first hit, wherever that was. In the order of keys, lest two APIs wait for each other.
@@ -708,6 +714,12 @@ ON CONFLICT (key) DO UPDATE SET
     hits = CASE WHEN rate_counters.ends_at <= now() THEN 0 ELSE rate_counters.hits END + excluded.hits,
     ends_at = CASE WHEN rate_counters.ends_at <= now() THEN excluded.ends_at ELSE rate_counters.ends_at END
 RETURNING key, hits, extract(epoch FROM ends_at - now())::float AS seconds_left;
+
+-- name: hold_slots
+SELECT hold_slots($1 /* process */, $2 /* names */, $3 /* how many of each */, $4 /* for how long */) AS told;
+
+-- name: leave_slots
+DELETE FROM slot_holders WHERE id = $1;
 
 -- name: forget_hits
 DELETE FROM rate_counters WHERE ends_at < now();

@@ -21,7 +21,7 @@ from serving import Api, assert_problem, serving
 from streamforge.api.routes.process_fields import parse_field
 from streamforge.db.jobs import EVERYONE, Jobs
 from streamforge.errors import InvalidField
-from streamforge.settings import InputSettings, Settings
+from streamforge.settings import InputSettings, ServerSettings, Settings
 
 BOUNDARY = "b0undary"
 
@@ -143,16 +143,20 @@ async def test_empty_optional_fields_count_as_left_out(api: Api) -> None:
     assert (job["priority"], job["metadata"], job["external_id"]) == (3, None, None)
 
 
-async def test_an_upload_that_falls_silent_is_ended(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streamforge.api.routes.process.SILENCE_SECONDS", 0.1)
+async def test_an_upload_that_falls_silent_is_ended(settings: Settings) -> None:
+    server = ServerSettings(port=0, slow_client_seconds=0.1)
+    async with serving(settings.model_copy(update={"server": server})) as api:
+        await _fall_silent(api)
 
+
+async def _fall_silent(api: Api) -> None:
     reader, writer = await asyncio.open_connection(*api.address)
     writer.write(
         b"POST /process HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n"
         b"Content-Type: multipart/form-data; boundary=" + BOUNDARY.encode() + b"\r\n\r\n"
         + form((disposition("video", "a.mp4"), b"half"), close=False)
     )  # fmt: skip
-    assert (await reader.readline()).startswith(b"HTTP/1.1 504")
+    assert (await reader.readline()).startswith(b"HTTP/1.1 408")
     writer.close()
     assert_nothing_left(api)
 

@@ -347,24 +347,27 @@ async def test_trailers_change_no_header(api: Api) -> None:
 
 
 # ── silence ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+def with_patience(settings: Settings, **patience: float) -> Settings:
+    server = {"head_timeout_seconds": 0.2, "slow_client_seconds": 0.2} | patience
+    return settings.model_copy(update={"server": ServerSettings(port=0, **server)})  # type: ignore[arg-type]
+
+
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocols, "HEAD_SECONDS", 0.2)
+async def impatient(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Api]:
     monkeypatch.setattr(protocols, "LINGER_SECONDS", 0.2)
     monkeypatch.setattr(protocols, "REST_SECONDS", 0.2)
-    monkeypatch.setattr(protocols, "STALLED_SECONDS", 0.2)
+    async with serving(with_patience(settings)) as api:
+        yield api
 
 
-@pytest.mark.usefixtures("impatient")
-async def test_a_connection_on_which_nothing_is_said_is_closed(api: Api) -> None:
-    async with wire(api) as client:
+async def test_a_connection_on_which_nothing_is_said_is_closed(impatient: Api) -> None:
+    async with wire(impatient) as client:
         assert await client.closed() == b""
 
 
-@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("first", ["", GET + "\r\n"], ids=["the first", "the second"])
-async def test_half_a_head_is_told_and_closed(api: Api, first: str) -> None:
-    async with wire(api) as client:
+async def test_half_a_head_is_told_and_closed(impatient: Api, first: str) -> None:
+    async with wire(impatient) as client:
         client.send(first)
         if first:
             assert (await client.answer()).status_code == 200
@@ -381,9 +384,8 @@ async def _drip(client: Wire) -> None:
         await asyncio.sleep(0.02)
 
 
-@pytest.mark.usefixtures("impatient")
-async def test_a_body_that_nobody_waits_for_is_not_waited_for(api: Api) -> None:
-    async with wire(api) as client:
+async def test_a_body_that_nobody_waits_for_is_not_waited_for(impatient: Api) -> None:
+    async with wire(impatient) as client:
         client.send("DELETE /jobs/42 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999\r\n\r\n")
         dripping = asyncio.create_task(_drip(client))
         assert (await client.answer()).status_code == 400
@@ -403,11 +405,10 @@ PRIORITTY = (
     ids=["goes on", "closes", "HTTP/1.0"],
 )
 async def test_a_client_that_sends_its_whole_form_first_reads_then_what_was_wrong(
-    api: Api, monkeypatch: pytest.MonkeyPatch, first: str
+    settings: Settings, first: str
 ) -> None:
     """As browsers and `requests` do. The refusal was lost with the connection, which was closed half a minute after it."""
-    monkeypatch.setattr(protocols, "HEAD_SECONDS", 0.2)
-    async with wire(api) as client:
+    async with serving(with_patience(settings)) as api, wire(api) as client:
         client.send(f"{first}\r\nHost: localhost\r\n{FORM}Content-Length: {len(PRIORITTY) + 20_000}\r\n\r\n", PRIORITTY)
         for _ in range(20):
             client.send("x" * 1000)
@@ -422,10 +423,11 @@ async def test_a_client_that_sends_its_whole_form_first_reads_then_what_was_wron
             assert (await client.answer()).status_code == 200
 
 
-async def test_a_body_that_nobody_waits_for_may_not_stand_still(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocols, "HEAD_SECONDS", 0.2)
+async def test_a_body_that_nobody_waits_for_may_not_stand_still(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(protocols, "LINGER_SECONDS", 0.2)
-    async with wire(api) as client:
+    async with serving(with_patience(settings)) as api, wire(api) as client:
         client.send("DELETE /jobs/42 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999\r\n\r\n")
         assert (await client.answer()).status_code == 400
         assert await client.closed() == b""
@@ -440,13 +442,16 @@ HELD_BACK = {
 }
 
 
-async def test_an_answer_is_not_cut_while_it_is_being_taken(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_answer_is_not_cut_while_it_is_being_taken(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A playlist is written in one piece: to the server it was answered, and the time for the next request began, while
     most of it was still to be sent."""
-    for limit, seconds in (("HEAD_SECONDS", 0.3), ("LINGER_SECONDS", 0.3), ("STALLED_SECONDS", 3.0)):
-        monkeypatch.setattr(protocols, limit, seconds)
-    with structlog.testing.capture_logs() as logs:
-        taken = await asyncio.gather(*(_taken_slowly(api, logs, *how) for how in HELD_BACK.values()))
+    monkeypatch.setattr(protocols, "LINGER_SECONDS", 0.3)
+    patient = with_patience(settings, head_timeout_seconds=0.3, slow_client_seconds=3.0)
+    async with serving(patient) as api:
+        with structlog.testing.capture_logs() as logs:
+            taken = await asyncio.gather(*(_taken_slowly(api, logs, *how) for how in HELD_BACK.values()))
     assert [why for why, size in zip(HELD_BACK, taken, strict=True) if size < SIZE] == []
 
 
@@ -477,9 +482,8 @@ def a_playlist(api: Api) -> str:
     return f"/media/{playlist.parent.name}/{playlist.name}"
 
 
-@pytest.mark.usefixtures("impatient")
 async def test_an_answer_that_is_written_and_not_taken_is_cut_off_too(
-    api: Api, monkeypatch: pytest.MonkeyPatch
+    impatient: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost = asyncio.Event()
     connection_lost = protocols.HttpProtocol.connection_lost
@@ -489,31 +493,29 @@ async def test_an_answer_that_is_written_and_not_taken_is_cut_off_too(
         connection_lost(connection, error)
 
     monkeypatch.setattr(protocols.HttpProtocol, "connection_lost", note)
-    async with wire(api) as client:
-        client.send(f"GET {a_playlist(api)} HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    async with wire(impatient) as client:
+        client.send(f"GET {a_playlist(impatient)} HTTP/1.1\r\nHost: localhost\r\n\r\n")
         client.writer.transport.pause_reading()  # type: ignore[attr-defined]
         await lost.wait()
 
 
-@pytest.mark.usefixtures("impatient")
-async def test_an_answer_that_nobody_takes_is_cut_off(api: Api) -> None:
+async def test_an_answer_that_nobody_takes_is_cut_off(impatient: Api) -> None:
     """A player that has gone without a word held a connection and an open file for ever."""
     job_id = uuid4()
-    film = api.settings.data_dir / "storage" / "output" / str(job_id) / "720p.mp4"
+    film = impatient.settings.data_dir / "storage" / "output" / str(job_id) / "720p.mp4"
     film.parent.mkdir(parents=True)
     film.write_bytes(b"x" * 20_000_000)
     with structlog.testing.capture_logs() as logs:
-        async with wire(api) as client:
+        async with wire(impatient) as client:
             client.send(f"GET /media/{job_id}/720p.mp4 HTTP/1.1\r\nHost: localhost\r\n\r\n")
             client.writer.transport.pause_reading()  # type: ignore[attr-defined]
             while not any(line["event"] == "request" for line in logs):
                 await asyncio.sleep(0.01)
 
 
-@pytest.mark.usefixtures("impatient")
-async def test_whoever_is_being_served_may_take_their_time(api: Api, rows: Jobs, events: EventLog) -> None:
+async def test_whoever_is_being_served_may_take_their_time(impatient: Api, rows: Jobs, events: EventLog) -> None:
     job_id = await accepted(rows)
-    async with api.stream(job_id) as frames:
+    async with impatient.stream(job_id) as frames:
         await anext(frames)
         await asyncio.sleep(0.5)
         await events.append(job_id, COMPLETED)

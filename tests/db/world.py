@@ -104,6 +104,8 @@ async def made(database: Database, dsn: str) -> World:
         f"1@{SECRET}",
     )
     await run_sql(dsn, "INSERT INTO workers VALUES ('1@alices-machine', 'alices-machine', '1', '{}', now())")
+    await run_sql(dsn, "INSERT INTO slot_holders VALUES ($1, now())", arrival)
+    await run_sql(dsn, "INSERT INTO held_slots VALUES ('streams/owner/alice', $1, 1)", arrival)
     credentials = Credentials(database)
     now = datetime.now(UTC)
     await credentials.create_key(world.key, b"hash", ALICE, ["read"], None)

@@ -90,6 +90,11 @@ class RealClientIp:
         await self.app(scope, receive, send)
 
 
+def address_of(scope: Scope) -> str:
+    """The client's, behind RealClientIp."""
+    return str(scope["client"][0]) if scope.get("client") else ""
+
+
 def _see_tls(scope: Scope, peer: IPv4Address | IPv6Address | None, trusted: Networks) -> None:
     """A proxy that is trusted says how the request came to it."""
     told = Headers(scope=scope).get("x-forwarded-proto", "").lower()

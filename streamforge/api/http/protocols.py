@@ -6,7 +6,10 @@ be sent.
 """
 
 import asyncio
+import fcntl
 import re
+import sys
+import termios
 from collections.abc import Callable
 from typing import Any, cast
 from uuid import uuid4
@@ -21,13 +24,13 @@ from websockets.http11 import Response
 from websockets.server import ServerProtocol
 
 from streamforge.api.http.hardening import FOR_REFUSALS
+from streamforge.api.http.pace import Pace
 from streamforge.api.http.problems import MEDIA_TYPE, problem_body
 from streamforge.errors import HeadTimedOut, HeadTooLarge, MalformedHttp, StreamForgeError
+from streamforge.settings import ServerSettings
 
 MAX_HEAD_BYTES = 64 * 1024
 """Of a request line with its headers; and of whatever else a client may send that is nothing: trailers, chunk sizes."""
-HEAD_SECONDS = 30.0
-"""A connection that has no request under way has to bring the next one's whole head within this time."""
 REST_SECONDS = 600.0
 """The rest of a body whose request is answered already is read and dropped for so long, as long as it comes: clients send a
 form to its end before they read that its first field was wrong."""
@@ -37,8 +40,8 @@ throw away our answer."""
 CODES_OF_HANDSHAKES = {414: HeadTooLarge.code, 431: HeadTooLarge.code, 500: StreamForgeError.code}
 INVALID_DATA = 1007
 """Of RFC 6455: a text that is not UTF-8."""
-STALLED_SECONDS = 300.0
-"""A client that takes nothing of its answer for so long is gone, and TCP was never told."""
+LOOKS_AT_SLOW_CLIENTS = 8
+"""Within `server.slow_client_seconds`, at how much an answer has got on."""
 
 _HOST = re.compile(rb"(\[[0-9a-fA-F:.]+\]|[\w.~!$&'()*+,;=%-]*)(:\d*)?", re.ASCII)
 
@@ -54,6 +57,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._settings: ServerSettings = self.app_state["services"].settings.server
         self.app_state = {**self.app_state, "abort": transport.abort}
         self._running: RequestResponseCycle | None = None
         self._in_body = False
@@ -62,7 +66,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._upgrade_is_ignored = False
         self._an_offer_is_answered = False
         self._is_over = False
-        self._rest_came = False
+        self._rest_bytes = 0
         self._stalled: asyncio.TimerHandle | None = None
         self._due: asyncio.TimerHandle | None = None
         self._expect_head()
@@ -74,7 +78,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     # ── what a client sends ─────────────────────────────────────────────────────────────────────────────────────────
     def data_received(self, data: bytes) -> None:
-        self._rest_came = True
+        self._rest_bytes += len(data)
         if self._is_over:
             return
         self._unset_keepalive_if_required()
@@ -243,46 +247,58 @@ class HttpProtocol(HttpToolsProtocol):
 
     # ── silence ─────────────────────────────────────────────────────────────────────────────────────────────────────
     def _expect_head(self) -> None:
-        self._expect(HEAD_SECONDS, self._no_head_came, self._not_taken())
+        """A connection that has no request under way has to bring the next one's whole head within a time."""
+        self._expect(self._settings.head_timeout_seconds, self._no_head_came, self._not_taken())
 
     def _no_head_came(self, not_taken: int) -> None:
-        if 0 < self._not_taken() < not_taken:
+        seconds = self._settings.head_timeout_seconds
+        if self._not_taken() and self._is_steady(not_taken - self._not_taken(), seconds):
             self._expect_head()  # The last answer is still on its way.
         elif self._bytes_for_nothing and not self.transport.is_closing():
-            self._refuse(HeadTimedOut(f"The request's head did not come within {HEAD_SECONDS:g} seconds."))
+            self._refuse(HeadTimedOut(f"The request's head did not come within {seconds:g} seconds."))
         else:
             self._close()
 
     def _expect_rest(self, until: float) -> None:
         """Of a body that nobody waits for; `until` a time of the loop."""
-        self._rest_came = False
-        self._expect(min(HEAD_SECONDS, until - self.loop.time()), self._no_rest_came, until)
+        self._rest_bytes = 0
+        self._expect(min(self._settings.head_timeout_seconds, until - self.loop.time()), self._no_rest_came, until)
 
     def _no_rest_came(self, until: float) -> None:
-        if self._rest_came and self.loop.time() < until:
+        if self._is_steady(self._rest_bytes, self._settings.head_timeout_seconds) and self.loop.time() < until:
             self._expect_rest(until)
         elif self._is_over:
             self._close()
         else:
             self._hang_up()
 
+    def _is_steady(self, byte_count: int, seconds: float) -> bool:
+        return byte_count >= max(1, self._settings.min_bytes_per_second * seconds)
+
     def _expect(self, seconds: float, otherwise: Callable[[Any], None], told: float) -> None:
         _cancel(self._due)
         self._due = self.loop.call_later(seconds, otherwise, told)
 
     def _expect_taking(self) -> None:
-        _cancel(self._stalled)
-        self._stalled = self.loop.call_later(STALLED_SECONDS, self._stands_still, self._not_taken())
+        """From a client that is gone, and TCP was never told, or that takes its answer byte by byte."""
+        self._look_again(Pace(self._settings))
 
-    def _stands_still(self, not_taken: int) -> None:
+    def _look_again(self, pace: Pace) -> None:
+        _cancel(self._stalled)
+        seconds = self._settings.slow_client_seconds / LOOKS_AT_SLOW_CLIENTS
+        self._stalled = self.loop.call_later(seconds, self._look_at_taking, pace, seconds, self._not_taken())
+
+    def _look_at_taking(self, pace: Pace, seconds: float, not_taken: int) -> None:
         """While this is waited for nothing is added to what is buffered: it only gets less."""
-        if self._not_taken() < not_taken:
-            self._expect_taking()
+        if pace.went_on(seconds, not_taken - self._not_taken()):
+            self._look_again(pace)
         else:
             self.transport.abort()
 
     def _not_taken(self) -> int:
-        return self.transport.get_write_buffer_size()
+        """Bytes of answers that the client has not acknowledged: in our buffer, and in the kernel's, which is only filled
+        again when a good part of it, megabytes maybe, is free."""
+        return self.transport.get_write_buffer_size() + _in_kernel(self.transport)
 
     def _stop_waiting(self) -> None:
         _cancel(self._due)
@@ -306,6 +322,17 @@ class _Exit:
         self.write = transport.write
         self.is_closing = transport.is_closing
         self.close = close
+
+
+def _in_kernel(transport: asyncio.Transport) -> int:
+    """Bytes that a socket has sent without an answer, or not yet (SIOCOUTQ, of Linux); 0 where nobody can say."""
+    if (socket := transport.get_extra_info("socket")) is None:
+        return 0
+    try:
+        told = fcntl.ioctl(socket.fileno(), termios.TIOCOUTQ, bytes(4))
+    except (OSError, ValueError):
+        return 0
+    return int.from_bytes(told, sys.byteorder)
 
 
 def _cancel(timer: asyncio.TimerHandle | None) -> None:

@@ -1,13 +1,12 @@
 """How often somebody may ask. Told in the fields of draft-ietf-httpapi-ratelimit-headers: `RateLimit-Policy`, `RateLimit`."""
 
-from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from streamforge.access.caller import ANYBODY, Caller
 from streamforge.access.rates import Rate, Rates
 from streamforge.api.http.hardening import is_for_players
-from streamforge.api.http.middleware import CONNECTIONS, HEADS
+from streamforge.api.http.middleware import CONNECTIONS, HEADS, address_of
 from streamforge.api.http.problems import problem_of
 from streamforge.errors import CredentialInvalid, TooManyAttempts, TooManyRequests
 from streamforge.settings import Settings
@@ -39,7 +38,7 @@ class RateLimits:
     async def _counted(self, scope: Scope) -> Rate | None:
         rates: Rates = scope["state"]["services"].rates
         caller = scope["state"]["caller"]
-        address = scope["client"][0] if scope.get("client") else ""
+        address = address_of(scope)
         if isinstance(caller, CredentialInvalid) and self._failed is not None:
             rate = await rates.hit("attempts", address, self._failed)
             if not rate.is_within:
@@ -61,11 +60,14 @@ def _refusal(rate: Rate) -> TooManyRequests | TooManyAttempts:
 
 
 def _telling(rate: Rate, send: Send) -> Send:
+    fields = [
+        (b"ratelimit-policy", f'"{rate.name}";q={rate.limit};w={rate.window}'.encode()),
+        (b"ratelimit", f'"{rate.name}";r={rate.left};t={rate.reset}'.encode()),
+    ]
+
     async def told(message: Message) -> None:
         if message["type"] in HEADS:
-            headers = MutableHeaders(scope=message)
-            headers["RateLimit-Policy"] = f'"{rate.name}";q={rate.limit};w={rate.window}'
-            headers["RateLimit"] = f'"{rate.name}";r={rate.left};t={rate.reset}'
+            message["headers"] = [*message.get("headers", ()), *fields]
         await send(message)
 
     return told

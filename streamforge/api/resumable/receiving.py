@@ -10,7 +10,7 @@ from streamforge.api.resumable.holdings import Holding, Interrupted
 from streamforge.api.resumable.protocol import Checksum
 from streamforge.api.uploads import CHECK_DISK_EVERY, too_large
 from streamforge.db.uploads import UploadRow, Uploads
-from streamforge.errors import RequestTimedOut, StreamForgeError, UploadLongerThanSaid, UploadOffsetMismatch
+from streamforge.errors import StreamForgeError, UploadLongerThanSaid, UploadOffsetMismatch
 from streamforge.observability import metrics
 from streamforge.settings import InputSettings
 from streamforge.storage import ResumableStorage, layout
@@ -20,8 +20,6 @@ WRITE_BYTES = {True: 2**20, False: 4 * 2**20}
 FLUSH_SECONDS = 5.0
 """A sender who is slow loses no more than what came in these, if this process is killed."""
 RECORD_BYTES = 16 * 2**20
-SILENCE_SECONDS = 300.0
-"""A sender who is silent for so long is gone, and TCP was never told."""
 
 Received = Callable[[UploadRow], Awaitable[None]]
 
@@ -58,7 +56,7 @@ class Reception:
         self._recording: asyncio.Task[None] | None = None
 
     async def receive(self, body: AsyncIterator[bytes], holding: Holding) -> None:
-        """Raises ClientDisconnect, RequestTimedOut, UploadTooLarge, UploadLongerThanSaid, UploadOffsetMismatch, ChecksumMismatch,
+        """Raises ClientDisconnect, UploadTooSlow, UploadTooLarge, UploadLongerThanSaid, UploadOffsetMismatch, ChecksumMismatch,
         Interrupted, StorageUnavailable, StorageCorrupted, DiskFull, DatabaseUnavailable."""
         try:
             while (piece := await _next(body, holding)) is not None:
@@ -137,15 +135,14 @@ class Reception:
 
 
 async def _next(body: AsyncIterator[bytes], holding: Holding) -> bytes | None:
-    """Raises Interrupted, RequestTimedOut, ClientDisconnect."""
+    """Raises Interrupted, and what the body does: ClientDisconnect, UploadTooSlow."""
     if holding.is_interrupted:
         raise Interrupted
     try:
-        async with asyncio.timeout(SILENCE_SECONDS) as holding.waiting:
+        # Without end, but for whoever interrupts it.
+        async with asyncio.timeout(None) as holding.waiting:
             return await anext(body, None)
     except TimeoutError as error:
-        if holding.is_interrupted:
-            raise Interrupted from error
-        raise RequestTimedOut("The upload stood still for too long.") from error
+        raise Interrupted from error
     finally:
         holding.waiting = None

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from streamforge.api.http.answers import answer
 from streamforge.api.http.idempotency import made_id_of
 from streamforge.api.http.json_body import body_of
+from streamforge.api.http.middleware import address_of
 from streamforge.api.http.origins import origin_of
 from streamforge.api.http.unknown_fields import parameters
 from streamforge.api.openapi.operation import Body, Operation, describes, json_of
@@ -114,15 +115,15 @@ async def reprocess(request: Request, job: JobOverview, asked: ReprocessRequest,
     await admit(services, "database", "storage")
     await require_original(services.storage, job)
     await services.quotas.admit(own(request).jobs, size_bytes=job.size_bytes)
-    with services.quotas.uploading(owner_of(request)):
-        async with services.uploads.receive(job_id) as incoming:
-            async for piece in services.storage.read(job.source_object, 0, job.size_bytes):
-                await incoming.write(piece)
-            await incoming.finish()
-            if incoming.sha256 != job.source_sha256:
-                raise StorageCorrupted("The video in the store is not the one that was sent.", debug=job.source_object)
-            arrived = Arrived(job_id, job.key, incoming.size_bytes, incoming.sha256)
-            await accept(services, own(request), arrived.job(options, origin_of(request.scope)), incoming)
+    uploading = services.quotas.uploading(owner_of(request), address_of(request.scope))
+    async with uploading, services.uploads.receive(job_id) as incoming:
+        async for piece in services.storage.read(job.source_object, 0, job.size_bytes):
+            await incoming.write(piece)
+        await incoming.finish()
+        if incoming.sha256 != job.source_sha256:
+            raise StorageCorrupted("The video in the store is not the one that was sent.", debug=job.source_object)
+        arrived = Arrived(job_id, job.key, incoming.size_bytes, incoming.sha256)
+        await accept(services, own(request), arrived.job(options, origin_of(request.scope)), incoming)
     return job_id
 
 

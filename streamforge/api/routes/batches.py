@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from streamforge.api.http.answers import answer
 from streamforge.api.http.forms import Form, Part
+from streamforge.api.http.middleware import address_of
 from streamforge.api.http.origins import origin_of
 from streamforge.api.http.unknown_fields import file_name, parameters, unknown_part
 from streamforge.api.openapi.operation import Body, Operation, describes, json_of
@@ -22,11 +23,11 @@ from streamforge.api.routes.process import (
     Arrived,
     FileField,
     admit,
+    body_of,
     content_length,
     enter,
     keep,
     receive,
-    with_read_timeout,
 )
 from streamforge.api.routes.process_fields import OPTIONS, options_of, parse_field
 from streamforge.api.services import Request, Services, own, owner_of, services_of
@@ -106,9 +107,9 @@ async def create_batch(request: Request) -> Response:
     await admit(services, "database", "storage")
     await services.quotas.admit(own(request).jobs, size_bytes=content_length(request) or 0)
     content_type = request.headers.get("content-type", "")
-    form = Form(content_type, with_read_timeout(request.stream()), max_parts=MAX_PARTS)
+    form = Form(content_type, body_of(request), max_parts=MAX_PARTS)
     arrived = _Batch()
-    with services.quotas.uploading(owner_of(request)):
+    async with services.quotas.uploading(owner_of(request), address_of(request.scope)):
         await _receive_all(request, services, form, arrived)
     batch_id = new_batch_id()
     options = options_of(arrived.fields)

@@ -15,7 +15,9 @@ from starlette.responses import Response
 from streamforge.api.http.answers import answer
 from streamforge.api.http.forms import Form, Part
 from streamforge.api.http.idempotency import made_id_of
+from streamforge.api.http.middleware import address_of
 from streamforge.api.http.origins import origin_of
+from streamforge.api.http.pace import Pace
 from streamforge.api.http.query_values import Flag
 from streamforge.api.http.unknown_fields import file_name, parameters, unknown_part
 from streamforge.api.openapi.operation import BYTES, Body, Operation, describes, json_of
@@ -38,14 +40,15 @@ from streamforge.errors import (
     InvalidField,
     InvalidKey,
     MalformedMultipart,
+    MinutesUsedUp,
     MissingVideo,
-    RequestTimedOut,
     SourceError,
     StorageUnavailable,
     TemporalUnavailable,
     TooManyJobs,
     TooManyUploads,
     UploadTooLarge,
+    UploadTooSlow,
 )
 from streamforge.progress.bands import progress_at
 from streamforge.retry import until_available
@@ -56,7 +59,7 @@ FileField = Annotated[bytes, WithJsonSchema(BYTES)]
 
 ERRORS = (
     MissingVideo, MalformedMultipart, EmptyUpload, UploadTooLarge, DiskFull, StorageUnavailable, TooManyJobs, TooManyUploads,
-    BytesUsedUp,
+    BytesUsedUp, MinutesUsedUp, UploadTooSlow,
 )  # fmt: skip
 """Of what sends videos, beside those of their fields."""
 
@@ -85,8 +88,6 @@ ADMISSION_WAIT_SECONDS = 5.0
 """The same before anything was sent: a hiccup is bridged, and whoever comes in an outage soon knows."""
 PLAN_TIMEOUT = timedelta(seconds=60)
 """For a dry run, which reads the headers of a film once; longer means that no worker is free, or none is there."""
-SILENCE_SECONDS = 300.0
-"""An upload may take days, but not be silent for so long: its sender is gone, and TCP was never told."""
 
 
 @dataclass(frozen=True)
@@ -135,13 +136,13 @@ async def process(request: Request) -> Response:
     await admit(services, *(["storage"] if dry_run else ["database", "storage"]))
     if not dry_run:
         await services.quotas.admit(own(request).jobs, size_bytes=content_length(request) or 0)
-    with services.quotas.uploading(owner_of(request)):
+    async with services.quotas.uploading(owner_of(request), address_of(request.scope)):
         return await _received(request, services, job_id, dry_run=dry_run)
 
 
 async def _received(request: Request, services: Services, job_id: UUID, *, dry_run: bool) -> Response:
     async with services.uploads.receive(job_id) as incoming:
-        form = Form(request.headers.get("content-type", ""), with_read_timeout(request.stream()))
+        form = Form(request.headers.get("content-type", ""), body_of(request))
         key, options = await _read(services, form, incoming)
         job = Arrived(job_id, key, incoming.size_bytes, incoming.sha256).job(options, origin_of(request.scope))
         if dry_run:
@@ -234,15 +235,23 @@ async def _plan(services: Services, job: NewJob, incoming: IncomingFile) -> Prin
         await asyncio.shield(services.storage.delete(layout.original_folder(job.id)))
 
 
-async def with_read_timeout(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def body_of(request: Request) -> AsyncIterator[bytes]:
+    """Raises UploadTooSlow. Only the time in which the client is waited for counts: it is not slow while our disk is."""
+    settings, clock, body = services_of(request).settings.server, asyncio.get_running_loop(), request.stream()
+    pace = Pace(settings)
     while True:
+        began = clock.time()
         try:
-            async with asyncio.timeout(SILENCE_SECONDS):
+            async with asyncio.timeout(pace.left):
                 piece = await anext(body, None)
         except TimeoutError as error:
-            raise RequestTimedOut("The upload stood still for too long.") from error
+            raise UploadTooSlow(
+                f"The upload was slower than {settings.min_bytes_per_second} bytes a second for "
+                f"{settings.slow_client_seconds:g} seconds."
+            ) from error
         if piece is None:
             return
+        pace.went_on(clock.time() - began, len(piece))
         yield piece
 
 

@@ -138,8 +138,9 @@ class EventStream(Response):
             await super().__call__(scope, receive, send)
             return
         connection = _Connection(self, scope, receive, send)
-        with self._services.limits.admit(scope):
-            watched = partial(self._services.standing.watched, caller_of(HTTPConnection(scope)))
+        caller = caller_of(HTTPConnection(scope))
+        async with self._services.limits.admitted(scope, caller.owner):
+            watched = partial(self._services.standing.watched, caller)
             await self._services.streams.follow(self._source, self._cursor, connection, watched)
 
 

@@ -12,6 +12,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from streamforge.api.http.answers import answer
+from streamforge.api.http.middleware import address_of
 from streamforge.api.http.origins import origin_of
 from streamforge.api.http.unknown_fields import parameters
 from streamforge.api.openapi.operation import Answer, Header, Operation, describes, json_of
@@ -19,7 +20,7 @@ from streamforge.api.resumable import protocol
 from streamforge.api.resumable.holdings import Holding, Interrupted
 from streamforge.api.resumable.protocol import JOB_ID, VERSION
 from streamforge.api.resumable.uploads import BEGAN
-from streamforge.api.routes.process import admit, content_length
+from streamforge.api.routes.process import admit, body_of, content_length
 from streamforge.api.routes.process_fields import OPTIONS, options_of, parse_field
 from streamforge.api.services import Own, Request, Services, own, owner_of, services_of
 from streamforge.api.uploads import too_large
@@ -36,7 +37,7 @@ from streamforge.errors import (
     InvalidKey,
     InvalidUploadHeader,
     MalformedJobId,
-    RequestTimedOut,
+    MinutesUsedUp,
     StorageCorrupted,
     StorageUnavailable,
     TooManyJobs,
@@ -52,6 +53,7 @@ from streamforge.errors import (
     UploadNotFound,
     UploadOffsetMismatch,
     UploadTooLarge,
+    UploadTooSlow,
     UploadUnfinished,
 )
 from streamforge.storage import layout
@@ -60,7 +62,7 @@ TUS = Header("Tus-Resumable", "`1.0.0`: the version of the protocol.")
 FIND = (UnsupportedTusVersion, UploadNotFound, UploadGone, UploadExpired)
 WRITE = (
     InvalidUploadHeader, UploadContentType, UploadTooLarge, UploadLongerThanSaid, ChecksumMismatch, EmptyUpload, DiskFull,
-    StorageUnavailable, UploadLocked, BytesUsedUp, TooManyUploads, UploadOffsetMismatch, RequestTimedOut,
+    StorageUnavailable, UploadLocked, BytesUsedUp, MinutesUsedUp, TooManyUploads, UploadOffsetMismatch, UploadTooSlow,
 )  # fmt: skip
 FILE_NAMES = ("filename", "name")
 """Where tus-js-client and Uppy put it."""
@@ -334,11 +336,11 @@ async def _create_of_parts(request: Request, services: Services, ids: Sequence[U
 async def _write(request: Request, row: UploadRow, offset: int, checksum: protocol.Checksum | None) -> UploadRow:
     services = services_of(request)
     await services.uploads.admit_several(content_length(request) or 0)
-    with services.quotas.uploading(owner_of(request)):
-        async with services.resumable.holdings.hold(row.id) as holding:
-            # Again: whoever held it before may have gone on.
-            row = _present(await _find(request, row.id))
-            return await _received(request, _with_length(request, services, row), offset, holding, checksum)
+    uploading = services.quotas.uploading(owner_of(request), address_of(request.scope))
+    async with uploading, services.resumable.holdings.hold(row.id) as holding:
+        # Again: whoever held it before may have gone on.
+        row = _present(await _find(request, row.id))
+        return await _received(request, _with_length(request, services, row), offset, holding, checksum)
 
 
 async def _received(
@@ -350,7 +352,7 @@ async def _received(
     if row.length is not None and coming is not None and offset + coming > row.length:
         raise UploadLongerThanSaid(f"These are more than the {row.length} bytes that `Upload-Length` said.")
     try:
-        row = await services.resumable.receive(row, request.stream(), holding, checksum)
+        row = await services.resumable.receive(row, body_of(request), holding, checksum)
         if row.has_arrived:
             await services.resumable.finish(row)
     except Interrupted as error:

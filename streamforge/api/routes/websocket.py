@@ -73,8 +73,9 @@ async def progress(websocket: WebSocket[AppState]) -> None:
     services = services_of(websocket)
     refuse_unread_page(websocket)
     cursor = cursor_of(websocket)
-    with services.limits.admit(websocket.scope):
-        watched = partial(services.standing.watched, caller_of(websocket))
+    caller = caller_of(websocket)
+    async with services.limits.admitted(websocket.scope, caller.owner):
+        watched = partial(services.standing.watched, caller)
         await services.streams.follow(_source(websocket), cursor, _Connection(websocket), watched)
 
 
