@@ -57,6 +57,8 @@ EVENTS = 30
 ROUNDS = 20
 REQUESTS_A_ROUND = 50
 BAR = 1.1
+BAR_DELIVERY = 1.05
+"""Nothing more; the rest is what two runs of the same differ by."""
 CLIENTS = 400
 DELIVERED = 150
 PAUSE = 0.03
@@ -258,7 +260,7 @@ async def run() -> None:
         report.number(f"{kind} ÷ as it was, CPU of the API", cpu[kind] / cpu[WITHOUT])
     for kind, seconds in delivery.items():
         report.number(f"CPU of each delivered event, {kind}", seconds * 1e6, "µs")
-    report.number("guarded ÷ as it was, CPU of a delivery", delivery[GUARDED] / delivery[WITHOUT], bar=1.0)
+    report.number("guarded ÷ as it was, CPU of a delivery", delivery[GUARDED] / delivery[WITHOUT], bar=BAR_DELIVERY)
 
 
 def main() -> None:

@@ -8,7 +8,8 @@ killed holds nothing for ever. Where a name is full by what this process holds a
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from uuid import uuid4
 
@@ -51,22 +52,6 @@ class NoSlot(Exception):
         self.whose = "Your address" if name.split("/")[1] == ADDRESS else "Your account"
 
 
-class Slot:
-    """A context: one more of each name while the block runs. Raises NoSlot. There is one for each open stream: it is small."""
-
-    __slots__ = ("_limits", "_slots")
-
-    def __init__(self, slots: "Slots", limits: Limits) -> None:
-        self._slots = slots
-        self._limits = limits
-
-    async def __aenter__(self) -> None:
-        await self._slots.take(self._limits)
-
-    async def __aexit__(self, *_: object) -> None:
-        self._slots.give_back(self._limits)
-
-
 class _Asked:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
@@ -97,8 +82,14 @@ class Slots(Background):
         except (DatabaseUnavailable, TimeoutError):
             pass  # The lease ends by itself.
 
-    def slot(self, limits: Limits) -> Slot:
-        return Slot(self, limits)
+    @asynccontextmanager
+    async def slot(self, limits: Limits) -> AsyncIterator[None]:
+        """One more of each name while the block runs. Raises NoSlot."""
+        await self.take(limits)
+        try:
+            yield
+        finally:
+            self.give_back(limits)
 
     async def take(self, limits: Limits) -> None:
         """One more of each name. Raises NoSlot; then nothing was taken."""
@@ -120,10 +111,11 @@ class Slots(Background):
         if full is not None:
             raise NoSlot(full, limits[full])
 
-    def give_back(self, limits: Limits) -> None:
-        if limits:
-            self._held.subtract(limits.keys())
-            self._tell(limits)
+    def give_back(self, names: Collection[str]) -> None:
+        for name in names:
+            self._held[name] -= 1
+        if names:
+            self._tell(names)
 
     async def count(self, name: str) -> int:
         """Of all processes."""
@@ -132,7 +124,7 @@ class Slots(Background):
         self._tell([name])
         return await counted
 
-    def _tell(self, names: Mapping[str, int] | list[str]) -> None:
+    def _tell(self, names: Iterable[str]) -> None:
         self._untold.update(names)
         if self._telling is None or self._telling.done():
             self._telling = asyncio.create_task(self._tell_all(), name="slots are told")

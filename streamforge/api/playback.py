@@ -68,7 +68,8 @@ class Playbacks:
 
     def told(self, job: JobView) -> JobView:
         """A job as it is told now: with fresh addresses where they need a signature."""
-        addresses = self._addresses(job.id, job.options)
+        has_addresses = job.playback is not None or job.result is not None
+        addresses = self._addresses(job.id, job.options) if has_addresses else None
         if addresses is None:
             return job
         return job.model_copy(

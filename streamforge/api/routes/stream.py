@@ -139,7 +139,7 @@ class EventStream(Response):
             return
         connection = _Connection(self, scope, receive, send)
         caller = caller_of(HTTPConnection(scope))
-        async with self._services.limits.admitted(scope, caller.owner):
+        with await self._services.limits.admit(scope, caller.owner):
             watched = partial(self._services.standing.watched, caller)
             await self._services.streams.follow(self._source, self._cursor, connection, watched)
 

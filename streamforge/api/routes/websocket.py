@@ -74,7 +74,7 @@ async def progress(websocket: WebSocket[AppState]) -> None:
     refuse_unread_page(websocket)
     cursor = cursor_of(websocket)
     caller = caller_of(websocket)
-    async with services.limits.admitted(websocket.scope, caller.owner):
+    with await services.limits.admit(websocket.scope, caller.owner):
         watched = partial(services.standing.watched, caller)
         await services.streams.follow(_source(websocket), cursor, _Connection(websocket), watched)
 
