@@ -147,7 +147,8 @@ async def test_of_many_that_come_at_once_exactly_as_many_as_there_may_be_get_in(
     async with processes(database, 3) as several:
         got = await asyncio.gather(*(tried(process, 7) for _ in range(20) for process in several))
         assert sum(got) == 7
-        assert await several[0].count(NAME) == 7
+        while await several[0].count(NAME) != 7:
+            pass  # Those who were refused take back what they had told.
 
 
 async def test_a_process_that_is_killed_holds_its_slots_no_longer_than_its_lease(
