@@ -155,7 +155,7 @@ def middleware(settings: ServerSettings, *, traced: bool = False, are_callers_kn
         Middleware(SecurityHeaders),
         Middleware(RequestId),
         *([Middleware(Traced)] if traced else []),
-        Middleware(RealClientIp, trusted=settings.trusted_proxies),
+        Middleware(RealClientIp, trusted=settings.trusted_proxies, are_callers_known=are_callers_known),
         Middleware(AccessLog),
         Middleware(Audit),
         Middleware(Recovery),

@@ -188,6 +188,18 @@ async def test_forwarded_addresses_are_believed_from_trusted_proxies_only() -> N
         assert (await http.get("/client", headers=headers)).text == "203.0.113.7"
 
 
+async def test_a_proxy_that_the_settings_do_not_know_is_told_once() -> None:
+    """Behind it all clients are one address; and without `auth.required` loopback is everybody's through it."""
+    trusted = [ip_network("10.0.0.0/8")]
+    for server, times in ((ServerSettings(), 1), (ServerSettings(trusted_proxies=trusted), 0)):
+        with structlog.testing.capture_logs() as lines:
+            async with surrounded(server) as http:
+                for headers in ({}, {"X-Forwarded-For": "203.0.113.7"}, {"X-Forwarded-For": "203.0.113.8"}):
+                    await http.get("/client", headers=headers)
+        told = [line for line in lines if line["event"] == "a proxy that server.trusted_proxies does not name"]
+        assert [(line["proxy"], "set auth.required" in line["danger"]) for line in told] == [("10.0.0.1", True)] * times
+
+
 async def test_only_pages_of_the_configured_origins_may_read_answers() -> None:
     async with surrounded(ServerSettings(cors_origins=["https://mine.example"])) as http:
         mine = await http.get("/client", headers={"Origin": "https://mine.example"})

@@ -31,6 +31,8 @@ _JOB_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 MAX_LOGGED_PATH = 512
 
+UNNAMED_PROXIES_TOLD = 8
+
 CONNECTIONS = frozenset({"http", "websocket"})
 HEADS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
 SWITCHING_PROTOCOLS = 101
@@ -72,15 +74,39 @@ def remember_trace(scope: Scope, traceparent: str | None) -> None:
         structlog.contextvars.bind_contextvars(trace_id=trace_id_of(traceparent))
 
 
+class UnnamedProxies:
+    """Tells the log of proxies that the settings do not know: to limits all their clients are one address; and where nobody has
+    to say who they are, a proxy on this machine has opened loopback to everybody."""
+
+    def __init__(self, trusted: Networks, *, are_callers_known: bool) -> None:
+        self._trusted = trusted
+        self._danger = None if are_callers_known else "whoever reaches it may do everything here: set auth.required"
+        self._told: set[str] = set()
+
+    def look_at(self, scope: Scope) -> None:
+        if len(self._told) == UNNAMED_PROXIES_TOLD or scope["type"] not in CONNECTIONS or not scope.get("client"):
+            return
+        peer = scope["client"][0]
+        if peer not in self._told and "x-forwarded-for" in Headers(scope=scope) and self._is_proxy(_address(peer)):
+            self._told.add(peer)
+            log.warning("a proxy that server.trusted_proxies does not name", proxy=peer, danger=self._danger)
+
+    def _is_proxy(self, peer: IPv4Address | IPv6Address | None) -> bool:
+        """Strangers write that header, too."""
+        return peer is not None and peer.is_private and not any(peer in network for network in self._trusted)
+
+
 class RealClientIp:
     """Put the caller's address into the scope. X-Forwarded-For is written by whoever likes to: it is believed only as
     far as trusted proxies vouch for it, from the right end, where the nearest proxy appended, to the left."""
 
-    def __init__(self, app: ASGIApp, trusted: Networks) -> None:
+    def __init__(self, app: ASGIApp, trusted: Networks, *, are_callers_known: bool) -> None:
         self.app = app
         self.trusted = trusted
+        self._unnamed = UnnamedProxies(trusted, are_callers_known=are_callers_known)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._unnamed.look_at(scope)
         if scope["type"] in CONNECTIONS and self.trusted and scope.get("client"):
             forwarded = ",".join(Headers(scope=scope).getlist("x-forwarded-for"))
             address, port = scope["client"]
