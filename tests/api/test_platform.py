@@ -125,11 +125,15 @@ async def test_a_request_that_hangs_is_ended() -> None:
         assert_problem(await http.get("/hang"), 504, "request.timeout")
 
 
-def test_streams_uploads_and_media_have_no_deadline() -> None:
+def test_streams_uploads_copies_and_media_have_no_deadline() -> None:
     unlimited = {route.path for route in routes(ServerSettings()) if not isinstance(route.app, Deadline)}
     assert unlimited == {
         "/process",
         "/batches",
+        "/uploads",
+        "/uploads/{upload_id}",
+        "/jobs/bulk",
+        "/jobs/{job_id}/reprocess",
         "/stream",
         "/jobs/{job_id}/stream",
         "/batches/{batch_id}/stream",
