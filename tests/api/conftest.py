@@ -38,10 +38,10 @@ async def api_with_temporal(settings: Settings, temporal_address: str) -> AsyncI
     temporal = TemporalSettings(address=temporal_address)
     async with serving(settings.model_copy(update={"temporal": temporal})) as api:
         yield api
-    await _end_workflows(temporal_address, str(settings.database.dsn))
+    await end_workflows(temporal_address, str(settings.database.dsn))
 
 
-async def _end_workflows(temporal_address: str, dsn: str) -> None:
+async def end_workflows(temporal_address: str, dsn: str) -> None:
     """Whoever works on the same Temporal next would find them."""
     started = await run_sql(dsn, "SELECT workflow_id FROM jobs WHERE launched_at IS NOT NULL")
     if not started:

@@ -5,10 +5,12 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 from factories import CANCELLED, COMPLETED, PROCESSING, accepted, run_sql
-from serving import Api, assert_problem
+from serving import Api, assert_problem, serving
+from temporalio.client import Client
 
 from streamforge.db.jobs import EVERYONE, Jobs
 from streamforge.events.log import EventLog
+from streamforge.settings import Settings, TemporalSettings
 from streamforge.storage import layout
 
 JSON = {"Content-Type": "application/json"}
@@ -158,3 +160,43 @@ async def test_what_is_over_or_about_to_be_is_not_paused(api: Api, rows: Jobs, e
     for job_id in (over, ending):
         assert_problem(await api.http.post(f"/jobs/{job_id}/pause"), 409, "job.already_over")
         assert_problem(await api.http.post(f"/jobs/{job_id}/resume"), 409, "job.already_over")
+
+
+# ── many ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+async def test_hundreds_of_queued_jobs_survive_a_restart_in_the_middle(
+    settings: Settings, rows: Jobs, temporal_address: str, database_dsn: str
+) -> None:
+    """Some are paused, some are to be cancelled, and the API goes while it hands them over: none is lost, none comes twice."""
+    with_temporal = settings.model_copy(update={"temporal": TemporalSettings(address=temporal_address)})
+    await accepted(rows)
+    await run_sql(
+        database_dsn,
+        "INSERT INTO jobs (id, key, workflow_id, source_object, size_bytes, source_sha256, options, paused_at, "
+        "cancel_requested_at) SELECT gen_random_uuid(), 'a.mp4', 'many-' || gen_random_uuid(), 'input', 1, '00', options, "
+        "CASE n % 10 WHEN 1 THEN now() END, CASE n % 10 WHEN 2 THEN now() END FROM jobs, generate_series(1, 249) AS n",
+    )
+    counts = "SELECT count(*) FILTER (WHERE launched_at IS NOT NULL) AS launched, "
+    counts += "count(*) FILTER (WHERE status = 'cancelled') AS cancelled FROM jobs"
+
+    async def until(launched: int, cancelled: int) -> None:
+        async with asyncio.timeout(60):
+            while True:
+                [found] = await run_sql(database_dsn, counts)
+                if found["launched"] >= launched and found["cancelled"] >= cancelled:
+                    return
+                await asyncio.sleep(0.02)
+
+    async with serving(with_temporal):
+        await until(20, 0)
+    async with serving(with_temporal) as api:
+        await until(200, 25)
+        ids = [str(row["id"]) for row in await run_sql(database_dsn, "SELECT id FROM jobs WHERE paused_at IS NOT NULL")]
+        early = "SELECT FROM jobs WHERE paused_at IS NOT NULL AND launched_at IS NOT NULL"
+        assert await run_sql(database_dsn, early) == []
+        answered = (await api.http.post("/jobs/bulk", json={"action": "resume", "ids": ids})).json()["results"]
+        assert {each["status"] for each in answered} == {202}
+        await until(225, 25)
+    client = await Client.connect(temporal_address)
+    for row in await run_sql(database_dsn, "SELECT workflow_id FROM jobs WHERE launched_at IS NOT NULL"):
+        # Each has one, and whoever works on the same Temporal next would find it.
+        await client.get_workflow_handle(row["workflow_id"]).terminate()
