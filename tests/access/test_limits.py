@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from ipaddress import ip_network
 
 import httpx
 import pytest
@@ -14,7 +15,7 @@ from serving import Api, assert_problem, serving
 from streamforge.access.rates import UNSHARED_HITS, Rates
 from streamforge.db.counters import Counters
 from streamforge.db.pool import Database
-from streamforge.settings import LimitsSettings, Settings
+from streamforge.settings import LimitsSettings, ServerSettings, Settings
 
 POLICY = re.compile(r'"(\w+)";q=(\d+);w=60')
 STANDING = re.compile(r'"(\w+)";r=(\d+);t=(\d+)')
@@ -104,6 +105,21 @@ async def test_who_shows_nothing_is_counted_by_the_address(settings: Settings, k
             assert (await api.http.get("/jobs")).status_code == 401
         assert_limited(await api.http.get("/jobs"), "limits.requests")
         assert (await api.http.get("/jobs", headers=alice)).status_code == 200
+
+
+async def test_a_network_of_ipv6_is_one_client(settings: Settings) -> None:
+    """Its hosts make up the other half of their addresses: of those there are 2⁶⁴."""
+    server = ServerSettings(port=0, trusted_proxies=[ip_network("127.0.0.1")])
+    async with limited(settings.model_copy(update={"server": server}), requests_per_minute_without_caller=3) as api:
+
+        async def asked_from(address: str) -> httpx.Response:
+            return await api.http.get("/jobs", headers={"X-Forwarded-For": address})
+
+        for address in ("2001:db8::1", "2001:db8::2", "2001:db8:0:0:ffff::1"):
+            assert (await asked_from(address)).status_code == 401
+        assert_limited(await asked_from("2001:db8::3"), "limits.requests")
+        assert (await asked_from("2001:db8:0:1::1")).status_code == 401
+        assert (await asked_from("192.0.2.1")).status_code == 401
 
 
 async def test_credentials_that_are_none_run_out_before_good_ones(settings: Settings, key_of: MakeKey) -> None:

@@ -33,6 +33,9 @@ MAX_LOGGED_PATH = 512
 
 UNNAMED_PROXIES_TOLD = 8
 
+ONE_CLIENT = 64
+"""Bits of an IPv6 address that are its network's; the rest its hosts make up."""
+
 CONNECTIONS = frozenset({"http", "websocket"})
 HEADS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
 SWITCHING_PROTOCOLS = 101
@@ -117,8 +120,11 @@ class RealClientIp:
 
 
 def address_of(scope: Scope) -> str:
-    """The client's, behind RealClientIp."""
-    return str(scope["client"][0]) if scope.get("client") else ""
+    """By what a client is counted, behind RealClientIp: its address, and in IPv6 its network, such as `2001:db8::/64`. Whoever
+    has one of these has 2⁶⁴ addresses, and takes another one as often as he likes (RFC 8981)."""
+    text = str(scope["client"][0]) if scope.get("client") else ""
+    address = _address(text)
+    return str(IPv6Network((int(address), ONE_CLIENT), strict=False)) if isinstance(address, IPv6Address) else text
 
 
 def _see_tls(scope: Scope, peer: IPv4Address | IPv6Address | None, trusted: Networks) -> None:
