@@ -8,7 +8,7 @@ from clips import Clips
 from system import System
 from temporalio.service import RPCError, RPCStatusCode
 
-JOBS = 16
+JOBS = 8
 SIDE_BY_SIDE = 5
 
 
