@@ -29,7 +29,7 @@ def phases(finished: Finished) -> list[str]:
     return list(dict.fromkeys(details["phase"] for details in told))
 
 
-async def test_the_words_are_in_the_stream(system: System, clips: Clips) -> None:
+async def test_the_words_are_in_the_stream_and_it_is_told_that_they_come(system: System, clips: Clips) -> None:
     finished = await system.process(clips.speech, name="speech.mkv", captions="auto")
     job = finished.job
     assert job["status"] == "completed", job["error"]
@@ -47,10 +47,11 @@ async def test_the_words_are_in_the_stream(system: System, clips: Clips) -> None
     response = await system.api.http.get(listed["src"])
     assert response.headers["content-type"].startswith("text/vtt")
     assert response.text.startswith("WEBVTT\n")
+    assert_told_beside_the_progress(finished)
 
 
-async def test_it_is_told_beside_the_progress_and_does_not_disturb_it(system: System, clips: Clips) -> None:
-    finished = await system.process(clips.speech, name="speech.mkv", captions="en")
+def assert_told_beside_the_progress(finished: Finished) -> None:
+    """… which it does not disturb."""
     assert phases(finished) == ["extracting_audio", "transcribing"]
     last = [frame.data["details"] for frame in finished.frames if frame.event == "captions"][-1]
     assert last == {"phase": "transcribing", "progress": 1.0, "language": "en"}

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 from clips import Clips
-from system import System
+from system import Finished, System
 
 from streamforge.settings import Settings, StorageSettings
 from streamforge.verification import verify
@@ -70,9 +70,18 @@ async def test_a_receipt_says_what_was_done_with_what(system: System, clips: Cli
     assert (receipt["retries"], receipt["warnings"]) == ({}, job["result"]["warnings"])
 
 
-async def test_stages_follow_each_other_without_a_gap(system: System, clips: Clips) -> None:
-    finished = await system.process(clips.small)
-    stages = read(system, finished.id)["stages"]
+async def test_its_stages_follow_each_other_without_a_gap_and_nothing_in_it_belongs_to_the_server_alone(
+    system: System, clips: Clips
+) -> None:
+    finished = await system.process(clips.small, metadata='{"token": "hush"}', webhook_url="http://127.0.0.1:9/hush")
+    assert_without_a_gap(finished, read(system, finished.id)["stages"])
+    text = (system.output(finished.id) / "result.json").read_text()
+    assert "hush" not in text
+    assert str(system.storage) not in text
+    assert "/tmp" not in text
+
+
+def assert_without_a_gap(finished: Finished, stages: list[dict[str, Any]]) -> None:
     assert [stage["stage"] for stage in stages] == ["uploading", "transcoding", "validation", "packaging", "storage"]
     begins = [datetime.fromisoformat(stage["began_at"]) for stage in stages]
     for stage, begin, end in zip(stages, begins, begins[1:], strict=False):
@@ -80,14 +89,6 @@ async def test_stages_follow_each_other_without_a_gap(system: System, clips: Cli
     created = datetime.fromisoformat(finished.job["created_at"])
     completed = datetime.fromisoformat(finished.job["completed_at"])
     assert 0 < sum(stage["seconds"] for stage in stages) < (completed - created).total_seconds() + 1
-
-
-async def test_nothing_in_it_belongs_to_the_server_alone(system: System, clips: Clips) -> None:
-    finished = await system.process(clips.small, metadata='{"token": "hush"}', webhook_url="http://127.0.0.1:9/hush")
-    text = (system.output(finished.id) / "result.json").read_text()
-    assert "hush" not in text
-    assert str(system.storage) not in text
-    assert "/tmp" not in text
 
 
 async def test_a_job_is_verified_in_its_folder_and_over_http_and_damage_is_named(system: System, clips: Clips) -> None:
