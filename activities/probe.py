@@ -17,10 +17,10 @@ from streamforge.contracts.job import RenditionView, Stage
 from streamforge.contracts.job_options import WorkOptions
 from streamforge.contracts.media.plan import Plan
 from streamforge.contracts.media.source import Source
-from streamforge.contracts.pipeline import PlanVideo, ProbedSource, ProbeInput
+from streamforge.contracts.pipeline import IdentifyVideo, PlanVideo, ProbedSource, ProbeInput
 from streamforge.contracts.printable_plan import PrintablePlan
-from streamforge.contracts.steps import PLAN, PROBE
-from streamforge.contracts.tasks import CodecsTask
+from streamforge.contracts.steps import IDENTIFY, PLAN, PROBE
+from streamforge.contracts.tasks import CodecsTask, IdentifyTask
 from streamforge.db.chunks import Chunks
 from streamforge.db.jobs import Jobs
 from streamforge.errors import DatabaseUnavailable, FilmBeyondQuota
@@ -86,6 +86,12 @@ class ProbeActivities:
                 f"The film is {seconds / 60:.2f} minutes long, and {so_far / 60:.2f} of the {minutes} minutes that you may have "
                 "processed in a month (UTC) are used up or being processed."
             )
+
+    @performs(IDENTIFY)
+    async def identify(self, work: IdentifyVideo) -> None:
+        """Raises NotAVideo."""
+        async with heartbeats(), self.originals.file(work.beginning) as path:
+            await self.children.run(tasks.IDENTIFY, IdentifyTask(path=path))
 
     def _with_keys(self, plan: Plan, job_id: UUID) -> Plan:
         """Their ids, not themselves."""

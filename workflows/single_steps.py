@@ -4,7 +4,14 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from streamforge.contracts import names, steps
-    from streamforge.contracts.pipeline import PlanVideo, ReconcileInput, ReconcileResult, SweepInput, SweepResult
+    from streamforge.contracts.pipeline import (
+        IdentifyVideo,
+        PlanVideo,
+        ReconcileInput,
+        ReconcileResult,
+        SweepInput,
+        SweepResult,
+    )
     from streamforge.contracts.printable_plan import PrintablePlan
     from workflows.policies import LEAST_URGENT, MOST_URGENT
     from workflows.running import run_alone
@@ -18,6 +25,15 @@ class PlanVideoWorkflow:
     @workflow.run
     async def run(self, video: PlanVideo) -> PrintablePlan:
         return await run_alone(steps.PLAN, video, "Find out what it is and plan it", MOST_URGENT)
+
+
+@workflow.defn(name=names.IDENTIFY_VIDEO)
+class IdentifyVideoWorkflow:
+    """Whether the first bytes of an upload can be a video's. The API that started it goes on meanwhile."""
+
+    @workflow.run
+    async def run(self, video: IdentifyVideo) -> None:
+        await run_alone(steps.IDENTIFY, video, "Look whether it can be a video", MOST_URGENT)
 
 
 @workflow.defn(name=names.SWEEP_RETENTION)

@@ -257,6 +257,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 events=events,
                 holdings=holdings,
                 launcher=launcher,
+                workflows=workflows,
             ).swept() as resumable,
             Auditor(AuditLog(database)) as auditor,
             Rates(Counters(database)) as rates,

@@ -2,9 +2,13 @@
 
 import asyncio
 import time
+from dataclasses import dataclass
 from datetime import timedelta
+from types import NoneType
+from typing import TypeVar
 from uuid import uuid4
 
+from pydantic import BaseModel
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
@@ -23,7 +27,7 @@ from streamforge.contracts import names
 from streamforge.contracts.job import Stage
 from streamforge.contracts.job_control import JobControl
 from streamforge.contracts.origin import Origin
-from streamforge.contracts.pipeline import PlanVideo, ProcessVideo, ProcessVideoResult
+from streamforge.contracts.pipeline import IdentifyVideo, PlanVideo, ProcessVideo, ProcessVideoResult
 from streamforge.contracts.printable_plan import PrintablePlan
 from streamforge.db.jobs import JobRow
 from streamforge.errors import RequestTimedOut, TemporalUnavailable
@@ -36,6 +40,19 @@ RPC_TIMEOUT = timedelta(seconds=5)
 POLLED_WITHIN_SECONDS = 90.0
 """A poll lasts a minute; Temporal remembers who asked for five."""
 PLAN_WORKFLOW_PREFIX = "video-plan-"
+ASKED_PREFIXES = {names.PLAN_VIDEO: PLAN_WORKFLOW_PREFIX, names.IDENTIFY_VIDEO: "video-identify-"}
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A workflow that somebody waits for, so long."""
+
+    workflow: str
+    summary: str
+    patience: timedelta
+    origin: Origin | None
 
 
 class Workflows:
@@ -79,29 +96,37 @@ class Workflows:
 
     async def plan(self, video: PlanVideo, patience: timedelta, origin: Origin | None) -> PrintablePlan:
         """A dry run on some worker. Raises what is wrong with the video; RequestTimedOut when no worker was free."""
-        seconds = patience.total_seconds()
-        too_late = RequestTimedOut(f"No worker made the plan within {seconds:.0f} seconds; try again later.")
+        asked = Asked(names.PLAN_VIDEO, f"Dry run · {video.size_bytes / 1e6:.1f} MB", patience, origin)
+        return await self._answered(asked, video, PrintablePlan)
+
+    async def identify(self, video: IdentifyVideo, patience: timedelta, origin: Origin | None) -> None:
+        """A look at the first bytes, on some worker. Raises NotAVideo; RequestTimedOut when no worker was free."""
+        await self._answered(Asked(names.IDENTIFY_VIDEO, "Look at an upload", patience, origin), video, NoneType)
+
+    async def _answered(self, asked: "Asked", work: BaseModel, answer: type[R]) -> R:
+        seconds = asked.patience.total_seconds()
+        too_late = RequestTimedOut(f"No worker answered within {seconds:.0f} seconds; try again later.")
         try:
-            with carrying(origin):
+            with carrying(asked.origin):
                 handle = await self._client.start_workflow(
-                    names.PLAN_VIDEO,
-                    video,
-                    id=f"{PLAN_WORKFLOW_PREFIX}{uuid4()}",
+                    asked.workflow,
+                    work,
+                    id=f"{ASKED_PREFIXES[asked.workflow]}{uuid4()}",
                     task_queue=names.TASK_QUEUE,
-                    result_type=PrintablePlan,
-                    execution_timeout=patience,
-                    static_summary=f"Dry run · {video.size_bytes / 1e6:.1f} MB",
+                    result_type=answer,
+                    execution_timeout=asked.patience,
+                    static_summary=asked.summary,
                     rpc_timeout=RPC_TIMEOUT,
                 )
             async with asyncio.timeout(seconds + RPC_TIMEOUT.total_seconds()):
-                plan: PrintablePlan = await handle.result()
+                result: R = await handle.result()
         except WorkflowFailureError as error:
             raise too_late if isinstance(error.cause, TimedOut) else to_streamforge_error(error.cause) from error
         except TimeoutError as error:
             raise too_late from error
         except (RPCError, RuntimeError) as error:
             raise _unavailable(error) from error
-        return plan
+        return result
 
     async def cancel(self, workflow_id: str) -> bool:
         """Ask the workflow to end. False when Temporal knows none of that name that still runs."""

@@ -89,6 +89,12 @@ class PlanVideo(WorkOptions):
     size_bytes: int
 
 
+class IdentifyVideo(BaseModel):
+    """Input of the look at the first bytes of an upload, and of its one activity."""
+
+    beginning: str = Field(description="the object that has them")
+
+
 class EncodeChunkInput(SourceInput):
     """One part of a chunk: those renditions that `plan` holds here, which stand for `weight` (0–1) of the chunk's work."""
 

@@ -22,6 +22,7 @@ from streamforge.contracts.pipeline import (
     EncodeAudioInput,
     EncodeChunkInput,
     EncodedPart,
+    IdentifyVideo,
     KeepSubtitlesInput,
     Outcome,
     PackagedStream,
@@ -74,6 +75,7 @@ on from a worker that is gone."""
 UPLOAD = Step("upload", UploadInput, StoredSource, timedelta(hours=6), stage=Stage.UPLOADING)
 PROBE = Step("probe", ProbeInput, ProbedSource, timedelta(hours=1) + FETCH, stage=Stage.UPLOADING)
 PLAN = Step("plan", PlanVideo, PrintablePlan, timedelta(minutes=5))
+IDENTIFY = Step("identify", IdentifyVideo, NoneType, timedelta(minutes=1))
 SEARCH = Step(
     "search_per_title", SearchInput, SearchedPlan, timedelta(hours=1) + FETCH, MEDIA_TASK_QUEUE, stage=Stage.TRANSCODING
 )

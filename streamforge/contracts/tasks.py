@@ -65,6 +65,12 @@ class Nothing(BaseModel):
     """Of a task that is over in a moment."""
 
 
+class IdentifyTask(BaseModel):
+    """`path` has the beginning of a file."""
+
+    path: Path
+
+
 class PacketsRead(BaseModel):
     packets: int
 
@@ -294,6 +300,7 @@ class Sandbox(BaseModel):
 
 
 PROBE = Task("probe", ProbeTask, Source, PacketsRead, reads=lambda task: [task.path])
+IDENTIFY = Task("identify", IdentifyTask, Nothing, Nothing, reads=lambda task: [task.path])
 CODECS = Task("codecs", CodecsTask, Codecs, Nothing)
 SEARCH = Task(
     "search",

@@ -98,6 +98,10 @@ class Uploads:
     def of_all(self, owner: str) -> OwnUploads:
         return AllUploads(owner, self._database)
 
+    async def get(self, upload_id: UUID) -> UploadRow | None:
+        row = await self._database.fetch_one("get_upload", None, upload_id)
+        return None if row is None else _read(row)
+
     async def record(self, upload: UploadRow, received: int, length: int | None, lasts: timedelta) -> bool:
         """So many bytes are safe. False when somebody else has written since `upload` was read, or it is gone."""
         args = (upload.id, upload.received, received, length, lasts)

@@ -142,6 +142,9 @@ class BucketStorage:
     async def sync_parts(self, folder: str) -> None:
         """They are safe as soon as they are written."""
 
+    async def read_parts(self, folder: str, length: int) -> bytes:
+        return b"".join([piece async for piece in self._parts(folder, length)])
+
     async def put_together(self, name: str, parts: Sequence[tuple[str, int]], sha256: str | None = None) -> str:
         """As one multipart upload of what is read meanwhile: no store but S3 puts together by itself, and that one wants parts
         of 5 MiB."""
@@ -149,14 +152,14 @@ class BucketStorage:
 
         async def content() -> AsyncIterator[bytes]:
             for folder, length in parts:
-                async for piece in self._read_parts(folder, length):
+                async for piece in self._parts(folder, length):
                     await asyncio.to_thread(digest.update, piece)
                     yield piece
 
         await self._put(name, content(), True)
         return digest.hexdigest()
 
-    async def _read_parts(self, folder: str, length: int) -> AsyncIterator[bytes]:
+    async def _parts(self, folder: str, length: int) -> AsyncIterator[bytes]:
         """One that begins where the one before ended; what lies between was written by a request that came to nothing."""
         found = sorted([info async for info in self.walk(folder)], key=lambda info: info.name)
         position = 0

@@ -42,6 +42,11 @@ def incoming_folder(upload_id: UUID) -> str:
     return f"{INCOMING}{upload_id}/"
 
 
+def beginning_folder(upload_id: UUID) -> str:
+    """A copy of an upload's first bytes, for whoever looks at them while the others come."""
+    return f"{INCOMING}{upload_id}-beginning/"
+
+
 def output_folder(job_id: UUID) -> str:
     return f"{OUTPUTS}{job_id}/"
 

@@ -119,6 +119,9 @@ class LocalStorage:
     async def sync_parts(self, folder: str) -> None:
         await self._in_thread(self._sync_part, f"{folder}{PART}")
 
+    async def read_parts(self, folder: str, length: int) -> bytes:
+        return await self._in_thread(self._read_part, f"{folder}{PART}", length)
+
     async def put_together(self, name: str, parts: Sequence[tuple[str, int]], sha256: str | None = None) -> str:
         return await self._in_thread(self._put_together, name, parts, sha256)
 
@@ -224,6 +227,13 @@ class LocalStorage:
     def _sync_part(self, name: str) -> None:
         with self._part(name, os.O_RDONLY) as file:
             os.fdatasync(file)
+
+    def _read_part(self, name: str, length: int) -> bytes:
+        with self._part(name, os.O_RDONLY) as file:
+            data = os.pread(file, length, 0)
+        if len(data) < length:
+            raise _shortened(name)
+        return data
 
     def _put_together(self, name: str, parts: Sequence[tuple[str, int]], sha256: str | None) -> str:
         """The first folder's file grows by what is in the others, and is moved there. When that was done before, its bytes are

@@ -105,6 +105,9 @@ class ResumableStorage(Storage, Protocol):
     async def sync_parts(self, folder: str) -> None:
         """What was written there outlives a power cut. Raises as `write_part` does."""
 
+    async def read_parts(self, folder: str, length: int) -> bytes:
+        """The first bytes of what has come there. Raises StorageCorrupted when there are not so many."""
+
     async def put_together(self, name: str, parts: Sequence[tuple[str, int]], sha256: str | None = None) -> str:
         """The first bytes of each of these folders, as many as are told, become the object of that name; its SHA-256, in hex,
         which a caller may know already. Again it may be called until the folders are deleted, which is left to the caller.

@@ -14,7 +14,7 @@ from streamforge.contracts.pipeline import DiscardInput, PackagedStream, Package
 WIRE_NAMES = {
     "upload", "probe", "plan", "search_per_title", "transcode_chunk", "transcode_audio", "keep_subtitles", "captions",
     "validate", "pictures", "publish_playable", "package", "make_downloads", "store", "record_outcome", "discard", "sweep",
-    "reconcile",
+    "reconcile", "identify",
 }  # fmt: skip
 """What histories of jobs that are running name."""
 

@@ -1,6 +1,7 @@
 """What every store must do, whatever it is made of."""
 
 import asyncio
+import hashlib
 import os
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from streamforge.errors import StorageCorrupted
-from streamforge.storage.protocol import Storage
+from streamforge.storage.protocol import ResumableStorage, Storage
 
 NOT_NAMES = [
     "",
@@ -325,3 +326,41 @@ async def test_a_well_store_passes_its_check_and_shows_no_trace_of_it(storage: S
     await storage.check()
     assert await names_under(storage, "") == []
     assert await storage.list_folders("") == []
+
+
+# ── what comes in pieces ────────────────────────────────────────────────────────────────────────────────────────────
+async def test_pieces_become_one_object_whoever_writes_them(storage: ResumableStorage) -> None:
+    await storage.write_part("incoming/a/", 0, b"01234")
+    await storage.write_part("incoming/a/", 5, b"56789")
+    await storage.sync_parts("incoming/a/")
+    assert await storage.stat("input/a/original") is None
+    assert await storage.read_parts("incoming/a/", 7) == b"0123456"
+    sha256 = await storage.put_together("input/a/original", [("incoming/a/", 10)])
+    assert await storage.get_bytes("input/a/original") == b"0123456789"
+    assert sha256 == hashlib.sha256(b"0123456789").hexdigest()
+    await storage.delete("incoming/a/")
+
+
+async def test_what_was_not_counted_is_written_again(storage: ResumableStorage) -> None:
+    """A request that came to nothing has left more behind than the next one begins with."""
+    for offset, data in ((0, b"0123"), (4, b"????"), (8, b"????"), (4, b"45"), (6, b"67")):
+        await storage.write_part("incoming/b/", offset, data)
+    await storage.put_together("input/b/original", [("incoming/b/", 8)])
+    assert await storage.get_bytes("input/b/original") == b"01234567"
+
+
+async def test_folders_are_put_together_in_their_order(storage: ResumableStorage) -> None:
+    for name, data in (("c", b"first "), ("d", b"second "), ("e", b"third, and what nobody counts")):
+        await storage.write_part(f"incoming/{name}/", 0, data)
+    parts = [("incoming/c/", 6), ("incoming/d/", 7), ("incoming/e/", 5)]
+    sha256 = await storage.put_together("input/c/original", parts)
+    assert await storage.get_bytes("input/c/original") == b"first second third"
+    assert sha256 == hashlib.sha256(b"first second third").hexdigest()
+
+
+async def test_what_has_vanished_is_never_filled_with_zeros(storage: ResumableStorage) -> None:
+    await storage.write_part("incoming/f/", 0, b"0123")
+    for parts in ([("incoming/f/", 5)], [("incoming/g/", 1)]):
+        with pytest.raises(StorageCorrupted):
+            await storage.put_together("input/f/original", parts)
+    assert await storage.stat("input/f/original") is None

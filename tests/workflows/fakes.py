@@ -85,7 +85,9 @@ PLAN = make_plan(SOURCE, Settings.model_validate({"transcode": {"max_chunk_secon
 
 DEADLOCK_SECONDS = 60
 
-OF_PROCESS_VIDEO = [step for step in steps.ALL if step not in {steps.PLAN, steps.SWEEP, steps.RECONCILE}]
+OF_PROCESS_VIDEO = [
+    step for step in steps.ALL if step not in {steps.PLAN, steps.IDENTIFY, steps.SWEEP, steps.RECONCILE}
+]
 
 Hook = Callable[[str, Any], Any]
 

@@ -11,7 +11,7 @@ import structlog
 
 from streamforge.db.locks import UploadLocks
 from streamforge.db.uploads import Uploads
-from streamforge.errors import DatabaseUnavailable, UploadLocked
+from streamforge.errors import DatabaseUnavailable, StreamForgeError, UploadLocked
 
 CHANNEL = "streamforge_uploads"
 AT_ONCE = "!"
@@ -34,6 +34,8 @@ class Holding:
 
     heard_at: float
     is_interrupted: bool = False
+    because: StreamForgeError | None = None
+    """What is wrong with what came, where that is why."""
     waiting: asyncio.Timeout | None = None
     """Set while it waits for its sender."""
 
@@ -61,12 +63,19 @@ class Holdings:
 
     @asynccontextmanager
     async def hold(
-        self, upload_id: UUID, *, patience: float = PATIENCE_SECONDS, at_once: bool = False
+        self,
+        upload_id: UUID,
+        *,
+        patience: float = PATIENCE_SECONDS,
+        at_once: bool = False,
+        because: StreamForgeError | None = None,
     ) -> AsyncIterator[Holding]:
         """`at_once`: whoever writes here has to stop, silent or not. Raises UploadLocked, DatabaseUnavailable."""
         clock = asyncio.get_running_loop()
         give_up = clock.time() + patience
         while (holding := await self._taken(upload_id, at_once)) is None:
+            if because is not None and upload_id in self._here:
+                self._here[upload_id].because = because
             if clock.time() >= give_up:
                 raise UploadLocked("Another request writes to this upload right now; try again later.")
             await asyncio.sleep(LOOK_AGAIN_SECONDS)

@@ -19,6 +19,8 @@ WRITE_BYTES = {True: 2**20, False: 4 * 2**20}
 """By whether the store is a disk of this machine; in a bucket each write is an object."""
 FLUSH_SECONDS = 5.0
 """A sender who is slow loses no more than what came in these, if this process is killed."""
+BEGINNING_BYTES = 2**20
+"""By these it is seen whether it can be a video."""
 RECORD_BYTES = 16 * 2**20
 
 Received = Callable[[UploadRow], Awaitable[None]]
@@ -40,6 +42,7 @@ class Reception:
         digest: Any,
         check_disk: Callable[[], Awaitable[None]],
         on_recorded: Received,
+        on_beginning: Callable[[], None],
     ) -> None:
         """`digest` is that of all bytes before these, None where nobody knows it any more."""
         self.upload = upload
@@ -49,6 +52,7 @@ class Reception:
         self._checksum = checksum
         self._check_disk = check_disk
         self._on_recorded = on_recorded
+        self._on_beginning = on_beginning
         self._buffer = bytearray()
         self._written = upload.received
         self._write_bytes = WRITE_BYTES[bool(storage.disks)]
@@ -97,7 +101,9 @@ class Reception:
         except BaseException:
             self.digest = None  # It may have what the store has not.
             raise
-        self._written += len(data)
+        before, self._written = self._written, self._written + len(data)
+        if before < BEGINNING_BYTES <= self._written:
+            self._on_beginning()
 
     def _hash(self, data: bytes | bytearray) -> None:
         if self.digest is not None:

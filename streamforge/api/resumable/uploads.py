@@ -5,7 +5,7 @@ import hashlib
 import random
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
 from typing import Any, Self
@@ -16,15 +16,17 @@ import structlog
 from streamforge.api.launcher import Launcher
 from streamforge.api.resumable.holdings import Holding, Holdings
 from streamforge.api.resumable.protocol import Checksum
-from streamforge.api.resumable.receiving import Reception
+from streamforge.api.resumable.receiving import BEGINNING_BYTES, Reception
 from streamforge.api.uploads import Uploads as Disks
+from streamforge.api.workflows import Workflows
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import JobError, JobStatus, Stage
-from streamforge.contracts.pipeline import CANCELLED
+from streamforge.contracts.pipeline import CANCELLED, IdentifyVideo
 from streamforge.db.uploads import UploadRow, Uploads
 from streamforge.errors import (
     DatabaseUnavailable,
     DiskFull,
+    NotAVideo,
     ServiceError,
     StorageUnavailable,
     StreamForgeError,
@@ -41,6 +43,8 @@ from streamforge.storage import ResumableStorage, layout
 MAX_DIGESTS = 10_000
 PAGE = 100
 SWEEP_SECONDS = 300.0
+WORTH_A_LOOK_BYTES = 2 * BEGINNING_BYTES
+LOOK_PATIENCE = timedelta(minutes=1)
 WRITE_WAIT_SECONDS = 120.0
 """A store that is away for a minute is no reason to send gigabytes again."""
 ARRIVED = 0.5
@@ -65,12 +69,14 @@ class ResumableUploads:
         events: EventLog,
         holdings: Holdings,
         launcher: Launcher,
+        workflows: Workflows,
     ) -> None:
         self.lasts = timedelta(hours=settings.uploads.expire_after_hours)
         self.holdings = holdings
         self._limits = settings.input
         self._storage, self._disks, self._uploads, self._events = storage, disks, uploads, events
-        self._launcher = launcher
+        self._launcher, self._workflows = launcher, workflows
+        self._looking = set[asyncio.Task[None]]()
         self._digests = OrderedDict[UUID, tuple[int, Any]]()
         """By upload: of its first so many bytes, where all of them came through this process."""
         self._told = OrderedDict[UUID, int]()
@@ -90,6 +96,7 @@ class ResumableUploads:
             digest=self._digest(upload),
             check_disk=lambda: self._disks.admit_several(0),
             on_recorded=self._tell,
+            on_beginning=partial(self._look_at, upload),
         )
         try:
             with metrics.UPLOADS.track_inprogress():
@@ -147,9 +154,10 @@ class ResumableUploads:
         try:
             yield self
         finally:
-            sweeping.cancel()
-            with suppress(asyncio.CancelledError):
-                await sweeping
+            tasks = [sweeping, *self._looking]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _keep_sweeping(self) -> None:
         while True:
@@ -180,6 +188,33 @@ class ResumableUploads:
             await self.finish(upload)
         else:
             await self.refuse(upload, UploadExpired(EXPIRED))
+
+    def _look_at(self, upload: UploadRow) -> None:
+        """While the rest comes. What is nearly here is seen soon enough."""
+        if upload.job_id is not None and (upload.length is None or upload.length >= WORTH_A_LOOK_BYTES):
+            looking = asyncio.create_task(self._look(upload), name="look at an upload")
+            self._looking.add(looking)
+            looking.add_done_callback(self._looking.discard)
+
+    async def _look(self, upload: UploadRow) -> None:
+        folder = layout.beginning_folder(upload.id)
+        name = f"{folder}{upload.id}"
+        try:
+            beginning = await self._storage.read_parts(layout.incoming_folder(upload.id), BEGINNING_BYTES)
+            await self._storage.put_bytes(name, beginning)
+            await self._workflows.identify(IdentifyVideo(beginning=name), LOOK_PATIENCE, None)
+        except NotAVideo as error:
+            await self._refuse_meanwhile(upload.id, error)
+        except StreamForgeError as error:
+            log.info("nobody has looked at an upload", upload_id=str(upload.id), reason=error.message)
+        finally:
+            await self._storage.delete(folder)
+
+    async def _refuse_meanwhile(self, upload_id: UUID, error: StreamForgeError) -> None:
+        async with self.holdings.hold(upload_id, at_once=True, because=error, patience=WRITE_WAIT_SECONDS):
+            upload = await self._uploads.get(upload_id)
+            if upload is not None and upload.is_open:
+                await self.refuse(upload, error)
 
     async def _begin(self, job_id: UUID, size_bytes: int, sha256: str) -> None:
         """First what the bytes are, then that they are there: a job that can be started is whole."""

@@ -38,6 +38,7 @@ from streamforge.errors import (
     InvalidUploadHeader,
     MalformedJobId,
     MinutesUsedUp,
+    NotAVideo,
     StorageCorrupted,
     StorageUnavailable,
     TooManyJobs,
@@ -61,8 +62,8 @@ from streamforge.storage import layout
 TUS = Header("Tus-Resumable", "`1.0.0`: the version of the protocol.")
 FIND = (UnsupportedTusVersion, UploadNotFound, UploadGone, UploadExpired)
 WRITE = (
-    InvalidUploadHeader, UploadContentType, UploadTooLarge, UploadLongerThanSaid, ChecksumMismatch, EmptyUpload, DiskFull,
-    StorageUnavailable, UploadLocked, BytesUsedUp, MinutesUsedUp, TooManyUploads, UploadOffsetMismatch, UploadTooSlow,
+    InvalidUploadHeader, UploadContentType, NotAVideo, UploadTooLarge, UploadLongerThanSaid, ChecksumMismatch, EmptyUpload,
+    DiskFull, StorageUnavailable, UploadLocked, BytesUsedUp, MinutesUsedUp, TooManyUploads, UploadOffsetMismatch, UploadTooSlow,
 )  # fmt: skip
 FILE_NAMES = ("filename", "name")
 """Where tus-js-client and Uppy put it."""
@@ -356,7 +357,7 @@ async def _received(
         if row.has_arrived:
             await services.resumable.finish(row)
     except Interrupted as error:
-        raise UploadLocked("Another request goes on with this upload.") from error
+        raise holding.because or UploadLocked("Another request goes on with this upload.") from error
     except StorageCorrupted as error:
         raise await _lost(request, row, error) from error
     return await _find(request, row.id)
