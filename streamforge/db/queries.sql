@@ -109,7 +109,7 @@ RETURNING id;
 -- name: list_chunks
 -- Those behind number $3, some $4 of them, with all their parts.
 SELECT job_chunks.* FROM job_chunks JOIN jobs ON jobs.id = job_id
-WHERE ($1::text IS NULL OR owner = $1) AND job_id = $2 AND chunk > $3 AND chunk <= $3 + $4
+WHERE ($1::text IS NULL OR owner = $1) AND job_id = $2 AND chunk > $3 AND chunk <= $3::bigint + $4
 ORDER BY chunk, part;
 
 -- name: job_events_after

@@ -45,6 +45,8 @@ async def test_each_chunk_says_how_far_it_is_who_works_on_it_and_what_it_came_to
     assert (len(first["chunks"]), first["next"]) == (2, 2)
     rest = (await api.http.get(f"/jobs/{job_id}/chunks?limit=2&after=2")).json()
     assert ([each["index"] for each in rest["chunks"]], rest["next"]) == ([2], None)
+    none = (await api.http.get(f"/jobs/{job_id}/chunks?limit=500&after={2**31 - 1}")).json()
+    assert none["chunks"] == []
     await events.append(job_id, FAILED)
     page = (await api.http.get(f"/jobs/{job_id}/chunks")).json()
     assert page["chunks"][1]["state"] == "stopped"

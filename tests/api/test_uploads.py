@@ -149,6 +149,23 @@ async def test_the_length_may_be_told_later(api: Api, tus: Tus) -> None:
     assert kept(api, done.headers["x-job-id"]) == VIDEO
 
 
+async def test_a_length_that_is_told_without_bytes_counts(api: Api, tus: Tus) -> None:
+    """As a client does that finds its source at its end."""
+    url = await tus.created(None)
+    assert (await tus.patch(url, 0, b"", Upload_Length="10")).status_code == 204
+    assert (await tus.head(url)).headers["upload-length"] == "10"
+    await tus.patch(url, 0, VIDEO[:10])
+    assert kept(api, id_in(url)) == VIDEO[:10]
+    at_its_end = await tus.created(None)
+    await tus.patch(at_its_end, 0, VIDEO[:10])
+    await tus.patch(at_its_end, 10, b"", Upload_Length="10")
+    head = await tus.head(at_its_end)
+    assert (head.headers["upload-length"], head.headers["upload-offset"]) == ("10", "10")
+    assert kept(api, id_in(at_its_end)) == VIDEO[:10]
+    of_nothing = await tus.patch(await tus.created(None), 0, b"", Upload_Length="0")
+    assert_problem(of_nothing, 400, "input.empty")
+
+
 async def test_what_came_before_a_connection_broke_is_kept(api: Api, tus: Tus) -> None:
     url = await tus.created(len(VIDEO))
 
@@ -210,6 +227,10 @@ async def test_bytes_of_another_type_are_refused(api: Api, tus: Tus) -> None:
     url = await tus.created(100)
     response = await tus.ask("PATCH", url, b"x", Content_Type="video/mp4", Upload_Offset="0")
     assert_problem(response, 415, "upload.content_type")
+    before = (await api.http.get("/jobs")).json()["jobs"]
+    begun = await tus.create(10, b"0123456789", Content_Type="video/mp4")
+    assert_problem(begun, 415, "upload.content_type")
+    assert (await api.http.get("/jobs")).json()["jobs"] == before, "of an upload whose address nobody was told"
 
 
 async def test_a_length_that_lies_is_found_out(api: Api, tus: Tus) -> None:
@@ -342,7 +363,19 @@ async def test_parts_become_one_video_and_one_job(api: Api, tus: Tus) -> None:
     final = whole.headers["location"]
     head = await tus.head(final)
     assert (head.headers["upload-length"], head.headers["upload-concat"]) == ("150000", f"final;{' '.join(parts)}")
+    assert head.headers["upload-offset"] == head.headers["upload-length"]
     assert_problem(await tus.patch(final, len(VIDEO), b""), 403, "upload.is_final")
+
+
+async def test_parts_that_two_put_together_at_once_are_one_video(api: Api, tus: Tus) -> None:
+    parts = [(await tus.create(50_000, Upload_Concat="partial")).headers["location"] for _ in range(3)]
+    for number, url in enumerate(parts):
+        await tus.patch(url, 0, VIDEO[number * 50_000 : (number + 1) * 50_000])
+    told = {"Upload_Concat": f"final;{' '.join(parts)}"}
+    answers = await asyncio.gather(*(tus.ask("POST", "/uploads", **told) for _ in range(4)))
+    [made] = [answer for answer in answers if answer.status_code == 201]
+    assert {answer.status_code for answer in answers if answer is not made} <= {404, 423}
+    assert kept(api, made.headers["x-job-id"]) == VIDEO
 
 
 async def test_where_only_post_can_be_sent_the_method_is_a_header(tus: Tus) -> None:
@@ -350,6 +383,22 @@ async def test_where_only_post_can_be_sent_the_method_is_a_header(tus: Tus) -> N
     sent = await tus.ask("POST", url, b"12345", **OCTETS, Upload_Offset="0", X_HTTP_Method_Override="PATCH")
     assert (sent.status_code, sent.headers["upload-offset"]) == (204, "5")
     assert (await tus.ask("POST", url, X_HTTP_Method_Override="DELETE")).status_code == 204
+    later = await tus.created(None)
+    await tus.ask(
+        "POST", later, b"12345", **OCTETS, Upload_Offset="0", Upload_Length="5", X_HTTP_Method_Override="PATCH"
+    )
+    assert (await tus.head(later)).headers["upload-length"] == "5"
+
+
+async def test_two_creations_of_one_name_are_the_same_only_with_the_same_headers(tus: Tus) -> None:
+    first = await tus.create(10, Idempotency_Key="one", Upload_Metadata=encoded(key="a"))
+    again = await tus.create(10, Idempotency_Key="one", Upload_Metadata=encoded(key="a"))
+    assert again.headers["location"] == first.headers["location"]
+    for other in (
+        await tus.create(11, Idempotency_Key="one", Upload_Metadata=encoded(key="a")),
+        await tus.create(10, Idempotency_Key="one", Upload_Metadata=encoded(key="b")),
+    ):
+        assert_problem(other, 422, "request.idempotency_key_reused")
 
 
 # ── two who write ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -383,6 +432,19 @@ async def test_a_silent_sender_makes_way_and_what_it_sent_counts(
         silent.pieces.put_nowait(None)
         assert_problem(await first, 423, "upload.locked")
     assert kept(api, done.headers["x-job-id"]) == VIDEO
+
+
+async def test_whoever_only_watches_stops_no_sender(api: Api, tus: Tus) -> None:
+    """However slow it is: a page asks every second."""
+    url, slow = await tus.created(20), Slow()
+    sending = asyncio.create_task(tus.patch(url, 0, slow))
+    slow.pieces.put_nowait(VIDEO[:10])
+    await asyncio.sleep(0.6)  # Silent for longer than one who must make way.
+    assert (await api.http.get(url)).json()["received_bytes"] == 0
+    slow.pieces.put_nowait(VIDEO[10:20])
+    slow.pieces.put_nowait(None)
+    assert (await sending).status_code == 204
+    assert kept(api, id_in(url)) == VIDEO[:20]
 
 
 async def test_a_sender_whose_bytes_are_coming_is_left_alone(api: Api, tus: Tus) -> None:

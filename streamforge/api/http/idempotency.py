@@ -52,7 +52,7 @@ async def once(scope: Scope, receive: Receive, send: Send, handle: Handle) -> No
     connection: HTTPConnection[AppState] = HTTPConnection(scope)
     key = _key(Headers(scope=scope))
     keys = IdempotencyKeys(owner_of(connection), services_of(connection).database)
-    action = f"POST {scope['path']}?{scope['query_string'].decode('latin-1')}"
+    action = _action(scope)
     body = _Body(receive, _boundary(Headers(scope=scope)))
     found = await keys.begin(key, action)
     if isinstance(found, Begun):
@@ -68,6 +68,17 @@ def _key(headers: Headers) -> str:
     if len(keys) != 1 or not 0 < len(keys[0]) <= 255 or not (keys[0].isascii() and keys[0].isprintable()):
         raise InvalidField(f"`{HEADER}` is there once, with 1 to 255 printable ASCII characters, as a UUID has.")
     return keys[0]
+
+
+def _action(scope: Scope) -> str:
+    """What is asked for beside the body. Uploads of tus say it in headers: two of another length or name are not the same."""
+    asked = f"POST {scope['path']}?{scope['query_string'].decode('latin-1')}"
+    said = sorted(f"{name}:{value}" for name, value in Headers(scope=scope).items() if _says_something(name))
+    return f"{asked} {hashlib.sha256(repr(said).encode()).hexdigest()}" if said else asked
+
+
+def _says_something(name: str) -> bool:
+    return name.startswith("upload-") or name == "x-http-method-override"
 
 
 def _boundary(headers: Headers) -> bytes:

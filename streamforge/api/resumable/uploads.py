@@ -28,10 +28,12 @@ from streamforge.errors import (
     DiskFull,
     NotAVideo,
     ServiceError,
+    StorageCorrupted,
     StorageUnavailable,
     StreamForgeError,
     UploadExpired,
     UploadGone,
+    UploadOffsetMismatch,
 )
 from streamforge.events.log import Entry, EventLog
 from streamforge.observability import metrics
@@ -109,6 +111,11 @@ class ResumableUploads:
             self._remember(reception.upload, reception.digest)
         return reception.upload
 
+    async def record_length(self, upload: UploadRow) -> None:
+        """Of one that was begun without. Raises UploadOffsetMismatch, DatabaseUnavailable."""
+        if not await self._uploads.record(upload, upload.received, upload.length, self.lasts):
+            raise UploadOffsetMismatch("Somebody else has written to this upload meanwhile; ask where it is with HEAD.")
+
     async def finish(self, upload: UploadRow, parts: Sequence[UploadRow] = ()) -> None:
         """All bytes are there: they become the original of the job, which begins. Parts wait for what they are parts of.
 
@@ -128,6 +135,8 @@ class ResumableUploads:
         size_bytes = sum(size for _, size in whole)
         self._told.pop(upload.id, None)
         await self._begin(upload.job_id, size_bytes, sha256)
+        if parts:
+            await self._uploads.record(upload.model_copy(update={"received": 0}), size_bytes, size_bytes, self.lasts)
         await self._uploads.delete(part.id for part in parts)
         await self._discard([upload, *parts])
 
@@ -184,10 +193,14 @@ class ResumableUploads:
         return len(expired)
 
     async def _sweep(self, upload: UploadRow) -> None:
-        if upload.job_id is not None and upload.has_arrived and not upload.made_of:
-            await self.finish(upload)
-        else:
+        if upload.job_id is None or not upload.has_arrived or upload.made_of:
             await self.refuse(upload, UploadExpired(EXPIRED))
+            return
+        try:
+            await self.finish(upload)
+        except StorageCorrupted as error:
+            # At the next sweep it would be the same, for ever.
+            await self.refuse(upload, error)
 
     def _look_at(self, upload: UploadRow) -> None:
         """While the rest comes. What is nearly here is seen soon enough."""

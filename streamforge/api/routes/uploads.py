@@ -133,12 +133,15 @@ async def create_upload(request: Request) -> Response:
     if parts is not None:
         return await _create_of_parts(request, services, parts)
     length, checksum = protocol.length_of(headers), protocol.checksum_of(headers)
+    bytes_come = "content-type" in headers and content_length(request) != 0
+    if bytes_come:
+        # Before there is a job: nobody would be told its address.
+        protocol.require_octets(headers)
     upload = _new_upload(request, services, length, is_part="upload-concat" in headers)
     await _admit(services, own(request), length, content_length(request))
     await own(request).uploads.create(upload, BEGAN, services.resumable.lasts)
     row = await _find(request, upload.id)
-    if "content-type" in headers and content_length(request) != 0:
-        protocol.require_octets(headers)
+    if bytes_come:
         row = await _write(request, row, 0, checksum)
     elif length == 0:
         await _nothing_comes(services, row)
@@ -163,15 +166,16 @@ async def create_upload(request: Request) -> Response:
 )  # fmt: skip
 async def get_upload(request: Request) -> Response:
     parameters(request)
-    if request.method == "HEAD":
+    if request.method != "GET":
         protocol.require_version(request.headers)
     row = _present(await _find(request, _id_of(request)))
-    if row.is_open and not row.has_arrived:
-        # What a connection that died has left is written first; one that lives is only looked at.
+    if request.method != "GET" and row.is_open and not row.has_arrived:
+        # What a connection that died has left is written first; one that lives is only looked at. GET is for people and pages
+        # that watch: a sender that is slow must not lose its connection each time one of them looks.
         with suppress(UploadLocked):
             async with services_of(request).resumable.holdings.hold(row.id, patience=LOOK_PATIENCE_SECONDS):
                 row = _present(await _find(request, row.id))
-    elif row.is_open and row.job_id is not None and not row.made_of:
+    elif row.is_open and row.has_arrived and row.job_id is not None and not row.made_of:
         row = await _finished(request, row)
     view = UploadView(
         id=row.id,
@@ -313,7 +317,13 @@ async def _nothing_comes(services: Services, row: UploadRow) -> None:
 
 
 async def _create_of_parts(request: Request, services: Services, ids: Sequence[UUID]) -> Response:
-    """The final upload of concatenation. Raises UploadUnfinished for a part that is not whole."""
+    """The final upload of concatenation. Raises UploadUnfinished for a part that is not whole. In a folder the first part
+    grows by the others: two who put it together in one moment would write over each other's video."""
+    async with services.resumable.holdings.hold(ids[0]):
+        return await _put_together(request, services, ids)
+
+
+async def _put_together(request: Request, services: Services, ids: Sequence[UUID]) -> Response:
     parts = [_present(await _find(request, part)) for part in ids]
     for part in parts:
         if not (part.is_part and part.has_arrived):
@@ -329,7 +339,10 @@ async def _create_of_parts(request: Request, services: Services, ids: Sequence[U
     async with services.resumable.holdings.hold(row.id):
         if length == 0:
             await _nothing_comes(services, row)
-        await services.resumable.finish(row, parts)
+        try:
+            await services.resumable.finish(row, parts)
+        except StorageCorrupted as error:
+            raise await _lost(request, row, error) from error
     return Response(status_code=201, headers={"Location": f"/uploads/{row.id}", JOB_ID: str(row.job_id)})
 
 
@@ -341,7 +354,7 @@ async def _write(request: Request, row: UploadRow, offset: int, checksum: protoc
     async with uploading, services.resumable.holdings.hold(row.id) as holding:
         # Again: whoever held it before may have gone on.
         row = _present(await _find(request, row.id))
-        return await _received(request, _with_length(request, services, row), offset, holding, checksum)
+        return await _received(request, row, offset, holding, checksum)
 
 
 async def _received(
@@ -350,11 +363,17 @@ async def _received(
     services, coming = services_of(request), content_length(request)
     if offset != row.received or not row.is_open:
         raise UploadOffsetMismatch(f"The upload is at {row.received}, not at {offset}.")
+    known, row = row, _with_length(request, services, row)
     if row.length is not None and coming is not None and offset + coming > row.length:
         raise UploadLongerThanSaid(f"These are more than the {row.length} bytes that `Upload-Length` said.")
+    if row.length != known.length:
+        # Told once, it counts, be it by a request that brings no bytes.
+        await services.resumable.record_length(row)
     try:
         row = await services.resumable.receive(row, body_of(request), holding, checksum)
-        if row.has_arrived:
+        if row.length == 0:
+            await _nothing_comes(services, row)
+        elif row.has_arrived:
             await services.resumable.finish(row)
     except Interrupted as error:
         raise holding.because or UploadLocked("Another request goes on with this upload.") from error
@@ -365,7 +384,7 @@ async def _received(
 
 def _with_length(request: Request, services: Services, row: UploadRow) -> UploadRow:
     """Raises InvalidUploadHeader, UploadTooLarge."""
-    length = protocol.number(request.headers, "Upload-Length") if request.method == "PATCH" else None
+    length = protocol.number(request.headers, "Upload-Length")
     if length is None or length == row.length:
         return row
     if row.length is not None or length < row.received:
