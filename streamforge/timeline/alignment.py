@@ -176,8 +176,10 @@ def _is_one_clock(earlier: Run, later: Run, usual: int, others: Sequence[Sequenc
 
 
 def _is_set_back(runs: Sequence[Run], earlier: Run, later: Run) -> bool:
-    """Whether a track goes on, in the file, between the two, and its clock is set back there: theirs was, too."""
-    return any(run.goes_back and earlier.last_position < run.position < later.position for run in runs)
+    """Whether a track goes on, in the file, between the two, and its clock is set back there: theirs was, too; unless it only
+    does so a little behind theirs, which was set back to the same time with the first of them."""
+    between = (run for run in runs if run.goes_back and earlier.last_position < run.position < later.position)
+    return any(not earlier.goes_back or abs(run.first - earlier.first) > INSIDE for run in between)
 
 
 def _silences(

@@ -169,7 +169,7 @@ class RunFinder:
         elif self._goes_on(packet, self._last) and not self._is_overtaken(packet):
             in_doubt = self._dismissed()
             if self.asks_others and in_doubt is not None and len(self.runs) < MOST_PAUSES:
-                self._begin_seam(packet, in_doubt)
+                self._go_on_behind(in_doubt, packet)
             else:
                 self._extend(packet)
         elif not self._suspects:
@@ -190,7 +190,7 @@ class RunFinder:
     def finish(self) -> None:
         """A lone packet at the end that lies elsewhere has a wrong time, unless it may lie behind a pause; several are a last,
         short run."""
-        is_alone = len(self._suspects) == 1 and self.runs[-1].packets > MOST_OUTLIERS
+        is_alone = len(self._suspects) == 1 and self._is_established()
         if is_alone and not 0 <= self._suspects[0].time - self._last <= LONGEST_PAUSE * self._second:
             self.outliers.append(self._suspects[0].position)
         elif self._suspects:
@@ -198,6 +198,15 @@ class RunFinder:
         self._suspects = []
         for run in [*self.runs, *(run.in_doubt for run in self.runs if run.in_doubt)]:
             run.first, run.end = floor(run.first * self.rate), floor(run.end * self.rate)
+
+    def _is_established(self) -> bool:
+        """Whether there are more packets since the clock broke than may be outliers."""
+        packets = 0
+        for run in reversed(self.runs):
+            packets += run.packets
+            if packets > MOST_OUTLIERS or not run.is_seam:
+                break
+        return packets > MOST_OUTLIERS
 
     def _dismissed(self) -> Run | None:
         """The packets in doubt, which are outliers."""
@@ -245,16 +254,25 @@ class RunFinder:
         run = self.runs[-1]
         run.goes_back, run.is_seam, run.in_doubt = False, True, in_doubt
 
+    def _go_on_behind(self, in_doubt: Run, packet: Packet) -> None:
+        """As if nothing had been between, whatever others make of it."""
+        last = self._last
+        self._begin_seam(packet, in_doubt)
+        self._follow(packet, last)
+
+    def _follow(self, packet: Packet, last: int) -> None:
+        self._gap = packet.time - last
+        if self._gap > 0:
+            self._leaps.append(self._gap)
+        self._last = max(last, packet.time)
+
     def _extend(self, packet: Packet) -> None:
-        pause = packet.time - self._last
-        if pause > max(self._second, 2 * packet.duration) and len(self.runs) < MOST_PAUSES:
+        last = self._last
+        if packet.time - last > max(self._second, 2 * packet.duration) and len(self.runs) < MOST_PAUSES:
             self._begin(packet)  # Not a break, but where one might be found when other tracks are looked at.
         else:
             self.runs[-1].takes(packet)
-        self._gap = pause
-        if pause > 0:
-            self._leaps.append(pause)
-        self._last = max(self._last, packet.time)
+        self._follow(packet, last)
 
     def _accept(self) -> None:
         first, *others = self._suspects

@@ -97,6 +97,7 @@ class FilmClock:
 
 def film_clock(film: FilmPackets, sounds: Mapping[int, RunFinder], container: str) -> FilmClock:
     """Of the film and of the sound streams beside it, by their indexes."""
+    _settle_doubts(film.finder, [finder.runs for finder in sounds.values() if finder.is_usable])
     pace = _pace(film, container)
     if pace:
         film = replace(film, times=evenly(film.times, film.keys, pace), decoded=None)
@@ -162,6 +163,35 @@ def sound_clock(sounds: Mapping[int, RunFinder], leading: int) -> SoundClock | N
         clocks={index: _sound_clock(placed.get(index), finder) for index, finder in sounds.items()},
         notes=aligned.notes,
     )
+
+
+def _settle_doubts(finder: RunFinder, sounds: Sequence[Sequence[Run]]) -> None:
+    """Few pictures that lie elsewhere are right where sound's clock was set back to the same place: all that lies behind them
+    goes on with it after a pause, and only seems to go on with what lies in front."""
+    found, believed = list[Run](), list[Run]()
+    for run in finder.runs:
+        if not found or run.in_doubt is None:
+            found.append(run)
+        elif any(_is_set_back_with(runs, found[-1], run.in_doubt, run) for runs in sounds):
+            run.in_doubt.goes_back = True
+            found += [run.in_doubt, run]
+            believed.append(run.in_doubt)
+        elif run.first - found[-1].end > VIDEO_TIMESCALE:
+            found.append(run)  # A pause, where a break might be found when other tracks are looked at.
+        else:
+            found[-1].goes_on_with(run)
+    finder.runs = found
+    finder.believe(believed)
+
+
+def _is_set_back_with(sound: Sequence[Run], before: Run, in_doubt: Run, behind: Run) -> bool:
+    """Whether sound's clock is set back between `before` and `behind`, in the file, and those in doubt lie nearer to where it
+    went than to where it was."""
+    for earlier, later in pairwise(sound):
+        if later.goes_back and before.last_position < later.position < behind.position:
+            step = later.first - earlier.end
+            return 2 * abs(in_doubt.first - before.end - step) < abs(step)
+    return False
 
 
 def _without_seams(finder: RunFinder, film: FilmPackets) -> list[Run]:

@@ -289,8 +289,8 @@ def test_a_clock_that_is_set_back_in_a_pause_of_the_picture_is_set_back_for_both
 
 def both(pictures: Sequence[tuple[int, int]], sounds: Sequence[tuple[int, int]]) -> tuple[FilmPackets, RunFinder]:
     """Of (time, position), as they are read from one file."""
-    picture, sound = RunFinder(), RunFinder()
-    picture.beside, sound.asks_others = [sound], True
+    picture, sound = RunFinder(asks_others=True), RunFinder(asks_others=True)
+    picture.beside = [sound]
     all_ = [(place, time, PICTURE, picture) for time, place in pictures]
     all_ += [(place, time, SOUND, sound) for time, place in sounds]
     for number, (place, time, lasts, finder) in enumerate(sorted(all_, key=lambda each: each[0])):
@@ -335,6 +335,39 @@ def test_few_packets_of_sound_between_a_hole_and_a_clock_that_is_set_back_are_ri
     clock = film_clock(packets, {1: sound}, TS)
     assert [run.shift for run in clock.clock.runs] == [run.shift for run in clock.sounds[1].runs] == [0, 35 * PICTURE]
     assert clock.sounds[1].disbelieved == []
+
+
+def after_a_reset(before: int, few: int, hole: int) -> tuple[FilmPackets, RunFinder]:
+    """Two recordings, of the second of which `few` pictures lie in front of a hole; both as long as their numbers of pictures
+    say, and with all of their sound."""
+    first, behind = before * PICTURE, few + hole
+    pictures = [(time, time) for time in steady(before)] + [(time, first + time) for time in steady(few)]
+    pictures += [(time, first + time) for time in steady(100, behind * PICTURE)]
+    sounds = [(time, time + 1) for time in range(0, first, SOUND)]
+    sounds += [(time, first + time + 1) for time in range(0, (behind + 100) * PICTURE, SOUND)]
+    return both(pictures, sounds)
+
+
+def test_few_pictures_behind_a_clock_that_is_set_back_are_right_where_sound_goes_with_them() -> None:
+    """By their clock alone they had wrong times, and what lies behind the hole went on with what lies in front of them."""
+    for few in range(1, 8):
+        packets, sound = after_a_reset(before=40, few=few, hole=45)
+        clock = film_clock(packets, {1: sound}, MKV)
+        assert [run.shift for run in clock.clock.runs] == [0, 40 * PICTURE], few
+        assert [run.shift for run in clock.sounds[1].runs] == [0, 40 * PICTURE], few
+        assert clock.clock.disbelieved == []
+
+
+def test_few_pictures_that_lie_elsewhere_are_wrong_where_sound_goes_on() -> None:
+    times = steady(200)
+    times[100:103] = steady(3, 20 * PICTURE)
+    packets, sound = both(
+        [(time, 100 * number) for number, time in enumerate(times)],
+        [(time, 100 * time // PICTURE + 1) for time in steady(400, 0, SOUND)],
+    )
+    clock = film_clock(packets, {1: sound}, MKV)
+    assert clock.clock.runs == []
+    assert clock.clock.disbelieved == [10_000, 10_100, 10_200]
 
 
 def test_sound_that_begins_behind_the_last_picture_goes_with_it() -> None:

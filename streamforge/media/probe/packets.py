@@ -203,6 +203,8 @@ class Timeline(TrackReading):
         before = len(self.times)
         for run in other.finder.runs:
             run.number += before
+            if run.in_doubt is not None:
+                run.in_doubt.number += before
         if other.finder.runs:
             other.finder.runs[0].goes_back = True  # Whatever it says, it is another sender's clock.
         self.finder.runs += other.finder.runs
@@ -254,6 +256,7 @@ def read_packets(
         sound.finder.asks_others = bool(reading.films)
     for film in reading.films.values():
         film.finder.beside = [sound.finder for sound in reading.sounds.values()]
+        film.finder.asks_others = bool(reading.sounds)
     tracks: dict[int, TrackReading] = {**reading.films, **reading.sounds}
     for number, packet in enumerate(not_too_dense(packets(container, *tallies.streams), task)):
         tallies.take(packet)
