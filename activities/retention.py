@@ -62,6 +62,9 @@ class RetentionActivities:
         return SweepResult(jobs_removed=len(expired), orphans_removed=orphans)
 
     async def _remove_files(self, job_id: UUID) -> None:
+        """A sweep takes hours where there is much to remove: a hold may have come since it looked for what has expired."""
+        if await self.jobs.is_held(job_id):
+            return
         for folder in layout.job_folders(job_id):
             await self.storage.delete(folder)
 

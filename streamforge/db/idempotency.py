@@ -37,6 +37,10 @@ class Begun:
         columns = answered.model_dump(exclude={"action"})
         await self._keys.database.fetch("end_idempotent", *self._names, *columns.values())
 
+    async def abandon(self) -> None:
+        """Nobody knows what came of it: the next one of this name goes on, and makes what bears the same id."""
+        await self._keys.database.fetch("renew_idempotent", *self._names, timedelta(0))
+
     async def release(self) -> None:
         """Nothing came of it: the next one of this name is the first."""
         await self._keys.database.fetch("release_idempotent", *self._names)

@@ -96,6 +96,33 @@ async def test_what_a_killed_process_left_is_made_once(api: Api, rows: Jobs, dat
     assert await count(rows) == 1
 
 
+async def test_what_failed_of_us_is_gone_on_with_and_what_was_refused_begins_anew(api: Api, database: Database) -> None:
+    """A row may be committed though its connection died before it could say so."""
+    begun = await IdempotencyKeys(EVERYONE, database).begin(KEY, "POST /process?")
+    assert isinstance(begun, Begun)
+    await begun.abandon()
+    assert UUID((await sent(api)).json()["job_id"]) == begun.made_id
+    refused = await IdempotencyKeys(EVERYONE, database).begin("another", "POST /process?")
+    assert isinstance(refused, Begun)
+    await refused.release()
+    assert UUID((await sent(api, "another")).json()["job_id"]) != refused.made_id
+
+
+async def test_a_sender_who_goes_leaves_the_id_of_what_it_would_have_made(api: Api, rows: Jobs) -> None:
+    async def broken() -> AsyncIterator[bytes]:
+        yield b'--b\r\nContent-Disposition: form-data; name="video"; filename="a.mp4"\r\n\r\nsome '
+        raise ConnectionResetError
+
+    headers = {"Idempotency-Key": KEY, "Content-Type": "multipart/form-data; boundary=b"}
+    with pytest.raises(ConnectionResetError):
+        await api.http.post("/process", content=broken(), headers=headers)
+    async with asyncio.timeout(20):
+        while (answer := await sent(api)).status_code == 409:
+            await asyncio.sleep(0.02)
+    assert answer.status_code == 202
+    assert await count(rows) == 1
+
+
 async def test_what_a_killed_process_left_is_not_taken_for_another_video(
     api: Api, rows: Jobs, database: Database
 ) -> None:

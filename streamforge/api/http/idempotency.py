@@ -1,9 +1,9 @@
 """`Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header): a POST that names itself is done once, however often it comes.
 
 A name is its owner's for a day. What succeeded is answered the same again, to the same body; to another one it is an error,
-and so is a second one while the first is worked on. What did not succeed changed nothing and frees its name. One that a
-killed process left is free as soon as nobody renews it, and the next try makes what bears the same id (`made_id_of`): a
-video that was accepted just before is not accepted twice.
+and so is a second one while the first is worked on. What was refused changed nothing and frees its name. One that failed of
+us, whose sender went, or that a killed process left (it is free as soon as nobody renews it) may have been done all the same:
+the next try makes what bears the same id (`made_id_of`), so that a video that was accepted just before is not accepted twice.
 """
 
 import asyncio
@@ -20,7 +20,13 @@ from starlette.types import Message, Receive, Scope, Send
 
 from streamforge.api.services import AppState, owner_of, services_of
 from streamforge.db.idempotency import LEASE, Answered, Begun, IdempotencyKeys
-from streamforge.errors import DatabaseUnavailable, IdempotencyInFlight, IdempotencyKeyReused, InvalidField
+from streamforge.errors import (
+    DatabaseUnavailable,
+    IdempotencyInFlight,
+    IdempotencyKeyReused,
+    InvalidField,
+    StreamForgeError,
+)
 
 HEADER = "Idempotency-Key"
 MADE_ID = "made_id"
@@ -156,17 +162,20 @@ async def _first(scope: Scope, body: _Body, send: Send, handle: Handle, begun: B
 
     try:
         await handle(scope, body.receive, keep)
-    except BaseException:
-        await asyncio.shield(_released(begun))
+    except BaseException as error:
+        refused = isinstance(error, StreamForgeError) and error.http_status < 500
+        await asyncio.shield(_let_go(begun.release if refused else begun.abandon))
         raise
 
 
 async def _end(begun: Begun, body: _Body, messages: list[Message]) -> None:
     """What cannot be kept now was done all the same; the next try makes it under the same id."""
     start, told = messages[0], b"".join(each.get("body", b"") for each in messages[1:])
-    succeeded = 200 <= start["status"] < 300 and len(told) <= MAX_KEPT_BYTES
-    if not (succeeded and await body.read_to_its_end(body.size_bytes + MAX_UNREAD_BYTES)):
-        await _released(begun)
+    if not 200 <= start["status"] < 300:
+        await _let_go(begun.release if start["status"] < 500 else begun.abandon)
+        return
+    if len(told) > MAX_KEPT_BYTES or not await body.read_to_its_end(body.size_bytes + MAX_UNREAD_BYTES):
+        await _let_go(begun.abandon)
         return
     headers = [
         (name.decode("latin-1"), value.decode("latin-1")) for name, value in start["headers"] if name not in NOT_KEPT
@@ -186,9 +195,9 @@ async def _end(begun: Begun, body: _Body, messages: list[Message]) -> None:
         log.warning("an answer could not be kept", reason=error.debug)
 
 
-async def _released(begun: Begun) -> None:
+async def _let_go(how: Callable[[], Awaitable[None]]) -> None:
     try:
-        await begun.release()
+        await how()
     except DatabaseUnavailable as error:
         log.warning("a name is free only when its lease is over", reason=error.debug)
 
