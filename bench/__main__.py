@@ -8,6 +8,7 @@ BENCHES = {
     "sandbox": "what it costs a media child to be confined",
     "small_job": "POST → completed of a 4-s 176×144 clip, stage by stage",
     "upload_memory": "memory of the API while 4 GiB come in",
+    "uploads": "uploads by POST /process and by tus against nginx's own PUT",
     "playable": "upload done → the first seconds can be played, for 10 s, 10 min and 2 h",
     "chunk_cuts": "pictures decoded in vain at cuts between two key frames of the source",
     "kills": "`kill -9` at 20 random moments of a job",
@@ -25,7 +26,7 @@ BENCHES = {
     "fanout": "events to 1,000 clients: CPU, latency, memory, replay; beside sse-starlette and Nchan",
     "log_rows": "rows a second into the log, 8 writers",
     "listing": "`GET /jobs` of a million jobs: each filter, page by page",
-    "access": "what callers, limits and isolation cost on GET /jobs/<id> and on a delivered event",
+    "access": "what isolation of owners costs on GET /jobs/<id>",
     "soak": "two hours of mixed load: what grows (`make soak`)",
     "whole_job": "CPU of a whole job ÷ CPU of the bare encode of its ladder",
 }

@@ -1,5 +1,5 @@
-"""What it costs that callers are known, counted and kept apart by PostgreSQL: the same API with and without, on `GET /jobs/<id>`
-turn by turn, and on the delivery of an event to many clients, of the same events at the same time.
+"""What it costs that callers are known, counted and kept apart by PostgreSQL, on `GET /jobs/<id>`: the same API with and without,
+turn by turn.
 
 Guarded is all of it: an API key, row-level security, and limits. Without is as it was before: each query on a connection of the
 pool as it is, which asyncpg resets afterwards.
@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -26,7 +26,6 @@ import uvloop
 from pydantic import SecretStr
 
 from bench import report
-from bench.crowd import Crowd
 from streamforge.access.api_keys import ApiKeys
 from streamforge.access.caller import Scope
 from streamforge.access.secret import InstallationSecret
@@ -57,12 +56,6 @@ EVENTS = 30
 ROUNDS = 20
 REQUESTS_A_ROUND = 50
 BAR = 1.1
-BAR_DELIVERY = 1.05
-"""Nothing more; the rest is what two runs of the same differ by."""
-CLIENTS = 400
-DELIVERED = 150
-PAUSE = 0.03
-PATIENCE = 60.0
 URL = "url"
 
 
@@ -100,7 +93,7 @@ async def serve(kind: str, dsn: str, folder: str) -> None:
         services.Database = Open  # type: ignore[misc]
     settings = Settings(
         data_dir=Path(folder),
-        server=ServerSettings(port=0, max_streams_per_client=10 * CLIENTS),
+        server=ServerSettings(port=0),
         database=DatabaseSettings(dsn=dsn),
         temporal=TemporalSettings(address="127.0.0.1:1"),
         auth=AuthSettings(required=kind == GUARDED, secret=SecretStr(SECRET)),
@@ -174,14 +167,14 @@ class Client:
 
     def __init__(self, url: str, pid: int, key: str | None = None) -> None:
         address = urlsplit(url)
-        self.address = (str(address.hostname), int(address.port or 0))
+        self._address = (address.hostname, address.port)
         self.connect()
         self._process = psutil.Process(pid)
-        self.shown = f"Authorization: Bearer {key}\r\n" if key is not None else ""
+        self._shown = f"Authorization: Bearer {key}\r\n" if key is not None else ""
 
     def connect(self) -> None:
         """Anew for each turn: while others have theirs, the server hangs up after five seconds."""
-        self._socket = socket.create_connection(self.address)
+        self._socket = socket.create_connection(self._address)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     @property
@@ -191,7 +184,7 @@ class Client:
 
     def seconds(self, job_id: UUID) -> float:
         began = time.perf_counter()
-        self._socket.sendall(f"GET /jobs/{job_id} HTTP/1.1\r\nHost: localhost\r\n{self.shown}\r\n".encode())
+        self._socket.sendall(f"GET /jobs/{job_id} HTTP/1.1\r\nHost: localhost\r\n{self._shown}\r\n".encode())
         head, _, body = self._socket.recv(65536).partition(b"\r\n\r\n")
         length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
         while len(body) < length:
@@ -199,31 +192,6 @@ class Client:
         took = time.perf_counter() - began
         assert json.loads(body)["id"] == str(job_id), body
         return took
-
-
-async def delivering(clients: dict[str, Client], dsn: str, job_id: UUID) -> dict[str, float]:
-    """CPU of each API for one event to one client, in seconds: to each as many clients of the same job."""
-    with ExitStack() as stack:
-        path = f"/jobs/{job_id}/stream"
-        crowds = {
-            kind: stack.enter_context(Crowd(*client.address, path, CLIENTS, headers=client.shown))
-            for kind, client in clients.items()
-        }
-        before = {kind: client.cpu for kind, client in clients.items()}
-        database = await Database.open(dsn, size=1)
-        for number in range(DELIVERED):
-            change = JobChange(stage=Stage.TRANSCODING, progress=EVENTS, message=f"sent {time.time_ns()} {number}")
-            await EventLog(database).append(job_id, change)
-            await asyncio.sleep(PAUSE)
-        await database.close()
-        for crowd in crowds.values():
-            whole = await asyncio.to_thread(_all_arrived, crowd)
-            assert whole, f"{crowd.frames} of {CLIENTS * DELIVERED} frames arrived"
-        return {kind: (client.cpu - before[kind]) / CLIENTS / DELIVERED for kind, client in clients.items()}
-
-
-def _all_arrived(crowd: Crowd) -> bool:
-    return crowd.read_until(lambda: crowd.frames == CLIENTS * DELIVERED, PATIENCE)
 
 
 def measured(clients: dict[str, Client], ids: Sequence[UUID]) -> tuple[dict[str, float], dict[str, float]]:
@@ -251,16 +219,12 @@ async def run() -> None:
                 for job_id in ids:
                     client.seconds(job_id)
             latency, cpu = await asyncio.to_thread(measured, clients, ids)
-            delivery = await delivering({kind: clients[kind] for kind in (GUARDED, WITHOUT)}, dsn, ids[0])
     for kind in clients:
         report.number(f"GET /jobs/<id>, {kind}, median", latency[kind] * 1000, "ms")
         report.number(f"CPU of the API for each, {kind}", cpu[kind] * 1000, "ms")
     for kind in (GUARDED, WITH):
         report.number(f"{kind} ÷ as it was, time", latency[kind] / latency[WITHOUT], bar=BAR)
         report.number(f"{kind} ÷ as it was, CPU of the API", cpu[kind] / cpu[WITHOUT])
-    for kind, seconds in delivery.items():
-        report.number(f"CPU of each delivered event, {kind}", seconds * 1e6, "µs")
-    report.number("guarded ÷ as it was, CPU of a delivery", delivery[GUARDED] / delivery[WITHOUT], bar=BAR_DELIVERY)
 
 
 def main() -> None:

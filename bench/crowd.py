@@ -40,13 +40,10 @@ class Listener:
 class Crowd:
     """`with Crowd(host, port, path, 1000) as crowd`: all connected, and answered."""
 
-    def __init__(
-        self, host: str, port: int, path: str, count: int, last_event_id: int | None = None, headers: str = ""
-    ) -> None:
-        """`headers`: more of them, each with its line break."""
+    def __init__(self, host: str, port: int, path: str, count: int, last_event_id: int | None = None) -> None:
         self._address = (host, port)
         cursor = "" if last_event_id is None else f"Last-Event-ID: {last_event_id}\r\n"
-        head = f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nAccept: text/event-stream\r\n{cursor}{headers}\r\n"
+        head = f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nAccept: text/event-stream\r\n{cursor}\r\n"
         self._request = head.encode()
         self._count = count
         self._selector = selectors.DefaultSelector()

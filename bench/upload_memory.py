@@ -29,7 +29,7 @@ def main() -> None:
     with running() as system:
         api = psutil.Process(system.pid_of("API"))
         before = api.memory_info().rss
-        with _Peak(api) as peak:
+        with Peak(api) as peak:
             began = time.monotonic()
             job = _upload(system.url)
             seconds = time.monotonic() - began
@@ -44,7 +44,7 @@ def main() -> None:
         _wait_for_the_end(system.url, job)
 
 
-class _Peak:
+class Peak:
     """The largest resident size seen while the block lasts."""
 
     def __init__(self, process: psutil.Process) -> None:
@@ -53,7 +53,7 @@ class _Peak:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._sample)
 
-    def __enter__(self) -> "_Peak":
+    def __enter__(self) -> "Peak":
         self._thread.start()
         return self
 
