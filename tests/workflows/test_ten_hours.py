@@ -157,7 +157,7 @@ async def messages(handle: WorkflowHandle[Any, Any]) -> dict[str, int]:
     [
         pytest.param(film(10, 1920, 1080), id="ten hours", marks=pytest.mark.slow),
         pytest.param(the_most_that_is_accepted(LONGEST_HOURS), id="the most", marks=pytest.mark.slow),
-        pytest.param(the_most_that_is_accepted(LONGEST_HOURS / 8), id="an eighth of the most"),
+        pytest.param(the_most_that_is_accepted(LONGEST_HOURS / 4), id="a quarter of the most"),
     ],
 )
 async def test_a_long_film_stays_far_below_the_limits(
