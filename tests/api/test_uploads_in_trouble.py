@@ -166,5 +166,10 @@ async def test_limits_are_those_of_a_form(roomy: Settings) -> None:
         assert_problem(await tus.create(300), 429, "limits.bytes")
         usage = (await api.http.get("/usage")).json()
         assert (usage["unfinished_jobs"]["used"], usage["bytes_today"]["used"]) == (1, 800)
-        await tus.created(100)
+        later = await tus.created(None)
+        assert_problem(await tus.patch(later, 0, b"x" * 201), 429, "limits.bytes")
+        assert_problem(await tus.patch(later, 0, b"", Upload_Length="201"), 429, "limits.bytes")
+        assert (await tus.patch(later, 0, b"x" * 100)).status_code == 204
+        assert_problem(await tus.patch(later, 100, b"x" * 101), 429, "limits.bytes")
+        assert (await tus.patch(later, 100, b"x", Upload_Length="200")).status_code == 204
         assert_problem(await tus.create(1, Upload_Metadata=encoded(key="x")), 429, "limits.unfinished_jobs")

@@ -366,6 +366,10 @@ async def _received(
     known, row = row, _with_length(request, services, row)
     if row.length is not None and coming is not None and offset + coming > row.length:
         raise UploadLongerThanSaid(f"These are more than the {row.length} bytes that `Upload-Length` said.")
+    if known.length is None:
+        # When it began nobody knew how much would come. What is there counts already.
+        more = coming or 0 if row.length is None else row.length - row.received
+        await services.quotas.admit(own(request).jobs, videos=0, size_bytes=more)
     if row.length != known.length:
         # Told once, it counts, be it by a request that brings no bytes.
         await services.resumable.record_length(row)
