@@ -61,9 +61,14 @@ class RetentionActivities:
             await self._abort_uploads(now - UNFINISHED_GRACE)
         return SweepResult(jobs_removed=len(expired), orphans_removed=orphans)
 
+    async def _may_go(self, job_id: UUID) -> bool:
+        """A sweep takes hours where there is much to remove: since it looked for what has expired a hold may have come, or one
+        that failed may be tried again."""
+        status = await self.jobs.status(job_id)
+        return (status is None or status.is_over) and not await self.jobs.is_held(job_id)
+
     async def _remove_files(self, job_id: UUID) -> None:
-        """A sweep takes hours where there is much to remove: a hold may have come since it looked for what has expired."""
-        if await self.jobs.is_held(job_id):
+        if not await self._may_go(job_id):
             return
         for folder in layout.job_folders(job_id):
             await self.storage.delete(folder)
@@ -72,16 +77,20 @@ class RetentionActivities:
         """Of jobs that stay, where one of the two has a shorter time of its own."""
         if (days := self.retention.originals_days) is not None:
             for job_id in await self.jobs.originals_past(now - timedelta(days=days)):
-                await self.storage.delete(layout.original_folder(job_id))
-                await self.jobs.mark_original_removed(job_id)
+                if await self._may_go(job_id):
+                    await self.storage.delete(layout.original_folder(job_id))
+                    await self.jobs.mark_original_removed(job_id)
         if (days := self.retention.outputs_days) is not None:
             for job_id in await self.jobs.outputs_past(now - timedelta(days=days)):
-                await self.storage.delete(layout.output_folder(job_id))
-                await self.jobs.mark_output_removed(job_id)
+                if await self._may_go(job_id):
+                    await self.storage.delete(layout.output_folder(job_id))
+                    await self.jobs.mark_output_removed(job_id)
 
     async def _remove_kept_parts(self, before: datetime) -> None:
         """Of jobs that failed and were not tried again. Records first: they must not speak of what is gone."""
         for job_id in await self.jobs.with_parts_kept_before(before):
+            if not await self._may_go(job_id):
+                continue
             await self.storage.delete(layout.work_folder(job_id))
             await self.storage.delete(layout.output_folder(job_id))
             await self.jobs.forget_kept_parts(job_id)

@@ -124,22 +124,26 @@ async def test_originals_and_outputs_have_periods_of_their_own(
     assert len(await files(store, held)) == 2
 
 
-async def test_a_hold_that_comes_while_the_sweep_is_at_it_holds(
+async def test_a_hold_and_another_try_that_come_while_the_sweep_is_at_it_count(
     store: LocalStorage, jobs: Jobs, events: EventLog, database_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, second = [await completed(store, jobs, events) for _ in range(2)]
-    await run_sql(database_dsn, "UPDATE jobs SET completed_at = now() - interval '3 days' WHERE id = $1", second)
+    first, held, again = *[await completed(store, jobs, events) for _ in range(2)], await accepted(jobs)
+    await store.put_bytes(layout.original(again), b"x")
+    await events.append(again, FAILED)
+    await run_sql(database_dsn, "UPDATE jobs SET completed_at = now() - interval '3 days'")
     await run_sql(database_dsn, "UPDATE jobs SET completed_at = now() - interval '4 days' WHERE id = $1", first)
     delete = store.delete
 
     async def delete_and_hold(prefix: str, check: Callable[[], None] | None = None) -> int:
-        await run_sql(database_dsn, "UPDATE jobs SET legal_hold = true WHERE id = $1", second)
+        await run_sql(database_dsn, "UPDATE jobs SET legal_hold = true WHERE id = $1", held)
+        await jobs.retry(again, progress=5, message="Tried again")
         return await delete(prefix, check)
 
     monkeypatch.setattr(store, "delete", delete_and_hold)
     await swept(store, jobs, days=1)
     assert await files(store, first) == []
-    assert len(await files(store, second)) == 2
+    assert len(await files(store, held)) == 2
+    assert await files(store, again) == [layout.original(again)]
 
 
 async def test_who_follows_a_job_is_told_a_day_before_it_goes_and_once(
