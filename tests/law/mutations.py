@@ -192,10 +192,13 @@ def begins_in_a_gop(film: Film, chance: Random) -> tuple[Film, str]:
 def last_picture_stays(film: Film, chance: Random) -> tuple[Film, str]:
     """Sound goes on; where the container can say how long the last picture lasts, it lasts as long."""
     at = _some_time(film, chance)
+    if not film.sound.packets:
+        raise CannotBeTold
+    over = film.sound.packets[-1].ends  # Sound that was lost at the end may be over before the picture is.
     kept = film.pictures.kept(lambda packet: packet.at < at).packets
     _check_ends(kept)
     last = max(kept, key=lambda packet: packet.at)
-    stays = tuple(replace(p, lasts=film.sound.packets[-1].ends - p.at) if p is last else p for p in kept)
+    stays = tuple(replace(p, lasts=max(p.lasts, over - p.at)) if p is last else p for p in kept)
     return replace(
         film, pictures=replace(film.pictures, packets=stays)
     ), f"the picture at {seconds(last.at):.2f} s is the last"

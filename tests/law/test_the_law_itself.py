@@ -2,8 +2,11 @@
 
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
+import mutations as lies
 import pytest
+from film import TICKS, ticks
 from law import Difference, Told, Truth, differences, truth_of, untold
 from lying_sources import CONTAINERS, LyingSource, control, one_lie, some_lies
 from marks import BEEP_AT
@@ -124,6 +127,15 @@ def test_an_honest_source_has_everything_in_order(container: str, tmp_path: Path
 def test_a_seed_always_makes_the_same_source() -> None:
     assert some_lies(7) == some_lies(7)
     assert some_lies(7).content != some_lies(8).content
+
+
+def test_a_last_picture_lasts_as_long_as_others_where_the_end_of_the_sound_is_lost() -> None:
+    film = control("mov", "h264-b", "aac").film
+    quiet = replace(film, sound=film.sound.kept(lambda packet: packet.at < TICKS))
+    stays, _ = lies.last_picture_stays(quiet, Random(3))
+    assert max(stays.pictures.packets, key=lambda packet: packet.at).lasts == ticks(FRAME)
+    with pytest.raises(lies.CannotBeTold):
+        lies.last_picture_stays(replace(film, sound=film.sound.kept(lambda _: False)), Random(3))
 
 
 def test_a_clock_that_is_reset_has_all_pictures_nevertheless(tmp_path: Path) -> None:
