@@ -1,4 +1,4 @@
--- functions 5
+-- functions 6
 -- All functions of the database, as they are now: the one place to read and to change them. The migrator runs this file
 -- after the numbered migrations, once for each number in its first line. Raise that with every change; a database never
 -- goes back to a lower one, whichever version of the service starts last. What is called by a version before must go on
@@ -274,8 +274,8 @@ END $$;
 
 -- One event and what it changes. Progress never goes down, the stage never goes back (a report from an attempt that was
 -- already replaced may arrive late), and a job that is over stays as it is: then nothing comes out. Of a job that somebody
--- was promised would be cancelled the only last word is 'cancelled'. With `again` an event that is there already comes out
--- as it is.
+-- was promised would be cancelled the only last word is 'cancelled', and only one that is uploading is told to wait. With `again`
+-- an event that is there already comes out as it is.
 CREATE OR REPLACE FUNCTION append_event(change jsonb, stages text[], again boolean) RETURNS progress_events LANGUAGE plpgsql AS $$
 DECLARE
     before        jobs;
@@ -300,6 +300,8 @@ BEGIN
     WHERE id = (change ->> 'job_id')::uuid AND status NOT IN ('completed', 'failed', 'cancelled') FOR NO KEY UPDATE;
     IF NOT FOUND THEN RETURN NULL; END IF;
     IF before.cancel_requested_at IS NOT NULL AND ending IN ('completed', 'failed') THEN RETURN NULL; END IF;
+    -- Only one of those who have all bytes of an upload begins its job: the lock of one can be lost with its connection.
+    IF ending = 'pending' AND before.status <> 'uploading' THEN RETURN NULL; END IF;
 
     FOR report IN SELECT * FROM jsonb_array_elements(change -> 'parts') LOOP
         SELECT done INTO earlier FROM part_progress

@@ -46,6 +46,10 @@ class UploadRow(BaseModel):
         return self.is_part or self.job_status == "uploading"
 
     @property
+    def job_is_over(self) -> bool:
+        return self.job_status in {"completed", "failed", "cancelled"}
+
+    @property
     def has_come_to_nothing(self) -> bool:
         """Its job was over before its bytes were there, or failed of them."""
         return self.job_status in {"failed", "cancelled"} and self.received != self.length

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 import pytest_asyncio
@@ -16,6 +16,7 @@ from factories import run_sql
 from serving import Api, assert_problem, serving
 from tus import OCTETS, VERSION, Tus, encoded
 
+from streamforge.db.uploads import Uploads
 from streamforge.embedded.ports import free_port
 from streamforge.settings import DatabaseSettings, InputSettings, ServerSettings, Settings, TemporalSettings
 
@@ -473,6 +474,25 @@ async def test_overlapping_requests_write_each_byte_once(api: Api, tus: Tus) -> 
     assert {answer.status_code for answer in answers} <= {204, 409, 423}
     assert [answer.status_code for answer in answers].count(204) == 1
     assert kept(api, id_in(url)) == VIDEO
+
+
+async def test_who_has_all_bytes_second_leaves_the_job_and_its_video_alone(
+    api: Api, tus: Tus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lock of an upload can be lost with its connection; then another API finishes it, and its job begins."""
+    described = Uploads.describe_original
+
+    async def another_is_first(uploads: Uploads, job_id: UUID, size_bytes: int, digest: str) -> None:
+        await described(uploads, job_id, size_bytes, digest)
+        await run_sql(str(api.settings.database.dsn), "UPDATE jobs SET status = 'processing' WHERE id = $1", job_id)
+
+    monkeypatch.setattr(Uploads, "describe_original", another_is_first)
+    url = await tus.created(len(VIDEO))
+    response = await tus.patch(url, 0, VIDEO)
+    assert response.status_code == 204
+    job_id = response.headers["x-job-id"]
+    assert (await api.job(job_id))["status"] == "processing"
+    assert kept(api, job_id) == VIDEO
 
 
 async def test_whoever_ends_it_need_not_wait_for_the_sender(api: Api, tus: Tus) -> None:

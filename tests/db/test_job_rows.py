@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 from factories import CANCELLED, COMPLETED, FAILED, PROCESSING, accepted, new_job, progress, run_sql
 
-from streamforge.contracts.events import PartProgress
+from streamforge.contracts.events import JobChange, PartProgress
 from streamforge.contracts.job import JobStatus, Stage
 from streamforge.contracts.job_filter import JobFilter
 from streamforge.contracts.job_options import JobOptions
@@ -33,6 +33,22 @@ async def test_accepting_the_same_job_twice_changes_nothing(jobs: Jobs) -> None:
     state = await jobs.of(EVERYONE).state(job.id)
     assert state is not None
     assert state.event_seq == 1
+
+
+async def test_only_a_job_that_is_uploading_is_told_that_it_waits(
+    jobs: Jobs, events: EventLog, database_dsn: str
+) -> None:
+    """Two APIs may have all bytes of an upload: the lock of the first can be lost with its connection."""
+    job_id = await accepted(jobs)
+    await run_sql(database_dsn, "UPDATE jobs SET status = 'uploading' WHERE id = $1", job_id)
+    waiting = JobChange(stage=Stage.UPLOADING, progress=5, status=JobStatus.PENDING, message="File received")
+    assert await events.append(job_id, waiting) is not None
+    assert await events.append(job_id, waiting) is None
+    await events.append(job_id, PROCESSING)
+    assert await events.append(job_id, waiting) is None
+    state = await jobs.of(EVERYONE).state(job_id)
+    assert state is not None
+    assert state.status == JobStatus.PROCESSING
 
 
 async def test_an_unknown_job_is_none(jobs: Jobs) -> None:

@@ -134,7 +134,7 @@ class ResumableUploads:
         )
         size_bytes = sum(size for _, size in whole)
         self._told.pop(upload.id, None)
-        await self._begin(upload.job_id, size_bytes, sha256)
+        await self._begin(upload.id, upload.job_id, size_bytes, sha256)
         if parts:
             await self._uploads.record(upload.model_copy(update={"received": 0}), size_bytes, size_bytes, self.lasts)
         await self._uploads.delete(part.id for part in parts)
@@ -192,7 +192,11 @@ class ResumableUploads:
                 log.warning("an upload that has expired stays", upload_id=str(upload.id), reason=error.message)
         return len(expired)
 
-    async def _sweep(self, upload: UploadRow) -> None:
+    async def _sweep(self, listed: UploadRow) -> None:
+        # Since the list was read it may have gone on, or been finished.
+        upload = await self._uploads.get(listed.id)
+        if upload is None or not upload.is_open or not upload.has_expired:
+            return
         if upload.job_id is None or not upload.has_arrived or upload.made_of:
             await self.refuse(upload, UploadExpired(EXPIRED))
             return
@@ -229,7 +233,7 @@ class ResumableUploads:
             if upload is not None and upload.is_open:
                 await self.refuse(upload, error)
 
-    async def _begin(self, job_id: UUID, size_bytes: int, sha256: str) -> None:
+    async def _begin(self, upload_id: UUID, job_id: UUID, size_bytes: int, sha256: str) -> None:
         """First what the bytes are, then that they are there: a job that can be started is whole."""
         describe = partial(self._uploads.describe_original, job_id, size_bytes, sha256)
         await until_available(describe, give_up_after=WRITE_WAIT_SECONDS)
@@ -242,11 +246,22 @@ class ResumableUploads:
         # One entry, however often it is written: a job that has begun must not be told that it waits.
         entry = Entry(job_id, change)
         if await until_available(lambda: self._events.write(entry), give_up_after=WRITE_WAIT_SECONDS) is None:
-            await self._storage.delete(layout.original_folder(job_id))
-            raise UploadGone("The job of this upload was cancelled.")
+            await self._begun_or_gone(upload_id, job_id)
+            return
         metrics.JOBS_ACCEPTED.inc()
         log.info("job accepted", job_id=str(job_id), size_bytes=size_bytes)
         self._launcher.wake()
+
+    async def _begun_or_gone(self, upload_id: UUID, job_id: UUID) -> None:
+        """Another API may have finished it, where our lock was lost with its connection: the job needs its original.
+
+        Raises UploadGone where the job is over.
+        """
+        upload = await until_available(lambda: self._uploads.get(upload_id), give_up_after=WRITE_WAIT_SECONDS)
+        if upload is not None and not upload.job_is_over:
+            return
+        await self._storage.delete(layout.original_folder(job_id))
+        raise UploadGone("The job of this upload was cancelled.")
 
     async def _end(self, upload: UploadRow, change: JobChange) -> None:
         if upload.job_id is not None:
