@@ -402,6 +402,32 @@ async def test_two_creations_of_one_name_are_the_same_only_with_the_same_headers
         assert_problem(other, 422, "request.idempotency_key_reused")
 
 
+async def test_a_creation_that_a_killed_process_did_not_answer_is_one_upload(api: Api, tus: Tus) -> None:
+    """It had written the row, or the first bytes, and died before it could say so."""
+    asked = {"Idempotency_Key": "killed", "Upload_Metadata": encoded(key="killed"), **OCTETS}
+    first = await tus.create(10, b"12345", **asked)
+    dsn = str(api.settings.database.dsn)
+    await run_sql(dsn, "UPDATE idempotency_keys SET status = NULL, lease_until = now() WHERE key = 'killed'")
+    again = await tus.create(10, b"12345", **asked)
+    assert (again.status_code, again.headers["location"]) == (201, first.headers["location"])
+    assert again.headers["upload-offset"] == "5"
+    await tus.patch(first.headers["location"], 5, b"67890")
+    assert kept(api, id_in(first.headers["location"])) == b"1234567890"
+    assert len(await run_sql(dsn, "SELECT FROM jobs WHERE key = 'killed'")) == 1
+
+
+async def test_parts_that_a_killed_process_had_put_together_are_one_video(api: Api, tus: Tus) -> None:
+    part = (await tus.create(3, b"abc", Upload_Concat="partial", **OCTETS)).headers["location"]
+    asked = {"Idempotency_Key": "final", "Upload_Concat": f"final;{part}", "Upload_Metadata": encoded(key="final")}
+    first = await tus.ask("POST", "/uploads", **asked)
+    assert first.status_code == 201
+    dsn = str(api.settings.database.dsn)
+    await run_sql(dsn, "UPDATE idempotency_keys SET status = NULL, lease_until = now() WHERE key = 'final'")
+    again = await tus.ask("POST", "/uploads", **asked)
+    assert (again.status_code, again.headers["x-job-id"]) == (201, first.headers["x-job-id"])
+    assert len(await run_sql(dsn, "SELECT FROM jobs WHERE key = 'final'")) == 1
+
+
 # ── two who write ───────────────────────────────────────────────────────────────────────────────────────────────────
 class Slow:
     """A sender whose bytes come when a test says so."""

@@ -12,6 +12,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from streamforge.api.http.answers import answer
+from streamforge.api.http.idempotency import made_id_of
 from streamforge.api.http.middleware import address_of
 from streamforge.api.http.origins import origin_of
 from streamforge.api.http.unknown_fields import parameters
@@ -138,10 +139,12 @@ async def create_upload(request: Request) -> Response:
         # Before there is a job: nobody would be told its address.
         protocol.require_octets(headers)
     upload = _new_upload(request, services, length, is_part="upload-concat" in headers)
-    await _admit(services, own(request), length, content_length(request))
-    await own(request).uploads.create(upload, BEGAN, services.resumable.lasts)
+    if await _begun_before(request) is None:
+        await _admit(services, own(request), length, content_length(request))
+        await own(request).uploads.create(upload, BEGAN, services.resumable.lasts)
     row = await _find(request, upload.id)
-    if bytes_come:
+    # What came before a process died is there; the answer says where to go on.
+    if bytes_come and row.received == 0:
         row = await _write(request, row, 0, checksum)
     elif length == 0:
         await _nothing_comes(services, row)
@@ -258,6 +261,12 @@ async def post_to_upload(request: Request) -> Response:
 
 
 # ── creation ────────────────────────────────────────────────────────────────────────────────────────────────────────
+async def _begun_before(request: Request) -> UploadRow | None:
+    """By a process that died before it could say so: see `Idempotency-Key`."""
+    made_id = made_id_of(request.scope)
+    return None if made_id is None else await own(request).uploads.get(made_id)
+
+
 def _new_upload(
     request: Request,
     services: Services,
@@ -267,7 +276,7 @@ def _new_upload(
     made_of: list[UUID] | None = None,
 ) -> NewUpload:
     metadata = protocol.metadata_of(request.headers)
-    upload_id = new_job_id()
+    upload_id = made_id_of(request.scope) or new_job_id()
     structlog.contextvars.bind_contextvars(job_id=str(upload_id))
     job = None if is_part else _job(upload_id, metadata, services, length or 0, origin_of(request.scope))
     return NewUpload(
@@ -324,6 +333,9 @@ async def _create_of_parts(request: Request, services: Services, ids: Sequence[U
 
 
 async def _put_together(request: Request, services: Services, ids: Sequence[UUID]) -> Response:
+    known = await _begun_before(request)
+    if known is not None and not known.is_open:
+        return _put_together_as(known)
     parts = [_present(await _find(request, part)) for part in ids]
     for part in parts:
         if not (part.is_part and part.has_arrived):
@@ -332,9 +344,10 @@ async def _put_together(request: Request, services: Services, ids: Sequence[UUID
     upload = _new_upload(request, services, length, made_of=list(ids))
     if length > services.settings.input.max_size_bytes:
         raise too_large(services.settings.input)
-    # Their bytes were counted when they came.
-    await services.quotas.admit(own(request).jobs)
-    await own(request).uploads.create(upload, BEGAN, services.resumable.lasts)
+    if known is None:
+        # Their bytes were counted when they came.
+        await services.quotas.admit(own(request).jobs)
+        await own(request).uploads.create(upload, BEGAN, services.resumable.lasts)
     row = (await _find(request, upload.id)).model_copy(update={"received": length})
     async with services.resumable.holdings.hold(row.id):
         if length == 0:
@@ -343,6 +356,10 @@ async def _put_together(request: Request, services: Services, ids: Sequence[UUID
             await services.resumable.finish(row, parts)
         except StorageCorrupted as error:
             raise await _lost(request, row, error) from error
+    return _put_together_as(row)
+
+
+def _put_together_as(row: UploadRow) -> Response:
     return Response(status_code=201, headers={"Location": f"/uploads/{row.id}", JOB_ID: str(row.job_id)})
 
 
