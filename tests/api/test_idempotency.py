@@ -96,6 +96,31 @@ async def test_what_a_killed_process_left_is_made_once(api: Api, rows: Jobs, dat
     assert await count(rows) == 1
 
 
+async def sent_as_batch(api: Api, *videos: bytes) -> httpx.Response:
+    files = [("video", (f"{number}.mp4", video, "video/mp4")) for number, video in enumerate(videos)]
+    return await api.http.post("/batches", files=files, headers={"Idempotency-Key": KEY})
+
+
+async def test_a_batch_that_a_killed_process_left_is_made_once(api: Api, rows: Jobs) -> None:
+    first = await sent_as_batch(api, b"a", b"b", b"c")
+    assert first.status_code == 202
+    stored = api.stored
+    await run_sql(str(api.settings.database.dsn), "UPDATE idempotency_keys SET status = NULL, lease_until = now()")
+    again = await sent_as_batch(api, b"a", b"b", b"c")
+    assert (again.status_code, again.json()) == (202, first.json())
+    assert await count(rows) == 3
+    assert api.stored == stored
+
+
+async def test_a_batch_that_a_killed_process_left_is_not_taken_for_other_videos(api: Api, rows: Jobs) -> None:
+    await sent_as_batch(api, b"a", b"b")
+    stored = api.stored
+    await run_sql(str(api.settings.database.dsn), "UPDATE idempotency_keys SET status = NULL, lease_until = now()")
+    assert_problem(await sent_as_batch(api, b"a", b"other"), 422, "request.idempotency_key_reused")
+    assert await count(rows) == 2
+    assert api.stored == stored
+
+
 async def test_what_failed_of_us_is_gone_on_with_and_what_was_refused_begins_anew(api: Api, database: Database) -> None:
     """A row may be committed though its connection died before it could say so."""
     begun = await IdempotencyKeys(EVERYONE, database).begin(KEY, "POST /process?")

@@ -1,6 +1,7 @@
 """`/batches`: many videos as one. Each is a job like any other; together they have counters and one stream."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from starlette.responses import Response
 
 from streamforge.api.http.answers import answer
 from streamforge.api.http.forms import Form, Part
+from streamforge.api.http.idempotency import made_id_of
 from streamforge.api.http.middleware import address_of
 from streamforge.api.http.origins import origin_of
 from streamforge.api.http.unknown_fields import file_name, parameters, unknown_part
@@ -37,6 +39,7 @@ from streamforge.contracts.job_options import JobOptions
 from streamforge.errors import (
     BatchNotFound,
     DatabaseUnavailable,
+    IdempotencyKeyReused,
     InputError,
     InvalidField,
     InvalidKey,
@@ -91,6 +94,14 @@ class _Batch:
     fields: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class _Known:
+    """A batch that a process had accepted before it died, and could not say so; its jobs by what they were made of."""
+
+    batch_id: UUID
+    jobs: dict[tuple[str, str], list[UUID]]
+
+
 @describes(
     Operation(
         tag="jobs",
@@ -105,31 +116,58 @@ async def create_batch(request: Request) -> Response:
     parameters(request)
     await services.uploads.admit_several(content_length(request))
     await admit(services, "database", "storage")
-    await services.quotas.admit(own(request).jobs, size_bytes=content_length(request) or 0)
+    known = await _accepted_before(request)
+    if known is None:
+        await services.quotas.admit(own(request).jobs, size_bytes=content_length(request) or 0)
     content_type = request.headers.get("content-type", "")
     form = Form(content_type, body_of(request), max_parts=MAX_PARTS)
     arrived = _Batch()
     async with services.quotas.uploading(owner_of(request), address_of(request.scope)):
-        await _receive_all(request, services, form, arrived)
-    batch_id = new_batch_id()
+        await _receive_all(request, services, form, arrived, known)
+    if known is not None:
+        return await _answer_again(services, known, arrived)
+    batch_id = made_id_of(request.scope) or new_batch_id()
     options = options_of(arrived.fields)
     jobs = [video.job(options, origin_of(request.scope), batch_id) for video in arrived.videos]
     await enter(services, partial(own(request).jobs.create_batch, batch_id, jobs))
     for job in jobs:
         log.info("job accepted", job_id=str(job.id), batch_id=str(batch_id), size_bytes=job.size_bytes)
-    accepted = BatchAccepted(
-        batch_id=batch_id,
-        jobs=[BatchJob(job_id=job.id, key=job.key) for job in jobs],
-        rejected=[Rejected(key=key, code=why.code, message=why.message) for key, why in arrived.rejected],
-    )
+    return _accepted(batch_id, [BatchJob(job_id=job.id, key=job.key) for job in jobs], arrived)
+
+
+def _accepted(batch_id: UUID, jobs: list[BatchJob], arrived: _Batch) -> Response:
+    rejected = [Rejected(key=key, code=why.code, message=why.message) for key, why in arrived.rejected]
+    accepted = BatchAccepted(batch_id=batch_id, jobs=jobs, rejected=rejected)
     return answer(accepted, 202, {"Location": f"/batches/{batch_id}"})
 
 
-async def _receive_all(request: Request, services: Services, form: Form, arrived: _Batch) -> None:
+async def _accepted_before(request: Request) -> _Known | None:
+    """Under this `Idempotency-Key`. All jobs of a batch are made with it."""
+    batch_id = made_id_of(request.scope)
+    if batch_id is None or (batch := await own(request).jobs.batch_state(batch_id)) is None:
+        return None
+    jobs = defaultdict[tuple[str, str], list[UUID]](list)
+    for job in await own(request).jobs.by_id([each.job_id for each in batch.jobs]):
+        jobs[job.key, job.source_sha256].append(job.id)
+    return _Known(batch_id, jobs)
+
+
+async def _answer_again(services: Services, known: _Known, arrived: _Batch) -> Response:
+    """Its videos are jobs already; what came again goes. Raises IdempotencyKeyReused where others came."""
+    await _remove(services, arrived)
+    made = sorted(content for content, ids in known.jobs.items() for _ in ids)
+    if made != sorted((video.key, video.sha256) for video in arrived.videos):
+        raise IdempotencyKeyReused("Other videos were accepted under this `Idempotency-Key`; give each batch its own.")
+    jobs = [BatchJob(job_id=known.jobs[video.key, video.sha256].pop(0), key=video.key) for video in arrived.videos]
+    return _accepted(known.batch_id, jobs, arrived)
+
+
+async def _receive_all(request: Request, services: Services, form: Form, arrived: _Batch, known: _Known | None) -> None:
     async with _nothing_left_when_refused(services, arrived), _announced(services, arrived):
         await _read(services, form, arrived)
-        total = sum(video.size_bytes for video in arrived.videos)
-        await services.quotas.admit(own(request).jobs, videos=len(arrived.videos), size_bytes=total)
+        if known is None:
+            total = sum(video.size_bytes for video in arrived.videos)
+            await services.quotas.admit(own(request).jobs, videos=len(arrived.videos), size_bytes=total)
 
 
 @describes(
