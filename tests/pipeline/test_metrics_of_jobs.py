@@ -66,7 +66,8 @@ async def test_a_job_is_seen_in_every_metric_of_it(measured: System, clips: Clip
 
 def assert_no_series_for_each_job(page: Page) -> None:
     assert not [value for value in page.label_values if UUID.search(value)]
-    assert max(page.series_of("streamforge_").values()) < 500
+    # Durations have fifteen buckets for each route, and all APIs of this process's tests told theirs in one registry.
+    assert max(page.series_of("streamforge_").values()) < 15 * 100
 
 
 async def test_who_works_is_known_from_temporal(measured: System) -> None:
