@@ -198,3 +198,17 @@ def test_a_key_frame_that_lost_bytes_where_a_chunk_begins_is_told(outcome_of: Ru
     assert [(note.kind, note.at, note.seconds) for note in outcome.made.account.timeline] == [
         (NoteKind.DAMAGED, pytest.approx(3.0), pytest.approx(0.96))
     ]
+
+
+def test_what_comes_under_new_pids_begins_with_its_first_packets_which_may_have_no_time(
+    outcome_of: Run, tmp_path: Path
+) -> None:
+    """Three pictures were lost, a key frame among them, and the job failed for it."""
+    whole = material(Making("h264-b", "mp2", gop=15, seconds=3, elementary=True))
+    joined, _ = mutations.changes_pids(whole, Random(1))
+    second = [packet.number for packet in joined.pictures.packets if packet.part]
+    untimed = joined.with_pictures(lambda packet: replace(packet, untimed=packet.number in second[:3]))
+    path = tmp_path / "pids.ts"
+    path.write_bytes(transport_stream(untimed, new_pids=True))
+    outcome = outcome_of(path, read=marks.number_of)
+    outcome.assert_pictures(0, 74)

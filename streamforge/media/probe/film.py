@@ -189,6 +189,7 @@ class Film:
             if track.index not in self._sounds:
                 continue
             for later in _after(track, self._sounds.values()):
+                later.begin_behind(track)
                 begin = later.finder.runs[0].position
                 self._continued_sounds.setdefault(track.index, []).append((later.index, begin))
                 if later.finder.runs[0].first < track.finder.runs[-1].end - BACKWARD:

@@ -60,6 +60,8 @@ class TrackReading:
     """Pictures that one may be shown behind, which are coded behind it."""
     finder: RunFinder = field(init=False)
     packet_count: int = 0
+    begins_at: int | None = None
+    """Byte of the file at which its first packet lies, whether that has a time or not."""
     without_time: int = 0
     last_duration: int = 0
     _position: int = -1
@@ -92,6 +94,8 @@ class TrackReading:
         duration = min(duration, self._longest)
         if position is not None:
             self._position = position
+            if self.begins_at is None:
+                self.begins_at = position
             if position > self._furthest:
                 self._furthest, self._last_size = position, packet.size
         # What FFmpeg guesses for decoding lags behind a clock that breaks, by as many packets as are reordered.
@@ -113,6 +117,12 @@ class TrackReading:
             if not self.finder.follows(self._position, time, seen, duration):
                 is_reordered = not self.has_decode_times and self.reordered > 0 and not packet.is_keyframe
                 self.finder.take(Packet(self._number(), self._position, time, seen, duration, is_reordered))
+
+    def begin_behind(self, other: "TrackReading") -> None:
+        """It goes on where another one ends: with its first packets, also if they have no time."""
+        first, end = self.finder.runs[0], other.finder.runs[-1].last_position
+        if self.begins_at is not None and self.begins_at > end:
+            first.number, first.position = 0, self.begins_at
 
     def _number(self) -> int:
         return self.packet_count
@@ -201,6 +211,7 @@ class Timeline(TrackReading):
     def go_on_with(self, other: "Timeline") -> None:
         """The packets of a stream that lies behind this one in the file, and continues it."""
         before = len(self.times)
+        other.begin_behind(self)
         for run in other.finder.runs:
             run.number += before
             if run.in_doubt is not None:
