@@ -20,13 +20,14 @@ class Purges:
         self._storage = storage
 
     async def do(self, job: JobRow) -> bool:
-        """Whether it is gone. Raises StorageUnavailable, DatabaseUnavailable."""
+        """Whether it is gone, by whomever: the launcher and a request may do it at the same moment. Raises
+        StorageUnavailable, DatabaseUnavailable."""
         if not job.status.is_over:
             return False
         async with self._jobs.removal():
             for folder in layout.job_folders(job.id):
                 await self._storage.delete(folder)
-        return job.id in await self._jobs.delete([job.id])
+        return job.id in await self._jobs.delete([job.id]) or await self._jobs.status(job.id) is None
 
     async def do_all(self) -> bool:
         """Whether nothing is left to do: then it need not be asked again. Raises DatabaseUnavailable."""

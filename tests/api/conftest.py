@@ -1,14 +1,12 @@
 """A running API with a database of its own, and Temporal where a test asks for it."""
 
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from factories import run_sql
+from leftovers import end_workflows
 from serving import Api, serving
 from temporalio.client import Client
-from temporalio.service import RPCError
 
 from streamforge.db.jobs import Jobs
 from streamforge.embedded.ports import free_port
@@ -38,18 +36,7 @@ async def api_with_temporal(settings: Settings, temporal_address: str) -> AsyncI
     temporal = TemporalSettings(address=temporal_address)
     async with serving(settings.model_copy(update={"temporal": temporal})) as api:
         yield api
-    await end_workflows(temporal_address, str(settings.database.dsn))
-
-
-async def end_workflows(temporal_address: str, dsn: str) -> None:
-    """Whoever works on the same Temporal next would find them."""
-    started = await run_sql(dsn, "SELECT workflow_id FROM jobs WHERE launched_at IS NOT NULL")
-    if not started:
-        return
-    client = await Client.connect(temporal_address)
-    for row in started:
-        with suppress(RPCError):  # It is over.
-            await client.get_workflow_handle(row["workflow_id"]).terminate()
+    await end_workflows(await Client.connect(temporal_address))
 
 
 @pytest.fixture

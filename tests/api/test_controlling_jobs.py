@@ -5,13 +5,15 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 from factories import CANCELLED, COMPLETED, PROCESSING, accepted, run_sql
+from leftovers import end_workflows
 from serving import Api, assert_problem, serving
 from temporalio.client import Client
 
+from streamforge.api.purges import Purges
 from streamforge.db.jobs import EVERYONE, Jobs
 from streamforge.events.log import EventLog
 from streamforge.settings import Settings, TemporalSettings
-from streamforge.storage import layout
+from streamforge.storage import layout, open_storage
 
 JSON = {"Content-Type": "application/json"}
 
@@ -65,6 +67,17 @@ async def test_a_job_that_is_over_goes_at_once_with_its_media(api: Api, events: 
     assert (await api.http.delete(f"/jobs/{job_id}?purge=true")).status_code == 204
     assert_problem(await api.http.get(f"/jobs/{job_id}"), 404, "job.not_found")
     assert api.stored == [layout.original(UUID(other))]
+
+
+async def test_a_job_that_the_launcher_removes_first_is_gone_for_who_asked_as_well(
+    settings: Settings, rows: Jobs, events: EventLog
+) -> None:
+    job_id = await accepted(rows)
+    await events.append(job_id, COMPLETED)
+    job = await rows.of(EVERYONE).get(job_id)
+    assert job is not None
+    purges = Purges(rows, open_storage(settings))
+    assert await asyncio.gather(purges.do(job), purges.do(job)) == [True, True]
 
 
 async def test_a_job_that_waits_is_cancelled_and_goes(api: Api) -> None:
@@ -196,7 +209,4 @@ async def test_hundreds_of_queued_jobs_survive_a_restart_in_the_middle(
         answered = (await api.http.post("/jobs/bulk", json={"action": "resume", "ids": ids})).json()["results"]
         assert {each["status"] for each in answered} == {202}
         await until(225, 25)
-    client = await Client.connect(temporal_address)
-    for row in await run_sql(database_dsn, "SELECT workflow_id FROM jobs WHERE launched_at IS NOT NULL"):
-        # Each has one, and whoever works on the same Temporal next would find it.
-        await client.get_workflow_handle(row["workflow_id"]).terminate()
+    await end_workflows(await Client.connect(temporal_address))

@@ -1,12 +1,11 @@
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from forked import Forked
+from leftovers import end_workflows
 from serving import serving
 from system import System
-from temporalio.service import RPCError
 
 from streamforge.media.worker.children import MediaChildren
 from streamforge.settings import Settings
@@ -39,7 +38,4 @@ def one_zygote(children: MediaChildren, monkeypatch: pytest.MonkeyPatch) -> None
 async def system(settings: Settings, one_zygote: None) -> AsyncIterator[System]:
     async with serving(settings) as api, worker(settings) as temporal:
         yield System(api, temporal)
-        # The queues have the names of the real ones: the next test's worker must not find what this one left.
-        async for left in temporal.list_workflows("ExecutionStatus='Running'"):
-            with suppress(RPCError):  # It may have ended in this moment.
-                await temporal.get_workflow_handle(left.id).terminate()
+        await end_workflows(temporal)

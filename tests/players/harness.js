@@ -9,6 +9,7 @@ const diary = { complaints: [], stalls: [], firstFrame: null, lastFrame: null, p
 const tracks = [];
 let menus;
 let underWay = false;
+let changing = false;
 let signature;
 const preview = document.createElement("video");
 let showKeyFrame;
@@ -26,8 +27,9 @@ const ahead = () => {
 const left = () => (Number.isFinite(video.duration) ? video.duration - video.currentTime : Infinity);
 
 const complain = (text) => diary.complaints.push(String(text).trim());
-/** A player that waits although it has what it needs runs on a slow machine: no fault of the stream. */
-const stalled = () => ahead() < Math.min(0.5, left() - 0.1) && diary.stalls.push(video.currentTime);
+/** A player that waits although it has what it needs runs on a slow machine: no fault of the stream. One that was told to
+ * change its sound throws away what it has of the old, and waits for the new. */
+const stalled = () => !changing && ahead() < Math.min(0.5, left() - 0.1) && diary.stalls.push(video.currentTime);
 
 video.addEventListener("error", () => complain(`<video> ${video.error.code}: ${video.error.message}`));
 video.addEventListener("playing", () => (underWay = true));
@@ -228,7 +230,10 @@ const harness = {
   },
 
   languages: () => menus.languages(),
-  toLanguage: (code) => void menus.toLanguage(code),
+  toLanguage(code) {
+    changing = true;
+    menus.toLanguage(code);
+  },
 
   /** Plays until it hears a tone of this pitch: the loudest frequency, give or take one line of the spectrum. */
   async hear(hertz) {
@@ -241,10 +246,14 @@ const harness = {
       const loudest = Math.max(...spectrum);
       return loudest > -60 && Math.abs(spectrum.indexOf(loudest) * line - hertz) <= line;
     });
+    changing = false;
     video.pause();
   },
 
-  toSound: (code, channels) => void menus.toSound(code, channels),
+  toSound(code, channels) {
+    changing = true;
+    menus.toSound(code, channels);
+  },
   sound: () => menus.sound(),
 
   report: () => ({

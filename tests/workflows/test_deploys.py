@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from fakes import Fakes, activities_working, start, workflows_working, working
+from leftovers import end_workflows
 from structlog.testing import capture_logs
 from temporalio import workflow
 from temporalio.api.workflowservice.v1 import DescribeWorkerDeploymentRequest, SetWorkerDeploymentCurrentVersionRequest
@@ -74,8 +75,7 @@ async def client(own_address: str, request: pytest.FixtureRequest) -> AsyncItera
     client = await connect(TemporalSettings(address=own_address))
     await ensure_search_attributes(client)
     yield client
-    async for left in client.list_workflows("ExecutionStatus='Running'"):
-        await client.get_workflow_handle(left.id).terminate()
+    await end_workflows(client)
 
 
 class Held(Fakes):

@@ -75,8 +75,9 @@ async def _cancel(services: Services, mine: Own, job: JobOverview) -> None:
 
 async def remove(services: Services, mine: Own, job: JobOverview) -> JobOverview | None:
     """None when it is gone, else the job as it is until it goes. First the mark, with that of the cancel: whatever stops us
-    from here on, the launcher goes on. Raises JobHeld."""
+    from here on, the launcher goes on. Raises JobHeld, JobNotFound."""
     if not await mine.jobs.request_purge(job.id):
+        await _as_it_is(mine, job.id)
         raise JobHeld("The job is under legal hold: nothing of it is removed.")
     try:
         if not job.status.is_over:
