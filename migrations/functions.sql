@@ -1,4 +1,4 @@
--- functions 6
+-- functions 7
 -- All functions of the database, as they are now: the one place to read and to change them. The migrator runs this file
 -- after the numbered migrations, once for each number in its first line. Raise that with every change; a database never
 -- goes back to a lower one, whichever version of the service starts last. What is called by a version before must go on
@@ -365,6 +365,29 @@ BEGIN
     END LOOP;
     PERFORM pg_notify('streamforge_events', payload) FROM jsonb_each_text(told) AS each_job (job, payload);
 END $$;
+
+
+-- ── what was sent in a day ──────────────────────────────────────────────────────────────────────────────────────────
+
+-- Whoever could have the bytes of a day back by deleting what was sent could send without end.
+CREATE OR REPLACE FUNCTION keep_bytes(whose text, sent_at timestamptz, size bigint) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO deleted_bytes (owner, day, bytes)
+    SELECT whose, today, size
+    FROM (SELECT (now() AT TIME ZONE 'UTC')::date AS today) AS utc
+    WHERE sent_at >= today::timestamp AT TIME ZONE 'UTC' AND size > 0
+    ON CONFLICT (owner) DO UPDATE SET
+        bytes = excluded.bytes + CASE WHEN deleted_bytes.day = excluded.day THEN deleted_bytes.bytes ELSE 0 END,
+        day   = excluded.day
+$$;
+COMMENT ON FUNCTION keep_bytes IS 'of something that is deleted; nothing, where it was not sent today (UTC)';
+
+CREATE OR REPLACE FUNCTION keep_bytes_of_deleted() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM keep_bytes(OLD.owner, OLD.created_at, OLD.size_bytes);
+    RETURN NULL;
+END $$;
+CREATE OR REPLACE TRIGGER bytes_are_kept AFTER DELETE ON jobs
+FOR EACH ROW EXECUTE FUNCTION keep_bytes_of_deleted();
 
 
 -- ── how many go on at once ──────────────────────────────────────────────────────────────────────────────────────────

@@ -1,4 +1,4 @@
--- roles 5
+-- roles 6
 -- What each role may do to each table, and to which of its rows: the one place to read and to change it. The migrator runs
 -- this file after the functions, once for each number in its first line, and again where it finds that the roles are not in
 -- force; raise the number with every change. It can be run by hand: psql -v caller=… -v worker=… -v admin=… -v schema=….
@@ -11,7 +11,7 @@
 
 GRANT USAGE ON SCHEMA :"schema" TO :"caller", :"worker", :"admin";
 REVOKE ALL ON owners, batches, jobs, uploads, job_terms, progress_events, part_progress, job_chunks, arrivals, installation,
-       claimed_folders, api_keys, sessions, audit_log, rate_counters, months_of_film, slot_holders, held_slots, idempotency_keys,
+       claimed_folders, api_keys, sessions, audit_log, rate_counters, months_of_film, deleted_bytes, slot_holders, held_slots, idempotency_keys,
        workers, schema_migrations
 FROM :"caller", :"worker", :"admin";
 
@@ -26,6 +26,7 @@ DROP POLICY IF EXISTS own ON part_progress;
 DROP POLICY IF EXISTS own ON job_chunks;
 DROP POLICY IF EXISTS own ON idempotency_keys;
 DROP POLICY IF EXISTS own ON months_of_film;
+DROP POLICY IF EXISTS own ON deleted_bytes;
 DROP POLICY IF EXISTS "all" ON owners;
 DROP POLICY IF EXISTS "all" ON batches;
 DROP POLICY IF EXISTS "all" ON jobs;
@@ -44,6 +45,7 @@ DROP POLICY IF EXISTS "all" ON rate_counters;
 DROP POLICY IF EXISTS "all" ON idempotency_keys;
 DROP POLICY IF EXISTS "all" ON workers;
 DROP POLICY IF EXISTS "all" ON months_of_film;
+DROP POLICY IF EXISTS "all" ON deleted_bytes;
 DROP POLICY IF EXISTS "all" ON slot_holders;
 DROP POLICY IF EXISTS "all" ON held_slots;
 
@@ -121,6 +123,12 @@ GRANT SELECT, INSERT, UPDATE ON months_of_film TO :"worker";
 GRANT SELECT ON months_of_film TO :"admin";
 CREATE POLICY own ON months_of_film TO :"caller" USING (owner = current_setting('streamforge.owner', true));
 CREATE POLICY "all" ON months_of_film TO :"worker", :"admin" USING (true);
+
+GRANT SELECT ON deleted_bytes TO :"caller";
+GRANT SELECT, INSERT, UPDATE ON deleted_bytes TO :"worker";
+GRANT SELECT ON deleted_bytes TO :"admin";
+CREATE POLICY own ON deleted_bytes TO :"caller" USING (owner = current_setting('streamforge.owner', true));
+CREATE POLICY "all" ON deleted_bytes TO :"worker", :"admin" USING (true);
 
 
 -- ── the store ───────────────────────────────────────────────────────────────────────────────────────────────────────

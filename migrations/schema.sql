@@ -390,6 +390,13 @@ CREATE TABLE months_of_film (
 );
 COMMENT ON TABLE months_of_film IS 'what was processed for an owner, together with what is being processed; see count_film()';
 
+CREATE TABLE deleted_bytes (
+    owner  text PRIMARY KEY,
+    day    date NOT NULL,
+    bytes  bigint NOT NULL CHECK (bytes >= 0)
+);
+COMMENT ON TABLE deleted_bytes IS 'of jobs and parts that are gone; see keep_bytes()';
+
 
 -- ── isolation ───────────────────────────────────────────────────────────────────────────────────────────────────────
 -- Who may do what to which rows is in roles.sql.
@@ -412,5 +419,6 @@ ALTER TABLE idempotency_keys ENABLE ROW LEVEL SECURITY;
 ALTER TABLE workers ENABLE ROW LEVEL SECURITY;
 ALTER TABLE rate_counters ENABLE ROW LEVEL SECURITY;
 ALTER TABLE months_of_film ENABLE ROW LEVEL SECURITY;
+ALTER TABLE deleted_bytes ENABLE ROW LEVEL SECURITY;
 ALTER TABLE slot_holders ENABLE ROW LEVEL SECURITY;
 ALTER TABLE held_slots ENABLE ROW LEVEL SECURITY;

@@ -470,7 +470,15 @@ WHERE expires_at < clock_timestamp() AND (job_id IS NULL OR status = 'uploading'
 ORDER BY expires_at
 LIMIT $1;
 
+-- name: end_part
+-- What came of it today counts all the same.
+WITH gone AS (
+    DELETE FROM uploads WHERE id = $1 RETURNING owner, created_at, received
+)
+SELECT keep_bytes(owner, created_at, received) FROM gone;
+
 -- name: delete_uploads
+-- Parts that were put together: their job has their bytes.
 DELETE FROM uploads WHERE id = ANY ($1::uuid[]);
 
 -- name: ask_for_upload
@@ -695,7 +703,8 @@ SELECT count(*) FILTER (WHERE status IN ('uploading', 'pending', 'processing')) 
        coalesce(sum(size_bytes) FILTER (WHERE created_at >= midnight), 0)::bigint
        -- Parts of uploads are no job's yet.
        + (SELECT coalesce(sum(greatest(length, received)), 0)::bigint FROM uploads
-          WHERE owner = $1 AND job_id IS NULL AND created_at >= midnight) AS bytes_today,
+          WHERE owner = $1 AND job_id IS NULL AND created_at >= midnight)
+       + coalesce((SELECT bytes FROM deleted_bytes WHERE owner = $1 AND day = (midnight AT TIME ZONE 'UTC')::date), 0) AS bytes_today,
        extract(epoch FROM midnight + interval '1 day' - now())::float AS seconds_left,
        coalesce((SELECT seconds FROM months_of_film WHERE owner = $1 AND month = this_month), 0)::float AS film_seconds,
        extract(epoch FROM (this_month + interval '1 month') AT TIME ZONE 'UTC' - now())::float AS month_seconds_left

@@ -118,7 +118,12 @@ class Uploads:
     async def expired(self, limit: int = 100) -> Sequence[UploadRow]:
         return [_read(row) for row in await self._database.fetch("expired_uploads", limit)]
 
+    async def end_part(self, part: UUID) -> None:
+        """Nobody wants it any more. What has come of it still counts for its owner's day."""
+        await self._database.fetch("end_part", part)
+
     async def delete(self, ids: Iterable[UUID]) -> None:
+        """Parts that have become a video, which counts for them."""
         await self._database.fetch("delete_uploads", list(ids))
 
     async def ask_for(self, upload: str) -> None:

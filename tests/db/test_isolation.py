@@ -69,6 +69,7 @@ OF_OWNERS: dict[str, Arguments] = {
     "describe_original": lambda world: (world.upload, 10, "00"),
     "expired_uploads": lambda world: (10,),
     "delete_uploads": lambda world: ([world.upload],),
+    "end_part": lambda world: (world.upload,),
     "count_hits": lambda world: (["requests/alice"], [1], [60.0]),
     "forget_hits": lambda world: (),
     "hold_slots": lambda world: (world.arrival, ["streams/owner/alice"], [1], timedelta(seconds=20)),

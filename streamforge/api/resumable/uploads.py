@@ -267,7 +267,7 @@ class ResumableUploads:
         if upload.job_id is not None:
             await self._events.append(upload.job_id, change)
         else:
-            await self._uploads.delete([upload.id])
+            await self._uploads.end_part(upload.id)
         self._digests.pop(upload.id, None)
         self._told.pop(upload.id, None)
         await self._discard([upload])
