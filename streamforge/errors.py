@@ -362,6 +362,12 @@ class UnknownHost(RequestError):
     http_status = 421
 
 
+class AddressRefused(RequestError):
+    """A stranger named an address that is within our own network, or of no public one."""
+
+    code = "request.address_refused"
+
+
 class MalformedHttp(RequestError):
     code = "request.malformed_http"
 

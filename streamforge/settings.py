@@ -225,6 +225,10 @@ class InputSettings(Section):
     max_extra_bytes: PositiveInt = 256 * 2**20
 
 
+class OutboundSettings(Section):
+    allowed_networks: list[IPv4Network | IPv6Network] = []
+
+
 class UploadsSettings(Section):
     expire_after_hours: PositiveFloat = 24
 
@@ -507,6 +511,7 @@ class Settings(BaseSettings):
     limits: LimitsSettings = LimitsSettings()
     input: InputSettings = InputSettings()
     uploads: UploadsSettings = UploadsSettings()
+    outbound: OutboundSettings = OutboundSettings()
     transcode: TranscodeSettings = TranscodeSettings()
     audio: AudioSettings = AudioSettings()
     validation: ValidationSettings = ValidationSettings()
