@@ -150,7 +150,8 @@ VALUES ($1, $2, $3, $4, $5, $6, clock_timestamp() + $7::interval)
 ON CONFLICT (id) DO NOTHING;
 
 -- name: get_upload
-SELECT uploads.*, jobs.status AS job_status, jobs.error_message AS job_error, expires_at < clock_timestamp() AS has_expired
+SELECT uploads.*, jobs.status AS job_status, jobs.error_message AS job_error, jobs.launched_at IS NOT NULL AS job_has_begun,
+       expires_at < clock_timestamp() AS has_expired
 FROM uploads LEFT JOIN jobs ON jobs.id = job_id
 WHERE ($1::text IS NULL OR uploads.owner = $1) AND uploads.id = $2;
 
@@ -464,7 +465,8 @@ WHERE id = $1 AND status = 'uploading'
 RETURNING id;
 
 -- name: expired_uploads
-SELECT uploads.*, jobs.status AS job_status, jobs.error_message AS job_error, true AS has_expired
+SELECT uploads.*, jobs.status AS job_status, jobs.error_message AS job_error, jobs.launched_at IS NOT NULL AS job_has_begun,
+       true AS has_expired
 FROM uploads LEFT JOIN jobs ON jobs.id = job_id
 WHERE expires_at < clock_timestamp() AND (job_id IS NULL OR status = 'uploading')
 ORDER BY expires_at

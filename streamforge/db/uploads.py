@@ -35,6 +35,7 @@ class UploadRow(BaseModel):
     has_expired: bool
     job_status: str | None
     job_error: str | None
+    job_has_begun: bool
 
     @property
     def is_part(self) -> bool:
@@ -46,8 +47,9 @@ class UploadRow(BaseModel):
         return self.is_part or self.job_status == "uploading"
 
     @property
-    def job_is_over(self) -> bool:
-        return self.job_status in {"completed", "failed", "cancelled"}
+    def job_ended_before_it_began(self) -> bool:
+        """Then nobody else removes its original."""
+        return self.job_status in {"failed", "cancelled"} and not self.job_has_begun
 
     @property
     def has_come_to_nothing(self) -> bool:

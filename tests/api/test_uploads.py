@@ -502,22 +502,24 @@ async def test_overlapping_requests_write_each_byte_once(api: Api, tus: Tus) -> 
     assert kept(api, id_in(url)) == VIDEO
 
 
+@pytest.mark.parametrize("status", ["processing", "completed"])
 async def test_who_has_all_bytes_second_leaves_the_job_and_its_video_alone(
-    api: Api, tus: Tus, monkeypatch: pytest.MonkeyPatch
+    api: Api, tus: Tus, monkeypatch: pytest.MonkeyPatch, status: str
 ) -> None:
     """The lock of an upload can be lost with its connection; then another API finishes it, and its job begins."""
     described = Uploads.describe_original
 
     async def another_is_first(uploads: Uploads, job_id: UUID, size_bytes: int, digest: str) -> None:
         await described(uploads, job_id, size_bytes, digest)
-        await run_sql(str(api.settings.database.dsn), "UPDATE jobs SET status = 'processing' WHERE id = $1", job_id)
+        began = "UPDATE jobs SET status = $2, launched_at = now() WHERE id = $1"
+        await run_sql(str(api.settings.database.dsn), began, job_id, status)
 
     monkeypatch.setattr(Uploads, "describe_original", another_is_first)
     url = await tus.created(len(VIDEO))
     response = await tus.patch(url, 0, VIDEO)
     assert response.status_code == 204
     job_id = response.headers["x-job-id"]
-    assert (await api.job(job_id))["status"] == "processing"
+    assert (await api.job(job_id))["status"] == status
     assert kept(api, job_id) == VIDEO
 
 

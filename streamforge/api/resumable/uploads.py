@@ -253,12 +253,10 @@ class ResumableUploads:
         self._launcher.wake()
 
     async def _begun_or_gone(self, upload_id: UUID, job_id: UUID) -> None:
-        """Another API may have finished it, where our lock was lost with its connection: the job needs its original.
-
-        Raises UploadGone where the job is over.
-        """
+        """Another API may have finished it, where our lock was lost with its connection: then the original is its job's, which
+        may be over by now. Raises UploadGone where the job ended before it began."""
         upload = await until_available(lambda: self._uploads.get(upload_id), give_up_after=WRITE_WAIT_SECONDS)
-        if upload is not None and not upload.job_is_over:
+        if upload is not None and not upload.job_ended_before_it_began:
             return
         await self._storage.delete(layout.original_folder(job_id))
         raise UploadGone("The job of this upload was cancelled.")
