@@ -105,10 +105,10 @@ async def test_browsers_are_kept_to_tls_where_a_trusted_proxy_says_it_was_tls(se
 
 
 # ── pages from elsewhere ────────────────────────────────────────────────────────────────────────────────────────────
-async def preflight(api: Api, path: str, origin: str) -> httpx.Response:
+async def preflight(api: Api, path: str, origin: str, method: str = "GET") -> httpx.Response:
     asked = {
         "Origin": origin,
-        "Access-Control-Request-Method": "GET",
+        "Access-Control-Request-Method": method,
         "Access-Control-Request-Headers": "authorization",
     }
     return await api.http.options(path, headers=asked)
@@ -119,7 +119,7 @@ async def test_any_page_may_play_and_only_named_ones_may_use_the_api(settings: S
     async with serving(settings.model_copy(update={"server": server})) as api:
         for path in ("/jobs", f"/jobs/{uuid4()}", f"/jobs/{uuid4()}/stream", "/session", "/tickets", "/nowhere"):
             refused = await preflight(api, path, ELSEWHERE)
-            assert refused.status_code == 400
+            assert_problem(refused, 403, "request.foreign_page")
             assert "access-control-allow-origin" not in refused.headers
             assert (
                 "access-control-allow-origin" not in (await api.http.get(path, headers={"Origin": ELSEWHERE})).headers
@@ -128,6 +128,7 @@ async def test_any_page_may_play_and_only_named_ones_may_use_the_api(settings: S
             assert allowed.status_code == 200
             assert allowed.headers["access-control-allow-origin"] == "https://mine.example"
             assert "Origin" in allowed.headers["vary"]
+            assert_problem(await preflight(api, path, "https://mine.example", "PUT"), 403, "request.foreign_page")
         for path in (f"/media/{uuid4()}/master.m3u8", f"/keys/{uuid4()}/license"):
             played = await preflight(api, path, ELSEWHERE)
             assert (played.status_code, played.headers["access-control-allow-origin"]) == (200, "*")

@@ -2,10 +2,14 @@
 
 from collections.abc import Sequence
 
+from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from streamforge.api.http.hardening import is_for_players
+from streamforge.api.http.problems import problem_of
+from streamforge.errors import ForeignPage
 
 ANY = "*"
 METHODS = ["GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS"]
@@ -46,8 +50,22 @@ class Cors:
         self._for_others = _cors(app, named)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        plays = scope["type"] == "http" and is_for_players(scope["path"])
-        await (self._for_players if plays else self._for_others)(scope, receive, send)
+        is_http = scope["type"] == "http"
+        cors = self._for_players if is_http and is_for_players(scope["path"]) else self._for_others
+        refused = _refusal(cors, scope) if is_http else None
+        answer: ASGIApp = cors if refused is None else problem_of(HTTPConnection(scope), refused)
+        await answer(scope, receive, send)
+
+
+def _refusal(cors: CORSMiddleware, scope: Scope) -> ForeignPage | None:
+    """Of a preflight. Starlette's own is text without a code, which a page's developer sees in the browser's tools."""
+    headers = Headers(scope=scope)
+    origin, method = headers.get("Origin"), headers.get("Access-Control-Request-Method")
+    if scope["method"] != "OPTIONS" or origin is None or method is None:
+        return None
+    if not cors.is_allowed_origin(origin):
+        return ForeignPage("A page of this origin may not ask; `server.cors_origins` names those that may.")
+    return None if method in METHODS else ForeignPage("No page of another origin may use this method here.")
 
 
 def _cors(app: ASGIApp, origins: Sequence[str]) -> CORSMiddleware:
