@@ -1,4 +1,4 @@
--- functions 7
+-- functions 8
 -- All functions of the database, as they are now: the one place to read and to change them. The migrator runs this file
 -- after the numbered migrations, once for each number in its first line. Raise that with every change; a database never
 -- goes back to a lower one, whichever version of the service starts last. What is called by a version before must go on
@@ -300,6 +300,8 @@ BEGIN
     WHERE id = (change ->> 'job_id')::uuid AND status NOT IN ('completed', 'failed', 'cancelled') FOR NO KEY UPDATE;
     IF NOT FOUND THEN RETURN NULL; END IF;
     IF before.cancel_requested_at IS NOT NULL AND ending IN ('completed', 'failed') THEN RETURN NULL; END IF;
+    -- A worker of a version before 0034 takes a job without a workflow for one that has lost it.
+    IF before.kind = 'external' AND ending IN ('completed', 'failed') AND NOT change ? 'reported' THEN RETURN NULL; END IF;
     -- Only one of those who have all bytes of an upload begins its job: the lock of one can be lost with its connection.
     IF ending = 'pending' AND before.status <> 'uploading' THEN RETURN NULL; END IF;
 
@@ -364,6 +366,58 @@ BEGIN
         END IF;
     END LOOP;
     PERFORM pg_notify('streamforge_events', payload) FROM jsonb_each_text(told) AS each_job (job, payload);
+END $$;
+
+-- What somebody outside reports of a job, in its order and once: `said` is the time that it speaks of, `token` what it is known by.
+-- `outcome` is `recorded`; `behind` when what came before is newer or further (then it is told, and the job stays where it is);
+-- `repeated` with the event that it became the first time; `over` when the job takes no more; null when there is none that does.
+CREATE OR REPLACE FUNCTION record_report(wanted uuid, token uuid, said timestamptz, told jsonb, change jsonb, stages text[],
+                                         OUT outcome text, OUT event progress_events) LANGUAGE plpgsql AS $$
+DECLARE
+    job    jobs;
+    stale  boolean;
+BEGIN
+    SELECT * INTO job FROM jobs WHERE id = wanted AND kind = 'external' FOR NO KEY UPDATE;
+    IF NOT FOUND THEN RETURN; END IF;
+    SELECT logged.* INTO event FROM job_reports AS known JOIN progress_events AS logged ON logged.job_id = known.job_id AND logged.seq = known.seq
+    WHERE known.job_id = wanted AND known.token = record_report.token;
+    IF FOUND THEN outcome := 'repeated'; RETURN; END IF;
+
+    outcome := 'over';
+    IF job.status IN ('completed', 'failed', 'cancelled') THEN RETURN; END IF;
+    -- Its worker may be in a stage of its own, that we have no word for.
+    IF NOT change ? 'stage' THEN
+        change := change || jsonb_build_object('stage', CASE
+            WHEN job.stage = 'uploading' AND told ->> 'status' = 'processing' THEN 'transcoding' ELSE job.stage END);
+    END IF;
+    -- The last word holds, whatever the clock of its machine says.
+    stale := said < job.reported_at AND coalesce(change ->> 'status', '') NOT IN ('completed', 'failed');
+    event := append_event(CASE WHEN stale THEN change - 'status' - 'progress' || jsonb_build_object('stage', job.stage)
+                               ELSE change || '{"reported": true}' END, stages, false);
+    IF event.id IS NULL THEN RETURN; END IF;
+    outcome := CASE WHEN stale OR event.progress > (change -> 'progress')::smallint OR event.stage <> change ->> 'stage'
+                    THEN 'behind' ELSE 'recorded' END;
+    INSERT INTO job_reports (job_id, token, seq) VALUES (wanted, record_report.token, event.seq);
+    UPDATE jobs SET
+        reported_at   = greatest(reported_at, said),
+        report        = CASE WHEN stale THEN report ELSE told END,
+        report_due_at = clock_timestamp() + silence
+    WHERE id = wanted;
+    PERFORM pg_notify('streamforge_events', notification(event));
+END $$;
+
+-- End an external job that nobody reported of for too long; nothing when somebody did meanwhile.
+CREATE OR REPLACE FUNCTION end_silent_job(wanted uuid, change jsonb, stages text[]) RETURNS SETOF progress_events LANGUAGE plpgsql AS $$
+DECLARE
+    logged progress_events;
+BEGIN
+    PERFORM 1 FROM jobs WHERE id = wanted AND report_due_at < clock_timestamp() FOR NO KEY UPDATE;
+    IF NOT FOUND THEN RETURN; END IF;
+    logged := append_event(change || '{"reported": true}', stages, false);
+    IF logged.id IS NOT NULL THEN
+        PERFORM pg_notify('streamforge_events', notification(logged));
+        RETURN NEXT logged;
+    END IF;
 END $$;
 
 

@@ -1,4 +1,4 @@
--- roles 6
+-- roles 7
 -- What each role may do to each table, and to which of its rows: the one place to read and to change it. The migrator runs
 -- this file after the functions, once for each number in its first line, and again where it finds that the roles are not in
 -- force; raise the number with every change. It can be run by hand: psql -v caller=… -v worker=… -v admin=… -v schema=….
@@ -11,8 +11,8 @@
 
 GRANT USAGE ON SCHEMA :"schema" TO :"caller", :"worker", :"admin";
 REVOKE ALL ON owners, batches, jobs, uploads, job_terms, progress_events, part_progress, job_chunks, arrivals, installation,
-       claimed_folders, api_keys, sessions, audit_log, rate_counters, months_of_film, deleted_bytes, slot_holders, held_slots, idempotency_keys,
-       workers, schema_migrations
+       claimed_folders, api_keys, sessions, audit_log, rate_counters, months_of_film, deleted_bytes, slot_holders,
+       held_slots, idempotency_keys, job_reports, workers, schema_migrations
 FROM :"caller", :"worker", :"admin";
 
 -- name of a policy: "own" holds for callers, "all" for whoever sees everybody's.
@@ -33,6 +33,7 @@ DROP POLICY IF EXISTS "all" ON jobs;
 DROP POLICY IF EXISTS "all" ON uploads;
 DROP POLICY IF EXISTS "all" ON job_terms;
 DROP POLICY IF EXISTS "all" ON progress_events;
+DROP POLICY IF EXISTS "all" ON job_reports;
 DROP POLICY IF EXISTS "all" ON part_progress;
 DROP POLICY IF EXISTS "all" ON job_chunks;
 DROP POLICY IF EXISTS "all" ON arrivals;
@@ -102,6 +103,10 @@ GRANT USAGE ON SEQUENCE progress_events_id_seq TO :"caller", :"worker";
 CREATE POLICY own ON progress_events TO :"caller" USING (owner = current_setting('streamforge.owner', true))
 WITH CHECK (owner = current_setting('streamforge.owner', true) AND EXISTS (SELECT FROM jobs WHERE jobs.id = job_id));
 CREATE POLICY "all" ON progress_events TO :"worker", :"admin" USING (true);
+
+-- By the service, for whom it has found to be the job's owner.
+GRANT SELECT, INSERT ON job_reports TO :"worker";
+CREATE POLICY "all" ON job_reports TO :"worker" USING (true);
 
 GRANT SELECT ON part_progress TO :"caller";
 GRANT SELECT, INSERT, UPDATE, DELETE ON part_progress TO :"worker";

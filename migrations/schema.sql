@@ -55,6 +55,13 @@ CREATE TABLE jobs (
     progress             smallint NOT NULL DEFAULT 0 CHECK (progress BETWEEN 0 AND 100),
     event_seq            bigint NOT NULL DEFAULT 0,
 
+    -- of one whose worker is not ours
+    kind                 text NOT NULL DEFAULT 'video' CHECK (kind IN ('video', 'external')),
+    silence              interval,
+    report_due_at        timestamptz,
+    reported_at          timestamptz,
+    report               jsonb,
+
     -- what is known, and what came out
     source               jsonb,
     renditions           jsonb,
@@ -94,6 +101,11 @@ CREATE TABLE jobs (
     counted_month        date
 );
 COMMENT ON COLUMN jobs.options IS 'what the caller asked for; see streamforge.contracts.job_options';
+COMMENT ON COLUMN jobs.kind IS 'external = who works on it reports from outside; no workflow has it, and no worker of ours';
+COMMENT ON COLUMN jobs.silence IS 'of an external job: how long nobody may report of it';
+COMMENT ON COLUMN jobs.report_due_at IS 'when an external job fails unless somebody reports; null = of no matter';
+COMMENT ON COLUMN jobs.reported_at IS 'the time that its latest report speaks of';
+COMMENT ON COLUMN jobs.report IS 'its latest report; see streamforge.contracts.reports';
 COMMENT ON COLUMN jobs.launched_at IS 'when Temporal took the workflow; null = the API still owes it the start';
 COMMENT ON COLUMN jobs.work_began_at IS 'when a worker did its first frame; until then it waits, whatever its status';
 COMMENT ON COLUMN jobs.moved_at IS 'when it last got any further';
@@ -127,6 +139,8 @@ CREATE INDEX jobs_to_cancel ON jobs (cancel_requested_at, id)
     WHERE cancel_requested_at IS NOT NULL AND cancel_told_at IS NULL AND status IN ('uploading', 'pending', 'processing');
 CREATE INDEX jobs_to_purge ON jobs (purge_requested_at, id) WHERE purge_requested_at IS NOT NULL;
 CREATE INDEX jobs_to_control ON jobs (id) WHERE control_told < control_number AND status IN ('pending', 'processing');
+CREATE INDEX jobs_by_report_due ON jobs (report_due_at)
+    WHERE report_due_at IS NOT NULL AND status IN ('pending', 'processing');
 CREATE INDEX jobs_with_kept_parts ON jobs (parts_kept_at) WHERE parts_kept_at IS NOT NULL;
 
 -- Uploads that can be resumed: a job's only one, or a part of another.
@@ -190,6 +204,14 @@ CREATE TABLE progress_events (
 );
 COMMENT ON COLUMN progress_events.token IS 'the writer''s own name for it: an append that is repeated finds it';
 CREATE INDEX progress_events_of_a_batch ON progress_events (batch_id, owner_seq) WHERE batch_id IS NOT NULL;
+
+CREATE TABLE job_reports (
+    job_id  uuid NOT NULL REFERENCES jobs ON DELETE CASCADE,
+    token   uuid NOT NULL,
+    seq     bigint NOT NULL,
+    PRIMARY KEY (job_id, token)
+);
+COMMENT ON TABLE job_reports IS 'digests of what was reported, and the number of the event that each became: one that is repeated finds it';
 
 -- What each concurrently encoded part of a stage has done; summed into jobs.progress under the job row's lock.
 CREATE TABLE part_progress (
@@ -255,7 +277,7 @@ CREATE TABLE api_keys (
     prefix        text PRIMARY KEY CHECK (prefix ~ '^sf_[a-z2-7]{8}$'),
     hash          bytea NOT NULL,
     owner         text NOT NULL CHECK (owner ~ '^[A-Za-z0-9_.@+-]{1,128}$'),
-    scopes        text[] NOT NULL CHECK (scopes <@ '{submit,read,admin}' AND cardinality(scopes) > 0),
+    scopes        text[] NOT NULL CHECK (scopes <@ '{submit,report,read,admin}' AND cardinality(scopes) > 0),
     created_at    timestamptz NOT NULL DEFAULT now(),
     expires_at    timestamptz,
     last_used_at  timestamptz,
@@ -269,7 +291,7 @@ COMMENT ON COLUMN api_keys.last_used_at IS 'told now and then, not at each use';
 CREATE TABLE sessions (
     id          text PRIMARY KEY CHECK (id ~ '^[0-9a-f]{64}$'),
     owner       text NOT NULL CHECK (owner ~ '^[A-Za-z0-9_.@+-]{1,128}$'),
-    scopes      text[] NOT NULL CHECK (scopes <@ '{submit,read,admin}'),
+    scopes      text[] NOT NULL CHECK (scopes <@ '{submit,report,read,admin}'),
     credential  text NOT NULL,
     prefix      text REFERENCES api_keys ON DELETE CASCADE,
     created_at  timestamptz NOT NULL DEFAULT now(),
@@ -407,6 +429,7 @@ ALTER TABLE jobs ENABLE ROW LEVEL SECURITY;
 ALTER TABLE uploads ENABLE ROW LEVEL SECURITY;
 ALTER TABLE job_terms ENABLE ROW LEVEL SECURITY;
 ALTER TABLE progress_events ENABLE ROW LEVEL SECURITY;
+ALTER TABLE job_reports ENABLE ROW LEVEL SECURITY;
 ALTER TABLE job_chunks ENABLE ROW LEVEL SECURITY;
 ALTER TABLE part_progress ENABLE ROW LEVEL SECURITY;
 ALTER TABLE arrivals ENABLE ROW LEVEL SECURITY;

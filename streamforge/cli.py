@@ -268,7 +268,7 @@ def create_api_key(
     context: typer.Context,
     *,
     owner: Annotated[str, typer.Option(metavar="NAME", help="Whose jobs it is for.")],
-    scope: Annotated[str, typer.Option(metavar="LIST", help="Of submit, read and admin.")] = "submit,read",
+    scope: Annotated[str, typer.Option(metavar="LIST", help="Of submit, report, read and admin.")] = "submit,read",
     expires: Annotated[str | None, typer.Option(metavar="PERIOD", help="Like 90d, 12h, 30m. (default: never)")] = None,
     data_dir: DataDir = None,
 ) -> None:

@@ -267,6 +267,27 @@ class JobHeld(RequestError):
     http_status = 409
 
 
+class JobIsExternal(RequestError):
+    """What only jobs can do that are worked on here."""
+
+    code = "job.is_external"
+    http_status = 409
+
+
+class JobNotExternal(RequestError):
+    """Nobody outside reports on a job that is worked on here."""
+
+    code = "job.not_external"
+    http_status = 409
+
+
+class ReportMisdirected(RequestError):
+    """It speaks of another job or video than it was sent to."""
+
+    code = "report.misdirected"
+    http_status = 409
+
+
 class WorkerNotFound(RequestError):
     code = "worker.not_found"
     http_status = 404
@@ -573,6 +594,20 @@ class WorkflowLost(ServiceError):
     """The workflow of a job ended, or is gone, and the job was not over."""
 
     code = "temporal.workflow_lost"
+
+
+class ReportedFailure(ServiceError):
+    """A worker outside said so of an external job."""
+
+    code = "report.failed"
+    retryable = False
+
+
+class ReporterSilent(ServiceError):
+    """Nobody reported on an external job for as long as it may be silent."""
+
+    code = "report.silent"
+    retryable = False
 
 
 class MediaChildCrashed(ServiceError):

@@ -51,3 +51,13 @@ async def until_available(
             )
         await asyncio.sleep(delay)
     raise AssertionError("backoff never ends")
+
+
+async def repeatedly(seconds: float, do: Callable[[], Awaitable[object]]) -> None:
+    """For ever, with so many seconds before each time. What fails is logged, and done again the next time."""
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await do()
+        except Exception:
+            log.exception("failed, and will be tried again")

@@ -9,11 +9,16 @@ from streamforge.db.jobs import EVERYONE
 
 
 class Scope(StrEnum):
-    """What a credential is good for. `admin` includes the others."""
+    """What a credential is good for. `admin` includes the others, `submit` includes `report`."""
 
     SUBMIT = "submit"
+    REPORT = "report"
     READ = "read"
     ADMIN = "admin"
+
+
+INCLUDED_IN = {Scope.REPORT: (Scope.SUBMIT,)}
+"""Whoever may make jobs may report on them."""
 
 
 class Need(StrEnum):
@@ -22,6 +27,7 @@ class Need(StrEnum):
     PUBLIC = "public"
     READ = "read"
     SUBMIT = "submit"
+    REPORT = "report"
     ADMIN = "admin"
     PLAYBACK = "playback"
 
@@ -42,7 +48,7 @@ class Caller:
     stands_on: frozenset[str] = frozenset()
 
     def may(self, scope: Scope) -> bool:
-        return scope in self.scopes or Scope.ADMIN in self.scopes
+        return not self.scopes.isdisjoint({scope, Scope.ADMIN, *INCLUDED_IN.get(scope, ())})
 
 
 ANYBODY = Caller(EVERYONE, frozenset(Scope), "anonymous")

@@ -33,6 +33,7 @@ from streamforge.api.routes.media import media
 from streamforge.api.routes.metrics import metrics
 from streamforge.api.routes.process import process
 from streamforge.api.routes.queue import drain_worker, list_workers, queue_stats
+from streamforge.api.routes.reports import create_external_job, progress_history, report_on_job, status_detailed
 from streamforge.api.routes.stream import stream_of_batch, stream_of_everything, stream_of_job
 from streamforge.api.routes.uploads import (
     create_upload,
@@ -90,6 +91,7 @@ def routes(settings: ServerSettings) -> list[GuardedRoute | GuardedWebSocketRout
         GuardedRoute("/workers", list_workers, needs=Need.ADMIN, middleware=timed),
         GuardedRoute("/workers/{worker_id}/drain", drain_worker, needs=Need.ADMIN, methods=["POST"], middleware=timed),
         GuardedRoute("/jobs", list_jobs, needs=Need.READ, middleware=timed),
+        GuardedRoute("/jobs", create_external_job, needs=Need.SUBMIT, methods=["POST"], middleware=timed),
         # No deadline: to make jobs again copies their videos.
         GuardedRoute("/jobs/bulk", change_many, needs=Need.SUBMIT, methods=["POST"]),
         GuardedRoute("/jobs/{job_id}", get_job, needs=Need.READ, middleware=timed),
@@ -101,6 +103,9 @@ def routes(settings: ServerSettings) -> list[GuardedRoute | GuardedWebSocketRout
         GuardedRoute("/jobs/{job_id}/pause", pause_job, needs=Need.SUBMIT, methods=["POST"], middleware=timed),
         GuardedRoute("/jobs/{job_id}/resume", resume_job, needs=Need.SUBMIT, methods=["POST"], middleware=timed),
         GuardedRoute("/jobs/{job_id}/events", list_events, needs=Need.READ, middleware=timed),
+        GuardedRoute("/jobs/{job_id}/events", report_on_job, needs=Need.REPORT, methods=["POST"], middleware=timed),
+        GuardedRoute("/jobs/{job_id}/status-detailed", status_detailed, needs=Need.READ, middleware=timed),
+        GuardedRoute("/jobs/{job_id}/progress-history", progress_history, needs=Need.READ, middleware=timed),
         GuardedRoute("/jobs/{job_id}/logs", list_logs, needs=Need.READ, middleware=timed),
         GuardedRoute("/jobs/{job_id}/chunks", list_chunks, needs=Need.READ, middleware=timed),
         GuardedRoute(

@@ -4,7 +4,7 @@ import structlog
 
 from streamforge.api.workflows import Workflows
 from streamforge.contracts.events import JobChange
-from streamforge.contracts.job import JobStatus, Stage
+from streamforge.contracts.job import JobKind, JobStatus, Stage
 from streamforge.contracts.pipeline import CANCELLED
 from streamforge.db.jobs import JobRow, Jobs
 from streamforge.errors import ServiceError, TemporalUnavailable
@@ -31,6 +31,9 @@ class Cancels:
 
         Raises TemporalUnavailable where a workflow may be running that could not be told.
         """
+        if job.kind is JobKind.EXTERNAL:
+            await self._end(job)  # Its worker hears of it when it reports next.
+            return
         try:
             told = await self._workflows.cancel(job.workflow_id)
         except TemporalUnavailable:

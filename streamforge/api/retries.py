@@ -1,7 +1,7 @@
 """Jobs that failed, tried again under their own id: what is there of them is not done again."""
 
 from streamforge.api.workflows import Workflows
-from streamforge.contracts.job import JobStatus, Stage
+from streamforge.contracts.job import JobKind, JobStatus, Stage
 from streamforge.db.jobs import JobRow, Jobs
 from streamforge.errors import CannotBeRetried, OriginalGone
 from streamforge.progress.bands import progress_at
@@ -22,6 +22,8 @@ class Retries:
 
         Raises CannotBeRetried, OriginalGone, TemporalUnavailable, StorageUnavailable, DatabaseUnavailable.
         """
+        if job.kind is JobKind.EXTERNAL:
+            raise CannotBeRetried("The job is worked on elsewhere; make another one for its next try.")
         if job.status is not JobStatus.FAILED:
             raise CannotBeRetried(f"Only a job that failed can be tried again; this one is {job.status}.")
         # It records that it failed first, and clears away after: what begins now would be cleared away, too.
@@ -39,6 +41,8 @@ class Retries:
 
 async def require_original(storage: Storage, job: JobRow) -> None:
     """Raises OriginalGone, StorageUnavailable."""
+    if job.kind is JobKind.EXTERNAL:
+        raise OriginalGone("The job is worked on elsewhere: its video never was here.")
     found = await storage.stat(job.source_object)
     if found is None or found.size_bytes != job.size_bytes:
         raise OriginalGone("The video itself is not kept any more; send it again.")

@@ -66,6 +66,7 @@ from streamforge.errors import (
 )
 from streamforge.events.broadcaster import Broadcaster
 from streamforge.events.log import EventLog, OwnLog
+from streamforge.events.reports import Reports
 from streamforge.events.sources import BatchSource, JobSource, OwnerSource
 from streamforge.events.stream import Streams
 from streamforge.keys import Keys
@@ -115,6 +116,7 @@ class Services:
     of_all: Callable[[str], Own]
     announce: Callable[[Iterable[UUID]], Awaitable[None]]
     retries: Retries
+    reports: Reports
     queue: QueueWatch
     workers: Workers
     broadcaster: Broadcaster
@@ -259,6 +261,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 launcher=launcher,
                 workflows=workflows,
             ).swept() as resumable,
+            Reports(database, jobs) as reports,
             Auditor(AuditLog(database)) as auditor,
             Rates(Counters(database)) as rates,
             Slots(database) as slots,
@@ -280,6 +283,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 of_all=lambda owner: Own(jobs.of_all(owner), events.of_all(owner), rows.of_all(owner)),
                 announce=jobs.announce,
                 retries=Retries(jobs, workflows, storage),
+                reports=reports,
                 queue=QueueWatch(database),
                 workers=Workers(database),
                 broadcaster=broadcaster,

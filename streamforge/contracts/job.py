@@ -10,6 +10,13 @@ from streamforge.contracts.media.source import AudioRole
 from streamforge.contracts.stored import Word
 
 
+class JobKind(Word):
+    """Who works on a job: we do, or somebody outside who reports."""
+
+    VIDEO = "video"
+    EXTERNAL = "external"
+
+
 class JobStatus(Word):
     PENDING = "pending"
     PROCESSING = "processing"

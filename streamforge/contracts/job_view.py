@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from streamforge.contracts.job import EventView, JobError, JobStatus, Playback, RenditionView, Stage
+from streamforge.contracts.job import EventView, JobError, JobKind, JobStatus, Playback, RenditionView, Stage
 from streamforge.contracts.job_options import JobOptions
 from streamforge.contracts.pipeline import ProcessVideoResult
 from streamforge.contracts.stored import JsonObject
@@ -18,6 +18,7 @@ class JobView(BaseModel):
     key: str
     bucket: str
     owner: str = Field("everyone", description="whose it is; everybody's, as long as nobody has to say who they are")
+    kind: JobKind = Field(JobKind.VIDEO, description="of `external` ones we know what their workers report")
     status: JobStatus
     stage: Stage
     progress: int

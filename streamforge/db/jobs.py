@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from streamforge.contracts.batch import BatchView, OwnerStatus
 from streamforge.contracts.events import RenditionProgress
-from streamforge.contracts.job import EventView, JobError, JobStatus, Playback, RenditionView, Stage
+from streamforge.contracts.job import EventView, JobError, JobKind, JobStatus, Playback, RenditionView, Stage
 from streamforge.contracts.job_control import JobPatch
 from streamforge.contracts.job_filter import JobFilter
 from streamforge.contracts.job_options import JobOptions
@@ -104,6 +104,8 @@ class JobRow(JobProgress, NewJob):
 
     owner: str
     bucket: str
+    kind: JobKind = JobKind.VIDEO
+    report: JsonObject | None = None
     error_message: str | None
     result: JsonObject | None = None
     created_at: datetime
@@ -155,6 +157,12 @@ class OwnJobs:
     async def create(self, job: NewJob, *, progress: int, message: str) -> None:
         """Insert the row together with its first event. Calling it again with the same id changes nothing."""
         await self._own.fetch("create_job", self.owner, *job_columns(job), progress, message)
+        metrics.JOBS_ACCEPTED.inc()
+
+    async def create_external(self, job: NewJob, *, silence: timedelta, message: str) -> None:
+        """One that is worked on elsewhere; it fails when nobody reports on it for `silence`. Calling it again with the same id
+        changes nothing."""
+        await self._own.fetch("create_external_job", self.owner, *job_columns(job), silence, message)
         metrics.JOBS_ACCEPTED.inc()
 
     async def create_batch(self, batch_id: UUID, jobs: Sequence[NewJob], *, progress: int, message: str) -> None:
@@ -211,6 +219,11 @@ class OwnJobs:
         """Of the chunks behind that number, in the order of the film: each with all its parts."""
         rows = await self._seen.look("list_chunks", self._whose, job_id, after, limit)
         return [ChunkRow.model_validate(dict(row)) for row in rows]
+
+    async def chunk_counts(self, job_id: UUID) -> tuple[int, int]:
+        """How many chunks are done in all renditions, and how many there are."""
+        row = await self._seen.look_at_one("chunk_counts", self._whose, job_id)
+        return (0, 0) if row is None else (row["done"], row["total"])
 
     async def request_purge(self, job_id: UUID) -> bool:
         """Mark the job: it goes with its media, as soon as it is over. False when it is held, or gone."""
@@ -348,6 +361,11 @@ class Jobs:
         """Whether nothing of it may be removed."""
         row = await self._database.fetch_one("is_held", job_id)
         return row is not None and bool(row["is_held"])
+
+    async def silent(self, limit: int) -> list[tuple[UUID, timedelta]]:
+        """External jobs on which nobody reported for as long as they may be silent, and how long that is."""
+        rows = await self._database.fetch("silent_jobs", limit)
+        return [(UUID(str(row["id"])), row["silence"]) for row in rows]
 
     async def launched_and_unfinished(self, limit: int, after: JobRow | None = None) -> list[JobRow]:
         """A page of the jobs that Temporal took and that are not over."""

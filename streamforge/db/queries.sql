@@ -21,6 +21,20 @@ WITH created AS (
 )
 SELECT pg_notify('streamforge_events', notification(event)) FROM logged;
 
+-- name: create_external_job
+-- Nobody of ours starts it or works on it: for those who look after such it is begun already.
+WITH created AS (
+    INSERT INTO jobs (owner, id, key, workflow_id, source_object, size_bytes, source_sha256, options, batch_id, origin,
+                      stage, progress, event_seq, kind, silence, report_due_at, launched_at, work_began_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'uploading', 0, 1, 'external', $11::interval, clock_timestamp() + $11,
+            clock_timestamp(), clock_timestamp())
+    ON CONFLICT (id) DO NOTHING
+    RETURNING jobs AS job
+), logged AS (
+    SELECT log_event(job, 'progress', $12 /* message */, NULL, NULL) AS event FROM created
+)
+SELECT pg_notify('streamforge_events', notification(event)) FROM logged;
+
 -- name: create_batch
 WITH known AS (INSERT INTO owners (id) VALUES ($1) ON CONFLICT DO NOTHING)
 INSERT INTO batches (owner, id, total) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING;
@@ -91,7 +105,7 @@ UPDATE jobs SET
     retain_until   = CASE WHEN $4::boolean THEN $5::timestamptz ELSE retain_until END,
     expiring_told_at = CASE WHEN $4 THEN NULL ELSE expiring_told_at END,
     legal_hold     = coalesce($6::boolean, legal_hold),
-    control_number = control_number + coalesce($3 ? 'priority', false)::integer,
+    control_number = control_number + (coalesce($3 ? 'priority', false) AND kind = 'video')::integer,
     updated_at     = clock_timestamp()
 WHERE ($1::text IS NULL OR owner = $1) AND id = $2
   AND (NOT coalesce($3 ? 'priority', false) OR status IN ('uploading', 'pending', 'processing'))
@@ -111,6 +125,14 @@ RETURNING id;
 SELECT job_chunks.* FROM job_chunks JOIN jobs ON jobs.id = job_id
 WHERE ($1::text IS NULL OR owner = $1) AND job_id = $2 AND chunk > $3 AND chunk <= $3::bigint + $4
 ORDER BY chunk, part;
+
+-- name: chunk_counts
+SELECT count(*) AS total, count(*) FILTER (WHERE encoded > 0 AND encoded >= wanted) AS done
+FROM (SELECT coalesce(sum(cardinality(job_chunks.renditions)) FILTER (WHERE state = 'done'), 0) AS encoded,
+             CASE jsonb_typeof(jobs.renditions) WHEN 'array' THEN jsonb_array_length(jobs.renditions) ELSE 1 END AS wanted
+      FROM job_chunks JOIN jobs ON jobs.id = job_id
+      WHERE ($1::text IS NULL OR owner = $1) AND job_id = $2
+      GROUP BY chunk, jobs.renditions) AS each_chunk;
 
 -- name: job_events_after
 SELECT * FROM progress_events
@@ -199,7 +221,7 @@ DELETE FROM idempotency_keys WHERE created_at < clock_timestamp() - interval '1 
 SELECT status, stage, priority, count(*) AS jobs, count(*) FILTER (WHERE work_began_at IS NULL) AS waiting,
        count(*) FILTER (WHERE paused_at IS NOT NULL) AS paused, min(created_at) FILTER (WHERE work_began_at IS NULL) AS oldest
 FROM jobs
-WHERE ($1::text IS NULL OR owner = $1) AND status IN ('pending', 'processing')
+WHERE ($1::text IS NULL OR owner = $1) AND status IN ('pending', 'processing') AND kind = 'video'
 GROUP BY status, stage, priority;
 
 -- name: queue_pace
@@ -208,9 +230,10 @@ SELECT count(*) FILTER (WHERE status = 'completed') AS completed, count(*) FILTE
        (SELECT avg(seconds) FROM (
            SELECT extract(epoch FROM completed_at - work_began_at)::double precision AS seconds FROM jobs
            WHERE ($1::text IS NULL OR owner = $1) AND status = 'completed' AND completed_at IS NOT NULL AND work_began_at IS NOT NULL
+             AND kind = 'video'
            ORDER BY completed_at DESC LIMIT 100) AS latest) AS seconds_each
 FROM jobs
-WHERE ($1::text IS NULL OR owner = $1) AND completed_at > clock_timestamp() - interval '1 hour';
+WHERE ($1::text IS NULL OR owner = $1) AND completed_at > clock_timestamp() - interval '1 hour' AND kind = 'video';
 
 -- name: workers
 -- Those who were seen within $1.
@@ -317,7 +340,7 @@ LIMIT $3;
 -- name: launched_and_unfinished_jobs
 -- In pages by id.
 SELECT * FROM jobs
-WHERE launched_at IS NOT NULL AND status IN ('pending', 'processing') AND ($1::uuid IS NULL OR id > $1)
+WHERE launched_at IS NOT NULL AND status IN ('pending', 'processing') AND kind = 'video' AND ($1::uuid IS NULL OR id > $1)
 ORDER BY id
 LIMIT $2;
 
@@ -354,7 +377,7 @@ WHERE job_id = $1 AND chunk = $2 AND part = $3;
 -- Of the jobs that completed last, some fifty events each, evenly spread: found by their numbers, however many there are.
 WITH latest AS (
     SELECT id AS job, work_began_at, completed_at, event_seq FROM jobs
-    WHERE status = 'completed' AND work_began_at IS NOT NULL
+    WHERE status = 'completed' AND work_began_at IS NOT NULL AND kind = 'video'
     ORDER BY completed_at DESC
     LIMIT $1
 )
@@ -503,6 +526,16 @@ SELECT admit_film($1 /* job */, $2 /* seconds of film */, $3 /* that its owner m
 -- See migrations/functions.sql for what it does, and streamforge.events.log for why readers miss nothing.
 SELECT * FROM append_events($1 /* changes */, $2 /* all stages in order */, $3 /* some may be there already */);
 
+-- name: record_report
+SELECT outcome, (event).* FROM record_report($1 /* job */, $2 /* token */, $3, $4 /* the report */, $5 /* change */, $6 /* all stages in order */);
+
+-- name: silent_jobs
+SELECT id, silence FROM jobs WHERE report_due_at < clock_timestamp() AND status IN ('pending', 'processing')
+ORDER BY report_due_at LIMIT $1;
+
+-- name: end_silent_job
+SELECT * FROM end_silent_job($1, $2 /* change */, $3 /* all stages in order */);
+
 -- name: latest_numbers
 -- How far the logs are that somebody follows, by what notifications call them.
 SELECT 'job:' || id AS key, event_seq AS number FROM jobs WHERE id = ANY ($1::uuid[])
@@ -646,11 +679,13 @@ UNION ALL
 SELECT format('GRANT %I TO CURRENT_USER', $1) WHERE $3::boolean;
 
 -- name: owe_starts
--- $1: what the ids of their workflows end with from now on, null = they stay as they are. A cancel is owed again, too.
+-- $1: what the ids of their workflows end with from now on, null = they stay as they are. A cancel is owed again, too. Who
+-- reports from outside had nobody to report to.
 UPDATE jobs SET
-    launched_at    = CASE WHEN cancel_requested_at IS NULL THEN NULL ELSE launched_at END,
+    launched_at    = CASE WHEN kind = 'video' AND cancel_requested_at IS NULL THEN NULL ELSE launched_at END,
     cancel_told_at = NULL,
-    workflow_id    = CASE WHEN $1::text IS NULL THEN workflow_id
+    report_due_at  = clock_timestamp() + silence,
+    workflow_id    = CASE WHEN $1::text IS NULL OR kind = 'external' THEN workflow_id
                           ELSE regexp_replace(workflow_id, '-restored-[0-9TZ]+$', '') || $1 END
 WHERE status IN ('pending', 'processing');
 

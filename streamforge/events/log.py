@@ -51,17 +51,17 @@ class OwnLog:
 
     async def after(self, owner_seq: int, limit: int = 500) -> list[LoggedEvent]:
         """Events of all jobs of the owner with a number above `owner_seq`, in order."""
-        return _events(await self._own.look("owner_events_after", self.owner, owner_seq, limit))
+        return events_of(await self._own.look("owner_events_after", self.owner, owner_seq, limit))
 
     async def of_job(
         self, job_id: UUID, seq: int, limit: int = 500, since: datetime | None = None
     ) -> list[LoggedEvent]:
         """Events of a job with a number above `seq`."""
-        return _events(await self._seen.look("job_events_after", self._whose, job_id, seq, since, limit))
+        return events_of(await self._seen.look("job_events_after", self._whose, job_id, seq, since, limit))
 
     async def of_batch(self, batch_id: UUID, owner_seq: int, limit: int = 500) -> list[LoggedEvent]:
         """Events of all jobs of a batch, in the numbers of its owner."""
-        return _events(await self._seen.look("batch_events_after", self._whose, batch_id, owner_seq, limit))
+        return events_of(await self._seen.look("batch_events_after", self._whose, batch_id, owner_seq, limit))
 
 
 class AllLogs(OwnLog):
@@ -150,19 +150,19 @@ class EventLog:
         else:
             for entry, future in taken:
                 if (event := written.get(entry.token)) is not None:
-                    _count(entry.change, event)
+                    count(entry.change, event)
                 if not future.done():
                     future.set_result(event)
 
     async def _transaction(self, entries: Sequence[Entry]) -> dict[UUID, LoggedEvent]:
         again = any(entry.may_be_there for entry in entries)
-        changes = [_change(entry) for entry in entries]
+        changes = [change_of(entry) for entry in entries]
         with metrics.timed(metrics.EVENT_WRITE_SECONDS):
             rows = await self._database.fetch("append_events", changes, STAGES_IN_ORDER, again)
-        return {UUID(str(row["token"])): event for row, event in zip(rows, _events(rows), strict=True)}
+        return {UUID(str(row["token"])): event for row, event in zip(rows, events_of(rows), strict=True)}
 
 
-def _count(change: JobChange, event: LoggedEvent) -> None:
+def count(change: JobChange, event: LoggedEvent) -> None:
     metrics.EVENTS_WRITTEN.inc()
     if change.status is not None and change.status.is_over:
         metrics.JOBS_FINISHED.labels(change.status.value, change.error.fault if change.error else "").inc()
@@ -170,7 +170,7 @@ def _count(change: JobChange, event: LoggedEvent) -> None:
             metrics.JOB_FAILURES.labels(change.error.stage.value, change.error.code).inc()
 
 
-def _change(entry: Entry) -> dict[str, Any]:
+def change_of(entry: Entry) -> dict[str, Any]:
     """What the function of the database takes. A key that is not there leaves the job row as it is."""
     change = entry.change
     stage, details = change.stage, change.details
@@ -202,7 +202,7 @@ def _json(model: BaseModel | None) -> dict[str, Any] | None:
     return None if model is None else model.model_dump(mode="json")
 
 
-def _events(rows: Sequence[Row]) -> list[LoggedEvent]:
+def events_of(rows: Sequence[Row]) -> list[LoggedEvent]:
     return [read_as_far_as_possible(LoggedEvent, dict(row))[0] for row in rows]
 
 

@@ -115,6 +115,7 @@ async def test_without_one_a_job_that_is_there_is_answered_like_one_that_is_not(
     [
         (["read"], ["GET /jobs"], {"POST /process": "submit"}),
         (["submit"], ["POST /process"], {"GET /jobs": "read"}),
+        (["report"], [], {"POST /process": "submit", "GET /jobs": "read"}),
         (["admin"], ["GET /jobs", "POST /process"], {}),
     ],
 )
@@ -133,6 +134,24 @@ async def test_each_scope_is_good_for_what_it_says(
             assert challenge.startswith('Bearer realm="streamforge", error="insufficient_scope"')
             assert challenge.endswith(f'scope="{refused[address]}"')
     assert len(guarded_api.uploads) == 0
+
+
+async def test_a_reporter_reports_and_does_nothing_else(guarded_api: Api, key_of: MakeKey) -> None:
+    alice, reporter, stranger = await key_of("alice"), await key_of("alice", "report"), await key_of("bob", "report")
+    made = await guarded_api.http.post("/jobs", json={"kind": "external", "key": "a.mp4"}, headers=alice)
+    job_id = made.raise_for_status().json()["id"]
+    report = {"videoId": "v", "jobId": job_id, "status": "started", "timestamp": "2026-01-31T12:00:00Z"}
+    assert (await guarded_api.http.post(f"/jobs/{job_id}/events", json=report, headers=reporter)).status_code == 200
+    assert_problem(
+        await guarded_api.http.post(f"/jobs/{job_id}/events", json=report, headers=stranger), 404, "job.not_found"
+    )
+    # Who may make jobs may report on them.
+    assert (await guarded_api.http.post(f"/jobs/{job_id}/events", json=report, headers=alice)).json()[
+        "outcome"
+    ] == "repeated"
+    for method, path in (("GET", ""), ("GET", "/events"), ("DELETE", ""), ("POST", "/pause")):
+        answered = await guarded_api.http.request(method, f"/jobs/{job_id}{path}", headers=reporter)
+        assert_problem(answered, 403, "auth.scope_missing")
 
 
 async def test_a_wrong_key_is_refused_by_the_same_work_and_words(guarded_api: Api, key_of: MakeKey) -> None:

@@ -37,6 +37,8 @@ EXPECTED = {
     "GET /jobs?ids={job_id}": (401, 200, 200, 200, 200),
     "GET /jobs/{job_id}": (401, 404, 200, 200, 200),
     "GET /jobs/{job_id}/events": (401, 404, 200, 200, 200),
+    "GET /jobs/{job_id}/status-detailed": (401, 404, 200, 200, 200),
+    "GET /jobs/{job_id}/progress-history": (401, 404, 200, 200, 200),
     "GET /jobs/{job_id}/logs": (401, 404, 200, 200, 200),
     "GET /jobs/{job_id}/chunks": (401, 404, 200, 200, 200),
     "POST /jobs/{job_id}/chunks/refresh": (401, 404, 200, 200, 200),
@@ -67,6 +69,8 @@ EXPECTED = {
     "PATCH /uploads/{upload_id}": (401, 404, 403, 204, 204),
     "POST /uploads/{upload_id}": (401, 404, 403, 204, 204),
     "DELETE /uploads/{upload_id}": (401, 404, 403, 204, 410),
+    "POST /jobs": (401, 201, 403, 201, 201),
+    "POST /jobs/{job_id}/events": (401, 404, 403, 409, 409),
     "POST /jobs/bulk": (401, 200, 403, 200, 200),
     "PATCH /jobs/{job_id}": (401, 404, 403, 200, 200),
     "POST /jobs/{job_id}/retry": (401, 404, 403, 409, 409),
@@ -134,11 +138,17 @@ class World:
         bulk = {"json": {"action": "pause", "ids": ["00000000-0000-4000-8000-000000000000"]}}
         return {
             "/bulk": bulk,
+            "/jobs": {"json": {"kind": "external", "key": "a.mp4"}},
+            "/events": {"json": self.report},
             "/process": video,
             "/batches": video,
             "/tickets": ticket,
             "/license": {"json": self.license},
         }
+
+    @property
+    def report(self) -> dict[str, Any]:
+        return {"videoId": "v", "jobId": self.job_id, "status": "started", "timestamp": "2026-01-31T12:00:00Z"}
 
     @property
     def secrets(self) -> list[str]:

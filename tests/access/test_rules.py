@@ -34,6 +34,7 @@ RULES = {
     "GET /workers": "admin",
     "POST /workers/{worker_id}/drain": "admin",
     "GET /jobs": "read",
+    "POST /jobs": "submit",
     "POST /jobs/bulk": "submit",
     "GET /jobs/{job_id}": "read",
     "DELETE /jobs/{job_id}": "submit",
@@ -43,6 +44,9 @@ RULES = {
     "POST /jobs/{job_id}/pause": "submit",
     "POST /jobs/{job_id}/resume": "submit",
     "GET /jobs/{job_id}/events": "read",
+    "POST /jobs/{job_id}/events": "report",
+    "GET /jobs/{job_id}/status-detailed": "read",
+    "GET /jobs/{job_id}/progress-history": "read",
     "GET /jobs/{job_id}/logs": "read",
     "GET /jobs/{job_id}/chunks": "read",
     "POST /jobs/{job_id}/chunks/refresh": "read",
@@ -133,7 +137,7 @@ async def test_without_a_credential_every_other_route_answers_401(guarded_api: A
     method, path = known(name)
     refused = await guarded_api.http.request(method, path)
     assert_problem(refused, 401, "auth.required")
-    scope = RULES[name] if RULES[name] in {"submit", "admin"} else "read"
+    scope = RULES[name] if RULES[name] in {"submit", "report", "admin"} else "read"
     assert refused.headers["www-authenticate"] == f'Bearer realm="streamforge", scope="{scope}"'
 
 

@@ -47,6 +47,11 @@ def completed(world: World) -> list[Any]:
     return [change | {"event": "progress", "message": "Completed", "status": "completed"}]
 
 
+def started(world: World) -> dict[str, Any]:
+    change = {"job_id": str(world.external.id), "token": str(uuid4()), "stage": "uploading", "progress": 0}
+    return change | {"event": "progress", "message": "Started", "status": "processing"}
+
+
 Arguments = Callable[[World], Sequence[object]]
 NEW = new_job(key=SECRET)
 
@@ -58,6 +63,11 @@ def job_row(owner: str, job_id: UUID, batch: UUID | None) -> Sequence[object]:
 OF_OWNERS: dict[str, Arguments] = {
     "create_job": lambda world: job_row(ALICE, NEW.id, None),
     "create_batch": lambda world: (ALICE, NEW.id, 1),
+    "create_external_job": lambda world: (*job_row(ALICE, NEW.id, None)[:10], timedelta(days=1), "told"),
+    "record_report": lambda world: (world.external.id, uuid4(), LATER, {}, started(world), STAGES_IN_ORDER),
+    "silent_jobs": lambda world: (10,),
+    "end_silent_job": lambda world: (world.external.id, started(world), STAGES_IN_ORDER),
+    "chunk_counts": lambda world: (ALICE, world.running.id),
     "get_job": lambda world: (ALICE, world.running.id),
     "jobs_by_id": lambda world: (ALICE, world.ids),
     "list_jobs": lambda world: (ALICE, {"q": SECRET}, 10),
@@ -201,6 +211,7 @@ NEEDED = {
     },
     Roles().caller: {
         "create_job",
+        "create_external_job",
         "create_batch",
         "create_uploading_job",
         "create_upload",
@@ -299,7 +310,7 @@ async def test_administrators_see_all(database: Database, world: World) -> None:
     assert {job.id for job in await jobs.newest(10)} == {*world.ids, world.of_bob}
     first = await jobs.newest(2)
     rest = await jobs.newest(10, after=(first[-1].created_at, first[-1].id))
-    assert len({job.id for job in first + rest}) == 8
+    assert len({job.id for job in first + rest}) == 9
     overview = await jobs.get(world.running.id)
     assert overview is not None
     assert (overview.owner, len(overview.latest_events)) == (ALICE, 3)

@@ -33,6 +33,7 @@ class World:
     uploading: NewJob
     failed: NewJob
     completed: NewJob
+    external: NewJob
     batch: UUID
     empty_batch: UUID
     arrival: UUID
@@ -44,7 +45,7 @@ class World:
     def ids(self) -> list[UUID]:
         return [
             self.waiting.id, self.running.id, self.over.id, self.of_batch.id, self.uploading.id, self.failed.id,
-            self.completed.id,
+            self.completed.id, self.external.id,
         ]  # fmt: skip
 
     @property
@@ -63,11 +64,12 @@ async def made(database: Database, dsn: str) -> World:
     batch, empty, arrival = uuid4(), uuid4(), uuid4()
     world = World(
         new_job(key=SECRET), new_job(key=SECRET), new_job(key=SECRET), new_job(key=SECRET, batch_id=batch), new_job(key=SECRET),
-        new_job(key=SECRET), new_job(key=SECRET), batch, empty, arrival, uuid4(),
+        new_job(key=SECRET), new_job(key=SECRET), new_job(key=SECRET), batch, empty, arrival, uuid4(),
     )  # fmt: skip
     first = {"progress": 5, "message": "File received"}
     for job in (world.waiting, world.running, world.over, world.failed, world.completed):
         await jobs.of(ALICE).create(job, **first)
+    await jobs.of(ALICE).create_external(world.external, silence=-timedelta(seconds=1), message="Waits for its worker")
     await jobs.of(ALICE).create_batch(batch, [world.of_batch], **first)
     await jobs.of(BOB).create(new_job(id=world.of_bob, key="bobs-film.mp4"), **first)
     upload = NewUpload(id=world.upload, length=10, metadata=SECRET, job=world.uploading)

@@ -17,6 +17,7 @@ from streamforge.api.services import AppState, require
 SCOPES = {
     Need.READ: CallerScope.READ,
     Need.SUBMIT: CallerScope.SUBMIT,
+    Need.REPORT: CallerScope.REPORT,
     Need.ADMIN: CallerScope.ADMIN,
 }
 

@@ -55,6 +55,7 @@ TAGS = {
     "jobs": "Send videos, look at what becomes of them, cancel them.",
     "uploads": "Uploads that can be resumed, by the tus protocol 1.0.0: tus-js-client and Uppy speak it.",
     "events": "Every change of a job is an event in a log, which can be read in pages and followed live.",
+    "reports": "Jobs that workers outside of this service report on, and any job in the words in which they do.",
     "playback": "What players ask for.",
     "callers": "Who asks: keys and tokens in a header; sessions and tickets for browsers, which cannot always send one.",
     "operations": "For who runs this server.",

@@ -12,7 +12,7 @@ from streamforge.api.http.unknown_fields import parameters
 from streamforge.api.openapi.operation import Answer, Body, Operation, describes, json_of
 from streamforge.api.routes.jobs import find, shown
 from streamforge.api.services import Own, Request, Services, own, require, services_of
-from streamforge.contracts.job import JobStatus
+from streamforge.contracts.job import JobKind, JobStatus
 from streamforge.contracts.job_control import JobPatch
 from streamforge.contracts.job_view import JobView
 from streamforge.db.jobs import JobOverview
@@ -20,6 +20,7 @@ from streamforge.errors import (
     InvalidField,
     JobAlreadyOver,
     JobHeld,
+    JobIsExternal,
     JobNotFound,
     MalformedJobId,
     ScopeMissing,
@@ -135,7 +136,7 @@ async def change(services: Services, mine: Own, job: JobOverview, asked: JobPatc
         summary="Pause a job",
         says="What is being encoded comes to its end; no other part is begun until it is resumed. Its place is given to others.",
         answers=(json_of(202, "It is paused, or was already: `paused_at` says since when.", JobView),),
-        errors=(MalformedJobId, InvalidField, JobNotFound, JobAlreadyOver),
+        errors=(MalformedJobId, InvalidField, JobNotFound, JobAlreadyOver, JobIsExternal),
     )
 )
 async def pause_job(request: Request) -> Response:
@@ -147,7 +148,7 @@ async def pause_job(request: Request) -> Response:
         tag="jobs",
         summary="Let a paused job go on",
         answers=(json_of(202, "It goes on, or did already.", JobView),),
-        errors=(MalformedJobId, InvalidField, JobNotFound, JobAlreadyOver),
+        errors=(MalformedJobId, InvalidField, JobNotFound, JobAlreadyOver, JobIsExternal),
     )
 )
 async def resume_job(request: Request) -> Response:
@@ -162,7 +163,9 @@ async def _set_paused(request: Request, paused: bool) -> Response:
 
 
 async def set_paused(services: Services, mine: Own, job: JobOverview, paused: bool) -> JobOverview:
-    """The job as it is then. Raises JobAlreadyOver, JobNotFound."""
+    """The job as it is then. Raises JobAlreadyOver, JobIsExternal, JobNotFound."""
+    if job.kind is JobKind.EXTERNAL:
+        raise JobIsExternal("The job is worked on elsewhere; only its own worker can pause it.")
     if not await mine.jobs.set_paused(job.id, paused):
         raise over(job)
     services.launcher.wake()

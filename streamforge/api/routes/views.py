@@ -10,7 +10,7 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
-from streamforge.contracts.job import JobStatus, RenditionView, Stage
+from streamforge.contracts.job import JobKind, JobStatus, RenditionView, Stage
 from streamforge.contracts.job_view import JobView
 from streamforge.contracts.pipeline import ProcessVideoResult
 from streamforge.contracts.stored import read_as_far_as_possible
@@ -60,6 +60,8 @@ def _eta(job: JobOverview, model: EtaModel, now: datetime) -> Eta | None:
     began_at = job.work_began_at or job.started_at
     if job.status is not JobStatus.PROCESSING or began_at is None or job.paused_at is not None:
         return None
+    if job.kind is JobKind.EXTERNAL:
+        return None  # How long others take, ours cannot tell.
     return model.estimate(job.stage, job.progress, began_at, now)
 
 
