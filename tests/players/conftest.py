@@ -51,11 +51,11 @@ def players_site(chromium: str) -> Iterator[str]:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def api(chromium: str, postgres_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Api]:
+async def api(players_site: str, postgres_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Api]:
     await run_sql(postgres_dsn, "CREATE DATABASE players")
     settings = Settings(
         data_dir=tmp_path_factory.mktemp("players") / "data",
-        server=ServerSettings(port=0),
+        server=ServerSettings(port=0, cors_origins=["*", players_site]),
         database=DatabaseSettings(dsn=postgres_dsn.rpartition("/")[0] + "/players"),
         auth=AuthSettings(secret=SecretStr("a secret of this installation, for tests")),
         temporal=TemporalSettings(address=f"127.0.0.1:{free_port('127.0.0.1')}"),
