@@ -26,6 +26,7 @@ BENCHES = {
     "fanout": "events to 1,000 clients: CPU, latency, memory, replay; beside sse-starlette and Nchan",
     "log_rows": "rows a second into the log, 8 writers",
     "listing": "`GET /jobs` of a million jobs: each filter, page by page",
+    "event_loop": "how long the event loop of the API stands still for the largest answers",
     "access": "what isolation of owners costs on GET /jobs/<id>",
     "soak": "two hours of mixed load: what grows (`make soak`)",
     "whole_job": "CPU of a whole job ÷ CPU of the bare encode of its ladder",

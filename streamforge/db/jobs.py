@@ -5,6 +5,7 @@ import itertools
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TypeVar
 from uuid import UUID, uuid4
 
@@ -21,6 +22,7 @@ from streamforge.contracts.stored import JsonObject, read_as_far_as_possible
 from streamforge.db.chunks import ChunkRow
 from streamforge.db.pool import Database, Row
 from streamforge.db.snapshot import removal
+from streamforge.event_loop import in_turns
 from streamforge.observability import metrics
 from streamforge.progress.eta import Moment, PastJob
 
@@ -185,7 +187,7 @@ class OwnJobs:
     async def by_id(self, ids: Sequence[UUID]) -> list[JobOverview]:
         """In the order asked for; unknown ones are left out."""
         rows = await self._seen.look("jobs_by_id", self._whose, list(ids))
-        found = {job.id: job for job in (_read(JobOverview, row) for row in rows)}
+        found = {job.id: job for job in await in_turns(partial(_read, JobOverview), rows)}
         return [found[job_id] for job_id in dict.fromkeys(ids) if job_id in found]
 
     async def newest(
@@ -196,7 +198,7 @@ class OwnJobs:
         if after is not None:
             asked["before"] = [after[0].isoformat(), str(after[1])]
         rows = await self._seen.look("list_jobs", self._whose, asked, limit)
-        return [_read(JobOverview, row) for row in rows]
+        return await in_turns(partial(_read, JobOverview), rows)
 
     async def state(self, job_id: UUID) -> JobState | None:
         row = await self._seen.look_at_one("job_state", self._whose, job_id)

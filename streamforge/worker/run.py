@@ -31,6 +31,7 @@ from streamforge.db.pool import Database
 from streamforge.db.roles import Roles
 from streamforge.db.workers import Beats
 from streamforge.errors import MissingPart
+from streamforge.event_loop import spare_what_stays
 from streamforge.events.log import EventLog
 from streamforge.keys import Keys
 from streamforge.media.worker.capabilities import cores, memory_bytes
@@ -86,6 +87,7 @@ async def run_worker(settings: Settings) -> None:
         drain = asyncio.Event()
         async with worker(settings, drain):
             asked_to_stop = signals.enter_context(stop_requests())
+            spare_what_stays()
             log.info("worker ready", queues=[names.TASK_QUEUE, names.MEDIA_TASK_QUEUE, names.CAPTIONS_TASK_QUEUE])
             await _first_of(asked_to_stop, drain)
             log.info("worker stopping")

@@ -24,6 +24,7 @@ from streamforge.api.app import create_app
 from streamforge.api.http.protocols import HttpProtocol, WebSocketProtocol
 from streamforge.api.services import AppState
 from streamforge.errors import InvalidSettings, PortInUse
+from streamforge.event_loop import spare_what_stays
 from streamforge.settings import Settings
 from streamforge.signals import stop_requests
 
@@ -51,6 +52,7 @@ async def serve(
     with ExitStack() as signals:
         async with running(settings) as url:
             asked_to_stop = stop or signals.enter_context(stop_requests())
+            spare_what_stays()
             log.info("listening", url=url)
             if on_ready is not None:
                 on_ready(url)

@@ -31,6 +31,7 @@ from streamforge.errors import (
     NothingToPlay,
     ScopeMissing,
 )
+from streamforge.event_loop import in_turns
 from streamforge.events.frames import of_job
 
 MAX_SEQ = 2**63 - 1
@@ -143,7 +144,7 @@ async def _listed(request: Request, ids: str) -> Response:
 
 async def _views(services: Services, jobs: Sequence[JobOverview]) -> list[JobView]:
     model = await services.etas.model()
-    return [services.playbacks.told(job_view(job, model)) for job in jobs]
+    return await in_turns(lambda job: services.playbacks.told(job_view(job, model)), jobs)
 
 
 @describes(
