@@ -63,6 +63,8 @@ class FilmPackets:
     in_output_order: bool = False
     is_plainly_reordered: bool = False
     """Only a picture and those right in front of it change places."""
+    late: int = 0
+    """Ticks that FFmpeg gives every picture too much, beside sound: in AVI, where it takes for reordered what is not."""
     are_only_keys_timed: Callable[[], bool] = lambda: False
     """Whether no other picture has a time of its own, which FFmpeg does not say when it has filled them in. It takes a while."""
 
@@ -116,7 +118,7 @@ def film_clock(film: FilmPackets, sounds: Mapping[int, RunFinder], container: st
         return _untimed(film, sounds, breaks=len(runs) > 1)
     wrong |= beyond & _is_before_break(aligned.leading, len(times))
     times[wrong] = NO_TIME
-    placed = dict(zip(heard, aligned.others, strict=True))
+    placed = dict(zip(heard, (_later(runs, film.late) for runs in aligned.others), strict=True))
     clock = TrackClock(
         runs=_clock_runs(aligned.leading),
         disbelieved=sorted(set(film.positions[wrong].tolist()) - {-1})[:MOST_DISBELIEVED],
@@ -336,6 +338,10 @@ def _clock_runs(placed: Sequence[Placed]) -> list[ClockRun]:
         if not found or found[-1].shift != each.shift:
             found.append(ClockRun(begin=each.run.first, position=each.run.position, shift=each.shift))
     return found if any(run.shift for run in found) else []
+
+
+def _later(placed: Sequence[Placed], ticks: int) -> list[Placed]:
+    return [replace(each, shift=each.shift + ticks) for each in placed]
 
 
 def _sound_clock(placed: Sequence[Placed] | None, finder: RunFinder) -> TrackClock:

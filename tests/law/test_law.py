@@ -32,7 +32,7 @@ PINNED = (
     5, 24, 63, 87, 90, 104, 106, 111, 123, 127, 141, 310_000_492, 500_001_210, 600_000_286, 772_635_792, 772_636_206,
     772_636_431, 772_636_435, 772_636_541, 995_855_993, 311_000_284, 312_000_050, 331_000_520, 340_000_980,
     340_003_837, 451_741_654, 482_613_829, 748_639_295, 943_862_301, 808_003_238,
-    808_005_243, 784_161_375, 897_364_504, 40_725_009,
+    808_005_243, 784_161_375, 897_364_504, 40_725_009, 392_064_784,
 )  # fmt: skip
 """Seeds of past finds: edit lists that hide whole GOPs, first pictures with a time far off, null frames at the end, FLV whose
 clock begins late, new PIDs, H.264 with reordered pictures in AVI, torn transport streams, MPEG-4 cut in a transport stream,
@@ -46,6 +46,7 @@ gives one of the first pictures the time of the last; a pause in Matroska that s
 picture of MJPEG beside sound, which counts as its cover; a clock of 33 bits that ends in a recording whose streams get other
 numbers; a last picture that stays for long behind an edit list, and one of which the edit list says more than it knows, which is
 what one says whose hidden pictures have a time far off;
+H.264 in AVI that is not reordered, and one picture late for FFmpeg;
 few pictures between a clock that is set back and a hole behind which it goes on with that of the recording before."""
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ import marks
 import mutations
 import pytest
 from av.video.frame import VideoFrame
+from avi import avi
 from job import SMALL_AND_CUT, Made
 from law import told_by, truth_of
 from material import Making, material
@@ -212,3 +214,13 @@ def test_what_comes_under_new_pids_begins_with_its_first_packets_which_may_have_
     path.write_bytes(transport_stream(untimed, new_pids=True))
     outcome = outcome_of(path, read=marks.number_of)
     outcome.assert_pictures(0, 74)
+
+
+def test_h264_in_avi_that_is_not_reordered_is_no_picture_late(outcome_of: Run, tmp_path: Path) -> None:
+    """FFmpeg shows each a picture later than AVI says, as it does with those that are reordered: here 80 ms behind the sound."""
+    source = avi(material(Making("h264", "mp2", Fraction(25, 2), gop=25, seconds=4, elementary=True)))
+    path = tmp_path / "late.avi"
+    path.write_bytes(source)
+    outcome = outcome_of(path, read=marks.number_of)
+    assert [time for time, _ in outcome.seen.pictures][:3] == pytest.approx([0, 0.08, 0.16], abs=0.01)
+    outcome.assert_beeps(lambda second: second + 0.25, range(1, 4))

@@ -190,9 +190,11 @@ class Timeline(TrackReading):
         is_guess = self.without_time > 0 or self.packed > 0 or not self.has_plain_reordering
         in_output_order = self.is_avi and self.reordered > 0 and is_guess
         decoded = self._in_ticks(self.decode_times) if self.has_decode_times else None
+        times = decoded if in_output_order and decoded is not None else self._in_ticks(self.times)
         return FilmPackets(
-            times=decoded if in_output_order and decoded is not None else self._in_ticks(self.times),
+            times=times,
             decoded=decoded,
+            late=_late(times, decoded) if self.is_avi and decoded is not None else 0,
             reordered=self.reordered,
             positions=np.array(self.positions, np.int64),
             keys=np.frombuffer(bytes(self.keys), np.bool_),
@@ -285,6 +287,14 @@ def only_keys_are_timed(path: Path, index: int, analysed_bytes: int) -> bool:
     with open_source(path, analysed_bytes, fills_in=False) as container:
         pictures = packets(container, stream_by_index(container, index))
         return all(picture.is_keyframe or picture.pts is None for picture in pictures)
+
+
+def _late(times: NDArray[np.int64], decoded: NDArray[np.int64]) -> int:
+    """How much later every picture is shown than decoded, where that is the same for all; else 0. Then nothing is reordered:
+    AVI only says when pictures are decoded, and FFmpeg makes room for what H.264 might do (it does not say that it does not)."""
+    known = (times != NO_TIME) & (decoded != NO_TIME)
+    behind = times[known] - decoded[known]
+    return int(behind[0]) if len(behind) and (behind == behind[0]).all() else 0
 
 
 def _timeline(stream: VideoStream, container: str) -> Timeline:

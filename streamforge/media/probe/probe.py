@@ -108,6 +108,7 @@ def _read(task: ProbeTask, on_progress: Tell[PacketsRead]) -> _File:
             extent = replace(extent, seconds=max(extent.seconds, counted))
         damage = _damage(task, there, stream.frames, extent, analysed_bytes)
         shown = reading.films[main].frame_count if main in reading.films else track.packet_count
+        is_trimmed = is_whole_film and shown < stream.frames
         return _File(
             container=kind,
             analysed_bytes=analysed_bytes,
@@ -117,7 +118,7 @@ def _read(task: ProbeTask, on_progress: Tell[PacketsRead]) -> _File:
             main=main,
             continuing=frozenset(continuing),
             damage=damage,
-            declared_end=_declared_end(container, stream, shown) if repeated or is_whole_film else None,
+            declared_end=_declared_end(container, stream, is_trimmed) if repeated or is_whole_film else None,
         )
 
 
@@ -158,14 +159,14 @@ def _damage(task: ProbeTask, found: int, declared: int, extent: ReadExtent, anal
     return None
 
 
-def _declared_end(container: InputContainer, stream: VideoStream | AudioStream, shown: int) -> float | None:
+def _declared_end(container: InputContainer, stream: VideoStream | AudioStream, is_trimmed: bool) -> float | None:
     """By the stream itself, and by the container: an edit list makes the film shorter than its track. None where it hides
-    some of the track's pictures, of which so many are `shown`, and says all the same that the film is as long as the track."""
+    some of the track's pictures (`is_trimmed`), and says all the same that the film is as long as the track."""
     if stream.duration is None or stream.time_base is None or container.duration is None:
         return None
     of_track = float(((stream.start_time or 0) + stream.duration) * stream.time_base)
     of_film = ((container.start_time or 0) + container.duration) / MICROSECONDS
-    return None if shown < stream.frames and of_film >= of_track else min(of_track, of_film)
+    return None if is_trimmed and of_film >= of_track else min(of_track, of_film)
 
 
 # ── what came of it ─────────────────────────────────────────────────────────────────────────────────────────────────
