@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, TypeAlias, TypeVar, get_type_hints
 
+import httpx
 from temporalio import activity
 from temporalio.client import Client
 
@@ -24,6 +25,7 @@ from streamforge.contracts.tasks import Libraries
 from streamforge.db.audit import AuditLog
 from streamforge.db.chunks import Chunks
 from streamforge.db.jobs import Jobs
+from streamforge.db.webhooks import Deliveries
 from streamforge.events.log import EventLog
 from streamforge.keys import Keys
 from streamforge.media.worker.children import MediaChildren
@@ -56,6 +58,8 @@ class Parts:
     keys: Keys
     gpu: GpuSessions
     temporal: Client
+    deliveries: Deliveries
+    outbound: httpx.AsyncClient
 
     @property
     def retention(self) -> RetentionSettings:

@@ -13,6 +13,7 @@ from streamforge.contracts.pipeline import SweepInput, SweepResult
 from streamforge.contracts.steps import SWEEP
 from streamforge.db.audit import AuditLog
 from streamforge.db.jobs import Jobs
+from streamforge.db.webhooks import Deliveries
 from streamforge.errors import StorageUnavailable
 from streamforge.settings import RetentionSettings
 from streamforge.storage import Storage, layout
@@ -34,6 +35,7 @@ class RetentionActivities:
     jobs: Jobs
     retention: RetentionSettings
     audit_log: AuditLog
+    deliveries: Deliveries
 
     @performs(SWEEP)
     async def sweep(self, _: SweepInput) -> SweepResult:
@@ -54,6 +56,7 @@ class RetentionActivities:
             soon = A_DAY_AHEAD + timedelta(hours=self.retention.sweep_every_hours)
             await self.jobs.tell_expiring(keep, soon, "It is about to be removed")
             await self.audit_log.forget(now - timedelta(days=self.retention.audit_days))
+            await self.deliveries.forget(now - timedelta(days=self.retention.deliveries_days))
             await self._remove_searches(now - keep)
             orphans = await self._remove_orphans(now - ORPHAN_GRACE, checkpoint)
             await self.jobs.forget_announced(now - ORPHAN_GRACE)

@@ -1,4 +1,4 @@
--- functions 8
+-- functions 9
 -- All functions of the database, as they are now: the one place to read and to change them. The migrator runs this file
 -- after the numbered migrations, once for each number in its first line. Raise that with every change; a database never
 -- goes back to a lower one, whichever version of the service starts last. What is called by a version before must go on
@@ -168,6 +168,29 @@ END $$;
 
 -- ── writing the log; streamforge.events.log says why no reader ever misses an event ─────────────────────────────────
 
+-- As webhooks are asked for; see streamforge.contracts.webhooks.
+CREATE OR REPLACE FUNCTION webhook_type(event text, stage text) RETURNS text IMMUTABLE LANGUAGE sql AS $$
+    SELECT 'job.' || CASE WHEN event = 'progress' AND stage IN ('completed', 'failed', 'cancelled') THEN stage ELSE event END
+$$;
+
+-- What is to be told of an event, in the event's own transaction: whatever is away then or dies, it is owed. Workers are woken.
+CREATE OR REPLACE FUNCTION owe_webhooks(job jobs, logged progress_events) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    kind  text := webhook_type(logged.event, logged.stage);
+BEGIN
+    INSERT INTO webhook_deliveries (owner, endpoint_id, url, job_id, type, event)
+    SELECT logged.owner, told.id, told.url, logged.job_id, kind, to_jsonb(logged) - 'id' - 'token'
+    FROM (
+        SELECT endpoint.id, NULL AS url FROM webhook_endpoints AS endpoint
+        WHERE endpoint.owner = logged.owner AND endpoint.enabled
+          AND CASE WHEN events IS NULL THEN kind <> 'job.progress' ELSE kind = ANY (events) OR '*' = ANY (events) END
+        UNION ALL
+        SELECT '00000000-0000-0000-0000-000000000000', job.options ->> 'webhook_url'
+        WHERE job.options ->> 'webhook_url' IS NOT NULL AND kind <> 'job.progress'
+    ) AS told;
+    IF FOUND THEN PERFORM pg_notify('streamforge_webhooks', ''); END IF;
+END $$;
+
 -- The row of an event whose job row was raised to its number just now, under its lock. An owner is known from the first
 -- job on: nobody has to be registered.
 CREATE OR REPLACE FUNCTION log_event(job jobs, event text, message text, details jsonb, token uuid) RETURNS progress_events
@@ -182,6 +205,7 @@ BEGIN
     INSERT INTO progress_events (job_id, seq, owner, owner_seq, batch_id, event, stage, progress, message, details, token)
     VALUES (job.id, job.event_seq, job.owner, number, job.batch_id, event, job.stage, job.progress, message, details, token)
     RETURNING * INTO logged;
+    PERFORM owe_webhooks(job, logged);
     RETURN logged;
 END $$;
 

@@ -1,4 +1,4 @@
--- roles 7
+-- roles 8
 -- What each role may do to each table, and to which of its rows: the one place to read and to change it. The migrator runs
 -- this file after the functions, once for each number in its first line, and again where it finds that the roles are not in
 -- force; raise the number with every change. It can be run by hand: psql -v caller=… -v worker=… -v admin=… -v schema=….
@@ -12,7 +12,8 @@
 GRANT USAGE ON SCHEMA :"schema" TO :"caller", :"worker", :"admin";
 REVOKE ALL ON owners, batches, jobs, uploads, job_terms, progress_events, part_progress, job_chunks, arrivals, installation,
        claimed_folders, api_keys, sessions, audit_log, rate_counters, months_of_film, deleted_bytes, slot_holders,
-       held_slots, idempotency_keys, job_reports, workers, schema_migrations
+       held_slots, idempotency_keys, job_reports, workers, webhook_endpoints, webhook_secrets,
+       webhook_deliveries, schema_migrations
 FROM :"caller", :"worker", :"admin";
 
 -- name of a policy: "own" holds for callers, "all" for whoever sees everybody's.
@@ -27,6 +28,9 @@ DROP POLICY IF EXISTS own ON job_chunks;
 DROP POLICY IF EXISTS own ON idempotency_keys;
 DROP POLICY IF EXISTS own ON months_of_film;
 DROP POLICY IF EXISTS own ON deleted_bytes;
+DROP POLICY IF EXISTS own ON webhook_endpoints;
+DROP POLICY IF EXISTS own ON webhook_secrets;
+DROP POLICY IF EXISTS own ON webhook_deliveries;
 DROP POLICY IF EXISTS "all" ON owners;
 DROP POLICY IF EXISTS "all" ON batches;
 DROP POLICY IF EXISTS "all" ON jobs;
@@ -49,6 +53,9 @@ DROP POLICY IF EXISTS "all" ON months_of_film;
 DROP POLICY IF EXISTS "all" ON deleted_bytes;
 DROP POLICY IF EXISTS "all" ON slot_holders;
 DROP POLICY IF EXISTS "all" ON held_slots;
+DROP POLICY IF EXISTS "all" ON webhook_endpoints;
+DROP POLICY IF EXISTS "all" ON webhook_secrets;
+DROP POLICY IF EXISTS "all" ON webhook_deliveries;
 
 
 -- ── owners ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -172,6 +179,22 @@ CREATE POLICY "all" ON idempotency_keys TO :"worker" USING (true);
 GRANT SELECT, INSERT, UPDATE, DELETE ON workers TO :"worker";
 GRANT SELECT, UPDATE (drain_requested_at) ON workers TO :"admin";
 CREATE POLICY "all" ON workers TO :"worker", :"admin" USING (true);
+
+
+-- ── who is told ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+-- What was tried, and what came of it, only the service says; a caller asks for another try.
+GRANT SELECT, INSERT, UPDATE, DELETE ON webhook_endpoints, webhook_secrets TO :"caller";
+GRANT SELECT, INSERT, UPDATE (status, tries, due_at, completed_at) ON webhook_deliveries TO :"caller";
+GRANT SELECT, UPDATE (enabled, disabled_reason, updated_at) ON webhook_endpoints TO :"worker";
+GRANT SELECT ON webhook_secrets TO :"worker";
+GRANT SELECT, INSERT, UPDATE, DELETE ON webhook_deliveries TO :"worker";
+CREATE POLICY own ON webhook_endpoints TO :"caller" USING (owner = current_setting('streamforge.owner', true));
+CREATE POLICY own ON webhook_secrets TO :"caller" USING (owner = current_setting('streamforge.owner', true));
+CREATE POLICY own ON webhook_deliveries TO :"caller" USING (owner = current_setting('streamforge.owner', true));
+CREATE POLICY "all" ON webhook_endpoints TO :"worker" USING (true);
+CREATE POLICY "all" ON webhook_secrets TO :"worker" USING (true);
+CREATE POLICY "all" ON webhook_deliveries TO :"worker" USING (true);
 
 
 -- ── the audit log ───────────────────────────────────────────────────────────────────────────────────────────────────

@@ -381,7 +381,7 @@ def submit(
     priority: Annotated[int | None, typer.Option(min=1, max=5, help="1 goes first. (default: 3)")] = None,
     external_id: Annotated[str | None, typer.Option(metavar="ID", help="What you call it.")] = None,
     metadata: Annotated[str | None, typer.Option(metavar="JSON", help="An object to be kept with the job.")] = None,
-    webhook_url: Annotated[str | None, typer.Option(metavar="URL", help="Kept with the job, not yet used.")] = None,
+    webhook_url: Annotated[str | None, typer.Option(metavar="URL", help="Told of what becomes of the job.")] = None,
     playback: Annotated[
         str | None, typer.Option(metavar="public|signed", help="Who may watch: who has the id, or a signed address.")
     ] = None,

@@ -288,6 +288,21 @@ class ReportMisdirected(RequestError):
     http_status = 409
 
 
+class WebhookNotFound(RequestError):
+    code = "webhook.not_found"
+    http_status = 404
+
+
+class DeliveryNotFound(RequestError):
+    code = "webhook.delivery_not_found"
+    http_status = 404
+
+
+class TooManyWebhooks(RequestError):
+    code = "webhook.too_many"
+    http_status = 409
+
+
 class WorkerNotFound(RequestError):
     code = "worker.not_found"
     http_status = 404

@@ -1,7 +1,8 @@
-"""Content keys: derived from one secret wherever they are needed, stored nowhere.
+"""Content keys, and what webhooks are signed with: derived from one secret wherever they are needed, stored nowhere.
 
-HKDF (RFC 5869) makes key and key id of each job's video and audio from `keys.secret`. Worker and API come to the same
-ones without telling each other, and a key id that differs shows that their secrets do.
+HKDF (RFC 5869) makes key and key id of each job's video and audio from `keys.secret`, and the secret of each webhook. Worker
+and API come to the same ones without telling each other, and a key id or a fingerprint that differs shows that their secrets
+do.
 """
 
 from typing import Final
@@ -18,6 +19,8 @@ from streamforge.settings import Settings
 
 TRACK_TYPES: tuple[TrackType, ...] = ("video", "audio")
 FILE_NAME: Final = "keys-secret"
+WEBHOOK_SECRET_BYTES = 32
+"""Standard Webhooks asks for 24 to 64."""
 
 
 def derive(secret: bytes, job_id: UUID, track_type: TrackType) -> ContentKey:
@@ -58,6 +61,19 @@ class Keys:
                 "set STREAMFORGE_KEYS__SECRET on all workers and APIs."
             )
         return key
+
+    def of_webhook(self, owner: str, endpoint_id: UUID, version: int) -> bytes:
+        """What signs for it, in its version. Makes the secret where there is none yet, as an API may come first."""
+        info = b"streamforge webhook 1 " + endpoint_id.bytes + version.to_bytes(4, "big") + owner.encode()
+        return self._webhook_material(info)
+
+    def webhook_fingerprint(self) -> str:
+        """Tells whether two derive the same, and nothing else."""
+        return self._webhook_material(b"streamforge webhook fingerprint 1").hex()
+
+    def _webhook_material(self, info: bytes) -> bytes:
+        secret = self._secret() or secret_files.read_or_make(self._file)
+        return HKDF(SHA256(), WEBHOOK_SECRET_BYTES, salt=None, info=info).derive(secret)
 
     def _secret(self) -> bytes | None:
         if self._set is not None:

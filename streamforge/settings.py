@@ -229,6 +229,14 @@ class OutboundSettings(Section):
     allowed_networks: list[IPv4Network | IPv6Network] = []
 
 
+class WebhooksSettings(Section):
+    timeout_seconds: float = Field(20, gt=0, le=60)
+    retry_after_seconds: list[PositiveFloat] = Field(
+        [5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400], max_length=50
+    )
+    old_secret_hours: float = Field(24, ge=0, le=8760)
+
+
 class UploadsSettings(Section):
     expire_after_hours: PositiveFloat = 24
 
@@ -436,6 +444,7 @@ class RetentionSettings(Section):
     originals_days: Annotated[float, Field(gt=0, le=36_500)] | None = None
     outputs_days: Annotated[float, Field(gt=0, le=36_500)] | None = None
     failed_parts_hours: Annotated[float, Field(ge=0, le=876_000)] = 24
+    deliveries_days: Annotated[float, Field(gt=0, le=36_500)] = 30
     audit_days: Annotated[float, Field(ge=1, le=36_500)] = 365
     sweep_every_hours: Annotated[float, Field(gt=0, le=8760)] = 24
 
@@ -512,6 +521,7 @@ class Settings(BaseSettings):
     input: InputSettings = InputSettings()
     uploads: UploadsSettings = UploadsSettings()
     outbound: OutboundSettings = OutboundSettings()
+    webhooks: WebhooksSettings = WebhooksSettings()
     transcode: TranscodeSettings = TranscodeSettings()
     audio: AudioSettings = AudioSettings()
     validation: ValidationSettings = ValidationSettings()

@@ -1,6 +1,7 @@
 """A real HTTP server as strangers run them: it answers what a test says, and keeps what it was sent."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -33,6 +34,14 @@ class Receiver:
 
     def answers(self, status: int, headers: Mapping[str, str] | None = None) -> None:
         self.behaviour = always(status, headers)
+
+    def answers_in_turn(self, *statuses: int) -> None:
+        """The last one from then on."""
+
+        async def answer(_: Received) -> Answer:
+            return statuses[min(len(self.requests), len(statuses)) - 1], {}
+
+        self.behaviour = answer
 
     async def until(self, enough: Callable[[list[Received]], bool], seconds: float = 60) -> list[Received]:
         """What has come when it is enough."""
@@ -79,15 +88,17 @@ async def _read(reader: asyncio.StreamReader) -> Received:
 
 
 @asynccontextmanager
-async def answering(status: int = 200, headers: Mapping[str, str] | None = None) -> AsyncIterator[Receiver]:
-    async with receiving(always(status, headers)) as receiver:
+async def answering(
+    status: int = 200, headers: Mapping[str, str] | None = None, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Receiver]:
+    async with receiving(always(status, headers), tls) as receiver:
         yield receiver
 
 
 @asynccontextmanager
-async def receiving(behaviour: Behaviour) -> AsyncIterator[Receiver]:
+async def receiving(behaviour: Behaviour, tls: ssl.SSLContext | None = None) -> AsyncIterator[Receiver]:
     receiver = Receiver(behaviour)
-    server = await asyncio.start_server(receiver.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(receiver.serve, "127.0.0.1", 0, ssl=tls)
     receiver.port = server.sockets[0].getsockname()[1]
     try:
         yield receiver

@@ -44,6 +44,18 @@ from streamforge.api.routes.uploads import (
     upload_options,
 )
 from streamforge.api.routes.usage import usage
+from streamforge.api.routes.webhooks import (
+    change_webhook,
+    create_webhook,
+    delete_webhook,
+    get_secret,
+    get_webhook,
+    list_deliveries,
+    list_webhooks,
+    redeliver,
+    rotate_secret,
+    test_webhook,
+)
 from streamforge.api.routes.websocket import progress
 from streamforge.api.services import AppState, open_services
 from streamforge.settings import ServerSettings, Settings
@@ -119,6 +131,7 @@ def routes(settings: ServerSettings) -> list[GuardedRoute | GuardedWebSocketRout
             middleware=timed,
         ),
         GuardedRoute("/batches/{batch_id}", get_batch, needs=Need.READ, middleware=timed),
+        *webhook_routes(timed),
         *(
             route
             for folder in ("/keys/{job_id}", "/keys/{job_id}/{signature}")
@@ -149,6 +162,26 @@ def routes(settings: ServerSettings) -> list[GuardedRoute | GuardedWebSocketRout
         GuardedRoute("/batches/{batch_id}/stream", stream_of_batch, needs=Need.READ),
         GuardedWebSocketRoute("/ws/progress", progress, needs=Need.READ),
         GuardedRoute("/media/{job_id}/{path:path}", media, needs=Need.PLAYBACK),
+    ]
+
+
+def webhook_routes(timed: list[Middleware]) -> list[GuardedRoute]:
+    """All for whoever may send jobs in: an address that is told of them may hold a password, and secrets sign."""
+    handlers = [
+        ("GET", "/webhooks", list_webhooks),
+        ("POST", "/webhooks", create_webhook),
+        ("GET", "/webhooks/{webhook_id}", get_webhook),
+        ("PATCH", "/webhooks/{webhook_id}", change_webhook),
+        ("DELETE", "/webhooks/{webhook_id}", delete_webhook),
+        ("GET", "/webhooks/{webhook_id}/secret", get_secret),
+        ("POST", "/webhooks/{webhook_id}/secret/rotate", rotate_secret),
+        ("POST", "/webhooks/{webhook_id}/test", test_webhook),
+        ("GET", "/webhooks/{webhook_id}/deliveries", list_deliveries),
+        ("POST", "/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver", redeliver),
+    ]
+    return [
+        GuardedRoute(path, handler, needs=Need.SUBMIT, methods=[method], middleware=timed)
+        for method, path, handler in handlers
     ]
 
 

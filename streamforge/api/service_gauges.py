@@ -66,7 +66,7 @@ class ServiceGauges:
         metrics.QUEUE_AGE.set_function(lambda: _age(oldest))
 
     async def _count_workers(self) -> None:
-        for queue in (names.TASK_QUEUE, names.MEDIA_TASK_QUEUE, names.CAPTIONS_TASK_QUEUE):
+        for queue in names.TASK_QUEUES:
             try:
                 metrics.POLLERS.labels(queue).set(await self._workflows.pollers(queue))
             except TemporalUnavailable:

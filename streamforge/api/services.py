@@ -52,6 +52,7 @@ from streamforge.db.pool import Database
 from streamforge.db.roles import Roles
 from streamforge.db.uploads import OwnUploads
 from streamforge.db.uploads import Uploads as UploadRows
+from streamforge.db.webhooks import Deliveries, OwnWebhooks
 from streamforge.db.workers import Workers
 from streamforge.errors import (
     AccessRefused,
@@ -73,6 +74,7 @@ from streamforge.keys import Keys
 from streamforge.observability import metrics
 from streamforge.observability.exposition import exposed
 from streamforge.observability.tracing import Tracing, tracing_of
+from streamforge.outbound.addresses import Outbound
 from streamforge.retry import STARTUP_WAIT_SECONDS, until_available
 from streamforge.settings import Settings
 from streamforge.storage import Storage, open_storage
@@ -119,6 +121,8 @@ class Services:
     reports: Reports
     queue: QueueWatch
     workers: Workers
+    webhooks: Callable[[str], OwnWebhooks]
+    outbound: Outbound
     broadcaster: Broadcaster
     streams: Streams
     limits: StreamLimits
@@ -286,6 +290,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 reports=reports,
                 queue=QueueWatch(database),
                 workers=Workers(database),
+                webhooks=Deliveries(database).of,
+                outbound=Outbound(settings.outbound.allowed_networks),
                 broadcaster=broadcaster,
                 streams=Streams(broadcaster),
                 limits=StreamLimits(settings, slots),

@@ -116,6 +116,14 @@ HOST = re.compile(r"[\w.-]+|[\da-f:.]*:[\da-f:.]*")
 
 def _webhook_url(value: str) -> str:
     try:
+        return web_address(value)
+    except ValueError as error:
+        raise _wrong("`webhook_url` must be an address like https://example.org/hooks/streamforge.") from error
+
+
+def web_address(value: str) -> str:
+    """Raises ValueError for what is no plain address of the web."""
+    try:
         url = urlsplit(value)
         # Host names and addresses only: what is shown of the address is its host, and some clients read a backslash as the
         # slash that ends it.
@@ -123,7 +131,7 @@ def _webhook_url(value: str) -> str:
     except ValueError:
         valid = False
     if not valid or len(value) > MAX_URL or _has_control_characters(value) or " " in value:
-        raise _wrong("`webhook_url` must be an address like https://example.org/hooks/streamforge.")
+        raise ValueError("it must be an address like https://example.org/hooks/streamforge")
     return value
 
 

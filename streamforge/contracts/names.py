@@ -14,11 +14,19 @@ MEDIA_TASK_QUEUE: Final = "video-processing-media"
 CAPTIONS_TASK_QUEUE: Final = "video-processing-captions"
 """Listening to sound: slow, never urgent, and it must not take an encoder's place."""
 
+WEBHOOKS_TASK_QUEUE: Final = "video-processing-webhooks"
+"""Requests to endpoints of callers: one that hangs takes no place from anything else."""
+
+TASK_QUEUES: Final = (TASK_QUEUE, MEDIA_TASK_QUEUE, CAPTIONS_TASK_QUEUE, WEBHOOKS_TASK_QUEUE)
+
 PROCESS_VIDEO: Final = "ProcessVideo"
 CONTROL_SIGNAL: Final = "control"
 """Tells ProcessVideo a JobControl."""
 PLAN_VIDEO: Final = "PlanVideo"
 IDENTIFY_VIDEO: Final = "IdentifyVideo"
+DELIVER_WEBHOOK: Final = "DeliverWebhook"
+TRY_NOW_SIGNAL: Final = "try_now"
+"""Tells DeliverWebhook not to wait any longer."""
 SWEEP_RETENTION: Final = "SweepRetention"
 RETENTION_SCHEDULE_ID: Final = "streamforge-retention"
 RECONCILE_JOBS: Final = "ReconcileJobs"

@@ -14,7 +14,7 @@ from streamforge.contracts.job import Stage
 from streamforge.contracts.media.encoded import Text
 from streamforge.contracts.media.per_title import SearchedPlan
 from streamforge.contracts.media.stills import Pictures
-from streamforge.contracts.names import CAPTIONS_TASK_QUEUE, MEDIA_TASK_QUEUE, TASK_QUEUE
+from streamforge.contracts.names import CAPTIONS_TASK_QUEUE, MEDIA_TASK_QUEUE, TASK_QUEUE, WEBHOOKS_TASK_QUEUE
 from streamforge.contracts.pipeline import (
     DiscardInput,
     Downloads,
@@ -47,6 +47,7 @@ from streamforge.contracts.pipeline import (
     ValidateInput,
 )
 from streamforge.contracts.printable_plan import PrintablePlan
+from streamforge.contracts.webhooks import DeliverWebhook, TriedWebhook
 
 In = TypeVar("In", bound=BaseModel)
 Out = TypeVar("Out", bound=BaseModel | None)
@@ -111,6 +112,9 @@ RECORD_OUTCOME = Step("record_outcome", Outcome, NoneType, timedelta(minutes=1),
 DISCARD = Step("discard", DiscardInput, NoneType, timedelta(minutes=10))
 SWEEP = Step("sweep", SweepInput, SweepResult, timedelta(hours=1))
 RECONCILE = Step("reconcile", ReconcileInput, ReconcileResult, timedelta(hours=1))
+DELIVER_WEBHOOK = Step(
+    "deliver_webhook", DeliverWebhook, TriedWebhook, timedelta(minutes=2), WEBHOOKS_TASK_QUEUE, beats=False
+)
 
 ALL: tuple[Step[Any, Any], ...] = tuple(row for row in vars().copy().values() if isinstance(row, Step))
 """What a worker must be able to do."""

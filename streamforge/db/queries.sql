@@ -769,3 +769,148 @@ DELETE FROM slot_holders WHERE id = $1;
 
 -- name: forget_hits
 DELETE FROM rate_counters WHERE ends_at < now();
+
+
+-- ── webhooks: $1 is the owner ───────────────────────────────────────────────────────────────────────────────────────
+
+-- name: create_webhook
+-- Nothing where there are $9 already, or one of this id.
+WITH made AS (
+    INSERT INTO webhook_endpoints (owner, id, url, description, events, format, enabled)
+    SELECT $1, $2, $3, $4, $5, $6, $7
+    WHERE (SELECT count(*) FROM webhook_endpoints WHERE owner = $1) < $9
+    ON CONFLICT (id) DO NOTHING
+    RETURNING *
+), secret AS (
+    INSERT INTO webhook_secrets (owner, endpoint_id, fingerprint) SELECT owner, id, $8 FROM made
+)
+SELECT * FROM made;
+
+-- name: list_webhooks
+SELECT * FROM webhook_endpoints WHERE owner = $1 ORDER BY created_at, id;
+
+-- name: get_webhook
+SELECT * FROM webhook_endpoints WHERE owner = $1 AND id = $2;
+
+-- name: change_webhook
+-- $3 holds what is to be other. Switched on or off by hand it has no other reason any more.
+UPDATE webhook_endpoints SET
+    url             = coalesce($3::jsonb ->> 'url', url),
+    description     = coalesce($3::jsonb ->> 'description', description),
+    events          = CASE WHEN jsonb_typeof($3::jsonb -> 'events') = 'array' THEN ARRAY(SELECT jsonb_array_elements_text($3::jsonb -> 'events'))
+                           WHEN NOT $3::jsonb ? 'events' THEN events END,
+    format          = coalesce($3::jsonb ->> 'format', format),
+    enabled         = coalesce(($3::jsonb -> 'enabled')::boolean, enabled),
+    disabled_reason = CASE WHEN NOT $3::jsonb ? 'enabled' THEN disabled_reason END,
+    updated_at      = clock_timestamp()
+WHERE owner = $1 AND id = $2
+RETURNING *;
+
+-- name: delete_webhook
+WITH gone AS (
+    DELETE FROM webhook_endpoints WHERE owner = $1 AND id = $2 RETURNING id
+), secret AS (
+    DELETE FROM webhook_secrets WHERE owner = $1 AND endpoint_id IN (SELECT id FROM gone)
+)
+SELECT id FROM gone;
+
+-- name: webhook_secret
+-- $2 is the endpoint, here and below. One that was never asked for is the first.
+INSERT INTO webhook_secrets (owner, endpoint_id, fingerprint) VALUES ($1, $2, $3)
+ON CONFLICT (owner, endpoint_id) DO UPDATE SET fingerprint = excluded.fingerprint
+RETURNING version, CASE WHEN previous_until > clock_timestamp() THEN previous_until END AS previous_until;
+
+-- name: rotate_webhook_secret
+INSERT INTO webhook_secrets (owner, endpoint_id, fingerprint, version, previous_until)
+VALUES ($1, $2, $3, 2, clock_timestamp() + $4::interval)
+ON CONFLICT (owner, endpoint_id) DO UPDATE SET
+    version = webhook_secrets.version + 1, previous_until = excluded.previous_until, fingerprint = excluded.fingerprint
+RETURNING version, previous_until;
+
+-- name: list_deliveries
+-- The newest first, from ($3, $4) on.
+SELECT delivery.*, coalesce(delivery.url, endpoint.url, '') AS url
+FROM webhook_deliveries AS delivery LEFT JOIN webhook_endpoints AS endpoint ON endpoint.id = delivery.endpoint_id
+WHERE delivery.owner = $1 AND delivery.endpoint_id = $2 AND (delivery.created_at, delivery.id) < ($3, $4)
+ORDER BY delivery.created_at DESC, delivery.id DESC LIMIT $5;
+
+-- name: list_deliveries_by_status
+-- A query of its own, for an index of its own.
+SELECT delivery.*, coalesce(delivery.url, endpoint.url, '') AS url
+FROM webhook_deliveries AS delivery LEFT JOIN webhook_endpoints AS endpoint ON endpoint.id = delivery.endpoint_id
+WHERE delivery.owner = $1 AND delivery.endpoint_id = $2 AND (delivery.created_at, delivery.id) < ($3, $4)
+  AND delivery.status = $6
+ORDER BY delivery.created_at DESC, delivery.id DESC LIMIT $5;
+
+-- name: test_webhook
+WITH asked AS (
+    INSERT INTO webhook_deliveries (owner, endpoint_id, type)
+    SELECT owner, id, 'webhook.test' FROM webhook_endpoints WHERE owner = $1 AND id = $2
+    RETURNING *
+)
+SELECT asked.*, endpoint.url, pg_notify('streamforge_webhooks', '')
+FROM asked JOIN webhook_endpoints AS endpoint ON endpoint.id = endpoint_id;
+
+-- name: redeliver
+-- Also one that is on its way: it is tried now.
+WITH asked AS (
+    UPDATE webhook_deliveries SET status = 'pending', tries = 0, due_at = clock_timestamp(), completed_at = NULL
+    WHERE owner = $1 AND endpoint_id = $2 AND id = $3
+    RETURNING *
+)
+SELECT asked.*, coalesce(asked.url, endpoint.url, '') AS url, pg_notify('streamforge_webhooks', '')
+FROM asked LEFT JOIN webhook_endpoints AS endpoint ON endpoint.id = asked.endpoint_id;
+
+
+-- ── webhooks, by the service ────────────────────────────────────────────────────────────────────────────────────────
+
+-- name: take_due_deliveries
+-- The longest due first; for $2 they are nobody else's. Several workers take different ones.
+UPDATE webhook_deliveries SET due_at = clock_timestamp() + $2::interval
+WHERE id IN (SELECT id FROM webhook_deliveries WHERE status = 'pending' AND due_at <= clock_timestamp()
+             ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED)
+RETURNING id, owner, endpoint_id, job_id, type, event ->> 'stage' AS stage, (event -> 'owner_seq')::bigint AS number, tries;
+
+-- name: postpone_deliveries
+-- A try that was quicker has said when the next one is.
+UPDATE webhook_deliveries SET due_at = greatest(due_at, clock_timestamp() + $2::interval)
+WHERE id = ANY ($1::uuid[]) AND status = 'pending';
+
+-- name: drop_deliveries
+DELETE FROM webhook_deliveries WHERE id = ANY ($1::uuid[]) AND status = 'pending';
+
+-- name: owed_delivery
+-- Nothing when it is over.
+SELECT delivery.*, coalesce(delivery.url, endpoint.url) AS url, coalesce(endpoint.enabled, delivery.url IS NOT NULL) AS enabled,
+       coalesce(endpoint.format, 'standard') AS format, coalesce(secret.version, 1) AS version, secret.previous_until,
+       secret.fingerprint
+FROM webhook_deliveries AS delivery
+LEFT JOIN webhook_endpoints AS endpoint ON endpoint.id = delivery.endpoint_id
+LEFT JOIN webhook_secrets AS secret ON secret.owner = delivery.owner AND secret.endpoint_id = delivery.endpoint_id
+WHERE delivery.id = $1 AND delivery.status = 'pending';
+
+-- name: record_attempt
+-- $2 the attempt; $3 what it is then; $4 seconds until the next; $5 so many attempts are kept, $6 so long after the next one
+-- somebody looks whether it was made.
+UPDATE webhook_deliveries SET
+    status       = $3,
+    tries        = tries + 1,
+    attempts     = (
+        SELECT jsonb_agg(made ORDER BY number)
+        FROM (SELECT made, number FROM jsonb_array_elements(attempts || $2::jsonb) WITH ORDINALITY AS each_one (made, number)
+              ORDER BY number DESC LIMIT $5) AS latest),
+    due_at       = clock_timestamp() + make_interval(secs => $4) + CASE WHEN $3 = 'pending' THEN $6::interval ELSE '0' END,
+    completed_at = CASE WHEN $3 <> 'pending' THEN clock_timestamp() END
+WHERE id = $1 AND status = 'pending';
+
+-- name: disable_webhook
+UPDATE webhook_endpoints SET enabled = false, disabled_reason = $2, updated_at = clock_timestamp() WHERE id = $1 AND enabled;
+
+-- name: delete_old_deliveries
+-- $2 at a time: a month of them takes longer than one statement may.
+WITH gone AS (
+    DELETE FROM webhook_deliveries
+    WHERE id IN (SELECT id FROM webhook_deliveries WHERE completed_at < $1 ORDER BY completed_at LIMIT $2)
+    RETURNING id
+)
+SELECT count(*) AS removed FROM gone;

@@ -72,6 +72,7 @@ MEMORY_WAITING = _gauge("media_memory_waiting", "Chunks that wait for memory.")
 MEMORY_WAIT = _histogram("media_memory_wait_seconds", "How long chunks waited for memory.", QUICK)
 CHILD_SECONDS = _histogram("media_child_seconds", "How long media children lived.", SLOW, "task", "outcome")
 CHILDREN = _gauge("media_children", "Media children that live now.", "task")
+WEBHOOK_TRIES = _counter("webhook_tries", "Requests to endpoints of webhooks.", "outcome")
 
 # ── what it stands on ───────────────────────────────────────────────────────────────────────────────────────────────
 DEPENDENCY_UP = _gauge("dependency_up", "1 where a dependency of the API is well, else 0.", "dependency")

@@ -61,7 +61,8 @@ PINNED = "Pinned"
 BEHAVIOR = SearchAttributeKey.for_keyword("TemporalWorkflowVersioningBehavior")
 VERSION = SearchAttributeKey.for_keyword("TemporalWorkerDeploymentVersion")
 
-SINGLE_STEPS = f"WorkflowType != '{names.PROCESS_VIDEO}' AND ExecutionStatus = 'Running'"
+_OTHERS = f"WorkflowType != '{names.PROCESS_VIDEO}' AND WorkflowType != '{names.DELIVER_WEBHOOK}'"
+SINGLE_STEPS = f"{_OTHERS} AND ExecutionStatus = 'Running'"
 
 log = structlog.stdlib.get_logger(__name__)
 

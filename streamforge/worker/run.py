@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
+import httpx
 import structlog
 from temporalio import activity, workflow
 from temporalio.client import Client
@@ -29,6 +30,7 @@ from streamforge.db.chunks import Chunks
 from streamforge.db.jobs import Jobs
 from streamforge.db.pool import Database
 from streamforge.db.roles import Roles
+from streamforge.db.webhooks import Deliveries
 from streamforge.db.workers import Beats
 from streamforge.errors import MissingPart
 from streamforge.event_loop import spare_what_stays
@@ -40,6 +42,8 @@ from streamforge.media.worker.gpus import GpuMeter, try_encoders
 from streamforge.observability import metrics
 from streamforge.observability.exposition import exposed
 from streamforge.observability.tracing import tracing_of
+from streamforge.outbound.addresses import Outbound
+from streamforge.outbound.http import client as outbound_client
 from streamforge.planning.trial import trial_renditions
 from streamforge.retry import STARTUP_WAIT_SECONDS, until_available
 from streamforge.settings import Settings, WorkerSettings
@@ -56,6 +60,7 @@ from streamforge.worker.interceptor import FailureInterceptor
 from streamforge.worker.measuring import MeasuringInterceptor
 from streamforge.worker.pulse import Pulse
 from streamforge.worker.store_watch import StoreWatch
+from streamforge.worker.webhooks import webhooks_begun
 from workflows.registration import all_workflows
 
 log = structlog.stdlib.get_logger(__name__)
@@ -68,6 +73,9 @@ SHARE_OF_MEMORY = 0.7
 MAX_CONCURRENT_LIGHT_ACTIVITIES = 20
 MAX_CONCURRENT_TRANSCRIPTIONS = 1
 """Each uses all cores that encoders leave, and has a model in memory."""
+
+MAX_CONCURRENT_WEBHOOKS = 50
+"""Each waits for an answer, and takes nothing meanwhile."""
 
 MIN_CONCURRENT_MEDIA_ACTIVITIES = 2
 """Sound beside the picture; and while one chunk starts or ends, the other one keeps the cores busy."""
@@ -88,7 +96,7 @@ async def run_worker(settings: Settings) -> None:
         async with worker(settings, drain):
             asked_to_stop = signals.enter_context(stop_requests())
             spare_what_stays()
-            log.info("worker ready", queues=[names.TASK_QUEUE, names.MEDIA_TASK_QUEUE, names.CAPTIONS_TASK_QUEUE])
+            log.info("worker ready", queues=list(slots_of(settings.worker)))
             await _first_of(asked_to_stop, drain)
             log.info("worker stopping")
 
@@ -132,7 +140,7 @@ async def worker(settings: Settings, drain: asyncio.Event | None = None) -> Asyn
         client = await connect(settings.temporal, measured=url is not None)
         await ensure_search_attributes(client)
         await ensure_schedules(client, settings.retention)
-        events = EventLog(database)
+        events, deliveries = EventLog(database), Deliveries(database)
         watch = await stack.enter_async_context(StoreWatch(storage, events))
         parts = Parts(
             settings=settings,
@@ -149,6 +157,8 @@ async def worker(settings: Settings, drain: asyncio.Event | None = None) -> Asyn
             keys=Keys(settings),
             gpu=gpu,
             temporal=client,
+            deliveries=deliveries,
+            outbound=await stack.enter_async_context(_outbound(settings)),
         )
         _watch(parts, url)
         build = this_build(settings.temporal)
@@ -166,6 +176,7 @@ async def worker(settings: Settings, drain: asyncio.Event | None = None) -> Asyn
         for one in _workers(client, parts, interceptors, build):
             await stack.enter_async_context(one)
         await stack.enter_async_context(_new_jobs(client, build))
+        await stack.enter_async_context(webhooks_begun(database, deliveries, client))
         stack.enter_context(pulse.taking_work())
         yield client
 
@@ -237,6 +248,13 @@ async def _gpu(children: MediaChildren, settings: Settings) -> AsyncIterator[Gpu
         yield GpuSessions(working, settings.worker.gpu_sessions, meter)
 
 
+def _outbound(settings: Settings) -> httpx.AsyncClient:
+    """For addresses that callers name. How long an answer may take its user says."""
+    return outbound_client(
+        Outbound(settings.outbound.allowed_networks), httpx.Timeout(settings.webhooks.timeout_seconds)
+    )
+
+
 def _workers(client: Client, parts: Parts, interceptors: Sequence[Interceptor], build: Build | None) -> list[Worker]:
     """One for each task queue, with what is performed there; the workflows are where the light work is."""
     settings = parts.settings.worker
@@ -264,4 +282,5 @@ def slots_of(settings: WorkerSettings) -> dict[str, int]:
         names.TASK_QUEUE: MAX_CONCURRENT_LIGHT_ACTIVITIES,
         names.MEDIA_TASK_QUEUE: media_slots(settings),
         names.CAPTIONS_TASK_QUEUE: MAX_CONCURRENT_TRANSCRIPTIONS,
+        names.WEBHOOKS_TASK_QUEUE: MAX_CONCURRENT_WEBHOOKS,
     }

@@ -71,6 +71,16 @@ EXPECTED = {
     "DELETE /uploads/{upload_id}": (401, 404, 403, 204, 410),
     "POST /jobs": (401, 201, 403, 201, 201),
     "POST /jobs/{job_id}/events": (401, 404, 403, 409, 409),
+    "GET /webhooks": (401, 200, 403, 200, 200),
+    "POST /webhooks": (401, 201, 403, 201, 201),
+    "GET /webhooks/{webhook_id}": (401, 404, 403, 200, 404),
+    "GET /webhooks/{webhook_id}/secret": (401, 404, 403, 200, 404),
+    "GET /webhooks/{webhook_id}/deliveries": (401, 404, 403, 200, 404),
+    "POST /webhooks/{webhook_id}/secret/rotate": (401, 404, 403, 204, 404),
+    "POST /webhooks/{webhook_id}/test": (401, 404, 403, 202, 404),
+    "POST /webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver": (401, 404, 403, 202, 404),
+    "PATCH /webhooks/{webhook_id}": (401, 404, 403, 200, 404),
+    "DELETE /webhooks/{webhook_id}": (401, 404, 403, 204, 404),
     "POST /jobs/bulk": (401, 200, 403, 200, 200),
     "PATCH /jobs/{job_id}": (401, 404, 403, 200, 200),
     "POST /jobs/{job_id}/retry": (401, 404, 403, 409, 409),
@@ -96,6 +106,8 @@ class World:
     job_id: str
     batch_id: str
     upload_id: str
+    webhook_id: str
+    delivery_id: str
     key_id: str
     license: dict[str, Any]
     headers: dict[str, dict[str, str]]
@@ -105,7 +117,7 @@ class World:
         method, _, pattern = name.partition(" ")
         path = pattern.format(
             job_id=self.job_id, batch_id=self.batch_id, upload_id=self.upload_id, key_id=self.key_id, path=HLS_MASTER,
-            worker_id="1@here",
+            worker_id="1@here", webhook_id=self.webhook_id, delivery_id=self.delivery_id,
             signature="~1-2000000000-" + "A" * 43,
         )  # fmt: skip
         if method == "WS":
@@ -117,7 +129,7 @@ class World:
         body = next((body for end, body in self.bodies.items() if path.endswith(end) and method == "POST"), {})
         tus = OF_TUS if path.startswith("/uploads") else {}
         if method == "PATCH" and not tus:
-            body = {"json": {"metadata": {"a": 1}}}
+            body = {"json": {"enabled": False} if path.startswith("/webhooks") else {"metadata": {"a": 1}}}
         async with self.api.http.stream(method, path, headers={**tus, **headers}, **body) as response:
             if response.headers.get("content-type", "").startswith("text/event-stream"):
                 return response.status_code, str((await anext(read_frames(response))).data)
@@ -143,6 +155,7 @@ class World:
             "/process": video,
             "/batches": video,
             "/tickets": ticket,
+            "/webhooks": {"json": {"url": "https://1.1.1.1/hook"}},
             "/license": {"json": self.license},
         }
 
@@ -170,13 +183,18 @@ async def world(guarded_api: Api, key_of: Any) -> World:
     batch = (await api.http.post("/batches", files=video, headers=headers["owner"])).raise_for_status().json()
     begun = await api.http.post("/uploads", headers={**OF_TUS, **headers["owner"]})
     upload_id = begun.raise_for_status().headers["location"].rpartition("/")[2]
+    asked = {"url": f"https://1.1.1.1/{SECRET}"}
+    webhook = (await api.http.post("/webhooks", json=asked, headers=headers["owner"])).raise_for_status().json()["id"]
+    test = (await api.http.post(f"/webhooks/{webhook}/test", headers=headers["owner"])).raise_for_status().json()
     job_id = UUID(job["job_id"])
     master = api.settings.data_dir / "storage" / layout.output(job_id, HLS_MASTER)
     master.parent.mkdir(parents=True)
     master.write_bytes(b"#EXTM3U\n")
     key = next(iter(Keys(api.settings).of_job(job_id).values()))
     kid = urlsafe_b64encode(bytes.fromhex(key.key_id)).decode().rstrip("=")
-    return World(api, str(job_id), batch["batch_id"], upload_id, key.key_id, {"kids": [kid]}, headers)
+    return World(
+        api, str(job_id), batch["batch_id"], upload_id, webhook, test["id"], key.key_id, {"kids": [kid]}, headers
+    )
 
 
 def test_every_route_is_asked() -> None:

@@ -17,6 +17,7 @@ from streamforge.contracts.job import Playback, Stage
 from streamforge.contracts.pipeline import SweepInput, SweepResult
 from streamforge.db.audit import AuditLog
 from streamforge.db.jobs import EVERYONE, Jobs
+from streamforge.db.webhooks import Deliveries
 from streamforge.errors import StorageUnavailable, StoreTaken
 from streamforge.events.log import EventLog
 from streamforge.settings import RetentionSettings
@@ -44,7 +45,7 @@ async def orphans_removed_from(store: LocalStorage, jobs: Jobs) -> int:
 
 async def swept(store: LocalStorage, jobs: Jobs, **settings: object) -> SweepResult:
     retention = RetentionSettings.model_validate(settings)
-    activities = RetentionActivities(store, jobs, retention, AuditLog(jobs._database))
+    activities = RetentionActivities(store, jobs, retention, AuditLog(jobs._database), Deliveries(jobs._database))
     return await ActivityEnvironment().run(activities.sweep, SweepInput())
 
 

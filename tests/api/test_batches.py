@@ -19,6 +19,7 @@ from streamforge.contracts.events import JobChange
 from streamforge.contracts.pipeline import SweepInput
 from streamforge.db.audit import AuditLog
 from streamforge.db.jobs import EVERYONE, Jobs
+from streamforge.db.webhooks import Deliveries
 from streamforge.events.log import EventLog
 from streamforge.settings import RetentionSettings
 from streamforge.storage import open_storage
@@ -138,7 +139,9 @@ async def test_a_batch_that_takes_a_day_to_arrive_is_announced_to_the_sweep(
     api: Api, rows: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streamforge.api.routes.batches.ANNOUNCE_EVERY_SECONDS", 0.01)
-    sweep = RetentionActivities(open_storage(api.settings), rows, RetentionSettings(), AuditLog(rows._database))
+    sweep = RetentionActivities(
+        open_storage(api.settings), rows, RetentionSettings(), AuditLog(rows._database), Deliveries(rows._database)
+    )
 
     async def body() -> AsyncIterator[bytes]:
         yield OPEN + part("video", "a.mp4") + NEXT

@@ -17,7 +17,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
-from factories import COMPLETED, new_job, run_sql
+from factories import COMPLETED, NOBODY, new_job, run_sql
 from structlog.testing import capture_logs
 from world import ALICE, BOB, SECRET, World, made, what_is_not_bobs
 
@@ -165,6 +165,24 @@ OF_OWNERS: dict[str, Arguments] = {
     "installation": lambda world: (),
     "is_claimed": lambda world: ("file:///alices-folder/",),
     "remember_claim": lambda world: ("file:///bobs-folder/",),
+    "create_webhook": lambda world: (ALICE, uuid4(), "https://b.example", "", None, "standard", True, "ff", 99),
+    "list_webhooks": lambda world: (ALICE,),
+    "get_webhook": lambda world: (ALICE, world.webhook),
+    "change_webhook": lambda world: (ALICE, world.webhook, {"url": "https://b.example"}),
+    "delete_webhook": lambda world: (ALICE, world.webhook),
+    "webhook_secret": lambda world: (ALICE, world.webhook, "00"),
+    "rotate_webhook_secret": lambda world: (ALICE, world.webhook, "00", timedelta(days=1)),
+    "list_deliveries": lambda world: (ALICE, world.webhook, LATER, NOBODY, 10),
+    "list_deliveries_by_status": lambda world: (ALICE, world.webhook, LATER, NOBODY, 10, "pending"),
+    "test_webhook": lambda world: (ALICE, world.webhook),
+    "redeliver": lambda world: (ALICE, world.webhook, world.told),
+    "take_due_deliveries": lambda world: (10, timedelta(minutes=1)),
+    "postpone_deliveries": lambda world: ([world.owed], timedelta(minutes=1)),
+    "drop_deliveries": lambda world: ([world.owed],),
+    "owed_delivery": lambda world: (world.owed,),
+    "record_attempt": lambda world: (world.owed, {}, "delivered", 0.0, 10, timedelta(0)),
+    "disable_webhook": lambda world: (world.webhook, "Gone"),
+    "delete_old_deliveries": lambda world: (LATER, 10),
     "applied_migrations": lambda world: (),
     "record_migration": lambda world: ("9999_theirs", "00"),
 }  # fmt: skip
@@ -220,6 +238,17 @@ NEEDED = {
         "renew_idempotent",
         "end_idempotent",
         "release_idempotent",
+        "create_webhook",
+        "list_webhooks",
+        "get_webhook",
+        "change_webhook",
+        "delete_webhook",
+        "webhook_secret",
+        "rotate_webhook_secret",
+        "list_deliveries",
+        "list_deliveries_by_status",
+        "test_webhook",
+        "redeliver",
     },
     "NONE": {"applied_migrations", "record_migration"},
 }

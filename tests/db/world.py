@@ -1,6 +1,6 @@
 """What two owners have in one database, with something for every query to find."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -38,6 +38,9 @@ class World:
     empty_batch: UUID
     arrival: UUID
     of_bob: UUID
+    webhook: UUID = field(default_factory=uuid4)
+    owed: UUID = field(default_factory=uuid4)
+    told: UUID = field(default_factory=uuid4)
     key: str = "sf_aaaaaaaa"
     session: str = "a" * 64
 
@@ -55,7 +58,7 @@ class World:
     @property
     def secrets(self) -> list[str]:
         """What nobody else is told."""
-        ids = [*self.ids, self.batch, self.empty_batch, self.arrival]
+        ids = [*self.ids, self.batch, self.empty_batch, self.arrival, self.webhook, self.owed, self.told]
         return [SECRET, ALICE, "alices-machine", self.key, self.session, *map(str, ids)]
 
 
@@ -108,6 +111,7 @@ async def made(database: Database, dsn: str) -> World:
     await run_sql(dsn, "INSERT INTO workers VALUES ('1@alices-machine', 'alices-machine', '1', '{}', now())")
     await run_sql(dsn, "INSERT INTO slot_holders VALUES ($1, now())", arrival)
     await run_sql(dsn, "INSERT INTO held_slots VALUES ('streams/owner/alice', $1, 1)", arrival)
+    await make_webhooks(world, dsn)
     credentials = Credentials(database)
     now = datetime.now(UTC)
     await credentials.create_key(world.key, b"hash", ALICE, ["read"], None)
@@ -123,6 +127,29 @@ async def made(database: Database, dsn: str) -> World:
     await run_sql(dsn, "UPDATE audit_log SET recorded_at = recorded_at - interval '2 days'")
     await run_sql(dsn, "ALTER TABLE audit_log ENABLE TRIGGER USER")
     return world
+
+
+async def make_webhooks(world: World, dsn: str) -> None:
+    """One, with one delivery that is due and one that is over."""
+    await run_sql(
+        dsn,
+        "INSERT INTO webhook_endpoints (id, owner, url) VALUES ($1, $2, 'https://hooks.example/' || $3)",
+        world.webhook,
+        ALICE,
+        SECRET,
+    )
+    await run_sql(dsn, "INSERT INTO webhook_secrets VALUES ($1, $2, 1, NULL, 'ff')", ALICE, world.webhook)
+    for delivery, status in ((world.owed, "pending"), (world.told, "delivered")):
+        await run_sql(
+            dsn,
+            "INSERT INTO webhook_deliveries (id, owner, endpoint_id, job_id, type, status, completed_at) "
+            "VALUES ($1, $2, $3, $4, 'job.completed', $5, CASE WHEN $5 <> 'pending' THEN now() END)",
+            delivery,
+            ALICE,
+            world.webhook,
+            world.running.id,
+            status,
+        )
 
 
 OF_OTHERS = {

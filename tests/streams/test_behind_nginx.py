@@ -8,11 +8,12 @@ import httpx
 import pytest
 import yaml
 from callers import SECRET
+from certificates import certify
 from factories import COMPLETED, accepted, progress
 from programs import program
 from serving import serving
 from sse import read_frames
-from tools import certify, nginx, nginx_with
+from tools import nginx, nginx_with
 from websockets.asyncio.client import connect
 from websockets.typing import Origin
 

@@ -86,7 +86,9 @@ PLAN = make_plan(SOURCE, Settings.model_validate({"transcode": {"max_chunk_secon
 DEADLOCK_SECONDS = 60
 
 OF_PROCESS_VIDEO = [
-    step for step in steps.ALL if step not in {steps.PLAN, steps.IDENTIFY, steps.SWEEP, steps.RECONCILE}
+    step
+    for step in steps.ALL
+    if step not in {steps.PLAN, steps.IDENTIFY, steps.SWEEP, steps.RECONCILE, steps.DELIVER_WEBHOOK}
 ]
 
 Hook = Callable[[str, Any], Any]

@@ -57,6 +57,7 @@ TAGS = {
     "events": "Every change of a job is an event in a log, which can be read in pages and followed live.",
     "reports": "Jobs that workers outside of this service report on, and any job in the words in which they do.",
     "playback": "What players ask for.",
+    "webhooks": "Addresses of yours that are told of what happens, by requests as https://www.standardwebhooks.com has them.",
     "callers": "Who asks: keys and tokens in a header; sessions and tickets for browsers, which cannot always send one.",
     "operations": "For who runs this server.",
 }
@@ -83,6 +84,8 @@ PATH: dict[str, tuple[str, Schema]] = {
     "job_id": ("Of the job: a UUID with its dashes.", UUID_SCHEMA),
     "batch_id": ("Of the batch: a UUID with its dashes.", UUID_SCHEMA),
     "upload_id": ("Of the upload: a UUID with its dashes.", UUID_SCHEMA),
+    "webhook_id": ("Of the webhook; `jobs` where addresses of jobs are meant.", TEXT),
+    "delivery_id": ("Of the delivery: a UUID.", UUID_SCHEMA),
     "worker_id": (
         "As `GET /workers` calls it, like `4711@encoder-3`.",
         {"type": "string", "pattern": "^[0-9]+@[A-Za-z0-9.-]+$"},

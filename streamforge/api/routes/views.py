@@ -5,7 +5,7 @@ import binascii
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from pydantic import ValidationError
@@ -93,7 +93,16 @@ def _as_far_as_it_is(rendition: RenditionView, job: JobOverview) -> RenditionVie
     )
 
 
-def page_cursor(page: Sequence[JobOverview]) -> str:
+class Placed(Protocol):
+    """In the order of a list."""
+
+    @property
+    def id(self) -> UUID: ...
+    @property
+    def created_at(self) -> datetime: ...
+
+
+def page_cursor(page: Sequence[Placed]) -> str:
     """Opaque to clients: where the next page begins."""
     last = page[-1]
     return base64.urlsafe_b64encode(json.dumps([last.created_at.isoformat(), str(last.id)]).encode()).decode()
