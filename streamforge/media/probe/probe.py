@@ -108,7 +108,7 @@ def _read(task: ProbeTask, on_progress: Tell[PacketsRead]) -> _File:
             extent = replace(extent, seconds=max(extent.seconds, counted))
         damage = _damage(task, there, stream.frames, extent, analysed_bytes)
         shown = reading.films[main].frame_count if main in reading.films else track.packet_count
-        is_trimmed = is_whole_film and shown < stream.frames
+        untrimmed = _untrimmed(extent, shown, stream.frames) if is_whole_film and shown < stream.frames else None
         return _File(
             container=kind,
             analysed_bytes=analysed_bytes,
@@ -118,7 +118,7 @@ def _read(task: ProbeTask, on_progress: Tell[PacketsRead]) -> _File:
             main=main,
             continuing=frozenset(continuing),
             damage=damage,
-            declared_end=_declared_end(container, stream, is_trimmed) if repeated or is_whole_film else None,
+            declared_end=_declared_end(container, stream, untrimmed) if repeated or is_whole_film else None,
         )
 
 
@@ -159,14 +159,27 @@ def _damage(task: ProbeTask, found: int, declared: int, extent: ReadExtent, anal
     return None
 
 
-def _declared_end(container: InputContainer, stream: VideoStream | AudioStream, is_trimmed: bool) -> float | None:
-    """By the stream itself, and by the container: an edit list makes the film shorter than its track. None where it hides
-    some of the track's pictures (`is_trimmed`), and says all the same that the film is as long as the track."""
+SAME_LENGTH = 0.1
+"""Seconds."""
+
+
+def _untrimmed(extent: ReadExtent, shown: int, frames: int) -> float:
+    """Seconds that a track of so many `frames` lasts of which an edit list shows some: the others as long as these."""
+    each = (extent.seconds - max(0.0, extent.begin or 0.0)) / max(1, shown)  # What is hidden lies in front of 0.
+    return extent.seconds + (frames - shown) * each
+
+
+def _declared_end(
+    container: InputContainer, stream: VideoStream | AudioStream, untrimmed: float | None
+) -> float | None:
+    """By the stream itself, and by the container: an edit list makes the film shorter than its track. None where it says that the
+    film lasts as long as the whole track (`untrimmed`), of which it hides a part."""
     if stream.duration is None or stream.time_base is None or container.duration is None:
         return None
     of_track = float(((stream.start_time or 0) + stream.duration) * stream.time_base)
     of_film = ((container.start_time or 0) + container.duration) / MICROSECONDS
-    return None if is_trimmed and of_film >= of_track else min(of_track, of_film)
+    end = min(of_track, of_film)
+    return None if untrimmed is not None and abs(end - untrimmed) < SAME_LENGTH else end
 
 
 # ── what came of it ─────────────────────────────────────────────────────────────────────────────────────────────────
