@@ -66,3 +66,17 @@ async def test_what_makes_no_sense_is_refused_before_anything_is_done(api: Api, 
     ):  # fmt: skip
         assert_problem(await api.http.post("/jobs/bulk", json=body), 400, "request.invalid_field")
     assert (await api.job(job_id))["status"] == "pending"
+
+
+async def test_a_filter_that_cannot_be_kept_as_it_is_finds_nothing_else_in_its_place(api: Api, rows: Jobs) -> None:
+    """NaN and Infinity were looked for as null, and text with a NUL as that without it."""
+    job_id = await accepted(rows, key="clip.mp4", external_id="x", metadata={"a": None, "b": "x"})
+    for unkept in (
+        '{"metadata": {"a": NaN}}', '{"metadata": {"a": -Infinity}}', '{"metadata": {"a": 1e400}}',
+        r'{"metadata": {"b": "x\u0000"}}', r'{"metadata": {"b\u0000": "x"}}', r'{"key": "clip\u0000.mp4"}',
+        r'{"external_id": "x\u0000"}',
+    ):  # fmt: skip
+        body = f'{{"action": "cancel", "filter": {unkept}}}'
+        answered = await api.http.post("/jobs/bulk", content=body, headers={"Content-Type": "application/json"})
+        assert_problem(answered, 400, "request.invalid_field")
+    assert (await api.job(str(job_id)))["status"] == "pending"

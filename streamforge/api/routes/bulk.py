@@ -31,16 +31,21 @@ AT_ONCE = 8
 Action: TypeAlias = Literal["cancel", "purge", "pause", "resume", "retry", "reprocess", "change"]
 
 
+Text: TypeAlias = Annotated[str, Field(pattern=r"^[^\x00]*$")]
+"""PostgreSQL keeps no NUL: one was left out, and other jobs were found than those asked for."""
+
+
 class BulkFilter(BaseModel):
     """As the parameters of `GET /jobs`."""
 
-    model_config = ConfigDict(extra="forbid")
+    # Infinity would be null by the time it is looked for.
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     status: JobStatus | None = Field(None, json_schema_extra={"enum": [*JobStatus, None]})
     stage: Stage | None = Field(None, json_schema_extra={"enum": [*Stage, None]})
-    key: Annotated[str, Field(max_length=255)] | None = None
-    external_id: Annotated[str, Field(max_length=255)] | None = None
-    metadata: dict[str, str | int | float | bool | None] | None = Field(None, min_length=1, max_length=MAX_TERMS)
+    key: Annotated[Text, Field(max_length=255)] | None = None
+    external_id: Annotated[Text, Field(max_length=255)] | None = None
+    metadata: dict[Text, Text | int | float | bool | None] | None = Field(None, min_length=1, max_length=MAX_TERMS)
     since: AwareDatetime | None = None
     until: AwareDatetime | None = None
 
