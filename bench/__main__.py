@@ -27,6 +27,7 @@ BENCHES = {
     "log_rows": "rows a second into the log, 8 writers",
     "listing": "`GET /jobs` of a million jobs: each filter, page by page",
     "event_loop": "how long the event loop of the API stands still for the largest answers",
+    "queue": "what is asked while jobs wait, with ten of them and with ten thousand",
     "access": "what isolation of owners costs on GET /jobs/<id>",
     "soak": "two hours of mixed load: what grows (`make soak`)",
     "whole_job": "CPU of a whole job ÷ CPU of the bare encode of its ladder",

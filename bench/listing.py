@@ -21,7 +21,6 @@ from streamforge.contracts.job_filter import JobFilter
 from streamforge.db.jobs import Jobs
 from streamforge.db.migrations import apply_migrations
 from streamforge.db.pool import Database
-from streamforge.db.queue import Queue
 from streamforge.embedded.postgres import EmbeddedPostgres
 
 JOBS = 1_000_000
@@ -148,36 +147,6 @@ def p95(took: list[float]) -> float:
     return statistics.quantiles(took, n=20)[-1] if len(took) > 1 else took[0]
 
 
-async def measure_queue(dsn: str) -> None:
-    """What is asked while jobs wait, with ten of them and with ten thousand: the job that came last, and the counts."""
-    connection = await asyncpg.connect(dsn)
-    database = await Database.open(dsn)
-    jobs, queue = Jobs(database), Queue(ALICE, database)
-    last = await connection.fetchval(
-        "SELECT id FROM jobs WHERE owner = 'alice' AND status = 'pending' ORDER BY created_at DESC LIMIT 1"
-    )
-    for count in (10, 10_000):
-        await connection.execute(
-            "UPDATE jobs SET work_began_at = NULL WHERE id IN (SELECT id FROM jobs WHERE status IN ('pending', 'processing') "
-            "ORDER BY created_at DESC LIMIT $1)",
-            count,
-        )
-        await connection.execute("VACUUM ANALYZE jobs")
-        looked, counted = [], []
-        for _ in range(100):
-            began = time.perf_counter()
-            await jobs.of(ALICE).get(last)
-            looked.append((time.perf_counter() - began) * 1000)
-            began = time.perf_counter()
-            await queue.unfinished()
-            await queue.pace()
-            counted.append((time.perf_counter() - began) * 1000)
-        report.number(f"GET /jobs/<id> of the last of {count:,} that wait, median", statistics.median(looked), "ms")
-        report.number(f"counting for GET /queue/stats, {count:,} wait, median", statistics.median(counted), "ms")
-    await database.close()
-    await connection.close()
-
-
 async def explain(dsn: str) -> None:
     """What PostgreSQL does inside of find_jobs(), as a caller."""
     connection = await asyncpg.connect(dsn)
@@ -202,7 +171,6 @@ async def run() -> None:
     async with filled(JOBS) as dsn:
         took = await measure(dsn)
         report.number(f"GET /jobs of {JOBS:,} jobs, all filters, p95", p95(took), "ms", bar=BAR_MS)
-        await measure_queue(dsn)
         if "explain" in sys.argv:
             await explain(dsn)
 

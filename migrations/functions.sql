@@ -1,4 +1,4 @@
--- functions 9
+-- functions 10
 -- All functions of the database, as they are now: the one place to read and to change them. The migrator runs this file
 -- after the numbered migrations, once for each number in its first line. Raise that with every change; a database never
 -- goes back to a lower one, whichever version of the service starts last. What is called by a version before must go on
@@ -19,13 +19,16 @@ COMMENT ON FUNCTION latest_events IS 'the ten latest, newest first';
 -- tables and operators when it is made, so that no search_path of a caller can put others in their place; a migration that changes these columns drops it first.
 CREATE OR REPLACE FUNCTION queue_position(job jobs) RETURNS bigint STABLE SECURITY DEFINER LANGUAGE sql
 BEGIN ATOMIC
-    SELECT count(*) FROM jobs AS other
-    WHERE job.work_began_at IS NULL AND job.status IN ('pending', 'processing')
-      AND other.work_began_at IS NULL AND other.status IN ('pending', 'processing')
-      AND (other.priority, other.created_at, other.id) < (job.priority, job.created_at, job.id)
+    SELECT count(*) FROM (
+        SELECT FROM jobs AS other
+        WHERE job.work_began_at IS NULL AND job.status IN ('pending', 'processing')
+          AND other.work_began_at IS NULL AND other.status IN ('pending', 'processing')
+          AND (other.priority, other.created_at, other.id) < (job.priority, job.created_at, job.id)
+        LIMIT 1000
+    ) AS before
     HAVING job.work_began_at IS NULL AND job.status IN ('pending', 'processing');
 END;
-COMMENT ON FUNCTION queue_position IS 'how many jobs that no worker has begun go before this one; null when it does not wait';
+COMMENT ON FUNCTION queue_position IS 'how many jobs that no worker has begun go before this one, counted to 1000; null when it does not wait';
 
 CREATE OR REPLACE FUNCTION rendition_progress(job jobs) RETURNS jsonb STABLE LANGUAGE sql AS $$
     SELECT coalesce(jsonb_object_agg(name, jsonb_build_object('frames', frames, 'fps', fps)), '{}')

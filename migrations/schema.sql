@@ -133,7 +133,9 @@ CREATE INDEX jobs_by_end ON jobs (completed_at DESC) WHERE completed_at IS NOT N
 CREATE INDEX jobs_waiting ON jobs (priority, created_at, id)
     WHERE work_began_at IS NULL AND status IN ('pending', 'processing');
 CREATE INDEX jobs_unfinished ON jobs (status, stage) WHERE status IN ('pending', 'processing');
-CREATE INDEX jobs_unlaunched ON jobs (created_at) WHERE launched_at IS NULL;
+CREATE INDEX jobs_to_launch ON jobs (priority, owner, created_at, id)
+    WHERE launched_at IS NULL AND status IN ('pending', 'processing') AND cancel_requested_at IS NULL AND paused_at IS NULL;
+CREATE INDEX jobs_by_end_of_an_owner ON jobs (owner, completed_at DESC) WHERE completed_at IS NOT NULL;
 CREATE INDEX jobs_of_a_batch ON jobs (batch_id) WHERE batch_id IS NOT NULL;
 CREATE INDEX jobs_to_cancel ON jobs (cancel_requested_at, id)
     WHERE cancel_requested_at IS NOT NULL AND cancel_told_at IS NULL AND status IN ('uploading', 'pending', 'processing');

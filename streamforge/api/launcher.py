@@ -14,7 +14,8 @@ from streamforge.db.jobs import JobRow, Jobs
 from streamforge.errors import DatabaseUnavailable, TemporalUnavailable
 from streamforge.retry import backoff
 
-PAGE = 100
+PAGE = 20
+"""Whoever comes meanwhile, and goes first, waits until so many are started."""
 
 log = structlog.stdlib.get_logger(__name__)
 

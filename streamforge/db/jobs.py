@@ -300,7 +300,8 @@ class Jobs:
         return None if row is None else Film.model_validate(dict(row))
 
     async def unlaunched(self, limit: int = 100) -> list[JobRow]:
-        """Jobs that Temporal has not taken, or may not have: those from a backup. The most urgent first."""
+        """Jobs that Temporal has not taken, or may not have: those from a backup. The most urgent first, and of
+        the same priority each owner in their turn."""
         rows = await self._database.fetch("unlaunched_jobs", limit)
         return [_read(JobRow, row) for row in rows]
 

@@ -262,11 +262,27 @@ SELECT status FROM jobs WHERE id = $1;
 SELECT key, options ->> 'profile' AS profile, options ->> 'playback' AS playback FROM jobs WHERE id = $1;
 
 -- name: unlaunched_jobs
--- Jobs that Temporal has not taken yet, the most urgent first. One that is processing comes from a backup.
-SELECT * FROM jobs
-WHERE launched_at IS NULL AND status IN ('pending', 'processing') AND cancel_requested_at IS NULL AND paused_at IS NULL
-ORDER BY priority, created_at
-LIMIT $1;
+-- Jobs that Temporal has not taken yet: the most urgent first, and of the same priority each owner in their turn, the oldest of
+-- each first. Costs a look at the index for each owner who waits, and one for each job of the page, however many there are.
+-- One that is processing comes from a backup.
+WITH RECURSIVE owed AS NOT MATERIALIZED (
+    SELECT * FROM jobs
+    WHERE launched_at IS NULL AND status IN ('pending', 'processing') AND cancel_requested_at IS NULL AND paused_at IS NULL
+), waiting AS (
+    (SELECT priority, owner FROM owed ORDER BY priority, owner LIMIT 1)
+    UNION ALL
+    SELECT following.* FROM waiting, LATERAL (
+        SELECT priority, owner FROM owed WHERE (owed.priority, owed.owner) > (waiting.priority, waiting.owner)
+        ORDER BY priority, owner LIMIT 1
+    ) AS following
+), turns AS (
+    SELECT first.id, first.priority, first.created_at, first.turn FROM waiting, LATERAL (
+        SELECT id, priority, created_at, row_number() OVER (ORDER BY created_at, id) AS turn FROM owed
+        WHERE owed.priority = waiting.priority AND owed.owner = waiting.owner ORDER BY created_at, id LIMIT $1
+    ) AS first
+    ORDER BY priority, turn, created_at LIMIT $1
+)
+SELECT jobs.* FROM turns JOIN jobs USING (id) ORDER BY turns.priority, turns.turn, turns.created_at;
 
 -- name: mark_launched
 -- Answers with the status, for whoever cancelled the job while it was being started.

@@ -115,6 +115,28 @@ async def test_unlaunched_are_the_pending_jobs_that_temporal_does_not_have(jobs:
     assert [job.id for job in await jobs.unlaunched()] == [urgent, ordinary]
 
 
+async def test_they_are_started_by_priority_and_of_the_same_one_each_owner_in_their_turn(jobs: Jobs) -> None:
+    asked = [("alice", 3)] * 5 + [("bob", 3), ("carol", 5), ("alice", 3), ("bob", 3), ("carol", 1)]
+    made = [(owner, new_job(priority=priority)) for owner, priority in asked]
+    for owner, job in made:
+        await jobs.of(owner).create(job, progress=5, message="File received")
+    names = {job.id: f"{owner} {place}" for place, (owner, job) in enumerate(made)}
+    in_order = [
+        "carol 9",
+        "alice 0",
+        "bob 5",
+        "alice 1",
+        "bob 8",
+        "alice 2",
+        "alice 3",
+        "alice 4",
+        "alice 7",
+        "carol 6",
+    ]
+    assert [names[job.id] for job in await jobs.unlaunched()] == in_order
+    assert [names[job.id] for job in await jobs.unlaunched(4)] == in_order[:4]
+
+
 async def test_marking_a_cancelled_job_as_launched_tells_that_it_was_cancelled(jobs: Jobs, events: EventLog) -> None:
     job_id = await accepted(jobs)
     await events.append(job_id, CANCELLED)
