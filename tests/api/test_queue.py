@@ -9,9 +9,11 @@ from factories import COMPLETED, FAILED, PROCESSING, accepted, new_job, progress
 from serving import Api, assert_problem
 
 from streamforge.api import queue_stats
+from streamforge.api.queue_stats import QueueWatch
 from streamforge.contracts.worker_view import AboutWorker, RunningWork
 from streamforge.db.jobs import Jobs
 from streamforge.db.pool import Database
+from streamforge.db.queue import Queue, Unfinished
 from streamforge.db.workers import Beats
 from streamforge.events.log import EventLog
 from streamforge.worker.beat import beating
@@ -63,6 +65,33 @@ async def test_it_is_counted_now_and_then_however_many_ask(
     assert (await stats(api))["unfinished"] == 0
     monkeypatch.setattr(queue_stats, "FRESH_SECONDS", 0)
     assert (await stats(api))["unfinished"] == 1
+
+
+async def test_who_asks_while_it_is_counted_waits_for_that(
+    database: Database, rows: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted, unfinished = [], Queue.unfinished
+
+    async def counts(self: Queue) -> list[Unfinished]:
+        counted.append(self)
+        return await unfinished(self)
+
+    monkeypatch.setattr(Queue, "unfinished", counts)
+    await accepted(rows)
+    watch = QueueWatch(database)
+    gone = asyncio.ensure_future(watch.stats(None))
+    await asyncio.sleep(0)
+    gone.cancel()  # Whoever asked first.
+    assert {found.unfinished for found in await asyncio.gather(*(watch.stats(None) for _ in range(100)))} == {1}
+    assert len(counted) == 1
+
+
+async def test_what_waits_is_always_a_number_of_seconds(api: Api, rows: Jobs) -> None:
+    """KEDA cannot scale by null: where no job had completed yet no worker came to complete one."""
+    await accepted(rows)
+    await accepted(rows)
+    found = await stats(api)
+    assert (found["seconds_each"], found["queue_seconds"]) == (None, 2 * 60)
 
 
 # ── workers ─────────────────────────────────────────────────────────────────────────────────────────────────────────
