@@ -22,6 +22,7 @@ from streamforge.db.jobs import Jobs
 from streamforge.db.migrations import apply_migrations
 from streamforge.db.pool import Database
 from streamforge.embedded.postgres import EmbeddedPostgres
+from streamforge.embedded.temporal import FAIR, dynamic
 from streamforge.events.log import EventLog
 from streamforge.media.worker.children import MediaChildren
 
@@ -35,7 +36,7 @@ settings.load_profile("quick")
 TEMPLATE = "streamforge_template"
 
 # Temporal's timers are otherwise late by up to a second, which is most of what a retry takes here.
-PUNCTUAL = ["--dynamic-config-value", 'history.timerProcessorMaxTimeShift="10ms"']
+PUNCTUAL = {"history.timerProcessorMaxTimeShift": '"10ms"'}
 
 # Hundreds of processes are started here; each would otherwise compile all that it imports.
 sys.dont_write_bytecode = False
@@ -179,7 +180,9 @@ def temporal_address() -> Iterator[str]:
     """A development server, in memory."""
     binary = Path(sys.executable).parent / "temporal"
     server = asyncio.run(
-        WorkflowEnvironment.start_local(dev_server_existing_path=str(binary), dev_server_extra_args=PUNCTUAL)
+        WorkflowEnvironment.start_local(
+            dev_server_existing_path=str(binary), dev_server_extra_args=dynamic(PUNCTUAL | FAIR)
+        )
     )
     yield server.client.service_client.config.target_host
     asyncio.run(server.shutdown())

@@ -35,8 +35,8 @@ class ActivityOptions(TypedDict):
     priority: Priority
 
 
-def options_of(step: Step[Any, Any], priority: int) -> ActivityOptions:
-    """`priority` from MOST_URGENT to LEAST_URGENT."""
+def options_of(step: Step[Any, Any], priority: int, share: str | None = None) -> ActivityOptions:
+    """`priority` from MOST_URGENT to LEAST_URGENT; `share` where it is another than the workflow's."""
     return ActivityOptions(
         task_queue=step.queue,
         start_to_close_timeout=step.limit,
@@ -44,5 +44,5 @@ def options_of(step: Step[Any, Any], priority: int) -> ActivityOptions:
         retry_policy=RETRIES,
         # Encoders must be dead before what they wrote is removed.
         cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-        priority=Priority(priority_key=priority),
+        priority=Priority(priority_key=priority, fairness_key=share),
     )

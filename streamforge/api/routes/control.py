@@ -105,8 +105,8 @@ async def _as_it_is(mine: Own, job_id: UUID) -> JobOverview:
     Operation(
         tag="jobs",
         summary="Change a job",
-        says="A new priority counts from the next part of the job on. Metadata can be changed and a job kept longer, or less "
-        "long, also when it is over.",
+        says="A new priority counts from the next part that a worker begins. Metadata can be changed and a job kept longer, or "
+        "less long, also when it is over.",
         answers=(json_of(200, "The job as it is now.", JobView),),
         errors=(MalformedJobId, InvalidField, JobNotFound, JobAlreadyOver, ScopeMissing),
         body=Body("application/json", JobPatch),
