@@ -25,6 +25,7 @@ BENCHES = {
     "observed": "what metrics, traces and log files cost a small job",
     "fanout": "events to 1,000 clients: CPU, latency, memory, replay; beside sse-starlette and Nchan",
     "log_rows": "rows a second into the log, 8 writers",
+    "sinks": "events a second from the log to Redis and NATS",
     "listing": "`GET /jobs` of a million jobs: each filter, page by page",
     "event_loop": "how long the event loop of the API stands still for the largest answers",
     "queue": "what is asked while jobs wait, with ten of them and with ten thousand",

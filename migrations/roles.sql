@@ -1,4 +1,4 @@
--- roles 8
+-- roles 9
 -- What each role may do to each table, and to which of its rows: the one place to read and to change it. The migrator runs
 -- this file after the functions, once for each number in its first line, and again where it finds that the roles are not in
 -- force; raise the number with every change. It can be run by hand: psql -v caller=… -v worker=… -v admin=… -v schema=….
@@ -12,8 +12,8 @@
 GRANT USAGE ON SCHEMA :"schema" TO :"caller", :"worker", :"admin";
 REVOKE ALL ON owners, batches, jobs, uploads, job_terms, progress_events, part_progress, job_chunks, arrivals, installation,
        claimed_folders, api_keys, sessions, audit_log, rate_counters, months_of_film, deleted_bytes, slot_holders,
-       held_slots, idempotency_keys, job_reports, workers, webhook_endpoints, webhook_secrets,
-       webhook_deliveries, schema_migrations
+       held_slots, idempotency_keys, job_reports, workers, webhook_endpoints, webhook_secrets, webhook_deliveries, sinks,
+       sink_positions, schema_migrations
 FROM :"caller", :"worker", :"admin";
 
 -- name of a policy: "own" holds for callers, "all" for whoever sees everybody's.
@@ -48,6 +48,8 @@ DROP POLICY IF EXISTS "all" ON sessions;
 DROP POLICY IF EXISTS "all" ON audit_log;
 DROP POLICY IF EXISTS "all" ON rate_counters;
 DROP POLICY IF EXISTS "all" ON idempotency_keys;
+DROP POLICY IF EXISTS "all" ON sinks;
+DROP POLICY IF EXISTS "all" ON sink_positions;
 DROP POLICY IF EXISTS "all" ON workers;
 DROP POLICY IF EXISTS "all" ON months_of_film;
 DROP POLICY IF EXISTS "all" ON deleted_bytes;
@@ -126,6 +128,11 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON job_chunks TO :"worker";
 GRANT SELECT ON job_chunks TO :"admin";
 CREATE POLICY own ON job_chunks TO :"caller" USING (EXISTS (SELECT FROM jobs WHERE jobs.id = job_id));
 CREATE POLICY "all" ON job_chunks TO :"worker", :"admin" USING (true);
+
+GRANT SELECT, INSERT ON sinks TO :"worker";
+GRANT SELECT, INSERT, UPDATE ON sink_positions TO :"worker";
+CREATE POLICY "all" ON sinks TO :"worker" USING (true);
+CREATE POLICY "all" ON sink_positions TO :"worker" USING (true);
 
 
 -- ── how much is processed ───────────────────────────────────────────────────────────────────────────────────────────

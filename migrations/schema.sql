@@ -250,6 +250,21 @@ COMMENT ON COLUMN job_chunks.part IS 'its first rendition; empty = the chunk its
 COMMENT ON COLUMN job_chunks.starts_at IS 'in seconds from the start of the film, as ends_at, which is null for the last';
 
 
+CREATE TABLE sinks (
+    name      text PRIMARY KEY,
+    began_at  timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON TABLE sinks IS 'brokers that events went out to; see streamforge.sinks';
+
+CREATE TABLE sink_positions (
+    sink   text NOT NULL REFERENCES sinks ON DELETE CASCADE,
+    owner  text NOT NULL,
+    seq    bigint NOT NULL,
+    PRIMARY KEY (sink, owner)
+);
+COMMENT ON COLUMN sink_positions.seq IS 'all events of the owner up to this number are there; no row = none is';
+
+
 -- ── the store ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 CREATE TABLE arrivals (
@@ -491,6 +506,8 @@ ALTER TABLE uploads ENABLE ROW LEVEL SECURITY;
 ALTER TABLE job_terms ENABLE ROW LEVEL SECURITY;
 ALTER TABLE progress_events ENABLE ROW LEVEL SECURITY;
 ALTER TABLE job_reports ENABLE ROW LEVEL SECURITY;
+ALTER TABLE sinks ENABLE ROW LEVEL SECURITY;
+ALTER TABLE sink_positions ENABLE ROW LEVEL SECURITY;
 ALTER TABLE job_chunks ENABLE ROW LEVEL SECURITY;
 ALTER TABLE part_progress ENABLE ROW LEVEL SECURITY;
 ALTER TABLE arrivals ENABLE ROW LEVEL SECURITY;

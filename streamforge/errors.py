@@ -605,6 +605,12 @@ class ProviderUnavailable(ServiceError):
     http_status = 503
 
 
+class SinkUnavailable(ServiceError):
+    """A broker that events go out to does not take them now."""
+
+    code = "sink.unavailable"
+
+
 class WorkflowLost(ServiceError):
     """The workflow of a job ended, or is gone, and the job was not over."""
 

@@ -449,6 +449,40 @@ class RetentionSettings(Section):
     sweep_every_hours: Annotated[float, Field(gt=0, le=8760)] = 24
 
 
+def _redis_url(url: SecretStr) -> SecretStr:
+    return _with_scheme(url, "redis", "rediss", "unix")
+
+
+def _nats_url(url: SecretStr) -> SecretStr:
+    return _with_scheme(url, "nats", "tls", "ws", "wss")
+
+
+def _with_scheme(url: SecretStr, *schemes: str) -> SecretStr:
+    """What follows may hold a password, and is not repeated."""
+    if url.get_secret_value().partition("://")[0] not in schemes or not url.get_secret_value().partition("://")[2]:
+        raise ValueError(f"an address begins with {' or '.join(f'{scheme}://' for scheme in schemes)}")
+    return url
+
+
+class RedisSinkSettings(SectionWithSecrets):
+    url: Annotated[SecretStr, AfterValidator(_redis_url)] | None = None
+    url_file: Path | None = None
+    stream: str = Field("streamforge:events", min_length=1, max_length=255)
+    max_length: PositiveInt = 1_000_000
+
+
+class NatsSinkSettings(SectionWithSecrets):
+    url: Annotated[SecretStr, AfterValidator(_nats_url)] | None = None
+    url_file: Path | None = None
+    stream: str = Field("STREAMFORGE", pattern=r"^[A-Za-z0-9_-]{1,128}$")
+    subject: str = Field("streamforge.events", pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$", max_length=128)
+
+
+class SinksSettings(Section):
+    redis: RedisSinkSettings = RedisSinkSettings()
+    nats: NatsSinkSettings = NatsSinkSettings()
+
+
 class MetricsSettings(Section):
     host: str = "127.0.0.1"
     port: int | None = Field(None, ge=0, le=65535)
@@ -538,6 +572,7 @@ class Settings(BaseSettings):
     database: DatabaseSettings = DatabaseSettings()
     temporal: TemporalSettings = TemporalSettings()
     retention: RetentionSettings = RetentionSettings()
+    sinks: SinksSettings = SinksSettings()
     metrics: MetricsSettings = MetricsSettings()
     tracing: TracingSettings = TracingSettings()
     log: LogSettings = LogSettings()

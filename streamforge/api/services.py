@@ -1,7 +1,7 @@
 """What request handlers work with, opened when the application starts."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypedDict
@@ -77,6 +77,7 @@ from streamforge.observability.tracing import Tracing, tracing_of
 from streamforge.outbound.addresses import Outbound
 from streamforge.retry import STARTUP_WAIT_SECONDS, until_available
 from streamforge.settings import Settings
+from streamforge.sinks.opening import senders, sending
 from streamforge.storage import Storage, open_storage
 from streamforge.storage.ownership import claim_if_there
 from streamforge.temporal.connect import connect
@@ -242,18 +243,20 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         controls, purges = Controls(jobs, events, workflows), Purges(jobs, storage)
         readiness = _readiness(uploads, jobs, workflows, storage)
         gauges = ServiceGauges(jobs, workflows, readiness)
+        sinks = senders(settings.sinks, database)
         async with (
             Broadcaster(events, settings.server.heartbeat_seconds) as broadcaster,
             Standing(credentials) as standing,
             Listener(
                 database.dsn,
                 {
-                    EVENTS_CHANNEL: broadcaster.on_notification,
+                    EVENTS_CHANNEL: _each([broadcaster.on_notification, *(sink.on_notification for sink in sinks)]),
                     CALLERS_CHANNEL: standing.on_notification,
                     UPLOADS_CHANNEL: holdings.on_notification,
                 },
-                [broadcaster.on_reconnected, standing.on_reconnected],
+                [broadcaster.on_reconnected, standing.on_reconnected, *(sink.look for sink in sinks)],
             ),
+            sending(sinks),
             Launcher(jobs, workflows, cancels, controls, purges) as launcher,
             ResumableUploads(
                 settings,
@@ -316,6 +319,14 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     finally:
         await locks.close()
         await database.close()
+
+
+def _each(told: Sequence[Callable[[str], None]]) -> Callable[[str], None]:
+    def tell(payload: str) -> None:
+        for each in told:
+            each(payload)
+
+    return tell
 
 
 @asynccontextmanager

@@ -10,6 +10,8 @@ import structlog
 from streamforge.db.pool import availability_errors, connect
 from streamforge.db.queries import QUERIES
 
+TIMEOUT_SECONDS = 10.0
+
 log = structlog.stdlib.get_logger(__name__)
 
 
@@ -30,7 +32,7 @@ class UploadLocks:
         """Whether it is ours now. Not for one that this process holds already: PostgreSQL would count it twice."""
         key = _key(upload_id)
         async with self._one_at_a_time:
-            granted = await self._ask("lock_upload", key)
+            granted = await self._ask("try_lock", key)
             if granted:
                 self._held.add(key)
         return bool(granted)
@@ -39,7 +41,7 @@ class UploadLocks:
         key = _key(upload_id)
         async with self._one_at_a_time:
             self._held.discard(key)
-            await self._ask("unlock_upload", key)
+            await self._ask("unlock", key)
 
     async def close(self) -> None:
         async with self._one_at_a_time:
@@ -59,7 +61,7 @@ class UploadLocks:
         if self._connection is None or self._connection.is_closed():
             self._connection = await connect(self._dsn)
             for key in list(self._held):
-                if not await self._connection.fetchval(QUERIES["lock_upload"], key):
+                if not await self._connection.fetchval(QUERIES["try_lock"], key):
                     log.warning("a lock was lost with its connection", key=key)
         return self._connection
 
@@ -69,6 +71,45 @@ class UploadLocks:
             self._connection = None
 
 
+class Lease:
+    """What one process at a time does: whoever holds the lock of that name. It is on a connection of its own, and free as soon
+    as that, or its process, is gone. All methods raise DatabaseUnavailable."""
+
+    def __init__(self, dsn: str, name: str) -> None:
+        self._dsn = dsn
+        self._key = _number_of(name.encode())
+        self._connection: Any = None
+        self._held = False
+
+    async def take(self) -> bool:
+        """Whether it is ours, now or still."""
+        with availability_errors():
+            try:
+                if self._connection is None or self._connection.is_closed():
+                    self._held = False
+                    self._connection = await connect(self._dsn)
+                if self._held:
+                    await self._connection.execute(QUERIES["ping"], timeout=TIMEOUT_SECONDS)
+                else:
+                    self._held = await self._connection.fetchval(
+                        QUERIES["try_lock"], self._key, timeout=TIMEOUT_SECONDS
+                    )
+            except BaseException:
+                await self.close()
+                raise
+        return self._held
+
+    async def close(self) -> None:
+        self._held = False
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
+
+
 def _key(upload_id: UUID) -> int:
+    return _number_of(b"upload" + upload_id.bytes)
+
+
+def _number_of(name: bytes) -> int:
     """Of the 64 bits that PostgreSQL's advisory locks are named by; those of other things are small numbers."""
-    return int.from_bytes(hashlib.sha256(b"upload" + upload_id.bytes).digest()[:8], signed=True)
+    return int.from_bytes(hashlib.sha256(name).digest()[:8], signed=True)

@@ -525,11 +525,11 @@ DELETE FROM uploads WHERE id = ANY ($1::uuid[]);
 -- name: ask_for_upload
 SELECT pg_notify('streamforge_uploads', $1::text);
 
--- name: lock_upload
+-- name: try_lock
 -- Held by the connection until it is given back, or the process is gone.
 SELECT pg_try_advisory_lock($1) AS granted;
 
--- name: unlock_upload
+-- name: unlock
 SELECT pg_advisory_unlock($1);
 
 
@@ -551,6 +551,22 @@ ORDER BY report_due_at LIMIT $1;
 
 -- name: end_silent_job
 SELECT * FROM end_silent_job($1, $2 /* change */, $3 /* all stages in order */);
+
+-- name: begin_sink
+WITH begun AS (INSERT INTO sinks (name) VALUES ($1) ON CONFLICT DO NOTHING RETURNING name)
+INSERT INTO sink_positions (sink, owner, seq) SELECT name, id, event_seq FROM begun, owners WHERE event_seq > 0
+ON CONFLICT DO NOTHING;
+
+-- name: owners_behind
+-- By what owners have counted, not by their logs.
+SELECT id FROM owners LEFT JOIN sink_positions ON sink = $1 AND owner = id WHERE event_seq > coalesce(seq, 0);
+
+-- name: sink_position
+SELECT seq FROM sink_positions WHERE sink = $1 AND owner = $2;
+
+-- name: move_sink
+INSERT INTO sink_positions (sink, owner, seq) VALUES ($1, $2, $3)
+ON CONFLICT (sink, owner) DO UPDATE SET seq = greatest(sink_positions.seq, excluded.seq);
 
 -- name: latest_numbers
 -- How far the logs are that somebody follows, by what notifications call them.

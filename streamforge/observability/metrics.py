@@ -95,6 +95,10 @@ EVENTS_DELIVERED = _counter("events_delivered", "Frames handed to clients of str
 EVENT_LAG = _histogram(
     "event_lag_seconds", "From the time of an event to its delivery to who follows it.", QUICK, "source"
 )
+SINK_EVENTS = _counter("sink_events", "Events that a sink has taken.", "sink")
+SINK_FAILURES = _counter(
+    "sink_failures", "Times that a sink, or the database before it, could not; what was to go out waits.", "sink"
+)
 EVENTS_WRITTEN = _counter("events_written", "Events written to the log.")
 EVENT_WRITE_SECONDS = _histogram("event_write_seconds", "How long transactions of the log took.", QUICK)
 

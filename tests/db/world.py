@@ -112,6 +112,8 @@ async def made(database: Database, dsn: str) -> World:
     await run_sql(dsn, "INSERT INTO slot_holders VALUES ($1, now())", arrival)
     await run_sql(dsn, "INSERT INTO held_slots VALUES ('streams/owner/alice', $1, 1)", arrival)
     await make_webhooks(world, dsn)
+    await run_sql(dsn, "INSERT INTO sinks (name) VALUES ('alices-broker')")
+    await run_sql(dsn, "INSERT INTO sink_positions VALUES ('alices-broker', $1, 1)", ALICE)
     credentials = Credentials(database)
     now = datetime.now(UTC)
     await credentials.create_key(world.key, b"hash", ALICE, ["read"], None)
