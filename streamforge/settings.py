@@ -464,18 +464,36 @@ def _with_scheme(url: SecretStr, *schemes: str) -> SecretStr:
     return url
 
 
+def _redis_stream(name: str) -> str:
+    if not 0 < len(name) <= 255:
+        raise ValueError("a name has 1 to 255 characters")
+    return name
+
+
+def _nats_stream(name: str) -> str:
+    if re.fullmatch(r"[A-Za-z0-9_-]{1,128}", name) is None:
+        raise ValueError("a name has 1 to 128 letters, digits, dashes and underscores")
+    return name
+
+
+def _nats_subject(name: str) -> str:
+    if re.fullmatch(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*", name) is None or len(name) > 128:
+        raise ValueError("a subject is written like streamforge.events, with letters, digits, dashes and underscores")
+    return name
+
+
 class RedisSinkSettings(SectionWithSecrets):
     url: Annotated[SecretStr, AfterValidator(_redis_url)] | None = None
     url_file: Path | None = None
-    stream: str = Field("streamforge:events", min_length=1, max_length=255)
+    stream: Annotated[str, AfterValidator(_redis_stream)] = "streamforge:events"
     max_length: PositiveInt = 1_000_000
 
 
 class NatsSinkSettings(SectionWithSecrets):
     url: Annotated[SecretStr, AfterValidator(_nats_url)] | None = None
     url_file: Path | None = None
-    stream: str = Field("STREAMFORGE", pattern=r"^[A-Za-z0-9_-]{1,128}$")
-    subject: str = Field("streamforge.events", pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$", max_length=128)
+    stream: Annotated[str, AfterValidator(_nats_stream)] = "STREAMFORGE"
+    subject: Annotated[str, AfterValidator(_nats_subject)] = "streamforge.events"
 
 
 class SinksSettings(Section):
