@@ -18,6 +18,9 @@ Network = IPv4Network | IPv6Network
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """All addresses of a host, as text. Raises OSError when there are none."""
 
+PATIENCE_SECONDS = 5.0
+"""With a resolver that says nothing, where somebody waits for an answer of ours."""
+
 SCHEMES = frozenset({"http", "https"})
 _NAT64 = IPv6Network("64:ff9b::/96")
 """RFC 6052: an IPv4 address as networks without IPv4 reach it, in the last four bytes."""
@@ -59,8 +62,9 @@ class Outbound:
         if parts.scheme not in SCHEMES or not parts.hostname:
             raise AddressRefused("Only addresses that begin with http:// or https:// are connected to.")
         try:
-            await self.addresses(parts.hostname, parts.port or 0)
-        except (OSError, UnicodeError):
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await self.addresses(parts.hostname, parts.port or 0)
+        except (OSError, UnicodeError):  # TimeoutError, too.
             return
 
     def allows(self, address: Address) -> bool:

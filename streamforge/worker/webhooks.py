@@ -9,7 +9,7 @@ from uuid import UUID
 
 import structlog
 from temporalio.client import Client
-from temporalio.common import AutoUpgradeVersioningOverride
+from temporalio.common import AutoUpgradeVersioningOverride, Priority
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -26,6 +26,8 @@ AT_ONCE = 100
 LOOK_SECONDS = 5.0
 """Nobody says so when a lease is over."""
 RPC_TIMEOUT = timedelta(seconds=5)
+MAX_FAIRNESS_KEY = 64
+"""Bytes, for Temporal. Names of owners are ASCII."""
 AWAY: tuple[type[StreamForgeError], ...] = (DatabaseUnavailable, TemporalUnavailable)
 
 log = structlog.stdlib.get_logger(__name__)
@@ -95,6 +97,8 @@ class BeginsDeliveries(Background):
                 id=workflow_id,
                 task_queue=names.TASK_QUEUE,
                 static_summary="Webhook",
+                # Whose receivers hang waits for them; others do not, where Temporal knows fairness.
+                priority=Priority(fairness_key=delivery.owner[:MAX_FAIRNESS_KEY]),
                 # It may wait for days: pinned to a build, it would keep workers of that from being taken away.
                 versioning_override=AutoUpgradeVersioningOverride(),
                 rpc_timeout=RPC_TIMEOUT,
