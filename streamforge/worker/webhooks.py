@@ -15,6 +15,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from streamforge.background import Background, Work
 from streamforge.contracts import names
+from streamforge.contracts.shares import share_of
 from streamforge.contracts.webhooks import DeliverWebhook
 from streamforge.db.listener import Listener
 from streamforge.db.pool import Database
@@ -26,8 +27,6 @@ AT_ONCE = 100
 LOOK_SECONDS = 5.0
 """Nobody says so when a lease is over."""
 RPC_TIMEOUT = timedelta(seconds=5)
-MAX_FAIRNESS_KEY = 64
-"""Bytes, for Temporal. Names of owners are ASCII."""
 AWAY: tuple[type[StreamForgeError], ...] = (DatabaseUnavailable, TemporalUnavailable)
 
 log = structlog.stdlib.get_logger(__name__)
@@ -98,7 +97,7 @@ class BeginsDeliveries(Background):
                 task_queue=names.TASK_QUEUE,
                 static_summary="Webhook",
                 # Whose receivers hang waits for them; others do not, where Temporal knows fairness.
-                priority=Priority(fairness_key=delivery.owner[:MAX_FAIRNESS_KEY]),
+                priority=Priority(fairness_key=share_of(delivery.owner)),
                 # It may wait for days: pinned to a build, it would keep workers of that from being taken away.
                 versioning_override=AutoUpgradeVersioningOverride(),
                 rpc_timeout=RPC_TIMEOUT,

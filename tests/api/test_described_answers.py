@@ -110,7 +110,9 @@ async def asking(chosen: Settings, database: Database, headers: dict[str, str]) 
         master = chosen.data_dir / "storage" / layout.output(job_id, HLS_MASTER)
         master.parent.mkdir(parents=True)
         master.write_bytes(b"#EXTM3U\n")
-        there = {"job_id": str(job_id), "batch_id": accepted["batch_id"], "path": HLS_MASTER}
+        asked = {"url": "https://1.1.1.1/hook"}
+        webhook = (await api.http.post("/webhooks", json=asked, headers=headers)).raise_for_status().json()["id"]
+        there = {"webhook_id": webhook, "job_id": str(job_id), "batch_id": accepted["batch_id"], "path": HLS_MASTER}
         yield Asked(api, there, headers)
 
 

@@ -84,7 +84,10 @@ PATH: dict[str, tuple[str, Schema]] = {
     "job_id": ("Of the job: a UUID with its dashes.", UUID_SCHEMA),
     "batch_id": ("Of the batch: a UUID with its dashes.", UUID_SCHEMA),
     "upload_id": ("Of the upload: a UUID with its dashes.", UUID_SCHEMA),
-    "webhook_id": ("Of the webhook; `jobs` where addresses of jobs are meant.", TEXT),
+    "webhook_id": (
+        "Of the webhook: a UUID; `jobs` where addresses of jobs are meant.",
+        {"type": "string", "pattern": "^(jobs|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})$"},
+    ),
     "delivery_id": ("Of the delivery: a UUID.", UUID_SCHEMA),
     "worker_id": (
         "As `GET /workers` calls it, like `4711@encoder-3`.",
