@@ -53,8 +53,9 @@ def numbers(found: list[Any]) -> list[int]:
 
 
 async def test_events_go_out_under_subjects_that_tell_them_apart(
-    settings: Settings, jetstream: Broker, events: EventLog
+    settings: Settings, jetstream: Broker, database: Database, events: EventLog
 ) -> None:
+    await database.fetch("begin_sink", "nats")
     sinks = SinksSettings(nats=NatsSinkSettings.model_validate({"url": jetstream.url}))
     async with serving(settings.model_copy(update={"sinks": sinks})) as api:
         job_id = await api.post_ok()

@@ -4,8 +4,7 @@ import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from itertools import pairwise
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -14,6 +13,7 @@ import pytest
 from brokers import Broker
 from factories import COMPLETED, FAILED, new_job, progress
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 from serving import Api, serving
 from sse import read_frames
 from structlog.testing import capture_logs
@@ -35,7 +35,8 @@ def redis_settings(broker: Broker, **changes: Any) -> RedisSinkSettings:
 
 
 @pytest.fixture
-async def api(settings: Settings, redis: Broker) -> AsyncIterator[Api]:
+async def api(settings: Settings, redis: Broker, database: Database) -> AsyncIterator[Api]:
+    await database.fetch("begin_sink", "redis")
     sinks = SinksSettings(redis=redis_settings(redis))
     async with serving(settings.model_copy(update={"sinks": sinks})) as api:
         yield api
@@ -50,9 +51,10 @@ async def until(broker: Broker, *ids: str) -> list[dict[str, str]]:
     """What is there when all of these are."""
     async with asyncio.timeout(90):
         while True:
-            found = await entries(broker)
-            if set(ids) <= {entry["id"] for entry in found}:
-                return found
+            with suppress(RedisError):  # It is just starting.
+                found = await entries(broker)
+                if set(ids) <= {entry["id"] for entry in found}:
+                    return found
             await asyncio.sleep(0.05)
 
 
@@ -68,6 +70,11 @@ async def told(events: EventLog, job_id: UUID, count: int) -> None:
 
 def numbers(found: Sequence[dict[str, str]], owner: str = EVERYONE) -> list[int]:
     return [int(entry["id"].rpartition(":")[2]) for entry in found if entry["owner"] == owner]
+
+
+def once(found: Sequence[int]) -> list[int]:
+    """Without what came again: who ends may have sent what it could not record any more."""
+    return list(dict.fromkeys(found))
 
 
 @asynccontextmanager
@@ -118,7 +125,7 @@ async def test_a_new_sink_begins_with_what_comes_and_goes_on_where_it_was(
         assert numbers(await until(redis, "everyone:2")) == [2]
     await told(events, job_id, 3)
     async with sending(database, redis):
-        assert numbers(await until(redis, "everyone:5")) == [2, 3, 4, 5]
+        assert once(numbers(await until(redis, "everyone:5"))) == [2, 3, 4, 5]
 
 
 @pytest.mark.usefixtures("_impatient")
@@ -138,11 +145,9 @@ async def test_who_is_killed_leaves_nothing_out(
     await process.wait()
     async with sending(database, redis):
         found = numbers(await until(redis, "everyone:2501"))
-    assert set(found) == set(range(2, 2502))
-    backwards = [(before, after) for before, after in pairwise(found) if after != before + 1]
-    # Once at most it began again, with a page that had arrived and was not recorded.
-    assert len(backwards) <= 1
-    assert all(0 <= before - after < sender.PAGE for before, after in backwards)
+    # A page came twice at most: one that had arrived, and was not recorded.
+    assert once(found) == list(range(2, 2502))
+    assert len(found) - 2500 <= sender.PAGE
 
 
 @pytest.mark.usefixtures("_impatient")
@@ -156,10 +161,10 @@ async def test_of_many_processes_one_sends_and_another_takes_over(
             await told(events, job_id, 50)
             assert numbers(await until(redis, "everyone:51")) == list(range(2, 52))
         await told(events, job_id, 50)
-        assert numbers(await until(redis, "everyone:101")) == list(range(2, 102))
+        assert once(numbers(await until(redis, "everyone:101"))) == list(range(2, 102))
     async with sending(database, redis):
         await events.append(job_id, COMPLETED)
-        assert numbers(await until(redis, "everyone:102")) == list(range(2, 103))
+        assert once(numbers(await until(redis, "everyone:102"))) == list(range(2, 103))
 
 
 @pytest.mark.usefixtures("_impatient")
