@@ -51,7 +51,7 @@ FROM (
 
 TERMS = """
 INSERT INTO job_terms
-SELECT job_term(kind, content), owner, created_at, id
+SELECT job_term(terms.kind, content), owner, created_at, id
 FROM jobs, LATERAL (
     SELECT 'key', key
     UNION ALL SELECT 'external_id', external_id

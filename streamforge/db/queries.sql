@@ -282,7 +282,9 @@ WITH RECURSIVE owed AS NOT MATERIALIZED (
     ) AS first
     ORDER BY priority, turn, created_at LIMIT $1
 )
-SELECT jobs.* FROM turns JOIN jobs USING (id) ORDER BY turns.priority, turns.turn, turns.created_at;
+-- One by one: a plan that is made once for any length of page would read all jobs for it.
+SELECT job.* FROM turns, LATERAL (SELECT * FROM jobs WHERE jobs.id = turns.id LIMIT 1) AS job
+ORDER BY turns.priority, turns.turn, turns.created_at;
 
 -- name: mark_launched
 -- Answers with the status, for whoever cancelled the job while it was being started.
