@@ -5,11 +5,14 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from commandline import environment, fresh_streamforge, streamforge
+from typer.main import get_command
 
 from streamforge import __version__
+from streamforge.cli import app
 from streamforge.contracts.tasks import GpuTrial, Sandbox
 from streamforge.doctor import Level, gpu_finding, sandbox_finding
 
@@ -39,6 +42,16 @@ def test_every_command_is_in_the_help(tmp_path: Path) -> None:
     text = fresh_streamforge("--help", cwd=tmp_path).stdout
     for command in ("up", "api", "worker", "migrate", "demo", "submit", "plan", "watch", "doctor"):
         assert f" {command} " in text
+
+
+def test_every_command_that_answers_does_so_in_json_for_programs() -> None:
+    def without(command: Any, name: str = "") -> set[str]:
+        inner = getattr(command, "commands", {})
+        if inner:
+            return {each for word, sub in inner.items() for each in without(sub, f"{name} {word}".strip())}
+        return set() if any("--json" in option.opts for option in command.params) else {name}
+
+    assert without(get_command(app)) == {"up", "api", "migrate", "backup", "restore", "demo"}
 
 
 @pytest.mark.parametrize("command", ["api", "worker", "migrate"])

@@ -15,7 +15,18 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from streamforge.client import JobNotCompleted, RequestRefused, ServerUnreachable, StreamForgeClient
+from streamforge.client import (
+    Conflict,
+    InvalidRequest,
+    JobNotCompleted,
+    NotAllowed,
+    NotAuthenticated,
+    NotFound,
+    RequestRefused,
+    ServerFailed,
+    ServerUnreachable,
+    StreamForgeClient,
+)
 from streamforge.contracts.job import JobStatus
 from streamforge.embedded.ports import free_port
 
@@ -24,7 +35,9 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 @asynccontextmanager
-async def served(endpoint: Endpoint, api_key: str | None = None) -> AsyncIterator[StreamForgeClient]:
+async def served(
+    endpoint: Endpoint, api_key: str | None = None, retry_seconds: float = 0
+) -> AsyncIterator[StreamForgeClient]:
     """A client of a server that answers everything with `endpoint`."""
     app = Starlette(routes=[Route("/{path:path}", endpoint, methods=["GET", "POST", "DELETE"])])
     server = uvicorn.Server(uvicorn.Config(app, port=free_port(), log_level="error", lifespan="off"))
@@ -33,7 +46,7 @@ async def served(endpoint: Endpoint, api_key: str | None = None) -> AsyncIterato
         await asyncio.sleep(0)
     try:
         url = f"http://127.0.0.1:{server.config.port}"
-        async with StreamForgeClient(url, api_key=api_key, give_up_seconds=5) as client:
+        async with StreamForgeClient(url, api_key=api_key, retry_seconds=retry_seconds, give_up_seconds=5) as client:
             yield client
     finally:
         server.should_exit = True
@@ -132,7 +145,7 @@ async def test_an_error_page_of_a_proxy_is_an_exception_with_a_sentence_too() ->
 
 
 async def test_a_server_that_is_not_there_is_one_sentence_that_says_what_to_do() -> None:
-    async with StreamForgeClient(f"http://127.0.0.1:{free_port()}", give_up_seconds=0) as client:
+    async with StreamForgeClient(f"http://127.0.0.1:{free_port()}", retry_seconds=0, give_up_seconds=0) as client:
         with pytest.raises(ServerUnreachable, match="is `streamforge up` running"):
             await client.job(JOB)
         with pytest.raises(ServerUnreachable):
@@ -243,8 +256,77 @@ def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         waited.append(seconds)
         await sleep(0)
 
-    monkeypatch.setattr("streamforge.client.asyncio", SimpleNamespace(sleep=nap))
+    monkeypatch.setattr("streamforge.client.patience.asyncio", SimpleNamespace(sleep=nap))
     return waited
+
+
+async def test_a_stream_that_was_quiet_for_an_hour_is_come_back_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a job that waits in the queue is. What counts is for how long the server does not answer."""
+    naps(monkeypatch)
+    clock = [0.0]
+    monkeypatch.setattr("streamforge.client.patience.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    asked = 0
+
+    async def quiet(_request: Request) -> Response:
+        nonlocal asked
+        asked += 1
+        if asked == 2:
+            return Response("starting", 503)
+        if asked == 3:
+            return stream(STATUS, DONE)
+
+        async def an_hour() -> AsyncIterator[bytes]:
+            yield STATUS
+            clock[0] += 3600
+            yield b": heartbeat\n\n"
+
+        return StreamingResponse(an_hour(), media_type="text/event-stream", headers={"Content-Length": "10000"})
+
+    async with served(quiet) as client:
+        assert [event.event async for event in client.watch(JOB)] == ["status", "status", "done"]
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+async def test_a_request_is_sent_again_under_the_same_name(monkeypatch: pytest.MonkeyPatch, status: int) -> None:
+    waited, names = naps(monkeypatch), []
+
+    async def busy(request: Request) -> Response:
+        names.append(request.headers["idempotency-key"])
+        return (
+            Response("busy", status, headers={"Retry-After": "3"})
+            if len(names) == 1
+            else JSONResponse(job_json("pending"))
+        )
+
+    async with served(busy, retry_seconds=20) as client:
+        await client.pause(JOB)
+        await client.pause(JOB)
+    assert names[0] == names[1] != names[2]
+    assert waited == [3.0 if status == 429 else 0.2]
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, InvalidRequest), (401, NotAuthenticated), (403, NotAllowed), (404, NotFound), (409, Conflict), (410, NotFound),
+        (422, InvalidRequest), (423, Conflict), (500, ServerFailed), (507, ServerFailed),
+    ],
+)  # fmt: skip
+async def test_what_another_try_does_not_help_is_an_error_of_its_kind_at_once(
+    status: int, kind: type[RequestRefused]
+) -> None:
+    asked = 0
+
+    async def refuse(_request: Request) -> Response:
+        nonlocal asked
+        asked += 1
+        return JSONResponse({"code": "some.code", "detail": "Why."}, status, headers={"X-Request-ID": "7"})
+
+    async with served(refuse, retry_seconds=20) as client:
+        with pytest.raises(kind, match="Why") as refused:
+            await client.pause(JOB)
+    assert (refused.value.code, refused.value.status, refused.value.request_id) == ("some.code", status, "7")
+    assert asked == 1
 
 
 async def test_several_videos_are_sent_as_one_and_reported_as_one(tmp_path: Path) -> None:
@@ -298,10 +380,10 @@ async def test_every_request_shows_the_key_and_no_address_does(api_key: str | No
 
     async def endpoint(request: Request) -> Response:
         seen.append((request.headers.get("authorization", ""), str(request.url)))
-        return stream(STATUS, DONE) if request.url.path.endswith("stream") else JSONResponse({}, status_code=204)
+        return stream(STATUS, DONE) if request.url.path.endswith("stream") else Response(status_code=204)
 
     async with served(endpoint, api_key) as client:
-        await client.cancel(JOB)
+        await client.purge(JOB)
         assert [event.event async for event in client.watch(JOB)] == ["status", "done"]
     assert [header for header, _ in seen] == [shown, shown]
     assert all("sf_key" not in url for _, url in seen)

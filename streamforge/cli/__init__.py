@@ -3,36 +3,29 @@ its own parts, so that the web process never loads media code."""
 # ruff: noqa: PLC0415
 
 import asyncio
-import os
+import json
 import shlex
 import sys
 import time
-from contextlib import suppress
-from functools import partial
+from dataclasses import asdict
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
-from uuid import UUID
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from streamforge import __version__, embedded
+from streamforge.cli import control, sending, webhooks
+from streamforge.cli.asking import AsJson, KeyFile, api_key
 from streamforge.errors import StreamForgeError
 
-T = TypeVar("T")
-
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from rich.console import Console
-
-    from streamforge.client import StreamForgeClient
-    from streamforge.contracts.job_view import JobView
+    from streamforge.client import StreamForgeClient as StreamForgeClient
+    from streamforge.contracts.job_view import JobView as JobView
     from streamforge.contracts.printable_plan import PrintablePlan
     from streamforge.embedded.supervisor import UpOptions
     from streamforge.settings import Settings
-
-LOCAL_API = "http://127.0.0.1:8081"
+    from streamforge.verification import Verified
 
 app = typer.Typer(
     name="streamforge",
@@ -47,28 +40,21 @@ app.add_typer(api_keys, name="api-keys")
 
 worker_commands = typer.Typer(invoke_without_command=True)
 app.add_typer(worker_commands, name="worker")
+worker_commands.command("drain")(control.drain_worker)
+app.add_typer(sending.commands)
+app.add_typer(control.commands)
+app.add_typer(webhooks.commands, name="webhooks")
 
 DataDir = Annotated[
     Path | None, typer.Option("--data-dir", metavar="DIR", help="Uploads, output, databases and logs lie here.")
 ]
 Host = Annotated[str | None, typer.Option(help="Address to listen on. (default: 127.0.0.1)")]
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Port of the API; 0: any. (default: 8081)")]
-Url = Annotated[str, typer.Option(help="Where the API listens.")]
-KeyFile = partial(typer.Option, "--api-key-file", metavar="FILE", exists=True, dir_okay=False, readable=True)
-"""Never the key itself: everybody on a machine sees what programs are called with."""
-ApiKeyFile = Annotated[
-    Path | None,
-    KeyFile(
-        help="Holds an API key. (default: what STREAMFORGE_API_KEY says, or the file that STREAMFORGE_API_KEY_FILE names)"
-    ),
-]
 KeyForVerify = Annotated[
     Path | None,
     KeyFile(help="Holds an API key, where the stream is signed. That of the environment is not shown to others."),
 ]
 ProfileName = Annotated[str | None, typer.Option("--profile", metavar="NAME", help="One of the server's profiles.")]
-Job = Annotated[UUID, typer.Argument(metavar="JOB")]
-AsJson = Annotated[bool, typer.Option("--json", help="As the API says it.")]
 Video = Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, readable=True)]
 
 
@@ -77,13 +63,6 @@ HINTS = {
     "--api-key-file names."
 }
 """By the code of an error: what its sentence means at the command line."""
-
-
-class Server(NamedTuple):
-    """Where the API listens, and what is shown to it."""
-
-    url: str
-    api_key: str | None
 
 
 def main() -> None:
@@ -97,20 +76,6 @@ def main() -> None:
     except StreamForgeError as error:
         print(f"streamforge: {error.message}{HINTS.get(error.code, '')}", file=sys.stderr)
         sys.exit(1)
-
-
-def _api_key(file: Path | None) -> str | None:
-    """What the command line names wins over the environment. Raises InvalidSettings."""
-    from streamforge.errors import InvalidSettings
-    from streamforge.settings import API_KEY_FILE_VARIABLE, API_KEY_VARIABLE
-
-    if file is None and (key := os.environ.get(API_KEY_VARIABLE)):
-        return key.strip()
-    named = file or os.environ.get(API_KEY_FILE_VARIABLE)
-    try:
-        return Path(named).read_text(encoding="utf-8").strip() if named else None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidSettings(f"The API key in {named} cannot be read: {error}.") from error
 
 
 def _print_version(wanted: bool) -> None:
@@ -223,23 +188,6 @@ def worker(context: typer.Context, data_dir: DataDir = None) -> None:
     asyncio.run(run_worker(_service_settings("worker", context, data_dir)))
 
 
-@worker_commands.command("drain")
-def drain_worker(
-    name: Annotated[
-        str, typer.Argument(metavar="WORKER", help="As `streamforge workers` calls it, like 4711@encoder-3.")
-    ],
-    url: Url = LOCAL_API,
-    api_key_file: ApiKeyFile = None,
-) -> None:
-    """Have a worker stop: it takes no more work, and gets its grace for what it runs."""
-    asyncio.run(_drain(name, Server(url, _api_key(api_key_file))))
-
-
-async def _drain(name: str, server: Server) -> None:
-    worker = await _with_client(server, lambda client: client.drain(name))
-    print(f"{worker.id} takes no more work; it runs {len(worker.running)} activities.")
-
-
 @app.command()
 def migrate(context: typer.Context, data_dir: DataDir = None) -> None:
     """Bring the database schema and Temporal's search attributes up to date."""
@@ -264,12 +212,13 @@ async def _migrate(settings: "Settings") -> None:
 
 
 @api_keys.command("create")
-def create_api_key(
+def createapi_key(
     context: typer.Context,
     *,
     owner: Annotated[str, typer.Option(metavar="NAME", help="Whose jobs it is for.")],
     scope: Annotated[str, typer.Option(metavar="LIST", help="Of submit, report, read and admin.")] = "submit,read",
     expires: Annotated[str | None, typer.Option(metavar="PERIOD", help="Like 90d, 12h, 30m. (default: never)")] = None,
+    as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
     """Make a key, and print it as the last word: it is shown this once."""
@@ -281,30 +230,35 @@ def create_api_key(
     except ValueError as error:
         raise typer.BadParameter(f"{error}.") from error
     key = asyncio.run(administration.create_key(_settings(context, data_dir), owner, scopes, lasts))
-    print(f"A key of {owner} for {', '.join(scopes)}; keep it, it is shown this once: {key}")
+    if as_json:
+        print(json.dumps({"owner": owner, "scopes": scopes, "key": key}))
+    else:
+        print(f"A key of {owner} for {', '.join(scopes)}; keep it, it is shown this once: {key}")
 
 
 @api_keys.command("list")
-def list_api_keys(context: typer.Context, data_dir: DataDir = None) -> None:
+def list_api_keys(context: typer.Context, as_json: AsJson = False, data_dir: DataDir = None) -> None:
     """Show how the keys begin, whose they are, and when they were used last, give or take half a minute."""
     from streamforge import administration
     from streamforge.terminal import key_lines
 
-    for line in key_lines(asyncio.run(administration.list_keys(_settings(context, data_dir)))):
+    keys = asyncio.run(administration.list_keys(_settings(context, data_dir)))
+    for line in [key.model_dump_json(exclude={"hash"}) for key in keys] if as_json else key_lines(keys):
         print(line)
 
 
 @api_keys.command("revoke")
-def revoke_api_key(
+def revokeapi_key(
     context: typer.Context,
     prefix: Annotated[str, typer.Argument(metavar="PREFIX", help="How the key begins, like sf_k3v9x2aq.")],
+    as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
     """End a key: it is refused within seconds, and what was opened with it ends."""
     from streamforge import administration
 
     revoked = asyncio.run(administration.revoke_key(_settings(context, data_dir), prefix))
-    print(f"Revoked {revoked}.")
+    print(json.dumps({"revoked": revoked}) if as_json else f"Revoked {revoked}.")
 
 
 @app.command()
@@ -366,86 +320,6 @@ def demo(
 
 
 @app.command()
-def submit(
-    context: typer.Context,
-    files: Annotated[list[Path], typer.Argument(metavar="FILE…", exists=True, dir_okay=False, readable=True)],
-    *,
-    key: Annotated[str | None, typer.Option(help="Name of the video. (default: the file's name)")] = None,
-    profile: ProfileName = None,
-    captions: Annotated[
-        str | None, typer.Option(metavar="LANGUAGE", help="What is spoken, like en; auto: find out; none: no captions.")
-    ] = None,
-    on_damage: Annotated[
-        str | None, typer.Option(metavar="fail|keep", help="What to do with a video that is cut off or broken.")
-    ] = None,
-    priority: Annotated[int | None, typer.Option(min=1, max=5, help="1 goes first. (default: 3)")] = None,
-    external_id: Annotated[str | None, typer.Option(metavar="ID", help="What you call it.")] = None,
-    metadata: Annotated[str | None, typer.Option(metavar="JSON", help="An object to be kept with the job.")] = None,
-    webhook_url: Annotated[str | None, typer.Option(metavar="URL", help="Told of what becomes of the job.")] = None,
-    playback: Annotated[
-        str | None, typer.Option(metavar="public|signed", help="Who may watch: who has the id, or a signed address.")
-    ] = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Follow it to its end.")] = False,
-    url: Url = LOCAL_API,
-    api_key_file: ApiKeyFile = None,
-) -> None:
-    """Send a video, or several as a batch. Prints the id of the job or batch, or with --watch follows it."""
-    given = {
-        name: value for name, value in context.params.items() if name not in {"files", "watch", "url", "api_key_file"}
-    }
-    fields = {name: str(value) for name, value in given.items() if value is not None}
-    server = Server(url, _api_key(api_key_file))
-    if len(files) == 1:
-        asyncio.run(_submit(files[0], fields, watch, server))
-    elif key is not None:
-        raise typer.BadParameter("names one video; those of a batch are named by their files.", param_hint="--key")
-    elif not asyncio.run(_submit_batch(files, fields, watch, server)):
-        raise typer.Exit(1)
-
-
-async def _submit_batch(files: list[Path], fields: dict[str, str], watch: bool, server: Server) -> bool:
-    """Whether all that was to be done is done."""
-    from rich.console import Console
-
-    from streamforge.client import StreamForgeClient
-    from streamforge.contracts.batch import BatchStatus
-    from streamforge.terminal import line_of
-
-    console = Console()
-    async with StreamForgeClient(server.url, api_key=server.api_key) as client:
-        sent = await client.submit_batch(files, on_progress=None, **fields)
-        print(sent.batch_id)
-        for video in sent.rejected:
-            print(f"streamforge: {video.key}: {video.message}", file=sys.stderr)
-        if not watch:
-            return not sent.rejected
-        async for event in client.watch_batch(sent.batch_id):
-            if event.job_id is not None:
-                console.print(line_of(event), markup=False, highlight=False)
-        batch = await client.batch(sent.batch_id)
-    console.print(f"{batch.completed} of {len(files)} completed", highlight=False)
-    return batch.status is BatchStatus.COMPLETED and not sent.rejected
-
-
-async def _submit(file: Path, fields: dict[str, str], watch: bool, server: Server) -> None:
-    from rich.console import Console
-
-    from streamforge.client import StreamForgeClient
-    from streamforge.terminal import event_reporter, progress_display, upload_reporter
-
-    console = Console()
-    async with StreamForgeClient(server.url, api_key=server.api_key) as client:
-        if not watch:
-            print(await client.submit(file, on_progress=None, **fields))
-            return
-        with progress_display(console) as report:
-            job_id = await client.submit(file, **fields, on_progress=upload_reporter(report))
-            console.print(f"Job {job_id}", highlight=False)
-            job = await client.follow(job_id, event_reporter(report))
-    _print_result(console, server.url, job)
-
-
-@app.command()
 def plan(
     context: typer.Context,
     file: Video,
@@ -474,198 +348,18 @@ async def _plan(file: Path, settings: "Settings") -> "PrintablePlan":
 
 
 @app.command()
-def watch(
-    job: Annotated[UUID | None, typer.Argument(metavar="[JOB]")] = None,
-    url: Url = LOCAL_API,
-    api_key_file: ApiKeyFile = None,
-) -> None:
-    """Follow a job to its end, or without one everything until Ctrl-C. Exits with 1 when the job fails."""
-    if job is None:
-        with suppress(KeyboardInterrupt):
-            asyncio.run(_watch_everything(Server(url, _api_key(api_key_file))))
-    else:
-        asyncio.run(_watch(job, Server(url, _api_key(api_key_file))))
-
-
-async def _watch_everything(server: Server) -> None:
-    from rich.console import Console
-
-    from streamforge.client import StreamForgeClient
-    from streamforge.terminal import line_of
-
-    console = Console()
-    async with StreamForgeClient(server.url, api_key=server.api_key) as client:
-        async for event in client.watch_everything():
-            if event.job_id is not None:
-                console.print(line_of(event), markup=False, highlight=False)
-
-
-async def _watch(job_id: UUID, server: Server) -> None:
-    from rich.console import Console
-
-    from streamforge.client import StreamForgeClient
-    from streamforge.terminal import event_reporter, progress_display
-
-    console = Console()
-    async with StreamForgeClient(server.url, api_key=server.api_key) as client:
-        with progress_display(console) as report:
-            job = await client.follow(job_id, event_reporter(report))
-    _print_result(console, server.url, job)
-
-
-def _print_result(console: "Console", url: str, job: "JobView") -> None:
-    from streamforge.terminal import rendition_table
-
-    console.print(rendition_table(job))
-    if job.playback is not None:
-        for kind, path in job.playback.manifests.items():
-            console.print(f"{kind:<5} {url}{path}", highlight=False, soft_wrap=True)
-
-
-@app.command()
-def jobs(
-    *,
-    status: Annotated[str | None, typer.Option(help="Only those of this status.")] = None,
-    stage: Annotated[str | None, typer.Option(help="Only those in this stage.")] = None,
-    words: Annotated[
-        str | None, typer.Option("--find", metavar="WORDS", help="Only keys with all of these words.")
-    ] = None,
-    external_id: Annotated[str | None, typer.Option(metavar="ID", help="Only what was sent with it.")] = None,
-    metadata: Annotated[str | None, typer.Option(metavar="JSON", help="Only jobs with all of this.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=100)] = 20,
-    as_json: Annotated[bool, typer.Option("--json", help="A line of JSON for each job.")] = False,
-    url: Url = LOCAL_API,
-    api_key_file: ApiKeyFile = None,
-) -> None:
-    """List jobs, the newest first."""
-    asked = {"status": status, "stage": stage, "q": words, "external_id": external_id, "metadata": metadata}
-    filters = {name: value for name, value in asked.items() if value is not None}
-    asyncio.run(_jobs(filters, limit, as_json, Server(url, _api_key(api_key_file))))
-
-
-async def _jobs(filters: dict[str, str], limit: int, as_json: bool, server: Server) -> None:
-    page = await _with_client(server, lambda client: client.find(limit=limit, **filters))
-    for job in page.jobs:
-        _print_job(job, as_json)
-
-
-@app.command()
-def cancel(
-    job: Job,
-    *,
-    purge: Annotated[
-        bool, typer.Option("--purge", help="Remove it with its media, too, also when it is over.")
-    ] = False,
-    url: Url = LOCAL_API,
-    api_key_file: ApiKeyFile = None,
-) -> None:
-    """Cancel a job."""
-    asyncio.run(
-        _with_client(
-            Server(url, _api_key(api_key_file)), lambda client: (client.purge if purge else client.cancel)(job)
-        )
-    )
-
-
-@app.command()
-def pause(job: Job, as_json: AsJson = False, url: Url = LOCAL_API, api_key_file: ApiKeyFile = None) -> None:
-    """Pause a job: what is being encoded comes to its end, and nothing else is begun."""
-    _print_job(
-        asyncio.run(_with_client(Server(url, _api_key(api_key_file)), lambda client: client.pause(job))), as_json
-    )
-
-
-@app.command()
-def resume(job: Job, as_json: AsJson = False, url: Url = LOCAL_API, api_key_file: ApiKeyFile = None) -> None:
-    """Let a paused job go on."""
-    _print_job(
-        asyncio.run(_with_client(Server(url, _api_key(api_key_file)), lambda client: client.resume(job))), as_json
-    )
-
-
-@app.command()
-def retry(
-    job: Job,
-    *,
-    first: Annotated[
-        str | None, typer.Option("--from", metavar="STAGE", help="All again from there on. (default: what is missing)")
-    ] = None,
-    as_json: AsJson = False,
-    url: Url = LOCAL_API,
-    api_key_file: ApiKeyFile = None,
-) -> None:
-    """Try a job again that failed."""
-    from streamforge.contracts.job import Stage
-
-    stage = None if first is None else Stage(first)
-    server = Server(url, _api_key(api_key_file))
-    _print_job(asyncio.run(_with_client(server, lambda client: client.retry(job, first=stage))), as_json)
-
-
-@app.command()
-def queue(url: Url = LOCAL_API, api_key_file: ApiKeyFile = None) -> None:
-    """Show how much there is to do, as JSON."""
-    import json
-
-    stats = asyncio.run(_with_client(Server(url, _api_key(api_key_file)), lambda client: client.queue()))
-    print(json.dumps(stats, indent=2))
-
-
-@app.command()
-def workers(as_json: AsJson = False, url: Url = LOCAL_API, api_key_file: ApiKeyFile = None) -> None:
-    """List the workers that run, and what they do."""
-    from streamforge.terminal import worker_line
-
-    for each in asyncio.run(_with_client(Server(url, _api_key(api_key_file)), lambda client: client.workers())):
-        print(each.model_dump_json() if as_json else worker_line(each))
-
-
-async def _with_client(server: Server, ask: "Callable[[StreamForgeClient], Awaitable[T]]") -> "T":
-    from streamforge.client import StreamForgeClient
-
-    async with StreamForgeClient(server.url, api_key=server.api_key) as client:
-        return await ask(client)
-
-
-def _print_job(job: "JobView", as_json: bool) -> None:
-    from streamforge.terminal import job_line
-
-    print(job.model_dump_json() if as_json else job_line(job))
-
-
-@app.command()
-def logs(
-    context: typer.Context,
-    job: Annotated[UUID, typer.Argument(metavar="JOB")],
-    *,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="The lines as they are kept.")] = False,
-    data_dir: DataDir = None,
-) -> None:
-    """Show what all processes on the data folder said of a job, in order. Exits with 1 when none said anything."""
-    from streamforge.observability import job_logs
-
-    folder = _settings(context, data_dir).data_dir
-    lines = job_logs.follow(folder, job) if follow else job_logs.lines_of(folder, job)
-    said = False
-    with suppress(KeyboardInterrupt, BrokenPipeError):
-        for line in lines:
-            said = True
-            print(line.raw if as_json else job_logs.as_text(line), flush=follow)
-    if not said:
-        print(f"streamforge: No line about job {job} is kept in {folder / 'logs'}.", file=sys.stderr)
-        raise typer.Exit(1)
-
-
-@app.command()
-def doctor(context: typer.Context, data_dir: DataDir = None) -> None:
+def doctor(context: typer.Context, as_json: AsJson = False, data_dir: DataDir = None) -> None:
     """Look at every part and say what to do about those that are not well. Exits with 1 when one is missing."""
     from rich.console import Console
 
     from streamforge.doctor import Level, examine, print_findings
 
     findings = asyncio.run(examine(_settings(context, data_dir)))
-    print_findings(Console(), findings)
+    if as_json:
+        for finding in findings:
+            print(json.dumps(asdict(finding)))
+    else:
+        print_findings(Console(), findings)
     if any(finding.level is Level.FAILED for finding in findings):
         raise typer.Exit(1)
 
@@ -673,14 +367,18 @@ def doctor(context: typer.Context, data_dir: DataDir = None) -> None:
 @app.command()
 def verify(
     place: Annotated[str, typer.Argument(metavar="DIR_OR_URL", help="A job's output, or where it is served.")],
+    as_json: AsJson = False,
     api_key_file: KeyForVerify = None,
 ) -> None:
     """Compare every file of a stream with what its result.json says. Needs no server. Exits with 1 when one is wrong."""
     from streamforge.verification import verify as compared
 
     # One from the environment is for our API: a stream may be served by anybody.
-    api_key = _api_key(api_key_file) if api_key_file is not None else None
-    verified = asyncio.run(compared(place, api_key=api_key))
+    key = api_key(api_key_file) if api_key_file is not None else None
+    verified = asyncio.run(compared(place, api_key=key))
+    if as_json:
+        print(json.dumps(_as_object(verified)))
+        raise typer.Exit(1 if verified.problems else 0)
     for problem in verified.problems:
         print(f"{_shown(problem.name)} {problem.sentence}")
     for name in verified.unlisted:
@@ -691,6 +389,17 @@ def verify(
         print(f"{wrong} of {count:,} files are not as the receipt of job {verified.receipt.job_id} says.")
         raise typer.Exit(1)
     print(f"All {count:,} files ({size:,} bytes) are as the receipt of job {verified.receipt.job_id} says.")
+
+
+def _as_object(verified: "Verified") -> dict[str, Any]:
+    receipt = verified.receipt
+    return {
+        "job_id": str(receipt.job_id),
+        "files": len(receipt.files),
+        "bytes": sum(file.size_bytes for file in receipt.files.values()),
+        "problems": [asdict(problem) for problem in verified.problems],
+        "unlisted": verified.unlisted,
+    }
 
 
 def _shown(name: str) -> str:
