@@ -1,0 +1,11 @@
+export { StreamForgeClient } from "./client.js";
+export type Fields = import("./answers.js").Fields;
+export type Job = import("./answers.js").Job;
+export type JobError = import("./answers.js").JobError;
+export type JobFilter = import("./answers.js").JobFilter;
+export type Playback = import("./answers.js").Playback;
+export type StreamEvent = import("./answers.js").StreamEvent;
+export type UploadOptions = import("./answers.js").UploadOptions;
+export type WatchOptions = import("./answers.js").WatchOptions;
+export type ClientOptions = import("./transport.js").ClientOptions;
+export { Conflict, InvalidRequest, JobNotCompleted, NotAllowed, NotAuthenticated, NotFound, RequestRefused, ServerFailed, ServerUnreachable, StreamForgeError, TooManyRequests } from "./errors.js";
