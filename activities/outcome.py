@@ -84,3 +84,5 @@ class OutcomeActivities:
             await self.storage.delete(layout.output_folder(what.job_id))
         if what.original:
             await self.storage.delete(layout.original_folder(what.job_id))
+            await self.jobs.give_up_fetch(what.job_id)
+            await self.storage.delete(layout.incoming_folder(what.job_id))

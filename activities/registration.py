@@ -24,13 +24,14 @@ from streamforge.contracts.steps import In, Out, Step
 from streamforge.contracts.tasks import Libraries
 from streamforge.db.audit import AuditLog
 from streamforge.db.chunks import Chunks
+from streamforge.db.fetches import Fetches
 from streamforge.db.jobs import Jobs
 from streamforge.db.webhooks import Deliveries
 from streamforge.events.log import EventLog
 from streamforge.keys import Keys
 from streamforge.media.worker.children import MediaChildren
 from streamforge.settings import RetentionSettings, Settings
-from streamforge.storage import Storage
+from streamforge.storage import ResumableStorage
 
 Owner = TypeVar("Owner")
 T = TypeVar("T")
@@ -45,10 +46,11 @@ class Parts:
     """What activities are built from: each takes those that its fields name."""
 
     settings: Settings
-    storage: Storage
+    storage: ResumableStorage
     events: EventLog
     jobs: Jobs
     chunks: Chunks
+    fetches: Fetches
     audit_log: AuditLog
     children: MediaChildren
     libraries: Libraries

@@ -1,4 +1,4 @@
--- roles 9
+-- roles 10
 -- What each role may do to each table, and to which of its rows: the one place to read and to change it. The migrator runs
 -- this file after the functions, once for each number in its first line, and again where it finds that the roles are not in
 -- force; raise the number with every change. It can be run by hand: psql -v caller=… -v worker=… -v admin=… -v schema=….
@@ -10,7 +10,7 @@
 -- A table that is not named here is nobody's but its owner's.
 
 GRANT USAGE ON SCHEMA :"schema" TO :"caller", :"worker", :"admin";
-REVOKE ALL ON owners, batches, jobs, uploads, job_terms, progress_events, part_progress, job_chunks, arrivals, installation,
+REVOKE ALL ON owners, batches, jobs, uploads, fetches, job_terms, progress_events, part_progress, job_chunks, arrivals, installation,
        claimed_folders, api_keys, sessions, audit_log, rate_counters, months_of_film, deleted_bytes, slot_holders,
        held_slots, idempotency_keys, job_reports, workers, webhook_endpoints, webhook_secrets, webhook_deliveries, sinks,
        sink_positions, schema_migrations
@@ -21,6 +21,7 @@ DROP POLICY IF EXISTS own ON owners;
 DROP POLICY IF EXISTS own ON batches;
 DROP POLICY IF EXISTS own ON jobs;
 DROP POLICY IF EXISTS own ON uploads;
+DROP POLICY IF EXISTS own ON fetches;
 DROP POLICY IF EXISTS own ON job_terms;
 DROP POLICY IF EXISTS own ON progress_events;
 DROP POLICY IF EXISTS own ON part_progress;
@@ -35,6 +36,7 @@ DROP POLICY IF EXISTS "all" ON owners;
 DROP POLICY IF EXISTS "all" ON batches;
 DROP POLICY IF EXISTS "all" ON jobs;
 DROP POLICY IF EXISTS "all" ON uploads;
+DROP POLICY IF EXISTS "all" ON fetches;
 DROP POLICY IF EXISTS "all" ON job_terms;
 DROP POLICY IF EXISTS "all" ON progress_events;
 DROP POLICY IF EXISTS "all" ON job_reports;
@@ -96,6 +98,12 @@ CREATE POLICY own ON uploads TO :"caller" USING (owner = current_setting('stream
 WITH CHECK (owner = current_setting('streamforge.owner', true)
             AND (job_id IS NULL OR EXISTS (SELECT FROM jobs WHERE jobs.id = job_id)));
 CREATE POLICY "all" ON uploads TO :"worker", :"admin" USING (true);
+
+-- An address may hold a password: whoever has said it does not read it again, nor does anybody else but who fetches.
+GRANT INSERT ON fetches TO :"caller";
+GRANT SELECT, UPDATE, DELETE ON fetches TO :"worker";
+CREATE POLICY own ON fetches TO :"caller" USING (EXISTS (SELECT FROM jobs WHERE jobs.id = job_id));
+CREATE POLICY "all" ON fetches TO :"worker" USING (true);
 
 GRANT SELECT, INSERT, DELETE ON job_terms TO :"caller", :"worker", :"admin";
 CREATE POLICY own ON job_terms TO :"caller" USING (owner = current_setting('streamforge.owner', true));

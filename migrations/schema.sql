@@ -82,6 +82,7 @@ CREATE TABLE jobs (
     completed_at         timestamptz,
 
     origin               jsonb,
+    source_url           text,
 
     -- what callers change of it
     retain_until         timestamptz,
@@ -113,6 +114,7 @@ COMMENT ON COLUMN jobs.cancel_requested_at IS 'when somebody was told that the j
 COMMENT ON COLUMN jobs.cancel_told_at IS 'when Temporal took the request; null = the API still owes it';
 COMMENT ON COLUMN jobs.counted_seconds IS 'what the job is in months_of_film with; null = it is not in there';
 COMMENT ON COLUMN jobs.origin IS 'request id and trace of the request that brought it; see streamforge.contracts.origin';
+COMMENT ON COLUMN jobs.source_url IS 'where the video is fetched from, as it may be shown: without passwords and query; null = it was sent';
 COMMENT ON COLUMN jobs.retain_until IS 'when it may be removed; null = when the settings say';
 COMMENT ON COLUMN jobs.legal_hold IS 'nothing of it is removed, by whomever';
 COMMENT ON COLUMN jobs.purge_requested_at IS 'when somebody was told that it goes, with its media';
@@ -166,6 +168,19 @@ COMMENT ON COLUMN uploads.metadata IS 'as it was sent: Upload-Metadata';
 CREATE INDEX uploads_by_end ON uploads (expires_at);
 CREATE INDEX uploads_of_an_owner ON uploads (owner, created_at) WHERE job_id IS NULL;
 CREATE INDEX uploads_of_a_job ON uploads (job_id) WHERE job_id IS NOT NULL;
+
+CREATE TABLE fetches (
+    job_id     uuid PRIMARY KEY REFERENCES jobs ON DELETE CASCADE,
+    url        text,
+    validator  text,
+    length     bigint,
+    received   bigint NOT NULL DEFAULT 0
+);
+COMMENT ON TABLE fetches IS 'of jobs whose video is fetched: from where, and how far; callers write and never read it';
+COMMENT ON COLUMN fetches.url IS 'with what is secret in it; null = the original is in the store';
+COMMENT ON COLUMN fetches.validator IS 'what the source calls the version that is being fetched: see streamforge.fetching';
+COMMENT ON COLUMN fetches.length IS 'in bytes; null = the source has not said';
+COMMENT ON COLUMN fetches.received IS 'so many bytes lie safely in the store';
 
 -- Kept by a trigger, terms_in_step in functions.sql. Each is an equality that row-level security lets an index answer:
 -- `@>`, `@@` and LIKE are not LEAKPROOF.
@@ -503,6 +518,7 @@ ALTER TABLE owners ENABLE ROW LEVEL SECURITY;
 ALTER TABLE batches ENABLE ROW LEVEL SECURITY;
 ALTER TABLE jobs ENABLE ROW LEVEL SECURITY;
 ALTER TABLE uploads ENABLE ROW LEVEL SECURITY;
+ALTER TABLE fetches ENABLE ROW LEVEL SECURITY;
 ALTER TABLE job_terms ENABLE ROW LEVEL SECURITY;
 ALTER TABLE progress_events ENABLE ROW LEVEL SECURITY;
 ALTER TABLE job_reports ENABLE ROW LEVEL SECURITY;

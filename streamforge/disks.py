@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 from pathlib import Path
 
 from streamforge.errors import DiskFull, StorageUnavailable
@@ -49,6 +50,13 @@ def is_of_a_disk(error: OSError) -> bool:
 
 def is_no_room(error: OSError) -> bool:
     return error.errno in _FULL
+
+
+def require_free(folder: Path, least_bytes: int, coming: int = 0) -> None:
+    """Raise DiskFull when `coming` more bytes would leave less than `least_bytes` free."""
+    existing = next(each for each in (folder, *folder.parents) if each.exists())
+    if shutil.disk_usage(existing).free - coming < least_bytes:
+        raise DiskFull("The server's disk has no room for this; free some space or try again later.")
 
 
 def is_full(folder: Path) -> bool:

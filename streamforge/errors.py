@@ -11,7 +11,7 @@ operator but not the caller (paths, stderr, stack) goes to the log through `debu
 """
 
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class Fault(StrEnum):
@@ -81,6 +81,10 @@ class EmptyUpload(RequestError):
 class UploadTooLarge(RequestError):
     code = "input.too_large"
     http_status = 413
+
+    @classmethod
+    def than(cls, most_bytes: int) -> Self:
+        return cls(f"The video is larger than the {most_bytes} bytes this server takes.")
 
 
 class JobNotFound(RequestError):
@@ -443,6 +447,81 @@ class FilmBeyondQuota(InputError):
 
     code = "limits.minutes_exceeded"
     http_status = 422
+
+
+class BytesBeyondQuota(InputError):
+    """Told while a video is fetched: how large it is nobody knows before."""
+
+    code = "limits.bytes_exceeded"
+    http_status = 422
+
+
+# ── wrong where a video is fetched from ─────────────────────────────────────────────────────────────────────────────
+class FetchError(InputError):
+    code = "source_url.failed"
+    http_status = 422
+
+
+class SourceNotAllowed(FetchError):
+    code = "source_url.not_allowed"
+    http_status = 400
+
+
+class SourceNotFound(FetchError):
+    code = "source_url.not_found"
+
+
+class SourceForbidden(FetchError):
+    """The source wants to know who asks, or does not let us have it."""
+
+    code = "source_url.forbidden"
+
+
+class SourceIsAPage(FetchError):
+    code = "source_url.web_page"
+
+
+class TooManyRedirects(FetchError):
+    code = "source_url.too_many_redirects"
+
+
+class SourceUnusable(FetchError):
+    """An answer that no video can be had of, and no other try will make better."""
+
+    code = "source_url.unusable_answer"
+
+
+class FetchInterrupted(FetchError):
+    """Another try may come to more. The activity that fetches makes them, and fails when they come to nothing for too long:
+    then it is for people to try again. `retry_after`: seconds that the source asks for."""
+
+    code = "source_url.interrupted"
+    retryable = True
+    max_attempts = 1
+
+    def __init__(self, message: str, *, debug: str | None = None, retry_after: float = 0) -> None:
+        super().__init__(message, debug=debug)
+        self.retry_after = retry_after
+
+
+class SourceUnreachable(FetchInterrupted):
+    code = "source_url.unreachable"
+    max_attempts = 1
+
+
+class SourceUnavailable(FetchInterrupted):
+    code = "source_url.unavailable"
+    max_attempts = 1
+
+
+class SourceStalled(FetchInterrupted):
+    code = "source_url.stalled"
+    max_attempts = 1
+
+
+class SourceBrokeOff(FetchInterrupted):
+    code = "source_url.broke_off"
+    max_attempts = 1
 
 
 # ── wrong inside the video ──────────────────────────────────────────────────────────────────────────────────────────

@@ -25,7 +25,8 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from streamforge.codecs.registry import CBCS_CODECS, CODECS, without_cbcs
-from streamforge.errors import InvalidSettings
+from streamforge.contracts.source_url import BUCKET, SourceUrl
+from streamforge.errors import InvalidSettings, SourceNotAllowed
 from streamforge.settings_problems import RENAMED, no_such, problems
 
 ENV_PREFIX = "STREAMFORGE_"
@@ -239,6 +240,36 @@ class WebhooksSettings(Section):
 
 class UploadsSettings(Section):
     expire_after_hours: PositiveFloat = 24
+
+
+def _bucket(text: str) -> str:
+    """A bucket, or a folder in one."""
+    found = BUCKET.fullmatch(text)
+    if found is None or any(part in {"", ".", ".."} for part in (found["key"] or "all").rstrip("/").split("/")):
+        raise ValueError(
+            f"{text!r} is no bucket; one is written like s3://bucket or s3://bucket/folder, gs:// or az://"
+        )
+    return text.rstrip("/")
+
+
+class SourceUrlsSettings(Section):
+    enabled: bool = True
+    buckets: list[Annotated[str, AfterValidator(_bucket)]] = []
+    at_once: PositiveInt = 4
+    silence_seconds: PositiveFloat = 60
+    retry_for_seconds: PositiveFloat = 600
+
+    def require_allowed(self, url: SourceUrl) -> None:
+        """Our credentials open more than callers may see, our own store among it: they are used for what an operator has named.
+
+        Raises SourceNotAllowed.
+        """
+        if not self.enabled:
+            raise SourceNotAllowed("This server fetches no videos; send the file itself.")
+        if url.is_object and not any(url.text.startswith(f"{bucket}/") for bucket in self.buckets):
+            raise SourceNotAllowed(
+                "This bucket is none that this server fetches from; an operator can name it in source_urls.buckets."
+            )
 
 
 class CrfRanges(Section):
@@ -572,6 +603,7 @@ class Settings(BaseSettings):
     limits: LimitsSettings = LimitsSettings()
     input: InputSettings = InputSettings()
     uploads: UploadsSettings = UploadsSettings()
+    source_urls: SourceUrlsSettings = SourceUrlsSettings()
     outbound: OutboundSettings = OutboundSettings()
     webhooks: WebhooksSettings = WebhooksSettings()
     transcode: TranscodeSettings = TranscodeSettings()

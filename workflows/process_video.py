@@ -30,6 +30,7 @@ with workflow.unsafe.imports_passed_through():
         EncodeChunkInput,
         EncodedPart,
         EncodedStream,
+        FetchInput,
         KeepSubtitlesInput,
         Outcome,
         PackagedStream,
@@ -68,7 +69,7 @@ MOST_ROUNDS = 3
 
 @workflow.defn(name=names.PROCESS_VIDEO)
 class ProcessVideoWorkflow:
-    """upload → probe → transcode → validate → package → store → completed.
+    """(fetch →) upload → probe → transcode → validate → package → store → completed.
 
     Whatever happens, the job's row ends completed, failed or cancelled, and nothing half-made stays in the store.
     """
@@ -144,7 +145,10 @@ class ProcessVideoWorkflow:
         original = StoredSource(
             job_id=job.job_id, source_object=job.source_object, size_bytes=job.size_bytes, sha256=job.sha256
         )
-        summary = f"Check that {job.size_bytes:,} bytes are there"
+        if job.to_be_fetched:
+            fetching = FetchInput(original=original)
+            original = await self._runner.run(steps.FETCH_SOURCE, fetching, "Fetch it from where it is")
+        summary = f"Check that {original.size_bytes:,} bytes are there"
         return await self._runner.run(steps.UPLOAD, UploadInput(original=original), summary)
 
     async def _copy_or_encode(self, original: StoredSource, probed: ProbedSource) -> tuple[ProbedSource, EncodedStream]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from activities.support.heartbeats import refuse_if_late
-from streamforge.storage import ObjectInfo, Storage
+from streamforge.storage import ObjectInfo, ResumableStorage
 
 T = TypeVar("T")
 
@@ -22,13 +22,13 @@ LAST_CHANGE_SECONDS = 5.0
 
 
 class FencedStorage:
-    """Implements streamforge.storage.protocol.Storage over another one. Writes raise Superseded.
+    """Implements streamforge.storage.protocol.ResumableStorage over another one. Writes raise Superseded.
 
     An activity that is cancelled does not end before its last put or removal has: a thread goes on when nobody waits for
     it any more, and what it wrote would be there after everything else was removed.
     """
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: ResumableStorage) -> None:
         self._storage = storage
 
     @property
@@ -66,6 +66,20 @@ class FencedStorage:
 
     async def list_folders(self, prefix: str) -> list[str]:
         return await self._storage.list_folders(prefix)
+
+    async def write_part(self, folder: str, offset: int, data: bytes | bytearray) -> None:
+        refuse_if_late()
+        await _to_its_end(self._storage.write_part(folder, offset, data))
+
+    async def sync_parts(self, folder: str) -> None:
+        await self._storage.sync_parts(folder)
+
+    async def read_parts(self, folder: str, length: int) -> bytes:
+        return await self._storage.read_parts(folder, length)
+
+    async def put_together(self, name: str, parts: Sequence[tuple[str, int]], sha256: str | None = None) -> str:
+        refuse_if_late()
+        return await _to_its_end(self._storage.put_together(name, parts, sha256))
 
     async def abort_unfinished(self, before: datetime) -> int:
         refuse_if_late()

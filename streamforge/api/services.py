@@ -44,6 +44,7 @@ from streamforge.checks import Check
 from streamforge.db.audit import AuditLog
 from streamforge.db.counters import Counters
 from streamforge.db.credentials import Credentials
+from streamforge.db.fetches import Fetches
 from streamforge.db.jobs import Jobs, OwnJobs
 from streamforge.db.listener import EVENTS_CHANNEL, Listener
 from streamforge.db.locks import UploadLocks
@@ -289,8 +290,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 of=lambda owner: Own(jobs.of(owner), events.of(owner), rows.of(owner)),
                 of_all=lambda owner: Own(jobs.of_all(owner), events.of_all(owner), rows.of_all(owner)),
                 announce=jobs.announce,
-                retries=Retries(jobs, workflows, storage),
                 reports=reports,
+                retries=Retries(jobs, Fetches(database), workflows, storage),
                 queue=QueueWatch(database),
                 workers=Workers(database),
                 webhooks=Deliveries(database).of,

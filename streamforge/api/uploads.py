@@ -4,7 +4,6 @@ import asyncio
 import fcntl
 import hashlib
 import os
-import shutil
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -15,8 +14,8 @@ from uuid import UUID
 
 import structlog
 
-from streamforge.disks import SERVER, disk_error
-from streamforge.errors import DiskFull, UploadTooLarge
+from streamforge.disks import SERVER, disk_error, require_free
+from streamforge.errors import UploadTooLarge
 from streamforge.observability import metrics
 from streamforge.settings import InputSettings
 
@@ -133,18 +132,12 @@ class Uploads:
 
 
 def too_large(limits: InputSettings) -> UploadTooLarge:
-    return UploadTooLarge(f"The video is larger than the {limits.max_size_bytes} bytes this server takes.")
+    return UploadTooLarge.than(limits.max_size_bytes)
 
 
 def refuse_full_disk(folder: Path, limits: InputSettings, coming: int = 0) -> None:
     """Raise DiskFull when `coming` more bytes would leave less free than the settings ask for."""
-    if shutil.disk_usage(_existing(folder)).free - coming < limits.min_free_disk_bytes:
-        raise DiskFull("The server's disk has no room for this; free some space or try again later.")
-
-
-def _existing(folder: Path) -> Path:
-    """The folder that is there of those on the way to this one."""
-    return next(each for each in (folder, *folder.parents) if each.exists())
+    require_free(folder, limits.min_free_disk_bytes, coming)
 
 
 async def _on_disk(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

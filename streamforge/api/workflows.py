@@ -84,6 +84,7 @@ class Workflows:
                 source_object=job.source_object,
                 size_bytes=job.size_bytes,
                 sha256=job.source_sha256,
+                to_be_fetched=job.source_url is not None,
                 **job.options.for_work(),
             ),
             id=job.workflow_id,

@@ -37,9 +37,13 @@ _PROFILES = "profiles"
 """In the context of a validation: the names of those that are there. Where they are not told, any name will do."""
 
 
+WHOLE_SENTENCE = "job_option"
+"""The type of errors whose message can stand alone."""
+
+
 def _wrong(sentence: str) -> PydanticCustomError:
     """Told as it is. A template would have its braces filled in."""
-    return PydanticCustomError("job_option", "{sentence}", {"sentence": sentence})
+    return PydanticCustomError(WHOLE_SENTENCE, "{sentence}", {"sentence": sentence})
 
 
 def _or_else(sentence: str) -> WrapValidator:
@@ -175,11 +179,16 @@ class JobOptions(WorkOptions):
         _or_else("`playback` is `public`, or `signed`: only addresses with a signature can be watched."),
     ] = Field(None, description="null = as the profile or the settings say")
 
+    @staticmethod
+    def context(profiles: Collection[str]) -> dict[str, Collection[str]]:
+        """Of a validation that knows the names of all profiles."""
+        return {_PROFILES: profiles}
+
     @classmethod
     def parse(cls, name: str, text: str, profiles: Collection[str]) -> Any:
         """The value of one option that came as text. Raises InvalidField."""
         try:
-            return getattr(cls.model_validate({name: text}, context={_PROFILES: profiles}), name)
+            return getattr(cls.model_validate({name: text}, context=cls.context(profiles)), name)
         except ValidationError as error:
             raise InvalidField(error.errors()[0]["msg"]) from error
 

@@ -35,6 +35,9 @@ class JobView(BaseModel):
     profile: str | None = None
     options: JobOptions = Field(JobOptions(), description="what was asked for; of the webhook only its host")
     size_bytes: int | None = None
+    source_url: str | None = Field(
+        None, description="where the video is fetched from, without passwords and signatures; null: it was sent"
+    )
     eta_seconds: float | None = None
     eta_interval: tuple[float, float] | None = Field(None, description="four of five jobs end within; in seconds")
     queue_position: int | None = None

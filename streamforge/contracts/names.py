@@ -17,7 +17,10 @@ CAPTIONS_TASK_QUEUE: Final = "video-processing-captions"
 WEBHOOKS_TASK_QUEUE: Final = "video-processing-webhooks"
 """Requests to endpoints of callers: one that hangs takes no place from anything else."""
 
-TASK_QUEUES: Final = (TASK_QUEUE, MEDIA_TASK_QUEUE, CAPTIONS_TASK_QUEUE, WEBHOOKS_TASK_QUEUE)
+FETCH_TASK_QUEUE: Final = "video-processing-fetch"
+"""Videos that are fetched from elsewhere: each takes as long as its source likes, and must hold up nothing but others."""
+
+TASK_QUEUES: Final = (TASK_QUEUE, MEDIA_TASK_QUEUE, CAPTIONS_TASK_QUEUE, WEBHOOKS_TASK_QUEUE, FETCH_TASK_QUEUE)
 
 PROCESS_VIDEO: Final = "ProcessVideo"
 CONTROL_SIGNAL: Final = "control"

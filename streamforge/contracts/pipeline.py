@@ -34,6 +34,9 @@ class ProcessVideo(WorkOptions):
     source_object: str
     size_bytes: int
     sha256: str
+    to_be_fetched: bool = Field(
+        default=False, description="it is not in the store yet, or was not: where it is, its row says"
+    )
 
 
 class StoredSource(BaseModel):
@@ -59,6 +62,10 @@ class SourceInput(JobInput):
     """… of which it is known what is in it."""
 
     source: Source
+
+
+class FetchInput(JobInput):
+    """What is known of the original before it is there: `size_bytes` and `sha256` say nothing yet."""
 
 
 class UploadInput(JobInput):

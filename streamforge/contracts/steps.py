@@ -14,7 +14,13 @@ from streamforge.contracts.job import Stage
 from streamforge.contracts.media.encoded import Text
 from streamforge.contracts.media.per_title import SearchedPlan
 from streamforge.contracts.media.stills import Pictures
-from streamforge.contracts.names import CAPTIONS_TASK_QUEUE, MEDIA_TASK_QUEUE, TASK_QUEUE, WEBHOOKS_TASK_QUEUE
+from streamforge.contracts.names import (
+    CAPTIONS_TASK_QUEUE,
+    FETCH_TASK_QUEUE,
+    MEDIA_TASK_QUEUE,
+    TASK_QUEUE,
+    WEBHOOKS_TASK_QUEUE,
+)
 from streamforge.contracts.pipeline import (
     DiscardInput,
     Downloads,
@@ -22,6 +28,7 @@ from streamforge.contracts.pipeline import (
     EncodeAudioInput,
     EncodeChunkInput,
     EncodedPart,
+    FetchInput,
     IdentifyVideo,
     KeepSubtitlesInput,
     Outcome,
@@ -73,6 +80,7 @@ FETCH = timedelta(hours=24)
 """For the original of hours of video over a slow line, on top of what is done with it. Heartbeats tell a fetch that goes
 on from a worker that is gone."""
 
+FETCH_SOURCE = Step("fetch_source", FetchInput, StoredSource, FETCH, FETCH_TASK_QUEUE, stage=Stage.UPLOADING)
 UPLOAD = Step("upload", UploadInput, StoredSource, timedelta(hours=6), stage=Stage.UPLOADING)
 PROBE = Step("probe", ProbeInput, ProbedSource, timedelta(hours=1) + FETCH, stage=Stage.UPLOADING)
 PLAN = Step("plan", PlanVideo, PrintablePlan, timedelta(minutes=5))

@@ -20,6 +20,7 @@ from streamforge.contracts.job_options import JobOptions
 from streamforge.contracts.origin import Origin
 from streamforge.contracts.stored import JsonObject, read_as_far_as_possible
 from streamforge.db.chunks import ChunkRow
+from streamforge.db.fetches import Fetches
 from streamforge.db.pool import Database, Row
 from streamforge.db.snapshot import removal
 from streamforge.event_loop import in_turns
@@ -121,6 +122,7 @@ class JobRow(JobProgress, NewJob):
     paused_at: datetime | None = None
     control_number: int = 0
     retries: int = 0
+    source_url: str | None = None
     work_began_at: datetime | None
     moved_at: datetime
     source: JsonObject | None = None
@@ -165,6 +167,14 @@ class OwnJobs:
         """One that is worked on elsewhere; it fails when nobody reports on it for `silence`. Calling it again with the same id
         changes nothing."""
         await self._own.fetch("create_external_job", self.owner, *job_columns(job), silence, message)
+        metrics.JOBS_ACCEPTED.inc()
+
+    async def create_fetched(self, job: NewJob, url: str, shown: str, message: str) -> None:
+        """The same of a video that is at `url` still, which nobody but who fetches it gets to read; `shown` is what may be
+        seen of it."""
+        async with self._own.transaction() as session:
+            await session.fetch("create_fetched_job", self.owner, *job_columns(job), 0, message, shown)
+            await session.fetch("create_fetch", job.id, url)
         metrics.JOBS_ACCEPTED.inc()
 
     async def create_batch(self, batch_id: UUID, jobs: Sequence[NewJob], *, progress: int, message: str) -> None:
@@ -331,6 +341,10 @@ class Jobs:
     async def retry(self, job_id: UUID, *, progress: int, message: str) -> bool:
         """Make a job that failed begin again, with another workflow. False where it is not failed, or is to go."""
         return await self._database.fetch_one("retry_job", job_id, progress, message) is not None
+
+    async def give_up_fetch(self, job_id: UUID) -> None:
+        """What had come of a video that was fetched is deleted; nothing, where that was whole or the video was sent."""
+        await Fetches(self._database).give_up(job_id)
 
     async def mark_parts_kept(self, job_id: UUID) -> None:
         """Record that what was encoded of a job that failed is still there."""

@@ -165,6 +165,24 @@ WITH created AS (
 )
 SELECT pg_notify('streamforge_events', notification(event)) FROM logged;
 
+-- name: create_fetched_job
+-- `create_job` of a video that is still to be fetched; together with create_fetch in one transaction. $13: where it is, as it
+-- may be shown.
+WITH created AS (
+    INSERT INTO jobs (owner, id, key, workflow_id, source_object, size_bytes, source_sha256, options, batch_id, origin,
+                      stage, progress, event_seq, source_url)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'uploading', $11 /* progress */, 1, $13)
+    ON CONFLICT (id) DO NOTHING
+    RETURNING jobs AS job
+), logged AS (
+    SELECT log_event(job, 'progress', $12 /* message */, NULL, NULL) AS event FROM created
+)
+SELECT pg_notify('streamforge_events', notification(event)) FROM logged;
+
+-- name: create_fetch
+-- Its job is one of the owner's, or row-level security refuses it.
+INSERT INTO fetches (job_id, url) VALUES ($1, $2) ON CONFLICT DO NOTHING;
+
 -- name: create_upload
 WITH known AS (INSERT INTO owners (id) VALUES ($1) ON CONFLICT DO NOTHING)
 INSERT INTO uploads (owner, id, job_id, length, made_of, metadata, expires_at)
@@ -533,6 +551,42 @@ SELECT pg_try_advisory_lock($1) AS granted;
 
 -- name: unlock
 SELECT pg_advisory_unlock($1);
+
+
+-- ── videos that are fetched, whosever they are ────────────────────────────────────────────────────────────────────────
+
+-- name: get_fetch
+SELECT fetches.*, owner, size_bytes, source_sha256 FROM fetches JOIN jobs ON jobs.id = job_id WHERE job_id = $1;
+
+-- name: record_fetched
+-- Nothing when another attempt has written since: $2 is what it was before. What is to come counts for its owner's day, too.
+WITH recorded AS (
+    UPDATE fetches SET received = $3, length = $4, validator = $5
+    WHERE job_id = $1 AND received = $2 AND url IS NOT NULL
+    RETURNING job_id, greatest(length, received) AS size_bytes
+), sized AS (
+    UPDATE jobs SET size_bytes = recorded.size_bytes FROM recorded
+    WHERE jobs.id = recorded.job_id AND jobs.size_bytes <> recorded.size_bytes
+)
+SELECT job_id FROM recorded;
+
+-- name: end_fetch
+-- The original is in the store; from where it came nobody has to know any more.
+WITH ended AS (
+    UPDATE fetches SET url = NULL, validator = NULL WHERE job_id = $1 RETURNING job_id
+)
+UPDATE jobs SET size_bytes = $2, source_sha256 = $3 FROM ended WHERE jobs.id = ended.job_id;
+
+-- name: give_up_fetch
+-- What had come is deleted; of one that has ended, nothing changes. It counts for its owner's day all the same; what has not come does not.
+WITH before AS (
+    SELECT job_id, received FROM fetches WHERE job_id = $1 AND url IS NOT NULL FOR UPDATE
+), given_up AS (
+    UPDATE fetches SET received = 0, length = NULL, validator = NULL WHERE job_id IN (SELECT job_id FROM before)
+), sized AS (
+    UPDATE jobs SET size_bytes = 0 FROM before WHERE jobs.id = before.job_id RETURNING owner, received
+)
+SELECT keep_bytes(owner, now(), received) FROM sized;
 
 
 -- ── the event log ───────────────────────────────────────────────────────────────────────────────────────────────────

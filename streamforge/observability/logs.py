@@ -45,6 +45,8 @@ def configure_logging(settings: Settings, process: str, *, keep: bool = False) -
     root.setLevel(settings.log.level.upper())
     # uvicorn logs every request itself; ours carries the request id.
     logging.getLogger("uvicorn.access").disabled = True
+    # httpx logs whole addresses, with passwords and signatures.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     if keep and settings.log.file_count:
         _keep(settings, process, _formatter(shared, redactor, json))
 

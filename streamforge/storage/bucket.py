@@ -59,7 +59,7 @@ class BucketStorage:
     def from_url(cls, url: str) -> "BucketStorage":
         """Nothing is contacted yet. Raises InvalidSettings."""
         try:
-            store = from_url(url, client_options=_client_options(), retry_config=RETRIES)  # type: ignore[call-overload]
+            store = from_url(url, client_options=client_options(), retry_config=RETRIES)  # type: ignore[call-overload]
         except (BaseError, ValueError) as error:
             raise InvalidSettings(
                 "Settings are not valid: storage.url must be a URL like s3://bucket/prefix or file:///path.",
@@ -224,7 +224,7 @@ class BucketStorage:
             raise disk_error(error, WORKER) from error
 
 
-def _client_options() -> dict[str, Any]:
+def client_options() -> dict[str, Any]:
     """Options given in code replace all that obstore would read from the environment, AWS_ALLOW_HTTP among them."""
     plain = os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://")
     return CLIENT | {"allow_http": plain or os.environ.get("AWS_ALLOW_HTTP") == "true"}

@@ -27,6 +27,7 @@ from streamforge.contracts.tasks import LibrariesTask, SandboxTask, TrialTask
 from streamforge.contracts.worker_view import AboutWorker, own_identity
 from streamforge.db.audit import AuditLog
 from streamforge.db.chunks import Chunks
+from streamforge.db.fetches import Fetches
 from streamforge.db.jobs import Jobs
 from streamforge.db.pool import Database
 from streamforge.db.roles import Roles
@@ -96,7 +97,7 @@ async def run_worker(settings: Settings) -> None:
         async with worker(settings, drain):
             asked_to_stop = signals.enter_context(stop_requests())
             spare_what_stays()
-            log.info("worker ready", queues=list(slots_of(settings.worker)))
+            log.info("worker ready", queues=list(slots_of(settings)))
             await _first_of(asked_to_stop, drain)
             log.info("worker stopping")
 
@@ -148,6 +149,7 @@ async def worker(settings: Settings, drain: asyncio.Event | None = None) -> Asyn
             events=events,
             jobs=Jobs(database),
             chunks=Chunks(database),
+            fetches=Fetches(database),
             audit_log=AuditLog(database),
             children=children,
             libraries=await children.run(tasks.LIBRARIES, LibrariesTask()),
@@ -182,7 +184,7 @@ async def worker(settings: Settings, drain: asyncio.Event | None = None) -> Asyn
 
 
 def _beating(database: Database, parts: Parts, work: Work, drain: asyncio.Event) -> AbstractAsyncContextManager[None]:
-    slots = slots_of(parts.settings.worker)
+    slots = slots_of(parts.settings)
 
     def about() -> AboutWorker:
         return AboutWorker(
@@ -272,15 +274,16 @@ def _workers(client: Client, parts: Parts, interceptors: Sequence[Interceptor], 
             max_heartbeat_throttle_interval=CANCEL_DELIVERY,
             graceful_shutdown_timeout=timedelta(seconds=settings.graceful_shutdown_seconds),
         )
-        for queue, at_once in slots_of(settings).items()
+        for queue, at_once in slots_of(parts.settings).items()
     ]
 
 
-def slots_of(settings: WorkerSettings) -> dict[str, int]:
+def slots_of(settings: Settings) -> dict[str, int]:
     """How many activities run at once, by task queue."""
     return {
         names.TASK_QUEUE: MAX_CONCURRENT_LIGHT_ACTIVITIES,
-        names.MEDIA_TASK_QUEUE: media_slots(settings),
+        names.MEDIA_TASK_QUEUE: media_slots(settings.worker),
         names.CAPTIONS_TASK_QUEUE: MAX_CONCURRENT_TRANSCRIPTIONS,
         names.WEBHOOKS_TASK_QUEUE: MAX_CONCURRENT_WEBHOOKS,
+        names.FETCH_TASK_QUEUE: settings.source_urls.at_once,
     }

@@ -14,7 +14,7 @@ from streamforge.contracts.pipeline import DiscardInput, PackagedStream, Package
 WIRE_NAMES = {
     "upload", "probe", "plan", "search_per_title", "transcode_chunk", "transcode_audio", "keep_subtitles", "captions",
     "validate", "pictures", "publish_playable", "package", "make_downloads", "store", "record_outcome", "discard", "sweep",
-    "reconcile", "identify", "deliver_webhook",
+    "reconcile", "identify", "deliver_webhook", "fetch_source",
 }  # fmt: skip
 """What histories of jobs that are running name."""
 
@@ -51,12 +51,7 @@ def test_names_on_the_wire_stay() -> None:
 
 def test_every_step_is_performed_by_one_activity_of_its_queue() -> None:
     queues = activities_by_queue(activity_classes())
-    assert set(queues) == {
-        names.TASK_QUEUE,
-        names.MEDIA_TASK_QUEUE,
-        names.CAPTIONS_TASK_QUEUE,
-        names.WEBHOOKS_TASK_QUEUE,
-    }
+    assert set(queues) == set(names.TASK_QUEUES)
     assert [method.__name__ for method in queues[names.CAPTIONS_TASK_QUEUE]] == ["captions"]
 
 

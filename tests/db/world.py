@@ -108,6 +108,9 @@ async def made(database: Database, dsn: str) -> World:
         world.running.id,
         f"1@{SECRET}",
     )
+    await run_sql(
+        dsn, "INSERT INTO fetches VALUES ($1, $2)", world.waiting.id, f"https://a:{SECRET}@example.org/film.mp4"
+    )
     await run_sql(dsn, "INSERT INTO workers VALUES ('1@alices-machine', 'alices-machine', '1', '{}', now())")
     await run_sql(dsn, "INSERT INTO slot_holders VALUES ($1, now())", arrival)
     await run_sql(dsn, "INSERT INTO held_slots VALUES ('streams/owner/alice', $1, 1)", arrival)
@@ -159,6 +162,7 @@ OF_OTHERS = {
     "batches": "owner <> 'bob'",
     "jobs": "owner <> 'bob'",
     "uploads": "owner <> 'bob'",
+    "fetches": "job_id NOT IN (SELECT id FROM jobs WHERE owner = 'bob')",
     "job_terms": "owner <> 'bob'",
     "progress_events": "owner <> 'bob'",
     "job_chunks": "job_id NOT IN (SELECT id FROM jobs WHERE owner = 'bob')",

@@ -29,6 +29,7 @@ from streamforge.contracts.pipeline import (
     EncodeAudioInput,
     EncodeChunkInput,
     EncodedPart,
+    FetchInput,
     KeepSubtitlesInput,
     Outcome,
     PackagedStream,
@@ -115,6 +116,11 @@ class Fakes:
         self.calls.append((step.name, work))
         if step.name in self.hooks and (waiting := self.hooks[step.name](work)) is not None:
             await waiting
+
+    @performs(steps.FETCH_SOURCE)
+    async def fetch(self, work: FetchInput) -> StoredSource:
+        await self._note(steps.FETCH_SOURCE, work)
+        return work.original.model_copy(update={"size_bytes": 2000, "sha256": "f" * 64})
 
     @performs(steps.UPLOAD)
     async def upload(self, work: UploadInput) -> StoredSource:
@@ -270,13 +276,18 @@ async def workflows_working(
 
 
 async def start(
-    client: Client, key: str = "clip.mp4", job_id: UUID | None = None
+    client: Client, key: str = "clip.mp4", job_id: UUID | None = None, *, to_be_fetched: bool = False
 ) -> WorkflowHandle[Any, ProcessVideoResult]:
     job_id = job_id or uuid4()
     return await client.start_workflow(
         names.PROCESS_VIDEO,
         ProcessVideo(
-            job_id=job_id, key=key, source_object=f"input/{job_id}/original", size_bytes=1000, sha256="0" * 64
+            job_id=job_id,
+            key=key,
+            source_object=f"input/{job_id}/original",
+            size_bytes=0 if to_be_fetched else 1000,
+            sha256="" if to_be_fetched else "0" * 64,
+            to_be_fetched=to_be_fetched,
         ),
         id=workflow_id(key, job_id),
         task_queue=names.TASK_QUEUE,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 HISTORIES = HERE / "histories"
 CANCELLED = "cancelled"
+FETCHED = "fetched"
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 
@@ -79,6 +80,7 @@ def cases() -> dict[str, "Fakes"]:
         "copy-fallback": planned(),
         "captions": planned(subtitled, captions={"enabled": True}),
         CANCELLED: planned(),
+        FETCHED: Fakes(),
     }
     found["not-a-video"].on(steps.PROBE, raising(NotAVideo("This is a letter.")))
     found["copy-fallback"].on(steps.ENCODE_CHUNK, raising(CannotBeCopied("It is not whole."), times=1))
@@ -113,7 +115,7 @@ async def recorded(client: Client, name: str, fakes: "Fakes") -> WorkflowHistory
     from streamforge.contracts import steps
 
     async with working(client, fakes):
-        handle = await start(client, key=f"{name}.mp4")
+        handle = await start(client, key=f"{name}.mp4", to_be_fetched=name == FETCHED)
         if name == CANCELLED:
             while steps.VALIDATE.name not in fakes.called():
                 await asyncio.sleep(0.05)

@@ -43,6 +43,14 @@ async def scheduled(handle: WorkflowHandle[Any, Any]) -> list[tuple[str, Any]]:
     return [(one.activity_type.name, json.loads(one.input.payloads[0].data)) for one in asked]
 
 
+async def test_a_video_that_is_elsewhere_is_fetched_first_and_all_work_is_on_what_came(temporal: Client) -> None:
+    fakes = Fakes()
+    async with working(temporal, fakes):
+        await (await start(temporal, to_be_fetched=True)).result()
+    assert fakes.called()[:3] == [steps.FETCH_SOURCE.name, steps.UPLOAD.name, steps.PROBE.name]
+    assert {(work.original.size_bytes, work.original.sha256) for _, work in fakes.calls[1:3]} == {(2000, "f" * 64)}
+
+
 async def test_stages_follow_each_other_and_what_viewers_need_first_is_asked_for_first(temporal: Client) -> None:
     fakes = Fakes()
     async with working(temporal, fakes):

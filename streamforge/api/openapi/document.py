@@ -182,7 +182,7 @@ def _models_of(operation: Operation) -> Iterator[_Used]:
             yield from ((model, "serialization") for model in _types_in(content))
     yield from ((model, "serialization") for model in _types_in(dict(operation.extensions)))
     if operation.body is not None:
-        yield operation.body.content, "validation"
+        yield from ((model, "validation") for model in (operation.body.content, *operation.body.others.values()))
 
 
 def _types_in(value: Any) -> Iterator[type[BaseModel]]:
@@ -253,7 +253,8 @@ def _body(operation: Operation, models: _Models) -> Schema | None:
     content: Schema = {"schema": models.schema(body.content, "validation")}
     if body.encoding:
         content["encoding"] = {name: {"contentType": media_type} for name, media_type in body.encoding.items()}
-    return {"required": True, "content": {body.media_type: content}}
+    others = {media_type: {"schema": models.schema(model, "validation")} for media_type, model in body.others.items()}
+    return {"required": True, "content": {body.media_type: content, **others}}
 
 
 def _responses(route: GuardedRoute | GuardedWebSocketRoute, models: _Models) -> dict[str, Schema]:

@@ -40,11 +40,13 @@ class Header:
 
 @dataclass(frozen=True)
 class Body:
-    """What a request must hold. `encoding` is for parts of a form that are not plain text."""
+    """What a request must hold. `encoding` is for parts of a form that are not plain text; `others` for what may come in its
+    place, by media type."""
 
     media_type: str
     content: type[BaseModel]
     encoding: Mapping[str, str] = field(default_factory=dict)
+    others: Mapping[str, type[BaseModel]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from streamforge.api.http.query_values import Flag
 from streamforge.api.http.unknown_fields import file_name, parameters, unknown_part
 from streamforge.api.openapi.operation import BYTES, Body, Operation, describes, json_of
 from streamforge.api.routes.process_fields import OPTIONS, options_of, parse_field
+from streamforge.api.routes.process_url import ProcessUrl, accept_url, has_url
 from streamforge.api.services import Own, Request, Services, own, owner_of, services_of
 from streamforge.api.uploads import IncomingFile
 from streamforge.contracts.ids import key_from_filename, new_job_id, workflow_id
@@ -32,6 +33,7 @@ from streamforge.contracts.pipeline import PlanVideo
 from streamforge.contracts.printable_plan import PrintablePlan
 from streamforge.db.jobs import NewJob
 from streamforge.errors import (
+    AddressRefused,
     BytesUsedUp,
     DatabaseUnavailable,
     DiskFull,
@@ -43,6 +45,7 @@ from streamforge.errors import (
     MinutesUsedUp,
     MissingVideo,
     SourceError,
+    SourceNotAllowed,
     StorageUnavailable,
     TemporalUnavailable,
     TooManyJobs,
@@ -117,14 +120,26 @@ class Arrived:
     Operation(
         tag="jobs",
         summary="Send a video",
-        says="It is streamed to disk as it comes; the answer comes when its bytes are safe.",
+        says="It is streamed to disk as it comes; the answer comes when its bytes are safe. Or tell where it is, as JSON: "
+        "then it is fetched, and the answer comes at once.",
         answers=(
             json_of(202, "Accepted: it will be processed, whatever happens to this process.", Accepted, "Location"),
             json_of(200, "With `dry_run`: what would be done.", PrintablePlan),
         ),
-        errors=(InvalidField, InvalidKey, *ERRORS, TemporalUnavailable, SourceError, *SourceError.__subclasses__()),
+        errors=(
+            InvalidField,
+            InvalidKey,
+            *ERRORS,
+            SourceNotAllowed,
+            AddressRefused,
+            TemporalUnavailable,
+            SourceError,
+            *SourceError.__subclasses__(),
+        ),
         parameters=(DRY_RUN,),
-        body=Body("multipart/form-data", ProcessForm, {"metadata": "application/json"}),
+        body=Body(
+            "multipart/form-data", ProcessForm, {"metadata": "application/json"}, {"application/json": ProcessUrl}
+        ),
     )
 )
 async def process(request: Request) -> Response:
@@ -132,6 +147,11 @@ async def process(request: Request) -> Response:
     job_id = made_id_of(request.scope) or new_job_id()
     structlog.contextvars.bind_contextvars(job_id=str(job_id))
     dry_run = DRY_RUN.of(parameters(request))
+    if has_url(request):
+        if dry_run:
+            raise InvalidField("A dry run needs the video itself; nothing is fetched for one.")
+        await accept_url(request, job_id)
+        return answer(Accepted(job_id=job_id), 202, {"Location": f"/jobs/{job_id}"})
     await services.uploads.admit(content_length(request))
     await admit(services, *(["storage"] if dry_run else ["database", "storage"]))
     if not dry_run:

@@ -62,6 +62,8 @@ def _eta(job: JobOverview, model: EtaModel, now: datetime) -> Eta | None:
         return None
     if job.kind is JobKind.EXTERNAL:
         return None  # How long others take, ours cannot tell.
+    if job.source_url is not None and job.stage is Stage.UPLOADING:
+        return None  # It is being fetched: how long that takes, jobs before it do not tell.
     return model.estimate(job.stage, job.progress, began_at, now)
 
 
