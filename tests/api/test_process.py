@@ -326,7 +326,7 @@ async def test_a_preamble_is_no_film(api: Api) -> None:
 
 NO_FORMS = [
     ("video/mp4", b"bytes"),
-    ("application/json", b"{}"),
+    ("application/octet-stream", b"{}"),
     ("multipart/form-data", b"no boundary"),
     (f"multipart/form-data; boundary={'x' * 300}", b""),
     (f"multipart/form-data; boundary={BOUNDARY}", b"not a form"),
