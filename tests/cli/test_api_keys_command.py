@@ -157,7 +157,7 @@ def test_commands_show_the_key_that_the_environment_or_a_file_names(guarded_up: 
         (("revoke", "sf_aaaaaaaa"), "There is no such key"),
         (("create", "--owner", "a b"), "An owner has letters, digits"),
         (("create", "--owner", "a", "--expires", "soon"), "one is written like 90d, 12h or 30m"),
-        (("create", "--owner", "a", "--scope", "read,write"), "there are submit, read, admin"),
+        (("create", "--owner", "a", "--scope", "read,write"), "there are submit, report, read, admin"),
     ],
 )
 def test_what_cannot_be_is_told(guarded_up: Up, arguments: tuple[str, ...], sentence: str) -> None:
