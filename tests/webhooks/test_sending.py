@@ -165,7 +165,7 @@ IN_AN_HOUR = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True
         ("120", 120),
         ("0", 0),
         ("99999999999999999999", 86_400),
-        (IN_AN_HOUR, 3600),
+        pytest.param(IN_AN_HOUR, 3600, id="in an hour"),
         ("Sun, 06 Nov 1994 08:49:37 GMT", 0),
         ("soon", None),
         ("-5", None),
