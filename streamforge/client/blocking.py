@@ -79,6 +79,7 @@ class SyncStreamForgeClient:
             self._portal.call(self._client.aclose)
 
     submit = _waits(StreamForgeClient.submit)
+    submit_url = _waits(StreamForgeClient.submit_url)
     submit_batch = _waits(StreamForgeClient.submit_batch)
     plan = _waits(StreamForgeClient.plan)
     upload = _waits(StreamForgeClient.upload)

@@ -30,6 +30,12 @@ class UploadMethods(Methods):
         answer = await self._send("/process", [path], form, on_progress)
         return UUID(answer.json()["job_id"])
 
+    async def submit_url(self, source_url: str, /, *, key: str | None = None, **options: Any) -> UUID:
+        """Have the server fetch the video at an address (`https://…`, `s3://…`), and return its job id at once. `options` are
+        those of `submit` in their own types: a number, an object."""
+        body = {"source_url": source_url, **({} if key is None else {"key": key}), **options}
+        return UUID((await self._ask("POST", "/process", json=body)).json()["job_id"])
+
     async def plan(self, /, path: Path, *, on_progress: OnProgress | None = None, **fields: str) -> PrintablePlan:
         """What the server would do with the video at `path`, and what that would cost. Nothing is kept of it."""
         answer = await self._send("/process?dry_run=true", [path], fields, on_progress)

@@ -49,6 +49,8 @@ async def test_every_endpoint_has_a_method_that_asks_for_it(
 async def jobs_are_sent(client: StreamForgeClient, film: Path, folder: Path) -> None:
     job_id = await client.submit(film, key="one", priority="2")
     assert (await client.job(job_id)).options.priority == 2
+    fetched = await client.submit_url("https://1.1.1.1/film.mp4", key="by its address", priority=2)
+    assert (await client.job(fetched)).key == "by its address"
     assert len((await client.submit_batch([film, film])).jobs) == 2
     assert "creation" in (await client.upload_limits()).extensions
     by_patch = await client.upload(film, memory=folder / "memory", key="by patch")

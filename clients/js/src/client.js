@@ -56,6 +56,18 @@ export class StreamForgeClient {
   }
 
   /**
+   * Have the server fetch the film at an address (`https://…`, `s3://…`); its job's id, at once.
+   *
+   * @param {string} sourceUrl
+   * @param {Fields} [fields]
+   * @param {CallOptions} [options]
+   * @returns {Promise<string>}
+   */
+  async submitUrl(sourceUrl, fields = {}, { signal } = {}) {
+    return (await this.#json("POST", "/process", { json: { source_url: sourceUrl, ...fields }, signal })).job_id;
+  }
+
+  /**
    * What the server would do with a film, and what that would cost. Nothing is kept of it.
    *
    * @param {Blob} film

@@ -31,6 +31,15 @@ export class StreamForgeClient {
         filename?: string;
     }): Promise<string>;
     /**
+     * Have the server fetch the film at an address (`https://…`, `s3://…`); its job's id, at once.
+     *
+     * @param {string} sourceUrl
+     * @param {Fields} [fields]
+     * @param {CallOptions} [options]
+     * @returns {Promise<string>}
+     */
+    submitUrl(sourceUrl: string, fields?: Fields, { signal }?: CallOptions): Promise<string>;
+    /**
      * What the server would do with a film, and what that would cost. Nothing is kept of it.
      *
      * @param {Blob} film

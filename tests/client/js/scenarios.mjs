@@ -40,13 +40,14 @@ const scenarios = {
   async send(client, { path }) {
     const submitted = await client.submit(await film(path), { key: "one", priority: 2, metadata: { a: 1 } }, { filename: "x.mp4" });
     const { priority, metadata } = await client.job(submitted);
+    const { key: fetched } = await client.job(await client.submitUrl("https://1.1.1.1/film.mp4", { key: "by its address" }));
     const batch = await client.submitBatch([await film(path), await film(path)]);
     const { extensions } = await client.uploadLimits();
     const byPatch = await client.upload(createReadStream(path), { fields: { key: "by patch" } });
     const byPost = await client.upload(createReadStream(path), { fields: { key: "by post" }, byPost: true });
     const [patched, posted] = await client.jobs([byPatch, byPost]);
     const { received_bytes: received } = await client.uploadProgress(byPatch);
-    return { priority, metadata, batch: batch.jobs.length, extensions, keys: [patched.key, posted.key], received };
+    return { fetched, priority, metadata, batch: batch.jobs.length, extensions, keys: [patched.key, posted.key], received };
   },
 
   async endUpload(client, { path, key }) {

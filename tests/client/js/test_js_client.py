@@ -49,6 +49,7 @@ async def videos_are_sent(node: Node, film: Path) -> None:
     sent = await node.run("send", path=str(film))
     assert (sent["priority"], sent["metadata"], sent["batch"]) == (2, {"a": 1}, 2)
     assert "creation" in sent["extensions"]
+    assert sent["fetched"] == "by its address"
     assert sent["keys"] == ["by patch", "by post"]
     assert sent["received"] == film.stat().st_size
     large = film.with_name("large.mp4")
