@@ -377,7 +377,7 @@ async def test_a_disk_that_fills_up_during_the_upload(settings: Settings, monkey
     free = iter([10_000, 10])
     usage = shutil.disk_usage(settings.data_dir.parent)
     monkeypatch.setattr("streamforge.api.uploads.CHECK_DISK_EVERY", 1000)
-    monkeypatch.setattr("streamforge.api.uploads.shutil.disk_usage", lambda _: usage._replace(free=next(free)))
+    monkeypatch.setattr("streamforge.disks.shutil.disk_usage", lambda _: usage._replace(free=next(free)))
     limits = InputSettings(min_free_disk_bytes=100)
     async with serving(settings.model_copy(update={"input": limits})) as api:
         assert_problem(await api.post(b"x" * 5000), 507, "storage.disk_full")

@@ -100,7 +100,7 @@ async def test_a_disk_that_fills_up_stops_the_upload_which_goes_on_when_there_is
     usage = shutil.disk_usage(roomy.data_dir.parent)
     free = 10_000_000
     monkeypatch.setattr("streamforge.api.resumable.receiving.CHECK_DISK_EVERY", 2**20)
-    monkeypatch.setattr("streamforge.api.uploads.shutil.disk_usage", lambda _: usage._replace(free=free))
+    monkeypatch.setattr("streamforge.disks.shutil.disk_usage", lambda _: usage._replace(free=free))
     limits = InputSettings(min_free_disk_bytes=100)
     async with serving(roomy.model_copy(update={"input": limits})) as api:
         tus = Tus(api)
