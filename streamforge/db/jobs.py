@@ -174,7 +174,7 @@ class OwnJobs:
         seen of it."""
         async with self._own.transaction() as session:
             await session.fetch("create_fetched_job", self.owner, *job_columns(job), 0, message, shown)
-            await session.fetch("create_fetch", job.id, url)
+            await session.fetch("create_fetch", self.owner, job.id, url)
         metrics.JOBS_ACCEPTED.inc()
 
     async def create_batch(self, batch_id: UUID, jobs: Sequence[NewJob], *, progress: int, message: str) -> None:

@@ -180,8 +180,7 @@ WITH created AS (
 SELECT pg_notify('streamforge_events', notification(event)) FROM logged;
 
 -- name: create_fetch
--- Its job is one of the owner's, or row-level security refuses it.
-INSERT INTO fetches (job_id, url) VALUES ($1, $2) ON CONFLICT DO NOTHING;
+INSERT INTO fetches (job_id, url) SELECT id, $3 FROM jobs WHERE owner = $1 AND id = $2 ON CONFLICT DO NOTHING;
 
 -- name: create_upload
 WITH known AS (INSERT INTO owners (id) VALUES ($1) ON CONFLICT DO NOTHING)

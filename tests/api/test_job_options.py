@@ -14,7 +14,7 @@ from serving import Api, assert_problem
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
-from streamforge import cli
+from streamforge.cli import sending
 from streamforge.contracts.job_options import JobOptions, WorkOptions
 from streamforge.contracts.pipeline import PlanVideo, ProbeInput, ProcessVideo
 from streamforge.db.jobs import EVERYONE, Jobs
@@ -60,7 +60,7 @@ async def test_every_option_is_for_all_videos_of_a_batch(api: Api) -> None:
 
 
 async def test_every_option_can_be_given_on_the_command_line(api: Api, tmp_path: Path) -> None:
-    assert JobOptions.model_fields.keys() <= inspect.signature(cli.submit).parameters.keys()
+    assert JobOptions.model_fields.keys() <= inspect.signature(sending.submit).parameters.keys()
     video = tmp_path / "clip.mp4"
     video.write_bytes(b"some bytes")
     given = [word for name, text in ASKED.items() for word in (f"--{name.replace('_', '-')}", text)]

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from serving import Api, assert_problem
@@ -48,9 +48,12 @@ class Ids:
     batch: str
     of_batch: str
     upload: str
+    webhook: str
 
     def path(self, pattern: str) -> str:
-        return pattern.format(job_id=self.job, batch_id=self.batch, upload_id=self.upload)
+        return pattern.format(
+            job_id=self.job, batch_id=self.batch, upload_id=self.upload, webhook_id=self.webhook, delivery_id=uuid4()
+        )
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +72,9 @@ async def of_alice(api: Api) -> Ids:
     # A part, which has no job of its own.
     upload = await api.http.post("/uploads", headers={**OF_TUS, **ALICE, "Upload-Concat": "partial"})
     upload_id = upload.raise_for_status().headers["location"].rpartition("/")[2]
-    return Ids(job["job_id"], batch["batch_id"], batch["jobs"][0]["job_id"], upload_id)
+    hook = await api.http.post("/webhooks", json={"url": "https://1.1.1.1/hook"}, headers=ALICE)
+    webhook_id = hook.raise_for_status().json()["id"]
+    return Ids(job["job_id"], batch["batch_id"], batch["jobs"][0]["job_id"], upload_id, webhook_id)
 
 
 def test_there_are_addresses_to_try() -> None:
@@ -88,7 +93,7 @@ async def test_by_its_id_nobody_else_does(api: Api, of_alice: Ids, rows: Jobs, m
     """A route that is added is tried, too. And nothing has changed after it."""
     headers = {**OF_TUS, **BOB} if "upload" in pattern else BOB
     refused = await api.http.request(method, of_alice.path(pattern), headers=headers)
-    [kind] = [kind for kind in ("batch", "upload", "job") if kind in pattern]
+    [kind] = [kind for kind in ("batch", "upload", "webhook", "job") if kind in pattern]
     assert_problem(refused, 404, f"{kind}.not_found")
     job = await rows.of("alice").get(UUID(of_alice.job))
     assert job is not None

@@ -74,7 +74,7 @@ OF_OWNERS: dict[str, Arguments] = {
     "usage": lambda world: (ALICE,),
     "create_uploading_job": lambda world: job_row(ALICE, NEW.id, None),
     "create_fetched_job": lambda world: (*job_row(ALICE, NEW.id, None), "https://example.org/film.mp4"),
-    "create_fetch": lambda world: (world.running.id, "https://example.org/film.mp4?key=secret"),
+    "create_fetch": lambda world: (ALICE, world.running.id, "https://example.org/film.mp4?key=secret"),
     "get_fetch": lambda world: (world.waiting.id,),
     "record_fetched": lambda world: (world.waiting.id, 0, 5, 10, "etag"),
     "end_fetch": lambda world: (world.waiting.id, 10, "00"),

@@ -128,8 +128,8 @@ async def create_external_job(request: Request) -> Response:
 async def report_on_job(request: Request) -> Response:
     parameters(request)
     services = services_of(request)
-    report = await body_of(request, Report)
     job = await find(request)
+    report = await body_of(request, Report)
     _require_meant(job, report)
     outcome = await until_available(lambda: services.reports.record(job.id, report), give_up_after=WRITE_WAIT_SECONDS)
     if outcome.event is None:

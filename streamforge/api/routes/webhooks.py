@@ -112,6 +112,8 @@ async def get_webhook(request: Request) -> Response:
 )
 async def change_webhook(request: Request) -> Response:
     parameters(request)
+    if await _own(request).get(_id_in(request)) is None:
+        _not_found()
     asked = await body_of(request, WebhookPatch)
     if asked.url is not None:
         await services_of(request).outbound.require_allowed(asked.url)
