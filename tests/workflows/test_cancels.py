@@ -137,7 +137,8 @@ async def held_activities(temporal: Client, fakes: HeldJobs) -> AsyncIterator[No
 async def begin(temporal: Client, fakes: HeldJobs, jobs: Jobs, held: Held) -> Case:
     job_id = await accepted(jobs)
     fakes.held[job_id] = held
-    return Case(held, await start(temporal, job_id=job_id), job_id)
+    to_be_fetched = held.name == steps.FETCH_SOURCE.name
+    return Case(held, await start(temporal, job_id=job_id, to_be_fetched=to_be_fetched), job_id)
 
 
 async def cancel(case: Case, jobs: Jobs) -> None:
