@@ -27,10 +27,20 @@ START_SECONDS = 60.0
 STOP_SECONDS = 6.0
 DATABASE = "temporal.db"
 
-FAIR = {"matching.enableFairness": "true", "matching.numTaskqueueWritePartitions": "1"}
+FAIR = {
+    "matching.enableFairness": "true",
+    "matching.numTaskqueueWritePartitions": "1",
+    "matching.numTaskqueueReadPartitions": "1",
+}
 """By default Temporal knows no fairness, and keeps each task queue in four parts, each with an order of its own: an urgent
-task waits in one of them while workers are served from the others. It still reads from four: what a version before put
-there is not lost. docker/temporal.yaml says the same."""
+task waits in one of them while workers are served from the others. To read from four with fairness makes a small job take twice
+as long. docker/temporal.yaml says the same."""
+
+URGENT_ONLY = {"matching.numTaskqueueWritePartitions": "1"}
+"""For a database of a version before FAIR: what lies in the other three parts would never be read again."""
+
+MARK = "one-order"
+"""File beside a database whose task queues had one part from the beginning."""
 
 
 def binary() -> Path:
@@ -69,8 +79,8 @@ class EmbeddedTemporal:
     name = "Temporal"
 
     def __init__(self, data_dir: Path, port: int = 0, ui_port: int = 0, *, log: Path | None = None) -> None:
-        self._folder = data_dir.resolve()
-        self._log = log or self._folder / "temporal.log"
+        self.folder = data_dir.resolve()
+        self._log = log or self.folder / "temporal.log"
         self._port = Port(HOST, port, flag="--temporal-port")
         self._ui_port = Port(HOST, ui_port, flag="--ui-port")
         self.child: Child | None = None
@@ -87,9 +97,16 @@ class EmbeddedTemporal:
 
     async def start(self) -> str:
         """The address, once workflows can be started and searched there. Raises MissingPart, ChildDied."""
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not (self.folder / DATABASE).exists():
+            (self.folder / MARK).touch(mode=0o600)
         await start_on(self._serve, self.stop, self._port, self._ui_port)
         return self.address
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """Its dynamic configuration."""
+        return FAIR if (self.folder / MARK).exists() else URGENT_ONLY
 
     async def _serve(self) -> None:
         """Behind a gatekeeper where the kernel allows one."""
@@ -107,7 +124,7 @@ class EmbeddedTemporal:
     async def _run(self, command: list[str]) -> None:
         # It keeps its own settings in a home.
         environment = without_secrets("HOME", kinds=("XDG_",))
-        self.child = Child(self.name, command, self._log, folder=self._folder, env=environment)
+        self.child = Child(self.name, command, self._log, folder=self.folder, env=environment)
         self.child.start()
         await self.child.wait_until(self._takes_workflows, START_SECONDS)
 
@@ -128,7 +145,7 @@ class EmbeddedTemporal:
             *("--ip", HOST, "--port", str(self._port.number), "--ui-port", str(self._ui_port.number)),
             # A self-hosted service asks nobody else for news.
             "--ui-disable-news-fetch",
-            *dynamic(FAIR),
+            *dynamic(self.settings),
             *("--log-level", "error"),
         ]
 

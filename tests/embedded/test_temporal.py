@@ -12,7 +12,7 @@ from temporalio.client import Client
 
 from streamforge.contracts import names
 from streamforge.embedded.child import ChildDied
-from streamforge.embedded.temporal import EmbeddedTemporal
+from streamforge.embedded.temporal import FAIR, MARK, URGENT_ONLY, EmbeddedTemporal
 from streamforge.errors import PortInUse
 from streamforge.settings import TemporalSettings
 from streamforge.temporal.connect import connect
@@ -49,6 +49,17 @@ async def test_a_workflow_that_waits_for_a_worker_is_still_there_after_a_kill(se
 
     description = await (await client_of(server)).get_workflow_handle("kept").describe()
     assert description.workflow_type == "Waits"
+
+
+async def test_only_a_database_whose_queues_had_one_order_from_the_beginning_has_one(server: EmbeddedTemporal) -> None:
+    """In one of a version before parts may wait where nobody would read them."""
+    await server.start()
+    await server.stop()
+    assert EmbeddedTemporal(server.folder).settings == FAIR
+    (server.folder / MARK).unlink()
+    assert EmbeddedTemporal(server.folder).settings == URGENT_ONLY
+    await server.start()
+    assert server.settings == URGENT_ONLY
 
 
 async def test_its_database_lies_in_its_folder_whatever_that_is_called(tmp_path: Path) -> None:
