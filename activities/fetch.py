@@ -20,13 +20,10 @@ from streamforge.events.log import EventLog
 from streamforge.events.reporter import Reporter
 from streamforge.fetching.opening import source_of
 from streamforge.media.worker.children import MediaChildren
-from streamforge.progress.bands import progress_at
+from streamforge.progress.bands import RECEIVED, progress_at
 from streamforge.retry import until_available
 from streamforge.settings import Settings
 from streamforge.storage import ResumableStorage, layout
-
-ARRIVED = 0.5
-"""Of the stage, as of an upload: then the bytes are here."""
 
 
 @dataclass(eq=False, repr=False)
@@ -71,7 +68,7 @@ class FetchActivities:
             raise
         await until_available(lambda: self.fetches.end(work.job_id, size_bytes, sha256))
         await self.storage.delete(layout.incoming_folder(work.job_id))
-        arrived = progress_at(Stage.UPLOADING, ARRIVED)
+        arrived = progress_at(Stage.UPLOADING, RECEIVED)
         await reporter.state(JobChange(stage=Stage.UPLOADING, progress=arrived, message="File received"))
         return work.original.model_copy(update={"size_bytes": size_bytes, "sha256": sha256})
 

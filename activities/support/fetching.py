@@ -9,6 +9,7 @@ import structlog
 
 from streamforge.contracts.events import JobChange, waiting
 from streamforge.contracts.job import Stage
+from streamforge.contracts.pipeline import BEGINNING_BYTES
 from streamforge.db.fetches import Fetches, FetchRow
 from streamforge.disks import require_free
 from streamforge.errors import (
@@ -22,15 +23,13 @@ from streamforge.errors import (
 )
 from streamforge.events.reporter import Reporter
 from streamforge.fetching.source import Opened, Source
-from streamforge.progress.bands import progress_at
+from streamforge.progress.bands import RECEIVED, progress_at
 from streamforge.retry import backoff, until_available
 from streamforge.settings import Settings
 from streamforge.storage import ResumableStorage, layout
 
 WRITE_BYTES = {True: 2**20, False: 4 * 2**20}
 """By whether the store is a disk of this machine; in a bucket each write is an object."""
-BEGINNING_BYTES = 2**20
-"""By these it is seen whether it can be a video. What is not twice as long is probed soon enough."""
 RECORD_BYTES = 16 * 2**20
 RECORD_SECONDS = 5.0
 """What came in these is lost with a worker that is killed."""
@@ -39,7 +38,6 @@ TELL_BYTES = 16 * 2**20
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0
 LONGEST_RETRY_AFTER_SECONDS = 3600.0
-ARRIVED = 0.5
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -248,7 +246,7 @@ class Fetching:
             message = f"Downloaded {100 * self._written // length} %"
         else:
             message = f"Downloaded {self._written // TELL_BYTES * TELL_BYTES // 2**20} MiB"
-        progress = progress_at(Stage.UPLOADING, ARRIVED * self._written / length) if length else 0
+        progress = progress_at(Stage.UPLOADING, RECEIVED * self._written / length) if length else 0
         if message != self._last_message:
             self._last_message = message
             details = {"downloading": {"received_bytes": self._written, "size_bytes": length}}

@@ -96,6 +96,10 @@ class PlanVideo(WorkOptions):
     size_bytes: int
 
 
+BEGINNING_BYTES = 2**20
+"""By these it is seen whether something can be a video. What is not twice as long is probed soon enough."""
+
+
 class IdentifyVideo(BaseModel):
     """Input of the look at the first bytes of an upload, and of its one activity."""
 

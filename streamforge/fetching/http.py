@@ -5,7 +5,6 @@ import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 import httpx
 
@@ -25,6 +24,7 @@ from streamforge.errors import (
 from streamforge.fetching.source import Opened
 from streamforge.outbound.addresses import Outbound
 from streamforge.outbound.http import client
+from streamforge.outbound.retry_after import seconds_to_wait
 
 MOST_REDIRECTS = 10
 CONNECT_SECONDS = 10.0
@@ -117,7 +117,7 @@ class HttpSource:
         if status in PASSING or status >= httpx.codes.INTERNAL_SERVER_ERROR:
             raise SourceUnavailable(
                 f"{host} answers with HTTP status {status} for now.",
-                retry_after=_seconds(response.headers.get("retry-after")),
+                retry_after=seconds_to_wait(response.headers.get("retry-after"), datetime.now(UTC)) or 0,
             )
         if status not in {httpx.codes.OK, httpx.codes.PARTIAL_CONTENT}:
             raise SourceUnusable(f"{host} answers with HTTP status {status}, which is no video.")
@@ -182,19 +182,6 @@ def _validator_of(response: httpx.Response) -> str | None:
 
 def _number(text: str | None) -> int | None:
     return int(text) if text is not None and text.isascii() and text.isdigit() else None
-
-
-def _seconds(retry_after: str | None) -> float:
-    """RFC 9110 §10.2.3: of seconds or a date."""
-    if retry_after is None:
-        return 0
-    if (seconds := _number(retry_after.strip())) is not None:
-        return seconds
-    try:
-        moment = parsedate_to_datetime(retry_after)
-    except ValueError:
-        return 0
-    return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
 
 
 def _is_of_a_certificate(error: BaseException | None) -> bool:

@@ -12,6 +12,10 @@ BANDS: dict[Stage, tuple[int, int]] = {
 }
 
 
+RECEIVED = 0.5
+"""Of the first stage: then the bytes are here; the rest is that a worker has them."""
+
+
 def progress_at(stage: Stage, fraction: float) -> int:
     """Overall progress in percent when `fraction` (0–1) of `stage` is done; rounds down, so nothing is promised early."""
     low, high = BANDS[stage]

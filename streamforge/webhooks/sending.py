@@ -4,13 +4,13 @@ import asyncio
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 import httpx
 
 from streamforge.contracts.webhooks import Attempt, OwedDelivery
 from streamforge.errors import AddressRefused
 from streamforge.keys import Keys
+from streamforge.outbound.retry_after import seconds_to_wait
 from streamforge.webhooks import signing
 from streamforge.webhooks.messages import message, message_id
 
@@ -42,7 +42,7 @@ async def send(http: httpx.AsyncClient, delivery: OwedDelivery, keys: Keys, time
     try:
         response = await _post(http, delivery, keys, at, timeout_seconds)
         status, failure = response.status_code, _failure(response)
-        wait = _asked_to_wait(response.headers.get("retry-after"), at)
+        wait = seconds_to_wait(response.headers.get("retry-after"), at)
     except AddressRefused as error:
         failure = error.message
     except (TimeoutError, httpx.TimeoutException):
@@ -50,7 +50,7 @@ async def send(http: httpx.AsyncClient, delivery: OwedDelivery, keys: Keys, time
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         failure = f"It cannot be reached: {_reason(error)}."
     milliseconds = round(1000 * (time.monotonic() - began))
-    return Answer(Attempt(at=at, milliseconds=milliseconds, status_code=status, failure=failure), wait)
+    return Answer(Attempt(at=at, milliseconds=milliseconds, status_code=status, failure=failure), _at_most(wait))
 
 
 async def _post(
@@ -79,17 +79,8 @@ def _failure(response: httpx.Response) -> str | None:
     return f"It answered {response.status_code}."
 
 
-def _asked_to_wait(text: str | None, now: datetime) -> float | None:
-    """Seconds, or a date (RFC 9110 §10.2.3). None for what is neither."""
-    if text is None:
-        return None
-    if text.isascii() and text.isdigit():
-        return min(float(text[:9]), MAX_WAIT_SECONDS)
-    try:
-        seconds = (parsedate_to_datetime(text) - now).total_seconds()
-    except (ValueError, TypeError):
-        return None
-    return min(max(0.0, seconds), MAX_WAIT_SECONDS)
+def _at_most(wait: float | None) -> float | None:
+    return None if wait is None else min(wait, MAX_WAIT_SECONDS)
 
 
 def _reason(error: Exception) -> str:

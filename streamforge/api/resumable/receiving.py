@@ -9,6 +9,7 @@ from typing import Any
 from streamforge.api.resumable.holdings import Holding, Interrupted
 from streamforge.api.resumable.protocol import Checksum
 from streamforge.api.uploads import CHECK_DISK_EVERY, too_large
+from streamforge.contracts.pipeline import BEGINNING_BYTES
 from streamforge.db.uploads import UploadRow, Uploads
 from streamforge.errors import StreamForgeError, UploadLongerThanSaid, UploadOffsetMismatch
 from streamforge.observability import metrics
@@ -19,8 +20,6 @@ WRITE_BYTES = {True: 2**20, False: 4 * 2**20}
 """By whether the store is a disk of this machine; in a bucket each write is an object."""
 FLUSH_SECONDS = 5.0
 """A sender who is slow loses no more than what came in these, if this process is killed."""
-BEGINNING_BYTES = 2**20
-"""By these it is seen whether it can be a video."""
 RECORD_BYTES = 16 * 2**20
 
 Received = Callable[[UploadRow], Awaitable[None]]

@@ -16,12 +16,12 @@ import structlog
 from streamforge.api.launcher import Launcher
 from streamforge.api.resumable.holdings import Holding, Holdings
 from streamforge.api.resumable.protocol import Checksum
-from streamforge.api.resumable.receiving import BEGINNING_BYTES, Reception
+from streamforge.api.resumable.receiving import Reception
 from streamforge.api.uploads import Uploads as Disks
 from streamforge.api.workflows import Workflows
 from streamforge.contracts.events import JobChange
 from streamforge.contracts.job import JobError, JobStatus, Stage
-from streamforge.contracts.pipeline import CANCELLED, IdentifyVideo
+from streamforge.contracts.pipeline import BEGINNING_BYTES, CANCELLED, IdentifyVideo
 from streamforge.db.uploads import UploadRow, Uploads
 from streamforge.errors import (
     DatabaseUnavailable,
@@ -37,7 +37,7 @@ from streamforge.errors import (
 )
 from streamforge.events.log import Entry, EventLog
 from streamforge.observability import metrics
-from streamforge.progress.bands import progress_at
+from streamforge.progress.bands import RECEIVED, progress_at
 from streamforge.retry import until_available
 from streamforge.settings import Settings
 from streamforge.storage import ResumableStorage, layout
@@ -49,8 +49,6 @@ WORTH_A_LOOK_BYTES = 2 * BEGINNING_BYTES
 LOOK_PATIENCE = timedelta(minutes=1)
 WRITE_WAIT_SECONDS = 120.0
 """A store that is away for a minute is no reason to send gigabytes again."""
-ARRIVED = 0.5
-"""Of the stage: then the bytes are here; the rest is that a worker has them."""
 TOLD_TIMES = 10
 BEGAN = "Upload began"
 EXPIRED = "The upload was not continued in time; what had come is deleted."
@@ -239,7 +237,7 @@ class ResumableUploads:
         await until_available(describe, give_up_after=WRITE_WAIT_SECONDS)
         change = JobChange(
             stage=Stage.UPLOADING,
-            progress=progress_at(Stage.UPLOADING, ARRIVED),
+            progress=progress_at(Stage.UPLOADING, RECEIVED),
             status=JobStatus.PENDING,
             message="File received",
         )
@@ -289,7 +287,7 @@ class ResumableUploads:
             self._told.popitem(last=False)
         change = JobChange(
             stage=Stage.UPLOADING,
-            progress=progress_at(Stage.UPLOADING, share * ARRIVED),
+            progress=progress_at(Stage.UPLOADING, share * RECEIVED),
             message=f"Received {int(share * 100)} %",
             details={"upload": {"received_bytes": upload.received, "size_bytes": upload.length}},
         )
